@@ -1,0 +1,132 @@
+package imclient
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const deletePath = "/v4/recentcontact/delete"
+
+// Client calls the API. It is safe for use by any number of goroutines. Make one with [New] and keep
+// it: it holds the connections and the signature.
+type Client struct {
+	scheme, host string
+	header       http.Header // Shared by all requests; net/http only reads it.
+	timeout      time.Duration
+	transport    *http.Transport
+	signer       *signer
+	buffers      sync.Pool // Of *bytes.Buffer, for answers.
+	shown        Config
+}
+
+// New checks the configuration and returns a client, having made no call and read no key yet. The
+// error joins one [*ConfigError] for each wrong setting.
+func New(cfg Config) (*Client, error) {
+	cfg = cfg.withDefaults()
+	endpoint, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := proxyFor(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if endpoint.Scheme == "http" && !loopback(endpoint.Hostname()) {
+		cfg.Logger.Warn("im-endpoint is not https: the signature can be read on the way",
+			slog.String("host", endpoint.Host))
+	}
+	return &Client{
+		scheme: endpoint.Scheme,
+		host:   endpoint.Host,
+		header: http.Header{
+			"Content-Type": {"application/json"},
+			"User-Agent":   {"convdel"},
+		},
+		timeout:   cfg.CallTimeout,
+		transport: newTransport(cfg, proxy),
+		signer:    newSigner(cfg),
+		shown:     cfg,
+	}, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// DeleteConversation deletes one conversation, with one call: v4/recentcontact/delete. It returns
+// nil only if the API has said so in a well-formed answer. Otherwise the error is an [*APIError], a
+// [*NetworkError], a [*KeyError] or a [*RequestError]; [ClassOf] says what to do about it. It takes
+// no longer than CallTimeout, or until ctx ends.
+func (c *Client) DeleteConversation(ctx context.Context, r DeleteRequest) error {
+	if err := r.validate(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	sig, err := c.signer.get(ctx)
+	if err != nil {
+		return err
+	}
+	var sent *sentHook
+	if r.Sent != nil {
+		sent = &sentHook{call: r.Sent}
+		ctx = sent.trace(ctx)
+	}
+	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
+	// URL with the signature in it.
+	resp, err := c.transport.RoundTrip(c.request(ctx, sig, r.body()))
+	sent.settle(err == nil)
+	if err != nil {
+		return &NetworkError{Reason: "no answer", Err: newCause(err, sig.sig)}
+	}
+	defer func() { _ = resp.Body.Close() }() // All of it that is wanted has been read by then.
+	return c.judge(resp, sig)
+}
+
+// request is http.NewRequestWithContext without parsing the same URL again for each call.
+func (c *Client) request(ctx context.Context, sig *signature, body []byte) *http.Request {
+	query := make([]byte, 0, len(sig.query)+len("4294967295&contenttype=json"))
+	query = append(query, sig.query...)
+	//nolint:gosec // random only has to differ from call to call, nobody gains from guessing it
+	query = strconv.AppendUint(query, uint64(rand.Uint32()), 10)
+	query = append(query, "&contenttype=json"...)
+	req := &http.Request{
+		Method:        http.MethodPost,
+		URL:           &url.URL{Scheme: c.scheme, Host: c.host, Path: deletePath, RawQuery: string(query)},
+		Host:          c.host,
+		Header:        c.header,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		ContentLength: int64(len(body)),
+		// net/http knows this combination to be in memory and sends header and body in one packet.
+		Body: io.NopCloser(bytes.NewReader(body)),
+		// Lets net/http take another connection when nothing at all could be written to the first. A
+		// request of which anything was written it never repeats, POST being what it is.
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+	}
+	return req.WithContext(ctx)
+}
+
+// CloseIdleConnections closes the connections that no call is using.
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+
+// String shows what the client was configured with, without its secret.
+func (c *Client) String() string { return fmt.Sprintf("imclient.Client(%s)", c.shown) }
+
+// GoString is [Client.String].
+func (c *Client) GoString() string { return c.String() }
+
+// LogValue is what slog shows.
+func (c *Client) LogValue() slog.Value { return c.shown.LogValue() }

@@ -1,0 +1,196 @@
+package imclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Defaults of [Config].
+const (
+	defaultCallTimeout   = 5 * time.Second
+	defaultSigLifetime   = 24 * time.Hour
+	defaultMaxConcurrent = 64
+)
+
+// minSigLifetime keeps a signature from being renewed all the time.
+const minSigLifetime = time.Minute
+
+// maxSigLifetime is far longer than is wise, and far below where seconds overflow.
+const maxSigLifetime = 10 * 365 * 24 * time.Hour
+
+// Config is what a [Client] needs to know. Printing or logging it shows no secret.
+type Config struct {
+	// Endpoint is scheme and host, such as https://console.tim.qq.com. The vendor serves https only;
+	// http is for a simulator. Required.
+	Endpoint string
+	// SDKAppID is the app's number in the vendor's console. Required.
+	SDKAppID int
+	// Identifier is the account of an app administrator; the API takes no other. Required.
+	Identifier string
+	// SecretKey gives the app's secret key, from which signatures are made. It is asked again about
+	// once a second, so that a changed key is found. Required; see [StaticKey] and [KeyFile].
+	SecretKey KeySource
+	// SigLifetime is how long a UserSig is valid; it is renewed after four fifths of it.
+	// Default 24h, which is the least that the vendor advises; at least 1m.
+	SigLifetime time.Duration
+	// CallTimeout bounds each call, from the first step to the last byte of the answer. Default 5s.
+	CallTimeout time.Duration
+	// MaxConcurrent is how many calls are expected at once: so many idle connections are kept. More
+	// calls than that still work, on connections that are then closed. Default 64.
+	MaxConcurrent int
+	// DialContext makes a connection. Default: a [net.Dialer].
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Logger hears of signatures renewed and keys that cannot be read. Default: nobody.
+	Logger *slog.Logger
+}
+
+// ConfigError says which setting is wrong. [New] returns all of them at once, joined.
+type ConfigError struct {
+	// Setting is the name under which the value was given: im-endpoint, im-sdkappid, im-identifier,
+	// IM_SECRET_KEY, call-timeout, max-concurrent, sig-lifetime or HTTPS_PROXY.
+	Setting string
+	// Value is what it was, without anything that could be a secret; empty if nothing was given.
+	Value string
+	// Want is what is allowed.
+	Want string
+}
+
+// Error names the setting, what it was and what is allowed.
+func (e *ConfigError) Error() string {
+	if e.Value == "" {
+		return e.Setting + ": missing: want " + e.Want
+	}
+	return fmt.Sprintf("%s: %q: want %s", e.Setting, e.Value, e.Want)
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	if c.SigLifetime == 0 {
+		c.SigLifetime = defaultSigLifetime
+	}
+	if c.CallTimeout == 0 {
+		c.CallTimeout = defaultCallTimeout
+	}
+	if c.MaxConcurrent == 0 {
+		c.MaxConcurrent = defaultMaxConcurrent
+	}
+	if c.DialContext == nil {
+		c.DialContext = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// validate returns the endpoint taken apart, or every *ConfigError at once.
+func (c Config) validate() (*url.URL, error) {
+	endpoint, err := parseEndpoint(c.Endpoint)
+	errs := []error{err}
+	wrong := func(setting, value, want string) {
+		errs = append(errs, &ConfigError{Setting: setting, Value: value, Want: want})
+	}
+	if c.SDKAppID <= 0 {
+		value := ""
+		if c.SDKAppID < 0 {
+			value = strconv.Itoa(c.SDKAppID)
+		}
+		wrong("im-sdkappid", value, "the app's positive number in the vendor's console")
+	}
+	if c.Identifier == "" {
+		wrong("im-identifier", "", "the account of an app administrator")
+	}
+	if c.SecretKey == nil {
+		wrong("IM_SECRET_KEY", "", "the app's secret key, or IM_SECRET_KEY_FILE that holds it")
+	}
+	if c.SigLifetime < minSigLifetime || c.SigLifetime > maxSigLifetime {
+		wrong("sig-lifetime", c.SigLifetime.String(), "1m to 87600h")
+	}
+	if c.CallTimeout < 0 {
+		wrong("call-timeout", c.CallTimeout.String(), "more than 0s")
+	}
+	if c.MaxConcurrent < 0 {
+		wrong("max-concurrent", strconv.Itoa(c.MaxConcurrent), "at least 1")
+	}
+	return endpoint, errors.Join(errs...)
+}
+
+// parseEndpoint accepts scheme and host, nothing else: a path, a password or a query given there
+// would have to be sent or silently dropped, and neither is what anybody means.
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	wrong := &ConfigError{
+		Setting: "im-endpoint",
+		Value:   safeEndpoint(endpoint),
+		Want:    "scheme and host alone, such as https://console.tim.qq.com",
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil,
+		u.Scheme != "https" && u.Scheme != "http",
+		u.Hostname() == "",
+		u.User != nil,
+		u.Path != "" && u.Path != "/",
+		u.RawQuery != "" || u.ForceQuery,
+		u.Fragment != "":
+		return nil, wrong
+	}
+	return u, nil
+}
+
+// safeEndpoint is the endpoint as it may be shown: someone may have put a password or a whole
+// signed URL there.
+func safeEndpoint(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "(not a URL)"
+	}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, Opaque: u.Opaque}
+	if text := scrub(shown.String(), ""); text != "" {
+		return text
+	}
+	return "(not a URL)"
+}
+
+// proxyFor asks the environment which proxy leads to the endpoint. Its error would show the proxy's
+// password, so only the name of the setting is kept.
+func proxyFor(endpoint *url.URL) (*url.URL, error) {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
+	if err != nil {
+		return nil, &ConfigError{
+			Setting: strings.ToUpper(endpoint.Scheme) + "_PROXY",
+			Value:   "(not shown)",
+			Want:    "the URL of a proxy, such as http://proxy.internal:3128",
+		}
+	}
+	return proxy, nil
+}
+
+// String shows the configuration without its secret.
+func (c Config) String() string {
+	return fmt.Sprintf("imclient.Config{Endpoint:%q SDKAppID:%d Identifier:%q CallTimeout:%s SecretKey:***}",
+		safeEndpoint(c.Endpoint), c.SDKAppID, c.Identifier, c.CallTimeout)
+}
+
+// GoString is [Config.String].
+func (c Config) GoString() string { return c.String() }
+
+// LogValue is what slog shows.
+func (c Config) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("endpoint", safeEndpoint(c.Endpoint)),
+		slog.Int("sdkappid", c.SDKAppID),
+		slog.String("identifier", c.Identifier),
+		slog.Duration("call_timeout", c.CallTimeout),
+	)
+}

@@ -1,0 +1,108 @@
+package imtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	path = "/v4/recentcontact/delete"
+	// maxRequest bounds a request's body, in bytes.
+	maxRequest = 64 << 10
+)
+
+// query is what a call's query says that is worth remembering.
+type query struct {
+	random uint32
+}
+
+// checkQuery checks all of a call but its body, and returns 0 or the code that it is refused with.
+func (s *Server) checkQuery(r *http.Request) (query, int) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	random, randomErr := strconv.ParseUint(values.Get("random"), 10, 32)
+	q := query{random: uint32(random)}
+	sdkAppID := values.Get("sdkappid")
+	appID, appErr := strconv.Atoi(sdkAppID)
+	identifier, sig := values.Get("identifier"), values.Get("usersig")
+	switch {
+	case r.URL.Path != path:
+		return q, codeWrongURL
+	case r.Method != http.MethodPost, err != nil:
+		return q, codeBadHTTP
+	case sdkAppID == "":
+		return q, codeNoApp
+	case appErr != nil:
+		return q, codeBadApp
+	case appID != s.cfg.SDKAppID:
+		return q, codeUnknownApp
+	case identifier == "" || sig == "":
+		return q, codeNoSignature
+	case randomErr != nil || values.Get("contenttype") != "json":
+		return q, codeBadHTTP
+	}
+	if code := s.sigs.check(sig, identifier, appID, s.now()); code != 0 {
+		return q, code
+	}
+	if identifier != s.cfg.Identifier {
+		return q, codeNotAdmin
+	}
+	return q, 0
+}
+
+// body is what a call's body says.
+type body struct {
+	from, to    string
+	kind        int
+	clearRamble bool
+}
+
+func (b body) conversation() conversation {
+	return conversation{from: b.from, to: b.to, kind: b.kind}
+}
+
+// readBody reads a call's body to its end, which is also what lets net/http notice that the caller has
+// gone, and returns 0 or the code that the call is refused with.
+func readBody(w http.ResponseWriter, r *http.Request) (body, int) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err != nil {
+		return body{}, codeBadHTTP
+	}
+	var in struct {
+		From        string `json:"From_Account"`
+		Type        int
+		To          string `json:"To_Account"`
+		ToGroup     string `json:"ToGroupid"`
+		ClearRamble int
+	}
+	code := 0
+	if err := json.Unmarshal(text, &in); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		switch {
+		case !errors.As(err, &mistyped) || mistyped.Field == "":
+			return body{}, codeBadJSON
+		case strings.HasSuffix(mistyped.Field, "_Account"):
+			code = codeAccountNoString
+		default:
+			code = codeBadParameter
+		}
+	}
+	b := body{from: in.From, to: in.To, kind: in.Type, clearRamble: in.ClearRamble == 1}
+	group := in.Type == 2
+	if group && b.to == "" {
+		b.to = in.ToGroup
+	}
+	switch {
+	case code != 0:
+	case b.from == "" || b.to == "",
+		in.Type != 1 && !group,
+		in.ClearRamble != 0 && in.ClearRamble != 1,
+		group && in.ToGroup != "" && in.ToGroup != b.to:
+		code = codeBadParameter
+	}
+	return b, code
+}

@@ -1,0 +1,105 @@
+package imclient_test
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/goleak"
+
+	"convdel/imclient"
+	"convdel/imclient/imtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	appID      = 1400000000
+	identifier = "administrator"
+	secretKey  = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e"
+)
+
+var request = imclient.DeleteRequest{From: "id1", Type: imclient.C2C, To: "id2", ClearRamble: true}
+
+func simConfig() imtest.Config {
+	return imtest.Config{SDKAppID: appID, Identifier: identifier, SecretKey: secretKey}
+}
+
+// newClient returns a client of an endpoint, whose idle connections are closed with the test.
+func newClient(t testing.TB, endpoint string, change func(*imclient.Config)) *imclient.Client {
+	t.Helper()
+	cfg := imclient.Config{
+		Endpoint:   endpoint,
+		SDKAppID:   appID,
+		Identifier: identifier,
+		SecretKey:  imclient.StaticKey(secretKey),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	client, err := imclient.New(cfg)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// startSim returns a simulator on loopback and a client of it.
+func startSim(t testing.TB, cfg imtest.Config) (*imtest.Server, *imclient.Client) {
+	t.Helper()
+	sim, err := imtest.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	return sim, newClient(t, sim.URL, nil)
+}
+
+// startHandler returns a client of a server with an answer of its own.
+func startHandler(t testing.TB, handler http.HandlerFunc) *imclient.Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return newClient(t, server.URL, nil)
+}
+
+// bubbleSim returns a simulator and a client of it that work inside a synctest bubble: the network
+// between them is in memory.
+func bubbleSim(t *testing.T, cfg imtest.Config, change func(*imclient.Config)) (*imtest.Server, *imclient.Client) {
+	t.Helper()
+	network := new(kfake.VirtualNetwork)
+	listener, err := network.Listen("tcp", "localhost:8000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim := imtest.New(cfg)
+	served := make(chan error, 1)
+	go func() { served <- sim.Serve(listener) }()
+	t.Cleanup(func() {
+		sim.Close()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	client := newClient(t, "http://localhost:8000", func(c *imclient.Config) {
+		c.DialContext = network.DialContext
+		if change != nil {
+			change(c)
+		}
+	})
+	return sim, client
+}
+
+// listen returns a listener on loopback that is closed with the test.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}

@@ -1,0 +1,117 @@
+package imclient
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxBody bounds an answer, in bytes. The API's own are below a kilobyte.
+const maxBody = 64 << 10
+
+// result is the API's answer. The call's page has the code and its text under two names each and
+// does not say when which is used, so both are read. Pointers tell "0" from "not there".
+type result struct {
+	ActionStatus *string
+	ErrorCode    *int
+	ErrorInfo    string
+	ResultCode   *int
+	ResultInfo   string
+}
+
+var errNoResult = errors.New("neither ActionStatus nor a code in it")
+
+// decodeResult returns what an answer's body says: ok, or the code (0 if it names none) and text of
+// a failure. The error means that it says neither.
+func decodeResult(body []byte) (ok bool, code int, info string, err error) {
+	var r result
+	if err := json.Unmarshal(body, &r); err != nil {
+		return false, 0, "", err
+	}
+	if r.ActionStatus == nil && r.ErrorCode == nil && r.ResultCode == nil {
+		return false, 0, "", errNoResult
+	}
+	info = r.ErrorInfo
+	switch {
+	case r.ErrorCode != nil && *r.ErrorCode != 0:
+		code = *r.ErrorCode
+	case r.ResultCode != nil && *r.ResultCode != 0:
+		code = *r.ResultCode
+		if r.ResultInfo != "" {
+			info = r.ResultInfo
+		}
+	}
+	if info == "" {
+		info = r.ResultInfo
+	}
+	ok = code == 0 && (r.ActionStatus == nil || *r.ActionStatus == "OK")
+	return ok, code, info, nil
+}
+
+// judge turns an answer into nil, an *APIError or a *NetworkError. It reads the body to its end, so
+// that the connection can be used again, unless that end is too far away.
+func (c *Client) judge(resp *http.Response, used *signature) error {
+	if resp.StatusCode != http.StatusOK {
+		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
+		// give away.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+		return &NetworkError{Reason: "http status " + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode}
+	}
+	buf, _ := c.buffers.Get().(*bytes.Buffer)
+	if buf == nil {
+		buf = new(bytes.Buffer)
+	}
+	defer c.buffers.Put(buf)
+	buf.Reset()
+	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return &NetworkError{Reason: "answer cut off", HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+	}
+	if buf.Len() > maxBody {
+		reason := fmt.Sprintf("answer larger than %d bytes", maxBody)
+		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode}
+	}
+	ok, code, info, err := decodeResult(buf.Bytes())
+	if err != nil {
+		reason := fmt.Sprintf("answer is not the api's json (%d bytes, content type %q)",
+			buf.Len(), scrub(resp.Header.Get("Content-Type"), used.sig))
+		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+	}
+	if ok {
+		used.accept()
+		return nil
+	}
+	return c.apiError(resp, used, code, info)
+}
+
+// apiError builds the error for a code, and draws the conclusions about the signature.
+func (c *Client) apiError(resp *http.Response, used *signature, code int, info string) error {
+	e := &APIError{
+		Code:       code,
+		Info:       scrub(info, used.sig),
+		HTTPStatus: resp.StatusCode,
+		ClockSkew:  clockSkew(resp.Header.Get("Date")),
+	}
+	switch {
+	case code == CodeExpired:
+		e.Renewed = c.signer.expired(used)
+	case code >= 50001 && code <= 50005:
+		// The call itself was judged, so the signature was found good.
+		used.accept()
+	}
+	return e
+}
+
+// clockSkew is how far this machine's clock is ahead of a Date header, 0 if there is none.
+func clockSkew(date string) time.Duration {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return 0
+	}
+	return time.Now().Round(0).Sub(t).Truncate(time.Second)
+}

@@ -1,0 +1,98 @@
+package imclient
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	mask = "***"
+	// maxScrubbed is how much of a text is looked at; the rest is cut off unseen.
+	maxScrubbed = 4 << 10
+	// minFragment is the shortest piece of a secret that is masked. Pieces that short are of no use
+	// to anybody, and shorter ones occur by chance.
+	minFragment = 12
+)
+
+var (
+	// namedSecret finds a signature by its name, in a URL, a header or (escaped) JSON.
+	namedSecret = regexp.MustCompile(`(?i)\b(usersig|tls\.sig)(["'\\]*\s*(?:=|:|%3d|%3a)\s*["'\\]*)[^\s&"'<>,;\\]+`)
+	// longRun finds what looks like one: an HMAC-SHA256 in base64 is the shortest that is worth
+	// hiding, 43 characters and one of padding. No identifier that the API knows is made of these
+	// characters alone and this long, and a request ID in hexadecimal or as a UUID is shorter.
+	longRun = regexp.MustCompile(`[A-Za-z0-9+/=*_%-]{43,}`)
+)
+
+// scrub makes foreign text fit to be shown: no signature, whole or in pieces, plain or escaped; no
+// control characters; valid UTF-8; at most maxInfo bytes. secret may be empty.
+func scrub(text, secret string) string {
+	if len(text) > maxScrubbed {
+		text = text[:maxScrubbed]
+	}
+	text = strings.Map(printable, strings.ToValidUTF8(text, "?"))
+	if secret != "" {
+		text = maskFragments(text, secret)
+		if escaped := url.QueryEscape(secret); escaped != secret {
+			text = maskFragments(text, escaped)
+		}
+	}
+	text = namedSecret.ReplaceAllString(text, "${1}${2}"+mask)
+	text = longRun.ReplaceAllString(text, mask)
+	return cut(strings.TrimSpace(text), maxInfo)
+}
+
+// printable turns what could forge a log line or steer a terminal into a space.
+func printable(r rune) rune {
+	if !unicode.IsPrint(r) {
+		return ' '
+	}
+	return r
+}
+
+// maskFragments masks every piece of at least minFragment bytes that text and secret share.
+func maskFragments(text, secret string) string {
+	if len(secret) < minFragment {
+		return strings.ReplaceAll(text, secret, mask)
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		n := sharedPrefix(text[i:], secret)
+		if n == 0 {
+			b.WriteByte(text[i])
+			i++
+			continue
+		}
+		b.WriteString(mask)
+		i += n
+	}
+	return b.String()
+}
+
+// sharedPrefix is the length of the longest prefix of text that occurs in secret, 0 if that is less
+// than minFragment.
+func sharedPrefix(text, secret string) int {
+	if len(text) < minFragment || !strings.Contains(secret, text[:minFragment]) {
+		return 0
+	}
+	n := minFragment
+	for n < len(text) && strings.Contains(secret, text[:n+1]) {
+		n++
+	}
+	return n
+}
+
+// cut shortens text to limit bytes without splitting a character.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	const ellipsis = "…"
+	end := limit - len(ellipsis)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + ellipsis
+}
