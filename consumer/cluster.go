@@ -1,0 +1,169 @@
+package consumer
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+)
+
+// dialTimeout bounds the making of a connection to a broker; ioTimeout bounds a read or a write
+// for which kafka-go sets no deadline of its own (its SASL exchange and its metadata reads: a
+// broker that accepts and then says nothing would hold them for ever).
+const (
+	dialTimeout = 5 * time.Second
+	ioTimeout   = 10 * time.Second
+)
+
+// clientID is what brokers see in their logs, quotas and metrics.
+const clientID = "convdel"
+
+// Cluster is where Kafka is and how to log in. It is shared by everything that talks to Kafka, so
+// that a fault is met the same way everywhere: each connection has deadlines.
+type Cluster struct {
+	// Brokers are host:port addresses to start from; the rest of the cluster is found through them.
+	Brokers []string
+	// TLS, when set, is used for every connection. The server name is filled in where empty.
+	TLS *tls.Config
+	// SASL, when set, logs in on every connection.
+	SASL sasl.Mechanism
+	// Dial replaces the network, in tests. Default: TCP with keep-alive.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Addr is the address list in kafka-go's form.
+func (c Cluster) Addr() net.Addr { return kafka.TCP(c.Brokers...) }
+
+// Transport returns a connection pool that knows the given topics. It caches where partitions
+// live for two seconds, so that a moved leader is found again soon. The caller closes it with
+// CloseIdleConnections.
+func (c Cluster) Transport(topics ...string) *kafka.Transport {
+	return &kafka.Transport{
+		Dial:           c.dial,
+		DialTimeout:    dialTimeout,
+		IdleTimeout:    time.Minute,
+		MetadataTTL:    2 * time.Second,
+		MetadataTopics: topics,
+		ClientID:       clientID,
+		TLS:            c.TLS,
+		SASL:           c.SASL,
+	}
+}
+
+// Client returns a client on its own [Cluster.Transport], and what closes that.
+func (c Cluster) Client(topics ...string) (client *kafka.Client, closeIdle func()) {
+	t := c.Transport(topics...)
+	return &kafka.Client{Addr: c.Addr(), Transport: t}, t.CloseIdleConnections
+}
+
+// Writer returns a writer that is done with a record only when every in-sync replica has it, and
+// that places keys as Kafka's own clients do. close ends the writer and its connections.
+//
+// A write whose context ends may still be appended: what is written must bear being written twice.
+func (c Cluster) Writer(topic string) (writer *kafka.Writer, closeAll func() error) {
+	t := c.Transport(topic)
+	w := &kafka.Writer{
+		Addr:         c.Addr(),
+		Topic:        topic,
+		Balancer:     kafka.Murmur2Balancer{},
+		MaxAttempts:  4,
+		BatchSize:    100,
+		BatchBytes:   maxWriteBytes,
+		BatchTimeout: 5 * time.Millisecond,
+		WriteTimeout: 5 * time.Second,
+		RequiredAcks: kafka.RequireAll,
+		Transport:    t,
+	}
+	return w, func() error {
+		err := w.Close()
+		t.CloseIdleConnections()
+		if err != nil {
+			return fmt.Errorf("close writer of topic %s: %w", topic, err)
+		}
+		return nil
+	}
+}
+
+// maxWriteBytes is far above what brokers take (1 MiB by default): they are the ones to judge a
+// record's size, one by one, not the client for a whole batch.
+const maxWriteBytes = 64 << 20
+
+// dialer is for kafka-go's consumer group, which does not use transports.
+func (c Cluster) dialer() *kafka.Dialer {
+	return &kafka.Dialer{
+		ClientID:      clientID,
+		Timeout:       dialTimeout,
+		DialFunc:      c.dial,
+		TLS:           c.TLS,
+		SASLMechanism: c.SASL,
+	}
+}
+
+func (c Cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &deadlineConn{Conn: conn}, nil
+}
+
+// deadlineConn gives every read and write a deadline, unless its user has set one. kafka-go's
+// connections read only while a request is under way, so an idle one is not cut.
+type deadlineConn struct {
+	net.Conn
+	userRead, userWrite atomic.Bool
+}
+
+func (d *deadlineConn) Read(b []byte) (int, error) {
+	if !d.userRead.Load() {
+		if err := d.Conn.SetReadDeadline(time.Now().Add(ioTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	return d.Conn.Read(b)
+}
+
+func (d *deadlineConn) Write(b []byte) (int, error) {
+	if !d.userWrite.Load() {
+		if err := d.Conn.SetWriteDeadline(time.Now().Add(ioTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	return d.Conn.Write(b)
+}
+
+func (d *deadlineConn) SetDeadline(t time.Time) error {
+	d.userRead.Store(!t.IsZero())
+	d.userWrite.Store(!t.IsZero())
+	return d.Conn.SetDeadline(t)
+}
+
+func (d *deadlineConn) SetReadDeadline(t time.Time) error {
+	d.userRead.Store(!t.IsZero())
+	return d.Conn.SetReadDeadline(t)
+}
+
+func (d *deadlineConn) SetWriteDeadline(t time.Time) error {
+	d.userWrite.Store(!t.IsZero())
+	return d.Conn.SetWriteDeadline(t)
+}
+
+// kafkaLog turns kafka-go's printf lines into records of log at level.
+func kafkaLog(log *slog.Logger, level slog.Level) kafka.LoggerFunc {
+	return func(format string, args ...any) {
+		ctx := context.Background()
+		if log.Enabled(ctx, level) {
+			log.LogAttrs(ctx, level, "kafka client", slog.String("detail", fmt.Sprintf(format, args...)))
+		}
+	}
+}

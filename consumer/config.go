@@ -1,0 +1,172 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"convdel/schema"
+)
+
+// Config says what a [Consumer] reads, whom it calls and within which bounds.
+// The zero value of a field means its default where one is named.
+type Config struct {
+	// Cluster is where Kafka is and how to log in.
+	Cluster Cluster
+	// Topic is read to the end and beyond; Group owns its offsets. Both are required.
+	Topic, Group string
+	// DeadLetterTopic takes what can't be deleted. Required, never equal to Topic.
+	DeadLetterTopic string
+	// CreateTopics makes Run create missing topics with NewPartitions partitions (default 6) and the
+	// brokers' default replication; the dead-letter topic is created compacted. Otherwise a missing
+	// topic fails the start.
+	CreateTopics  bool
+	NewPartitions int
+	// API performs the deletes. Required.
+	API API
+
+	// CallsPerSecond is the quota of the whole group: no sliding second sees more calls.
+	// 0 turns the limiter off, which only a simulator can bear.
+	CallsPerSecond int
+	// ShareByPartitions gives this replica the part of CallsPerSecond that its partitions
+	// are of the topic's; false gives it all, which fits a single replica.
+	ShareByPartitions bool
+	// MaxCalls bounds the calls under way at once. Default: CallsPerSecond × CallTimeout, what a
+	// full quota of calls that all time out amounts to, and 64 without a limiter.
+	MaxCalls int
+	// CallTimeout is how long API may take for one call: it sizes MaxCalls and the drain. Default 5 s.
+	CallTimeout time.Duration
+
+	// MaxAttempts is the number of calls that an event may use up before it is a dead letter. Default 6.
+	MaxAttempts int
+	// RetryInitial and RetryMax bound the exponential backoff between attempts. Defaults 500 ms, 30 s.
+	RetryInitial, RetryMax time.Duration
+
+	// MaxInFlight bounds the events in memory, waiting or calling. Default 2000.
+	MaxInFlight int
+	// MaxInFlightBytes bounds their keys, values and headers. Default 16 MiB. A single larger
+	// event is taken alone.
+	MaxInFlightBytes int64
+	// MaxEventAge sends older events to the dead letters, class expired, uncalled. Default 0: off.
+	MaxEventAge time.Duration
+	// DrainTimeout bounds how long a stop or a rebalance waits for calls under way and for
+	// dead letters being written. Default 15 s.
+	DrainTimeout time.Duration
+
+	// Logger receives what operators need to know. Required.
+	Logger *slog.Logger
+	// Metrics counts what happens. Required; see [NewMetrics].
+	Metrics *Metrics
+}
+
+// API performs deletes. It must be safe for concurrent use and must honour ctx.
+type API interface {
+	// Delete performs one call and says how it went. It never retries by itself: each call
+	// has been granted by the limiter, one by one.
+	Delete(ctx context.Context, call Call) Answer
+}
+
+// Call is one conversation to delete.
+type Call struct {
+	schema.Conversation
+	// ClearRamble asks to clear roaming messages too.
+	ClearRamble bool
+	// Sent must be called once the request has left for the API, if it can tell: the limiter
+	// counts the call from that moment. Never nil.
+	Sent func()
+}
+
+// Verdict is what an [Answer] means for the events behind the call.
+type Verdict int
+
+// The verdicts. The zero value is none of them, so that a forgotten one is noticed.
+const (
+	// Deleted ends the events: the conversation is gone.
+	Deleted Verdict = iota + 1
+	// Permanent ends the events as dead letters: no repetition can help (50001, 50002, 50003).
+	Permanent
+	// Transient uses up an attempt; the events wait and try again.
+	Transient
+	// Throttled uses up no attempt; the limiter slows down.
+	Throttled
+	// Halt says that the service's own credential, plan or configuration is at fault.
+	// It is retried like Transient.
+	Halt
+	// Again uses up no attempt: what was wrong (an expired signature) has been mended already.
+	Again
+)
+
+// Answer is the outcome of one call.
+type Answer struct {
+	Verdict Verdict
+	// Code is the API's error code, 0 for success and for faults that carry none.
+	Code int
+	// Err says what went wrong, free of secrets. Nil for Deleted.
+	Err error
+}
+
+// ConfigError names a field of [Config] that can't be used as it is.
+type ConfigError struct {
+	Field, Reason string
+}
+
+func (e *ConfigError) Error() string { return fmt.Sprintf("consumer config: %s %s", e.Field, e.Reason) }
+
+// withDefaults returns the configuration with every default filled in, or a joined error of
+// one [ConfigError] per unusable field.
+func (c Config) withDefaults() (Config, error) {
+	setDefault(&c.CallTimeout, 5*time.Second)
+	setDefault(&c.NewPartitions, 6)
+	setDefault(&c.MaxAttempts, 6)
+	setDefault(&c.RetryInitial, 500*time.Millisecond)
+	setDefault(&c.RetryMax, 30*time.Second)
+	setDefault(&c.MaxInFlight, 2000)
+	setDefault(&c.MaxInFlightBytes, 16<<20)
+	setDefault(&c.DrainTimeout, 15*time.Second)
+	if c.MaxCalls == 0 {
+		c.MaxCalls = 64
+		if c.CallsPerSecond > 0 {
+			c.MaxCalls = max(1, int(float64(c.CallsPerSecond)*c.CallTimeout.Seconds()))
+		}
+		c.MaxCalls = min(c.MaxCalls, c.MaxInFlight)
+	}
+	return c, c.validate()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	var errs []error
+	check := func(ok bool, field, reason string) {
+		if !ok {
+			errs = append(errs, &ConfigError{Field: field, Reason: reason})
+		}
+	}
+	check(len(c.Cluster.Brokers) > 0, "Cluster.Brokers", "is empty")
+	check(c.Topic != "", "Topic", "is empty")
+	check(c.Group != "", "Group", "is empty")
+	check(c.DeadLetterTopic != "", "DeadLetterTopic", "is empty")
+	check(c.DeadLetterTopic != c.Topic, "DeadLetterTopic", "is the same as Topic")
+	check(c.API != nil, "API", "is nil")
+	check(c.Logger != nil, "Logger", "is nil")
+	check(c.Metrics != nil, "Metrics", "is nil")
+	check(c.NewPartitions > 0, "NewPartitions", "is negative")
+	check(c.CallsPerSecond >= 0, "CallsPerSecond", "is negative")
+	check(c.CallTimeout > 0, "CallTimeout", "is negative")
+	check(c.MaxCalls > 0, "MaxCalls", "is negative")
+	check(c.MaxAttempts > 0, "MaxAttempts", "is negative")
+	check(c.RetryInitial > 0, "RetryInitial", "is negative")
+	check(c.RetryMax >= c.RetryInitial, "RetryMax", "is below RetryInitial")
+	check(c.MaxInFlight > 0, "MaxInFlight", "is negative")
+	check(c.MaxInFlightBytes > 0, "MaxInFlightBytes", "is negative")
+	check(c.MaxEventAge >= 0, "MaxEventAge", "is negative")
+	check(c.DrainTimeout > 0, "DrainTimeout", "is negative")
+	return errors.Join(errs...)
+}

@@ -1,0 +1,124 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// member is who we are to the group.
+type member struct {
+	group, id  string
+	generation int
+}
+
+// connections are what a consumer talks to Kafka over, beside the group's own connection.
+type connections struct {
+	transport *kafka.Transport
+	client    *kafka.Client
+	// writer writes dead letters in batches, lone one at a time.
+	writer, lone *kafka.Writer
+	closers      []func() error
+}
+
+func connect(cfg Config) *connections {
+	t := cfg.Cluster.Transport(cfg.Topic, cfg.DeadLetterTopic)
+	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}}
+	var closeWriter, closeLone func() error
+	c.writer, closeWriter = cfg.Cluster.Writer(cfg.DeadLetterTopic)
+	c.lone, closeLone = cfg.Cluster.Writer(cfg.DeadLetterTopic)
+	c.lone.BatchSize = 1
+	c.closers = []func() error{closeWriter, closeLone}
+	return c
+}
+
+func (c *connections) close(log *slog.Logger) {
+	for _, closeOne := range c.closers {
+		if err := closeOne(); err != nil {
+			log.Warn("dead-letter writer not closed", slog.Any("error", err))
+		}
+	}
+	c.transport.CloseIdleConnections()
+}
+
+// errCut is what a cutter's dials return once it has cut.
+var errCut = errors.New("connections to the group have been cut")
+
+// cutter dials for the group and can end all of its connections at once: kafka-go waits for the
+// answer to a join for as long as the broker holds it, deaf to everything else.
+type cutter struct {
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu     sync.Mutex
+	closed bool
+	open   map[net.Conn]struct{}
+}
+
+// DialContext dials, and keeps an eye on the connection.
+func (c *cutter) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.isCut() {
+		return nil, errCut
+	}
+	conn, err := c.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		_ = conn.Close()
+		return nil, errCut
+	}
+	if c.open == nil {
+		c.open = make(map[net.Conn]struct{})
+	}
+	cut := &cutConn{Conn: conn, cutter: c}
+	c.open[cut] = struct{}{}
+	return cut, nil
+}
+
+func (c *cutter) isCut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// quietLog is for the errors of kafka-go's group: warnings, but for those that the cut makes.
+func (c *cutter) quietLog(log *slog.Logger) kafka.LoggerFunc {
+	warn, debug := kafkaLog(log, slog.LevelWarn), kafkaLog(log, slog.LevelDebug)
+	return func(format string, args ...any) {
+		if c.isCut() {
+			debug(format, args...)
+		} else {
+			warn(format, args...)
+		}
+	}
+}
+
+// cut closes all connections and lets no new one be made.
+func (c *cutter) cut() {
+	c.mu.Lock()
+	c.closed = true
+	open := c.open
+	c.open = nil
+	c.mu.Unlock()
+	for conn := range open {
+		_ = conn.Close()
+	}
+}
+
+type cutConn struct {
+	net.Conn
+	cutter *cutter
+}
+
+func (c *cutConn) Close() error {
+	c.cutter.mu.Lock()
+	delete(c.cutter.open, c)
+	c.cutter.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,198 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+const (
+	// A lost member is noticed after sessionTimeout, a rebalance by the others within a heartbeat. A
+	// member that no heartbeat gets out of stops calling before its session is over: the
+	// heartbeat fails after groupTimeout at the latest, and the calls under way end soon after.
+	heartbeatEvery = time.Second
+	sessionTimeout = 12 * time.Second
+	groupTimeout   = 5 * time.Second
+	joinBackoff    = 500 * time.Millisecond
+	// partitionsEvery is how often the leader looks for partitions that were added.
+	partitionsEvery = 30 * time.Second
+	// A rebalance waits for the drain of every member: its timeout is longer than that by rebalanceSlack.
+	rebalanceSlack = 15 * time.Second
+)
+
+// Consumer is one member of the group. Make it with [New], use it once with [Consumer.Run].
+type Consumer struct {
+	cfg     Config
+	log     *slog.Logger
+	limiter *limiter
+	status  atomic.Pointer[Status]
+	// member is who we are in the group, as far as known.
+	member atomic.Pointer[member]
+}
+
+// Status is what a [Consumer] is doing now.
+type Status struct {
+	// Live says that it works in a generation of the group; otherwise it is joining, or has ended.
+	Live bool
+	// Generation is the group's current or last generation, Partitions the number of the topic's
+	// partitions owned in it.
+	Generation, Partitions int
+	// Since is when Live became what it is.
+	Since time.Time
+}
+
+// New checks the configuration. It returns one [ConfigError] per unusable field, joined.
+func New(cfg Config) (*Consumer, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond == 0)}
+	c.status.Store(&Status{Since: time.Now()})
+	return c, nil
+}
+
+// Status says what the consumer is doing now.
+func (c *Consumer) Status() Status { return *c.status.Load() }
+
+// Run consumes until ctx ends. Then it makes no new call, lets those under way and the dead letters
+// end within DrainTimeout, commits, leaves the group and returns nil. It returns an error only at
+// the start, when the topics can't be used ([TopicError]); later faults are retried for as
+// long as they last.
+func (c *Consumer) Run(ctx context.Context) error {
+	kafkas := connect(c.cfg)
+	defer kafkas.close(c.log)
+	if err := c.prepareTopics(ctx, kafkas.client); err != nil || ctx.Err() != nil {
+		return err
+	}
+	conns := &cutter{dial: c.cfg.Cluster.dial}
+	group, err := c.joinGroup(conns)
+	if err != nil {
+		return err
+	}
+	defer c.leave(group, kafkas.client, conns)
+	for {
+		gen, err := group.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			c.log.LogAttrs(ctx, slog.LevelWarn, "group not joined, will retry", slog.String("group", c.cfg.Group), slog.Any("error", err))
+			continue
+		}
+		c.work(ctx, gen, kafkas, conns)
+	}
+}
+
+func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
+	dialer := c.cfg.Cluster.dialer()
+	dialer.DialFunc = conns.DialContext
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID:                     c.cfg.Group,
+		Brokers:                c.cfg.Cluster.Brokers,
+		Dialer:                 dialer,
+		Topics:                 []string{c.cfg.Topic},
+		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
+		HeartbeatInterval:      heartbeatEvery,
+		SessionTimeout:         sessionTimeout,
+		RebalanceTimeout:       c.cfg.DrainTimeout + rebalanceSlack,
+		JoinGroupBackoff:       joinBackoff,
+		Timeout:                groupTimeout,
+		StartOffset:            kafka.FirstOffset,
+		WatchPartitionChanges:  true,
+		PartitionWatchInterval: partitionsEvery,
+		Logger:                 kafkaLog(c.log, slog.LevelDebug),
+		ErrorLogger:            conns.quietLog(c.log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer group %s: %w", c.cfg.Group, err)
+	}
+	return group, nil
+}
+
+// work is one generation, from the assignment to the last commit.
+func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *connections, conns *cutter) {
+	done := make(chan struct{})
+	gen.Start(func(generation context.Context) {
+		defer close(done)
+		member := &member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)}
+		c.member.Store(member)
+		var ids []int
+		for _, a := range gen.Assignments[c.cfg.Topic] {
+			ids = append(ids, a.ID)
+		}
+		c.cfg.Metrics.generations.Inc()
+		log := c.log.With(slog.Int("generation", member.generation))
+		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
+		c.setStatus(true, member.generation, len(ids))
+		if len(ids) > 0 && c.shareQuota(generation, ctx, kafkas.client, ids) == nil {
+			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids)
+			c.setQuota(0)
+		} else {
+			awaitEither(generation, ctx)
+		}
+		c.setStatus(false, member.generation, 0)
+		log.LogAttrs(ctx, slog.LevelInfo, "generation ends")
+		if ctx.Err() != nil {
+			// Before this function returns, or kafka-go would join the group again.
+			c.resign(member, kafkas.client)
+			conns.cut()
+		}
+	})
+	<-done
+}
+
+// leave ends the membership. What makes kafka-go wait, a join that the broker holds until all
+// members have drained, is cut.
+func (c *Consumer) leave(group *kafka.ConsumerGroup, client *kafka.Client, conns *cutter) {
+	m := c.member.Load()
+	if m == nil && !conns.isCut() {
+		// The first join is under way: only its answer tells who we are to the group, which would
+		// otherwise wait for us until the session times out.
+		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DrainTimeout)
+		gen, err := group.Next(ctx)
+		cancel()
+		if err == nil {
+			m = &member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)}
+		}
+	}
+	if m != nil && !conns.isCut() {
+		c.resign(m, client)
+	}
+	conns.cut()
+	if err := group.Close(); err != nil {
+		c.log.Warn("group not closed", slog.Any("error", err))
+	}
+}
+
+// resign tells the group that this member has left, so that the others need not wait for its
+// session to time out.
+func (c *Consumer) resign(m *member, client *kafka.Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	res, err := client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
+		GroupID: m.group, Members: []kafka.LeaveGroupRequestMember{{ID: m.id}},
+	})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil && !errors.Is(err, kafka.UnknownMemberId) {
+		c.log.LogAttrs(ctx, slog.LevelWarn, "group not left, it will notice within the session timeout", slog.Any("error", err))
+	}
+}
+
+func (c *Consumer) setStatus(live bool, generation, partitions int) {
+	c.status.Store(&Status{Live: live, Generation: generation, Partitions: partitions, Since: time.Now()})
+}
+
+func awaitEither(a, b context.Context) {
+	select {
+	case <-a.Done():
+	case <-b.Done():
+	}
+}

@@ -1,0 +1,195 @@
+package consumer
+
+import (
+	"container/heap"
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"convdel/schema"
+)
+
+// flight is one conversation with unfinished events. There is at most one call for it at a time:
+// events that arrive while it waits share its next call, events that arrive while it is called
+// wait for the one after, since the call under way may have been answered before they happened.
+type flight struct {
+	conversation schema.Conversation
+	// queued are the events that the next call answers, calling those of the call under way.
+	queued, calling []*event
+	// oldest is the earliest event time of queued.
+	oldest time.Time
+	// due is when a waiting flight is ready again.
+	due time.Time
+	// index is its place in the heap that it is in, -1 while it is called; ready says which heap.
+	index int
+	ready bool
+	// backoff spaces the attempts; nil until the first failure.
+	backoff *backoff.ExponentialBackOff
+}
+
+// nextDelay is how long to wait after a failed call: exponential, with jitter.
+func (f *flight) nextDelay(cfg Config) time.Duration {
+	if f.backoff == nil {
+		f.backoff = backoff.NewExponentialBackOff(
+			backoff.WithInitialInterval(cfg.RetryInitial),
+			backoff.WithMaxInterval(cfg.RetryMax),
+			backoff.WithMultiplier(2),
+			backoff.WithMaxElapsedTime(0),
+		)
+	}
+	return f.backoff.NextBackOff()
+}
+
+// join puts an event with the others of its conversation, or starts a flight for it.
+func (s *session) join(ev *event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[ev.conversation]
+	if f == nil {
+		f = &flight{conversation: ev.conversation, queued: []*event{ev}, oldest: ev.at}
+		s.flights[ev.conversation] = f
+		s.pushReadyLocked(f)
+		return
+	}
+	f.queued = append(f.queued, ev)
+	if len(f.queued) == 1 || ev.at.Before(f.oldest) {
+		f.oldest = ev.at
+	}
+	if f.ready {
+		heap.Fix(s.ready, f.index)
+	}
+}
+
+// next takes the oldest ready flight for a call. It returns nil where its events have all
+// become too old meanwhile.
+func (s *session) next() *flight {
+	s.mu.Lock()
+	f, _ := heap.Pop(s.ready).(*flight)
+	f.ready = false
+	f.calling, f.queued = f.queued, nil
+	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.mu.Unlock()
+	if s.cfg.MaxEventAge == 0 {
+		return f
+	}
+	var young []*event
+	for _, ev := range f.calling {
+		if s.expired(ev) {
+			s.bury(ev, OutcomeExpired)
+		} else {
+			young = append(young, ev)
+		}
+	}
+	f.calling = young
+	if len(young) > 0 {
+		return f
+	}
+	s.requeue(f, nil, 0)
+	return nil
+}
+
+// requeue ends a call: the events of left, and those that arrived meanwhile, get another one after
+// delay; with none of either the flight is over.
+func (s *session) requeue(f *flight, left []*event, delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.queued = append(left, f.queued...)
+	if len(f.queued) == 0 {
+		delete(s.flights, f.conversation)
+		return
+	}
+	if len(left) == 0 {
+		f.backoff = nil
+		delay = 0
+	}
+	f.oldest = f.queued[0].at
+	for _, ev := range f.queued {
+		if ev.at.Before(f.oldest) {
+			f.oldest = ev.at
+		}
+	}
+	if delay <= 0 {
+		s.pushReadyLocked(f)
+		return
+	}
+	f.due = time.Now().Add(delay)
+	heap.Push(s.waiting, f)
+	s.wake()
+}
+
+func (s *session) pushReadyLocked(f *flight) {
+	f.ready = true
+	heap.Push(s.ready, f)
+	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.wake()
+}
+
+// wake makes awaitReady look again.
+func (s *session) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
+	}
+}
+
+// awaitReady returns when a flight is ready to be called.
+func (s *session) awaitReady(ctx context.Context) error {
+	for {
+		ready, due := s.promote(time.Now())
+		if ready {
+			return ctx.Err()
+		}
+		if err := wait(ctx, due, s.woken); err != nil {
+			return err
+		}
+	}
+}
+
+// promote makes flights ready whose wait is over. It says whether any is ready, and when the
+// next one will be (zero: none waits).
+func (s *session) promote(now time.Time) (ready bool, due time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.waiting.Len() > 0 && !s.waiting.list[0].due.After(now) {
+		f, _ := heap.Pop(s.waiting).(*flight)
+		f.ready = true
+		heap.Push(s.ready, f)
+	}
+	if s.waiting.Len() > 0 {
+		due = s.waiting.list[0].due
+	}
+	return s.ready.Len() > 0, due
+}
+
+// flightHeap orders flights for container/heap.
+type flightHeap struct {
+	list []*flight
+	less func(a, b *flight) bool
+}
+
+func oldestFirst(a, b *flight) bool { return a.oldest.Before(b.oldest) }
+func dueFirst(a, b *flight) bool    { return a.due.Before(b.due) }
+
+func (h *flightHeap) Len() int           { return len(h.list) }
+func (h *flightHeap) Less(i, j int) bool { return h.less(h.list[i], h.list[j]) }
+
+func (h *flightHeap) Swap(i, j int) {
+	h.list[i], h.list[j] = h.list[j], h.list[i]
+	h.list[i].index, h.list[j].index = i, j
+}
+
+func (h *flightHeap) Push(x any) {
+	f, _ := x.(*flight)
+	f.index = len(h.list)
+	h.list = append(h.list, f)
+}
+
+func (h *flightHeap) Pop() any {
+	last := len(h.list) - 1
+	f := h.list[last]
+	h.list[last] = nil
+	h.list = h.list[:last]
+	f.index = -1
+	return f
+}

@@ -1,0 +1,144 @@
+package consumer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/segmentio/kafka-go"
+)
+
+const (
+	letterBatch    = 100
+	letterRetryMin = 250 * time.Millisecond
+	letterRetryMax = 15 * time.Second
+)
+
+// letter is an event on its way to the dead-letter topic.
+type letter struct {
+	*event
+	outcome Outcome
+	message kafka.Message
+	// alone keeps a letter that the broker may have refused for its own sake out of others' batches.
+	alone bool
+	// due is when a letter that could not be written may be tried again, backoff what spaces that.
+	due     time.Time
+	backoff *backoff.ExponentialBackOff
+}
+
+// letters is the queue of dead letters, bounded by the bound on events in flight.
+type letters struct {
+	mu sync.Mutex
+	// queue holds the fresh ones in order, delayed those that have failed before.
+	queue, delayed []*letter
+	added          chan struct{}
+	dropped        bool
+}
+
+func newLetters() *letters { return &letters{added: make(chan struct{}, 1)} }
+
+// add takes a letter. It reports false, taking none, once the queue has been dropped.
+func (l *letters) add(fresh *letter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dropped {
+		return false
+	}
+	l.queue = append(l.queue, fresh)
+	l.wakeLocked()
+	return true
+}
+
+// drop empties the queue for good and returns how many letters were in it.
+func (l *letters) drop() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.queue) + len(l.delayed)
+	l.queue, l.delayed, l.dropped = nil, nil, true
+	return n
+}
+
+// delay puts letters back that could not be written, and says for how long. It reports false,
+// taking none, once the queue has been dropped.
+func (l *letters) delay(failed []*letter) (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dropped {
+		return 0, false
+	}
+	first := failed[0]
+	if first.backoff == nil {
+		first.backoff = backoff.NewExponentialBackOff(
+			backoff.WithInitialInterval(letterRetryMin),
+			backoff.WithMaxInterval(letterRetryMax),
+			backoff.WithMultiplier(2),
+			backoff.WithMaxElapsedTime(0),
+		)
+	}
+	d := first.backoff.NextBackOff()
+	for _, x := range failed {
+		x.due = time.Now().Add(d)
+		x.backoff = first.backoff
+	}
+	l.delayed = append(l.delayed, failed...)
+	l.wakeLocked()
+	return d, true
+}
+
+// take waits for letters and returns a batch of them, or ctx's error.
+func (l *letters) take(ctx context.Context) ([]*letter, error) {
+	for {
+		batch, due := l.tryTake(time.Now())
+		if len(batch) > 0 {
+			return batch, nil
+		}
+		if err := wait(ctx, due, l.added); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tryTake returns a batch, or when the next delayed letter is due (zero: there is none).
+func (l *letters) tryTake(now time.Time) (batch []*letter, due time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if batch, due = l.takeDelayedLocked(now); len(batch) > 0 {
+		l.wakeLocked()
+		return batch, due
+	}
+	n := min(len(l.queue), letterBatch)
+	batch, l.queue = l.queue[:n:n], l.queue[n:]
+	if n > 0 {
+		l.wakeLocked()
+	}
+	return batch, due
+}
+
+// takeDelayedLocked takes what is due of the delayed letters: several, or a single one that
+// has to be alone.
+func (l *letters) takeDelayedLocked(now time.Time) (batch []*letter, due time.Time) {
+	kept := l.delayed[:0]
+	for _, x := range l.delayed {
+		full := len(batch) == letterBatch || len(batch) > 0 && (x.alone || batch[0].alone)
+		if x.due.After(now) || full {
+			kept = append(kept, x)
+			if due.IsZero() || x.due.Before(due) {
+				due = x.due
+			}
+			continue
+		}
+		batch = append(batch, x)
+	}
+	clear(l.delayed[len(kept):])
+	l.delayed = kept
+	return batch, due
+}
+
+// wakeLocked lets one lane look; a lane that takes something wakes the next.
+func (l *letters) wakeLocked() {
+	select {
+	case l.added <- struct{}{}:
+	default:
+	}
+}

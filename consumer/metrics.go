@@ -1,0 +1,107 @@
+package consumer
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Outcome is how an event ended, and the label of convdel_events_total.
+type Outcome string
+
+// The outcomes. All but OutcomeDeleted are dead letters; their text is the letter's class.
+const (
+	OutcomeDeleted     Outcome = "deleted"
+	OutcomePermanent   Outcome = "permanent"
+	OutcomeExhausted   Outcome = "exhausted"
+	OutcomeUndecodable Outcome = "undecodable"
+	OutcomeExpired     Outcome = "expired"
+)
+
+// Metrics counts what a [Consumer] does, for Prometheus.
+type Metrics struct {
+	events        *prometheus.CounterVec
+	calls         *prometheus.CounterVec
+	callDuration  prometheus.Histogram
+	callWaiters   prometheus.Gauge
+	coalesced     prometheus.Counter
+	inFlight      prometheus.Gauge
+	retries       prometheus.Counter
+	eventAge      prometheus.Histogram
+	lag           *prometheus.GaugeVec
+	deadLetters   *prometheus.CounterVec
+	letterRetries prometheus.Counter
+	quota         prometheus.Gauge
+	commits       prometheus.Counter
+	generations   prometheus.Counter
+	offsetResets  prometheus.Counter
+}
+
+// NewMetrics makes the metrics and registers them. Names and labels are the documented ones, prefix
+// convdel_. It panics, as the Prometheus library does, if reg has them already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "convdel", Name: name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	counterVec := func(name, help, label string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "convdel", Name: name, Help: help}, []string{label})
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "convdel", Name: name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "convdel", Name: name, Help: help, Buckets: buckets})
+		reg.MustRegister(h)
+		return h
+	}
+	m := &Metrics{
+		events: counterVec("events_total", "Events that have ended, by outcome.", "outcome"),
+		calls:  counterVec("calls_total", "Calls to the API, by the answer's code: 0 success, none for no answer.", "code"),
+		callDuration: histogram("call_duration_seconds", "Duration of one call.",
+			[]float64{.005, .01, .02, .04, .06, .08, .1, .15, .2, .3, .5, 1, 2, 5}),
+		callWaiters: gauge("call_waiters", "Conversations ready to be called, waiting for the quota or a free connection."),
+		coalesced:   counter("coalesced_total", "Events that another event's call for the same conversation answered."),
+		inFlight:    gauge("in_flight", "Events in memory, waiting or calling."),
+		retries:     counter("retries_total", "Calls that repeat an earlier one for the same events."),
+		eventAge: histogram("event_age_seconds", "From the event's time to its end.",
+			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
+		deadLetters:   counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
+		letterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
+		quota:         gauge("quota_calls_per_second", "This replica's share of the quota now; 0 without partitions."),
+		commits:       counter("commits_total", "Offset commits that the broker has accepted."),
+		generations:   counter("generations_total", "Group generations that this replica has worked in."),
+		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log."),
+	}
+	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "convdel", Name: "lag", Help: "Offsets between the committed one and the end of the log, by owned partition.",
+	}, []string{"partition"})
+	reg.MustRegister(m.lag)
+	return m
+}
+
+func (m *Metrics) ended(o Outcome, age time.Duration) {
+	m.events.WithLabelValues(string(o)).Inc()
+	m.eventAge.Observe(max(0, age.Seconds()))
+}
+
+func (m *Metrics) called(a Answer, took time.Duration) {
+	code := "none"
+	if a.Code != 0 || a.Verdict == Deleted {
+		code = strconv.Itoa(a.Code)
+	}
+	m.calls.WithLabelValues(code).Inc()
+	m.callDuration.Observe(took.Seconds())
+}
+
+func (m *Metrics) setLag(partition int, lag int64) {
+	m.lag.WithLabelValues(strconv.Itoa(partition)).Set(float64(lag))
+}
+
+func (m *Metrics) dropLag(partition int) { m.lag.DeleteLabelValues(strconv.Itoa(partition)) }

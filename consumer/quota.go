@@ -1,0 +1,73 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// shareQuota gives the limiter this replica's part of the quota for a generation. For the first
+// window nothing is called: what other replicas called just before they lost their partitions
+// to this one still counts at the API.
+func (c *Consumer) shareQuota(generation, stop context.Context, client *kafka.Client, owned []int) error {
+	if !c.cfg.ShareByPartitions {
+		c.setQuota(float64(c.cfg.CallsPerSecond))
+		return nil
+	}
+	for {
+		total, err := countPartitions(generation, client, c.cfg.Topic)
+		if err == nil {
+			c.setQuota(share(c.cfg.CallsPerSecond, owned, total))
+			return nil
+		}
+		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry", slog.Any("error", err))
+		if err := pause(generation, time.Second); err != nil {
+			return err
+		}
+		if err := stop.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Consumer) setQuota(callsPerSecond float64) {
+	c.limiter.setQuota(callsPerSecond)
+	c.cfg.Metrics.quota.Set(callsPerSecond)
+}
+
+// share splits a quota over a topic's partitions in whole calls that add up to exactly the quota,
+// and returns what the owned ones have. Where there are more partitions than calls, a part
+// below one call a second stays a fraction.
+func share(callsPerSecond int, owned []int, total int) float64 {
+	whole := 0
+	for _, id := range owned {
+		if id < total {
+			whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total
+		}
+	}
+	if whole == 0 && len(owned) > 0 && total > 0 {
+		return float64(callsPerSecond) * float64(len(owned)) / float64(total)
+	}
+	return float64(whole)
+}
+
+func countPartitions(ctx context.Context, client *kafka.Client, topic string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range res.Topics {
+		if t.Name == topic && t.Error != nil {
+			return 0, fmt.Errorf("topic %s: %w", topic, t.Error)
+		}
+		if t.Name == topic {
+			return len(t.Partitions), nil
+		}
+	}
+	return 0, fmt.Errorf("topic %s: not in the brokers' metadata", topic)
+}

@@ -1,0 +1,231 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"convdel/schema"
+)
+
+// This file is the path of a record, top to bottom: admitted, taken, joined with others of its
+// conversation, called, settled and ended, with a dead letter on the way where it must be.
+
+// record is what was read from Kafka, kept whole: a dead letter gives it back byte for byte.
+type record struct {
+	partition  *partition
+	offset     int64
+	time       time.Time
+	key, value []byte
+	headers    []schema.Header
+}
+
+// event is a record on its way to its end.
+type event struct {
+	record
+	slot slot
+	size int64
+	// at is when the event happened, by which it queues and ages.
+	at           time.Time
+	conversation schema.Conversation
+	clearRamble  bool
+
+	// attempts counts the calls used up; the times are theirs, code and err the last one's.
+	attempts    int
+	first, last time.Time
+	code        int
+	err         error
+}
+
+// admit waits until the bounds on memory and on the partition's span allow a record of size bytes.
+func (s *session) admit(ctx context.Context, p *partition, size int64) error {
+	for {
+		n, shrunk := p.tracker.span()
+		if n < maxSpan {
+			break
+		}
+		select {
+		case <-shrunk:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := s.events.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	if err := s.bytes.Acquire(ctx, s.weight(size)); err != nil {
+		s.events.Release(1)
+		return err
+	}
+	s.metrics.inFlight.Inc()
+	return nil
+}
+
+// unadmit takes an admission back.
+func (s *session) unadmit(size int64) {
+	s.bytes.Release(s.weight(size))
+	s.events.Release(1)
+	s.metrics.inFlight.Dec()
+}
+
+// weight lets a record beyond the whole budget in, alone.
+func (s *session) weight(size int64) int64 { return min(size, s.cfg.MaxInFlightBytes) }
+
+// take starts an admitted record on its way: what is no event, or too old to be one, goes to the
+// dead letters uncalled.
+func (s *session) take(rec record, size int64) {
+	ev := &event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: rec.time}
+	decoded, err := schema.Decode(rec.value, rec.headers)
+	ev.at = schema.EventTime(decoded, rec.headers, rec.time)
+	if err != nil {
+		ev.err = err
+		s.bury(ev, OutcomeUndecodable)
+		return
+	}
+	ev.conversation, ev.clearRamble = decoded.Conversation, decoded.ClearRamble
+	if s.expired(ev) {
+		s.bury(ev, OutcomeExpired)
+		return
+	}
+	s.join(ev)
+}
+
+// expired says whether the event is too old to be executed, and makes that its error.
+func (s *session) expired(ev *event) bool {
+	if s.cfg.MaxEventAge == 0 {
+		return false
+	}
+	age := time.Since(ev.at)
+	if age <= s.cfg.MaxEventAge {
+		return false
+	}
+	ev.err = fmt.Errorf("event is %s old, more than the %s allowed", age.Round(time.Second), s.cfg.MaxEventAge)
+	return true
+}
+
+// dispatch makes the calls: one each time there is a conversation to delete, a free connection and
+// quota, in that order, so that it is the oldest one at that moment that goes.
+func (s *session) dispatch(ctx context.Context) {
+	for {
+		if err := s.awaitReady(ctx); err != nil {
+			return
+		}
+		if err := s.slots.Acquire(ctx, 1); err != nil {
+			return
+		}
+		permit, err := s.limiter.wait(ctx)
+		if err != nil {
+			permit.unused()
+			s.slots.Release(1)
+			return
+		}
+		f := s.next()
+		if f == nil { // all of its events had expired
+			permit.unused()
+			s.slots.Release(1)
+			continue
+		}
+		s.work.Add(1)
+		s.callers.run(func() { s.call(f, permit) })
+	}
+}
+
+// call deletes one conversation on behalf of all the events that f holds.
+func (s *session) call(f *flight, p *permit) {
+	defer s.work.Done()
+	defer s.slots.Release(1)
+	call := Call{Conversation: f.conversation, Sent: p.sent}
+	repeated := false
+	for _, ev := range f.calling {
+		call.ClearRamble = call.ClearRamble || ev.clearRamble
+		repeated = repeated || ev.attempts > 0
+	}
+	if repeated {
+		s.metrics.retries.Inc()
+	}
+	started := time.Now()
+	answer := s.cfg.API.Delete(s.workCtx, call)
+	// Whatever could not say when it was sent counts from its end: later than the truth, never earlier.
+	p.sent()
+	took := time.Since(started)
+	s.metrics.called(answer, took)
+	if s.workCtx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
+		return // cut off by a stop: it has not ended, and will be delivered again
+	}
+	s.settle(f, answer, started)
+}
+
+var errNoVerdict = errors.New("the API's answer carries no verdict")
+
+// settle does with each event of a call what the answer says, and puts back those that go on.
+func (s *session) settle(f *flight, a Answer, started time.Time) {
+	calling := f.calling
+	f.calling = nil
+	switch a.Verdict {
+	case Deleted:
+		s.metrics.coalesced.Add(float64(len(calling) - 1))
+		s.requeue(f, nil, 0)
+		for _, ev := range calling {
+			s.end(ev, OutcomeDeleted)
+		}
+	case Permanent:
+		s.requeue(f, nil, 0)
+		for _, ev := range calling {
+			ev.attempted(a, started)
+			s.bury(ev, OutcomePermanent)
+		}
+	case Throttled:
+		s.limiter.throttled()
+		s.requeue(f, calling, f.nextDelay(s.cfg))
+	case Again:
+		s.requeue(f, calling, 0)
+	case Transient, Halt:
+		s.retry(f, calling, a, started)
+	default:
+		s.retry(f, calling, Answer{Verdict: Transient, Err: errNoVerdict}, started)
+	}
+}
+
+// retry uses up an attempt of each event. Those that have none left are dead letters; the others
+// wait without a connection and without quota.
+func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time) {
+	var left, exhausted []*event
+	for _, ev := range calling {
+		ev.attempted(a, started)
+		if ev.attempts < s.cfg.MaxAttempts {
+			left = append(left, ev)
+		} else {
+			exhausted = append(exhausted, ev)
+		}
+	}
+	s.requeue(f, left, f.nextDelay(s.cfg))
+	for _, ev := range exhausted {
+		s.bury(ev, OutcomeExhausted)
+	}
+}
+
+// attempted notes a call that has used up an attempt.
+func (ev *event) attempted(a Answer, started time.Time) {
+	ev.attempts++
+	if ev.first.IsZero() {
+		ev.first = started
+	}
+	ev.last, ev.code, ev.err = started, a.Code, a.Err
+}
+
+// bury sends an event to the dead letters; it ends when the broker has acknowledged the letter.
+func (s *session) bury(ev *event, o Outcome) {
+	s.work.Add(1)
+	if !s.letters.add(&letter{event: ev, outcome: o}) {
+		s.work.Done() // too late: the session is over, the event will be delivered again
+	}
+}
+
+// end is the end of an event: its offset may be committed.
+func (s *session) end(ev *event, o Outcome) {
+	ev.partition.tracker.end(ev.slot)
+	s.metrics.ended(o, time.Since(ev.at))
+	s.unadmit(ev.size)
+	s.committer.poke()
+}

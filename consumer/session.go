@@ -1,0 +1,204 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/semaphore"
+
+	"convdel/schema"
+)
+
+// session is the work of one generation: it begins with the partitions that the group has given to
+// this member and ends before the group may give them to another.
+type session struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *Metrics
+	limiter *limiter
+
+	transport  *kafka.Transport
+	client     *kafka.Client
+	writer     letterWriter
+	loneWriter letterWriter
+
+	partitions map[int]*partition
+	fetchBytes int32
+	committer  *committer
+	letters    *letters
+	callers    *callers
+
+	// events and bytes bound what is in memory, slots the calls under way.
+	events, bytes, slots *semaphore.Weighted
+
+	mu      sync.Mutex
+	flights map[schema.Conversation]*flight
+	// ready flights wait for a call, oldest event first; waiting ones for the end of their backoff.
+	ready, waiting *flightHeap
+	woken          chan struct{}
+
+	// work counts calls under way and dead letters not yet acknowledged. workCtx is theirs: it
+	// outlives the generation, so that a rebalance does not cut off a call that the API executes.
+	work       sync.WaitGroup
+	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
+	cancelWork context.CancelFunc
+	fenced     atomic.Bool
+}
+
+func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connections, log *slog.Logger) *session {
+	s := &session{
+		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter,
+		transport: kafkas.transport, client: kafkas.client, writer: kafkas.writer, loneWriter: kafkas.lone,
+		letters: newLetters(),
+		callers: newCallers(),
+		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
+		bytes:   semaphore.NewWeighted(c.cfg.MaxInFlightBytes),
+		slots:   semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
+		flights: make(map[schema.Conversation]*flight),
+		ready:   &flightHeap{less: oldestFirst},
+		waiting: &flightHeap{less: dueFirst},
+		woken:   make(chan struct{}, 1),
+	}
+	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m, generationCommit: gen.CommitOffsets}
+	return s
+}
+
+// letterWriter writes dead letters; *kafka.Writer is one.
+type letterWriter interface {
+	WriteMessages(ctx context.Context, messages ...kafka.Message) error
+}
+
+// run works until the generation ends, stop is closed, or the member is fenced; then it drains.
+func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-generation.Done():
+		case <-stop:
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	if s.open(ctx, ids) != nil {
+		return
+	}
+	s.fetchBytes = int32(min(fetchMost, max(fetchLeast, fetchBudget/max(1, len(ids))))) //nolint:gosec // at most fetchMost
+	s.workCtx, s.cancelWork = context.WithCancel(context.Background())
+	var lanes sync.WaitGroup
+	for range letterLanes {
+		lanes.Go(func() { s.writeLetters(s.workCtx) })
+	}
+	s.intake(ctx, cancel)
+	s.drain()
+	s.cancelWork()
+	lanes.Wait()
+	s.callers.close()
+	s.leavePartitions()
+}
+
+// intake fetches, calls and commits until ctx ends or one of them finds that the generation can't go
+// on. Calls and dead letters outlive it.
+func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
+	var tasks sync.WaitGroup
+	for _, p := range s.partitions {
+		tasks.Go(func() {
+			if err := s.fetch(ctx, p); err != nil {
+				s.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew",
+					slog.Int("partition", p.id), slog.Any("error", err))
+				stop()
+			}
+		})
+	}
+	tasks.Go(func() { s.dispatch(ctx) })
+	tasks.Go(func() { s.watchLag(ctx) })
+	tasks.Go(func() {
+		if err := s.committer.run(ctx); err != nil {
+			s.fence(err)
+			stop()
+		}
+	})
+	tasks.Wait()
+}
+
+// fence stops everything at once: the partitions are another member's already, and every
+// further call or dead letter would be one too many.
+func (s *session) fence(err error) {
+	s.fenced.Store(true)
+	s.log.Warn("work given up, another member will do it again", slog.Any("error", err))
+	s.cancelWork()
+}
+
+// drain lets the calls under way and the dead letters end, committing all the while, and commits
+// what has ended. What is only queued, or waits for a retry, is left to the next owner.
+func (s *session) drain() {
+	commits, stopCommits := context.WithCancel(context.Background())
+	defer stopCommits()
+	var committing sync.WaitGroup
+	committing.Go(func() {
+		if s.fenced.Load() {
+			return
+		}
+		if err := s.committer.drain(commits); err != nil {
+			s.fence(err)
+		}
+	})
+	s.awaitWork()
+	stopCommits()
+	committing.Wait()
+	if s.fenced.Load() {
+		return
+	}
+	last, cancel := context.WithTimeout(context.Background(), 2*commitTimeout)
+	defer cancel()
+	for {
+		err := s.committer.commit(false)
+		if err == nil || isFenced(err) {
+			return
+		}
+		if pause(last, commitEvery) != nil {
+			s.log.LogAttrs(last, slog.LevelError, "the last commit failed: what has ended since the one before will be done again", slog.Any("error", err))
+			return
+		}
+	}
+}
+
+// awaitWork waits for calls and dead letters until the drain timeout, and cuts off the rest.
+func (s *session) awaitWork() {
+	done := make(chan struct{})
+	go func() {
+		s.work.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(s.cfg.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-s.workCtx.Done(): // fenced
+		s.abandon(done)
+	case <-timer.C:
+		s.log.Warn("drain timeout: calls or dead letters cut off, their events will be delivered again",
+			slog.Duration("drain_timeout", s.cfg.DrainTimeout))
+		s.abandon(done)
+	}
+}
+
+// abandon cuts off calls and dead-letter writes.
+func (s *session) abandon(done <-chan struct{}) {
+	s.cancelWork()
+	s.work.Add(-s.letters.drop())
+	<-done
+}
+
+// leavePartitions takes this member's marks off the metrics.
+func (s *session) leavePartitions() {
+	for id := range s.partitions {
+		s.metrics.dropLag(id)
+	}
+	s.metrics.inFlight.Set(0)
+	s.metrics.callWaiters.Set(0)
+}

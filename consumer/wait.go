@@ -1,0 +1,28 @@
+package consumer
+
+import (
+	"context"
+	"time"
+)
+
+// wait returns at a time (the zero time: never), or when something is received, or with the error of
+// a context that ends before.
+func wait(ctx context.Context, at time.Time, woken <-chan struct{}) error {
+	var due <-chan time.Time
+	if !at.IsZero() {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-due:
+	case <-woken:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// pause waits for d, or returns the error of a context that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	return wait(ctx, time.Now().Add(d), nil)
+}
