@@ -58,36 +58,32 @@ func (c *committer) poke() {
 
 // run commits what changes until ctx ends. It returns a *fencedError as soon as the member is.
 func (c *committer) run(ctx context.Context) error {
-	for {
-		select {
-		case <-c.poked:
-		case <-ctx.Done():
-			return nil
-		}
+	for wait(ctx, time.Time{}, c.poked) == nil {
 		delay := commitEvery
-		if err := c.commit(false); err != nil {
-			if isFenced(err) {
-				return err
-			}
+		if err := c.commit(ctx, false); isFenced(err) {
+			return err
+		} else if err != nil {
 			delay = commitRetry
 			c.poke()
 		}
 		if pause(ctx, delay) != nil {
-			return nil
+			break
 		}
 	}
+	return nil //nolint:nilerr // an error has been logged, and its commit is repeated
 }
 
 // drain commits at least every second, changes or not, until ctx ends.
 func (c *committer) drain(ctx context.Context) error {
 	for {
-		if err := c.commit(true); isFenced(err) {
+		if err := c.commit(ctx, true); isFenced(err) {
 			return err
 		}
 		if pause(ctx, drainCommitEvery) != nil {
-			return nil
+			break
 		}
 	}
+	return nil //nolint:nilerr // an error has been logged, and its commit is repeated
 }
 
 // commit commits the partitions that have changed since their last commit, or all of them. Without
@@ -95,8 +91,8 @@ func (c *committer) drain(ctx context.Context) error {
 //
 // Nothing but its own timeout ends a commit: one that was given up could still be on its way, and
 // undo the next one by arriving after it.
-func (c *committer) commit(all bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+func (c *committer) commit(ctx context.Context, all bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	commits := make([]commit, 0, len(c.s.partitions))
 	for id, p := range c.s.partitions {

@@ -54,6 +54,7 @@ func New(cfg Config) (*Consumer, error) {
 	}
 	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond == 0)}
 	c.status.Store(&Status{Since: time.Now()})
+	cfg.Metrics.limiter.Store(c.limiter)
 	return c, nil
 }
 
@@ -67,15 +68,18 @@ func (c *Consumer) Status() Status { return *c.status.Load() }
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
 	defer kafkas.close(c.log)
-	if err := c.prepareTopics(ctx, kafkas.client); err != nil || ctx.Err() != nil {
+	if err := c.prepareTopics(ctx, kafkas.client); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop before anything began
+		}
 		return err
 	}
 	conns := &cutter{dial: c.cfg.Cluster.dial}
-	group, err := c.joinGroup(conns)
+	group, err := c.joinGroup(conns) //nolint:contextcheck // the group's log lines belong to no call
 	if err != nil {
 		return err
 	}
-	defer c.leave(group, kafkas.client, conns)
+	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	for {
 		gen, err := group.Next(ctx)
 		if ctx.Err() != nil {
@@ -132,7 +136,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		c.setStatus(true, member.generation, len(ids))
 		if len(ids) > 0 && c.shareQuota(generation, ctx, kafkas.client, ids) == nil {
 			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids)
-			c.setQuota(0)
+			c.limiter.setQuota(0)
 		} else {
 			awaitEither(generation, ctx)
 		}
@@ -140,7 +144,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		log.LogAttrs(ctx, slog.LevelInfo, "generation ends")
 		if ctx.Err() != nil {
 			// Before this function returns, or kafka-go would join the group again.
-			c.resign(member, kafkas.client)
+			c.resign(context.WithoutCancel(ctx), member, kafkas.client)
 			conns.cut()
 		}
 	})
@@ -149,31 +153,31 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 
 // leave ends the membership. What makes kafka-go wait, a join that the broker holds until all
 // members have drained, is cut.
-func (c *Consumer) leave(group *kafka.ConsumerGroup, client *kafka.Client, conns *cutter) {
+func (c *Consumer) leave(ctx context.Context, group *kafka.ConsumerGroup, client *kafka.Client, conns *cutter) {
 	m := c.member.Load()
 	if m == nil && !conns.isCut() {
 		// The first join is under way: only its answer tells who we are to the group, which would
 		// otherwise wait for us until the session times out.
-		ctx, cancel := context.WithTimeout(context.Background(), c.cfg.DrainTimeout)
-		gen, err := group.Next(ctx)
+		joined, cancel := context.WithTimeout(ctx, c.cfg.DrainTimeout)
+		gen, err := group.Next(joined)
 		cancel()
 		if err == nil {
 			m = &member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)}
 		}
 	}
 	if m != nil && !conns.isCut() {
-		c.resign(m, client)
+		c.resign(ctx, m, client)
 	}
 	conns.cut()
 	if err := group.Close(); err != nil {
-		c.log.Warn("group not closed", slog.Any("error", err))
+		c.log.LogAttrs(ctx, slog.LevelWarn, "group not closed", slog.Any("error", err))
 	}
 }
 
 // resign tells the group that this member has left, so that the others need not wait for its
 // session to time out.
-func (c *Consumer) resign(m *member, client *kafka.Client) {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+func (c *Consumer) resign(ctx context.Context, m *member, client *kafka.Client) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	res, err := client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
 		GroupID: m.group, Members: []kafka.LeaveGroupRequestMember{{ID: m.id}},

@@ -34,8 +34,8 @@ func encodeDone(watermark int64, ranges []offsetRange) string {
 	from := watermark
 	for _, r := range ranges {
 		n := len(buf)
-		buf = binary.AppendUvarint(buf, uint64(r.first-from))
-		buf = binary.AppendUvarint(buf, uint64(r.last-r.first))
+		buf = binary.AppendUvarint(buf, uint64(r.first-from))   //nolint:gosec // ranges ascend
+		buf = binary.AppendUvarint(buf, uint64(r.last-r.first)) //nolint:gosec // ranges ascend
 		if len(buf) > maxDoneBytes {
 			buf = buf[:n]
 			break
@@ -71,8 +71,8 @@ func decodeDone(watermark int64, metadata string) ([]offsetRange, error) {
 		}
 		buf = buf[n+m:]
 		// The watermark itself has not ended, and ranges never touch: a gap is at least one.
-		first := from + int64(gap)
-		last := first + int64(length)
+		first := from + int64(gap)    //nolint:gosec // an overflow is found below
+		last := first + int64(length) //nolint:gosec // an overflow is found below
 		if gap == 0 || first <= from || last < first {
 			return nil, errDone
 		}

@@ -60,34 +60,35 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 	spacing := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(fetchRetryMin), backoff.WithMaxInterval(fetchRetryMax), backoff.WithMaxElapsedTime(0))
 	failing := false
-	for {
+	for ctx.Err() == nil {
 		err := s.fetchOnce(ctx, p)
 		if errors.Is(err, errOffsetGone) {
 			err = s.relocate(ctx, p)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, errRestart):
+		if errors.Is(err, errRestart) {
 			return err
-		case err != nil:
-			delay := spacing.NextBackOff()
-			level := slog.LevelDebug
-			if !failing {
-				level = slog.LevelWarn
-			}
-			failing = true
-			s.log.LogAttrs(ctx, level, "fetch failed, will retry", slog.String("topic", s.cfg.Topic),
-				slog.Int("partition", p.id), slog.Int64("offset", p.tracker.next()), slog.Any("error", err))
-			if pause(ctx, delay) != nil {
-				return nil
-			}
-		case failing:
-			failing = false
+		}
+		if failed := err != nil && ctx.Err() == nil; failed != failing {
+			failing = failed
+			s.logFetching(ctx, p, err)
+		}
+		if err == nil {
 			spacing.Reset()
-			s.log.LogAttrs(ctx, slog.LevelInfo, "fetch works again", slog.Int("partition", p.id))
+		} else if pause(ctx, spacing.NextBackOff()) != nil {
+			break
 		}
 	}
+	return nil //nolint:nilerr // told to stop
+}
+
+// logFetching says that fetching has begun to fail, or that it works again.
+func (s *session) logFetching(ctx context.Context, p *partition, err error) {
+	log := s.log.With(slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("offset", p.tracker.next()))
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "fetch fails, will be retried", slog.Any("error", err))
+		return
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "fetch works again")
 }
 
 // fetchOnce makes one fetch and delivers what it brought. Of transactional producers it delivers

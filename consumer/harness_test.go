@@ -52,7 +52,7 @@ type worldOptions struct {
 }
 
 // inWorld runs test in a bubble and checks afterwards that nothing is left behind.
-func inWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) {
+func inWorld(t *testing.T, o worldOptions, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, network: new(kfake.VirtualNetwork), log: new(lockedBuffer), api: newFakeAPI()}
@@ -71,7 +71,7 @@ func inWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) {
 				t.Log(w.log.String())
 			}
 		}()
-		test(t, w)
+		test(w)
 	})
 }
 

@@ -20,7 +20,8 @@ import (
 // records: what was rolled back is not executed, and the markers' offsets are no events.
 func TestTransactionsAndHoles(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		ctx := t.Context()
 		transactional := w.newClient(kgo.TransactionalID("upstream"))
 		defer transactional.Close()
@@ -33,7 +34,7 @@ func TestTransactionsAndHoles(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			w.publish(0, eventValue(1000+from)) // somebody else's, in the midst of the transaction
+			w.publish(0, eventValue(1000+from)) //nolint:contextcheck // somebody else's, in the midst of the transaction
 			if err := transactional.EndTransaction(ctx, commit); err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +67,8 @@ func TestTransactionsAndHoles(t *testing.T) {
 // its midst and at the ends of batches.
 func TestCompactedLog(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		setTopicConfig(t, w, testTopic, "cleanup.policy", "compact")
 		setTopicConfig(t, w, testTopic, "min.cleanable.dirty.ratio", "0")
 		for round := range 20 {
@@ -112,7 +114,8 @@ func setTopicConfig(t *testing.T, w *world, topic, key, value string) {
 // and the rest is read.
 func TestRetentionCutsTheLog(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		w.publish(0, eventValues(0, 10)...)
 		w.start().drainAndStop(t)
 		w.publish(0, eventValues(10, 100)...)
@@ -160,7 +163,8 @@ func TestTopicRecreated(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(fmt.Sprintf("running=%t", running), func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+			inWorld(t, worldOptions{}, func(w *world) {
+				t := w.t
 				w.publish(0, eventValues(0, 100)...)
 				r := w.start()
 				w.awaitDrained(time.Minute)
@@ -189,7 +193,8 @@ func TestTopicRecreated(t *testing.T) {
 // TestPartitionsAdded: new partitions are found and read.
 func TestPartitionsAdded(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
 		w.publish(1, eventValues(0, 50)...)
 		w.start()
 		w.awaitDrained(time.Minute)
@@ -208,7 +213,8 @@ func TestPartitionsAdded(t *testing.T) {
 // time, each event ends, and the roaming messages go if any event asks for it.
 func TestDuplicatesShareCalls(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
 		for n := range 1000 {
 			value := eventValue(1)
 			if n == 777 {
@@ -239,7 +245,8 @@ func TestDuplicatesShareCalls(t *testing.T) {
 // is not answered by that call, which may have been executed before the event happened.
 func TestEventsDuringACallGetTheirOwn(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		w.api.set(2*time.Second, nil)
 		w.publish(0, eventValue(1))
 		w.start()
@@ -256,7 +263,7 @@ func TestEventsDuringACallGetTheirOwn(t *testing.T) {
 // TestRebalanceWhileWaitingForRetry: what waits for its next attempt goes to the next owner.
 func TestRebalanceWhileWaitingForRetry(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
 		w.guardCommits()
 		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer { return verdict(consumer.Transient, 50004) })
 		w.publishNumbered(2, 40)
@@ -275,7 +282,8 @@ func TestRebalanceWhileWaitingForRetry(t *testing.T) {
 // again, alone, and holds up no other letter.
 func TestLetterThatDoesNotFit(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		setTopicConfig(t, w, testDLT, "max.message.bytes", "2000")
 		var values [][]byte
 		for n := range 50 {
@@ -300,7 +308,7 @@ func TestLetterThatDoesNotFit(t *testing.T) {
 // TestBrokerRefusesMetadata: without room for the list of finished offsets, plain offsets are committed.
 func TestBrokerRefusesMetadata(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
 		w.kafka.Fault(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: testTopic, Err: kerr.OffsetMetadataTooLarge, Count: -1,
 			When: func(r kmsg.Request) bool {
@@ -332,7 +340,8 @@ func TestBrokerRefusesMetadata(t *testing.T) {
 // not executed.
 func TestOldEventsExpire(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
 			if c.Conversation == conversation(2) {
 				return verdict(consumer.Transient, 50004)
@@ -363,7 +372,8 @@ func TestOldEventsExpire(t *testing.T) {
 // is over, when another member may own its partitions.
 func TestLostMemberStopsCalling(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
 		for p := range int32(2) {
 			w.publish(p, eventValues(int(p)*2000, int(p)*2000+2000)...)
 		}
@@ -395,7 +405,8 @@ func (s *severable) mend() {
 // TestMissingTopicFailsTheStart, unless topics are to be created.
 func TestMissingTopicFailsTheStart(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		r := w.start(func(c *consumer.Config) { c.DeadLetterTopic = "not.there" })
 		<-r.done
 		var topic *consumer.TopicError
@@ -418,7 +429,8 @@ func TestMissingTopicFailsTheStart(t *testing.T) {
 // TestStopBeforeKafkaIsThere: a replica that waits for brokers stops at once.
 func TestStopBeforeKafkaIsThere(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		r := w.start(func(c *consumer.Config) {
 			c.Cluster.Dial = (&severable{dial: w.network.DialContext, dead: true}).DialContext
 		})

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +33,7 @@ type Metrics struct {
 	lag           *prometheus.GaugeVec
 	deadLetters   *prometheus.CounterVec
 	letterRetries prometheus.Counter
-	quota         prometheus.Gauge
+	limiter       atomic.Pointer[limiter]
 	commits       prometheus.Counter
 	generations   prometheus.Counter
 	offsetResets  prometheus.Counter
@@ -74,7 +75,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
 		deadLetters:   counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
 		letterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
-		quota:         gauge("quota_calls_per_second", "This replica's share of the quota now; 0 without partitions."),
 		commits:       counter("commits_total", "Offset commits that the broker has accepted."),
 		generations:   counter("generations_total", "Group generations that this replica has worked in."),
 		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log."),
@@ -82,8 +82,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "lag", Help: "Offsets between the committed one and the end of the log, by owned partition.",
 	}, []string{"partition"})
-	reg.MustRegister(m.lag)
+	quota := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "convdel", Name: "quota_calls_per_second",
+		Help: "This replica's share of the quota now, less what throttled answers have taken; 0 without partitions.",
+	}, m.pace)
+	reg.MustRegister(m.lag, quota)
 	return m
+}
+
+func (m *Metrics) pace() float64 {
+	if l := m.limiter.Load(); l != nil {
+		return l.pace()
+	}
+	return 0
 }
 
 func (m *Metrics) ended(o Outcome, age time.Duration) {

@@ -33,7 +33,8 @@ func verdict(v consumer.Verdict, code int) consumer.Answer {
 // TestEmptiesTheTopic is the main job: everything published is deleted once and committed.
 func TestEmptiesTheTopic(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 3}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		t := w.t
 		for p := range int32(3) {
 			w.publish(p, eventValues(int(p)*100, int(p)*100+100)...)
 		}
@@ -88,7 +89,8 @@ func mixedAnswer(c consumer.Call, before int) consumer.Answer {
 // deletes at once or later, refuses, or never answers well, and those that are no events at all.
 func TestPromise1_EveryEventEndsInExactlyOneWay(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 4}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
+		t := w.t
 		w.api.set(50*time.Millisecond, mixedAnswer)
 		want := map[string]string{} // dead letters: value to class/code
 		for n := range 400 {
@@ -221,7 +223,7 @@ func letterIDs(batch []byte) []string {
 // end out of order, some late and some as dead letters, and members come and go.
 func TestPromise2_CommitsOnlyWhatHasEnded(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 4}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
 		w.api.set(100*time.Millisecond, mixedAnswer)
 		w.guardCommits()
 		w.publishNumbered(4, 150)
@@ -274,7 +276,8 @@ func TestPromise2_KilledAtEveryStep(t *testing.T) {
 	} {
 		t.Run(tc.step, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+			inWorld(t, worldOptions{}, func(w *world) {
+				t := w.t
 				w.guardCommits()
 				w.publishNumbered(1, 20)
 				var killed atomic.Bool
@@ -308,7 +311,8 @@ func (w *world) letterKeys() map[string]bool {
 // TestPromise3_QuotaOfOneReplica: at most 200 calls in any second, and nearly that many used.
 func TestPromise3_QuotaOfOneReplica(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 3}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		t := w.t
 		w.api.set(70*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
 			if rand.N(10) == 0 && before < 3 {
 				return verdict(consumer.Transient, 50004) // retries are calls too
@@ -335,7 +339,8 @@ func TestPromise3_QuotaOfOneReplica(t *testing.T) {
 // may and another one is retried to the end; the rest does not notice.
 func TestPromise4_OneSlowEventHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
 			switch c.Conversation {
 			case conversation(0):
@@ -361,7 +366,8 @@ func TestPromise4_OneSlowEventHoldsUpNoOther(t *testing.T) {
 // latency and less than a second.
 func TestPromise6_HandoversRepeatNothing(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 4}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
+		t := w.t
 		const latency = 100 * time.Millisecond
 		w.api.set(latency, func(c consumer.Call, before int) consumer.Answer {
 			if strings.HasSuffix(c.From, "7") && before < 4 {
@@ -394,7 +400,8 @@ func TestPromise6_HandoversRepeatNothing(t *testing.T) {
 // and what was done in the last 200 ms, even behind an event that waits for its retries.
 func TestPromise6_KillRepeatsLittle(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
 		w.api.set(100*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
 			if c.Conversation == conversation(0) && before < 5 {
 				return verdict(consumer.Transient, 50004)
@@ -425,7 +432,8 @@ func TestPromise6_KillRepeatsLittle(t *testing.T) {
 // TestPromise8_InFlightIsBounded: neither a long backlog nor large events make more be held than configured.
 func TestPromise8_InFlightIsBounded(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 8}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 8}, func(w *world) {
+		t := w.t
 		for p := range int32(8) {
 			w.publish(p, eventValues(int(p)*1000, int(p)*1000+1000)...)
 		}
@@ -468,7 +476,8 @@ func (r *replica) gauge(name string) float64 {
 // TestPromise9_BadInputIsKept: what is no event becomes a dead letter with its bytes, key and headers.
 func TestPromise9_BadInputIsKept(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
 		values := [][]byte{nil, {}, []byte("\xff\x00garbage"), []byte(`{"From_Account":"a"`), []byte(`[]`)}
 		for _, v := range values {
 			w.produce(&kgo.Record{Topic: testTopic, Key: []byte("k\x00"), Value: v, Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte{1, 2}}}})
@@ -504,7 +513,8 @@ func TestPromise9_BadInputIsKept(t *testing.T) {
 // work goes on, and the letters are written when the topic takes them again.
 func TestDeadLetterTopicRefusesForTenMinutes(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
 		w.guardCommits()
 		w.api.set(50*time.Millisecond, mixedAnswer)
 		refused := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
@@ -536,7 +546,8 @@ func TestDeadLetterTopicRefusesForTenMinutes(t *testing.T) {
 // TestBrokerConnectionsCut: every connection of the replica is cut again and again, while it works.
 func TestBrokerConnectionsCut(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{partitions: 4, brokers: 3}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{partitions: 4, brokers: 3}, func(w *world) {
+		t := w.t
 		w.api.set(50*time.Millisecond, mixedAnswer)
 		w.guardCommits()
 		w.publishNumbered(4, 500)
@@ -555,7 +566,7 @@ func TestBrokerConnectionsCut(t *testing.T) {
 // TestHangingAPI: calls that never answer end by their timeout, and use up what a call uses up.
 func TestHangingAPI(t *testing.T) {
 	t.Parallel()
-	inWorld(t, worldOptions{}, func(t *testing.T, w *world) {
+	inWorld(t, worldOptions{}, func(w *world) {
 		w.api.set(time.Hour, nil)
 		w.publish(0, eventValues(0, 100)...)
 		w.start(func(c *consumer.Config) { c.API = timeoutAPI{w.api, 5 * time.Second} })

@@ -14,13 +14,13 @@ import (
 // to this one still counts at the API.
 func (c *Consumer) shareQuota(generation, stop context.Context, client *kafka.Client, owned []int) error {
 	if !c.cfg.ShareByPartitions {
-		c.setQuota(float64(c.cfg.CallsPerSecond))
+		c.limiter.setQuota(float64(c.cfg.CallsPerSecond))
 		return nil
 	}
 	for {
 		total, err := countPartitions(generation, client, c.cfg.Topic)
 		if err == nil {
-			c.setQuota(share(c.cfg.CallsPerSecond, owned, total))
+			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, total))
 			return nil
 		}
 		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry", slog.Any("error", err))
@@ -31,11 +31,6 @@ func (c *Consumer) shareQuota(generation, stop context.Context, client *kafka.Cl
 			return err
 		}
 	}
-}
-
-func (c *Consumer) setQuota(callsPerSecond float64) {
-	c.limiter.setQuota(callsPerSecond)
-	c.cfg.Metrics.quota.Set(callsPerSecond)
 }
 
 // share splits a quota over a topic's partitions in whole calls that add up to exactly the quota,

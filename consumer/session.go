@@ -74,27 +74,26 @@ type letterWriter interface {
 
 // run works until the generation ends, stop is closed, or the member is fenced; then it drains.
 func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(generation)
 	defer cancel()
 	go func() {
 		select {
-		case <-generation.Done():
 		case <-stop:
+			cancel()
 		case <-ctx.Done():
 		}
-		cancel()
 	}()
 	if s.open(ctx, ids) != nil {
 		return
 	}
-	s.fetchBytes = int32(min(fetchMost, max(fetchLeast, fetchBudget/max(1, len(ids))))) //nolint:gosec // at most fetchMost
-	s.workCtx, s.cancelWork = context.WithCancel(context.Background())
+	s.fetchBytes = int32(min(fetchMost, max(fetchLeast, fetchBudget/max(1, len(ids)))))
+	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
 	var lanes sync.WaitGroup
 	for range letterLanes {
 		lanes.Go(func() { s.writeLetters(s.workCtx) })
 	}
 	s.intake(ctx, cancel)
-	s.drain()
+	s.drain(context.WithoutCancel(ctx))
 	s.cancelWork()
 	lanes.Wait()
 	s.callers.close()
@@ -134,15 +133,16 @@ func (s *session) fence(err error) {
 }
 
 // drain lets the calls under way and the dead letters end, committing all the while, and commits
-// what has ended. What is only queued, or waits for a retry, is left to the next owner.
-func (s *session) drain() {
-	commits, stopCommits := context.WithCancel(context.Background())
-	defer stopCommits()
+// what has ended. What is only queued, or waits for a retry, is left to the next owner. Its ctx
+// does not end.
+func (s *session) drain(ctx context.Context) {
+	if s.fenced.Load() {
+		s.awaitWork()
+		return
+	}
+	commits, stopCommits := context.WithCancel(ctx)
 	var committing sync.WaitGroup
 	committing.Go(func() {
-		if s.fenced.Load() {
-			return
-		}
 		if err := s.committer.drain(commits); err != nil {
 			s.fence(err)
 		}
@@ -150,18 +150,23 @@ func (s *session) drain() {
 	s.awaitWork()
 	stopCommits()
 	committing.Wait()
-	if s.fenced.Load() {
-		return
+	if !s.fenced.Load() {
+		s.commitLast(ctx)
 	}
-	last, cancel := context.WithTimeout(context.Background(), 2*commitTimeout)
+}
+
+// commitLast commits what has ended since the commit before, and does not give up at once.
+func (s *session) commitLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
 	for {
-		err := s.committer.commit(false)
+		err := s.committer.commit(ctx, false)
 		if err == nil || isFenced(err) {
 			return
 		}
-		if pause(last, commitEvery) != nil {
-			s.log.LogAttrs(last, slog.LevelError, "the last commit failed: what has ended since the one before will be done again", slog.Any("error", err))
+		if pause(ctx, commitEvery) != nil {
+			s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",
+				slog.Any("error", err))
 			return
 		}
 	}

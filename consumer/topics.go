@@ -22,20 +22,16 @@ func (e *TopicError) Error() string { return fmt.Sprintf("topic %s: %v", e.Topic
 func (e *TopicError) Unwrap() error { return e.Err }
 
 // prepareTopics makes sure that both topics exist. Brokers that can't be reached are asked again
-// until they can or ctx ends; a topic that is missing is an error.
+// until they can or ctx ends, which returns its error; a topic that is missing is a [TopicError].
 func (c *Consumer) prepareTopics(ctx context.Context, client *kafka.Client) error {
 	for {
 		err := c.prepareTopicsOnce(ctx, client)
-		var missing *TopicError
-		if err == nil || ctx.Err() != nil {
-			return nil
-		}
-		if errors.As(err, &missing) {
+		if _, unusable := errors.AsType[*TopicError](err); err == nil || unusable {
 			return err
 		}
 		c.log.LogAttrs(ctx, slog.LevelWarn, "brokers not reached, will retry", slog.Any("brokers", c.cfg.Cluster.Brokers), slog.Any("error", err))
-		if pause(ctx, time.Second) != nil {
-			return nil
+		if err := pause(ctx, time.Second); err != nil {
+			return err
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (t *tracker) end(s slot) {
 func (t *tracker) span() (n int, shrunk <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return int(t.tail - t.head), t.moved
+	return int(t.tail - t.head), t.moved //nolint:gosec // at most maxSpan and what one fetch brings
 }
 
 // watermark is the lowest offset that has not ended, the one to commit; where everything

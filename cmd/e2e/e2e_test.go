@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/imclient/imtest"
+)
+
+// TestEndToEnd_MainJob publishes events of all kinds, lets one replica empty the topic, stops it, and
+// compares what the broker and the API have with what was published.
+func TestEndToEnd_MainJob(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 3, imtest.Config{Latency: imtest.Uniform(5*time.Millisecond, 30*time.Millisecond)})
+	s.publish(events("good", 0, 600)...)
+	s.publish(events("flaky-2", 0, 50)...)
+	s.publish(events("code-50001", 0, 20)...)
+	s.publish(events("result-50002", 0, 20)...)
+	s.publish(events("code-50003", 0, 4)...)
+	s.publish(events("code-50004", 0, 10)...)
+	s.publish(events("http-502", 0, 10)...)
+	s.publish(events("reset", 0, 5)...)
+	s.produce([]byte("garbage"), []byte{}, nil, []byte(`{"From_Account":"x"}`))
+	p := s.service("--calls-per-second", "1000", "--retry-initial", "20ms", "--retry-max", "100ms")
+	s.await(time.Minute, "every offset committed", s.drained)
+	p.stop()
+
+	classes := map[string]int{}
+	for _, l := range s.deadLetters() {
+		classes[header(l, "dlt-class")+" "+header(l, "dlt-code")]++
+	}
+	want := map[string]int{
+		"permanent 50001": 20, "permanent 50002": 20, "permanent 50003": 4, "exhausted 50004": 10,
+		"exhausted 0": 15, "undecodable 0": 4,
+	}
+	for _, k := range sortedKeys(want) {
+		if classes[k] != want[k] {
+			t.Errorf("%d dead letters of %s, want %d; all: %v", classes[k], k, want[k], classes)
+		}
+	}
+	deletes := s.deletes()
+	if len(deletes) != 650 {
+		t.Errorf("%d conversations deleted, want 650", len(deletes))
+	}
+	for account, n := range deletes {
+		if n != 1 {
+			t.Errorf("%s deleted %d times", account, n)
+		}
+	}
+}
+
+// TestEndToEnd_CleanHandovers hands the work on four times under load: nothing is done twice, no
+// second sees more calls than the quota, and each stop takes less than a call's latency + 1 s.
+func TestEndToEnd_CleanHandovers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 4, imtest.Config{Quota: 200, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})
+	s.produce(values(t, events("user", 0, 3000))...)
+	p := s.service()
+	for range 4 {
+		calls := s.sim.Stats().Calls
+		s.await(30*time.Second, "300 more calls", func() bool { return s.sim.Stats().Calls > calls+300 })
+		next := s.service()
+		s.await(30*time.Second, "a generation with two members", func() bool {
+			return strings.Contains(next.stderr.String(), "generation begins")
+		})
+		if took := p.stop(); took > 120*time.Millisecond+time.Second {
+			t.Errorf("stop took %s", took)
+		}
+		p = next
+	}
+	s.await(2*time.Minute, "every offset committed", s.drained)
+	p.stop()
+	deletes := s.deletes()
+	if len(deletes) != 3000 {
+		t.Errorf("%d conversations deleted, want 3000", len(deletes))
+	}
+	twice := 0
+	for _, n := range deletes {
+		twice += n - 1
+	}
+	if twice != 0 {
+		t.Errorf("%d events done twice", twice)
+	}
+	if stats := s.sim.Stats(); stats.PeakPerSecond > 200 || stats.Throttled > 0 {
+		t.Errorf("%d calls in a second, %d throttled", stats.PeakPerSecond, stats.Throttled)
+	}
+}
+
+// TestEndToEnd_Kill9 kills replicas without goodbye: nothing is lost, and what is done again is at
+// most what was in flight and what was done in the last 200 ms.
+func TestEndToEnd_Kill9(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 4, imtest.Config{Latency: imtest.Fixed(50 * time.Millisecond)})
+	s.produce(values(t, events("user", 0, 1200))...)
+	const kills = 2
+	for range kills {
+		calls := s.sim.Stats().Calls
+		p := s.service()
+		s.await(time.Minute, "300 more calls", func() bool { return s.sim.Stats().Calls > calls+300 })
+		p.kill()
+	}
+	p := s.service()
+	s.await(2*time.Minute, "every offset committed", s.drained)
+	p.stop()
+	deletes := s.deletes()
+	if len(deletes) != 1200 {
+		t.Errorf("%d conversations deleted, want 1200", len(deletes))
+	}
+	twice := 0
+	for _, n := range deletes {
+		twice += n - 1
+	}
+	// 200 a second: 10 in flight at 50 ms, 40 in 200 ms, and as many again for a slow machine.
+	if twice > kills*100 {
+		t.Errorf("%d events done twice after %d kills", twice, kills)
+	}
+	t.Logf("%d of 1200 events done twice after %d kills", twice, kills)
+}
+
+// TestEndToEnd_Transactions: what transactional producers have rolled back is not executed.
+func TestEndToEnd_Transactions(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 1, imtest.Config{})
+	producer, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.TransactionalID(s.topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	for round := range 6 {
+		if err := producer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values(t, events("tx", round*10, round*10+10)) {
+			if err := producer.ProduceSync(t.Context(), &kgo.Record{Topic: s.topic, Value: v}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.produce(values(t, events("plain", round, round+1))...)
+		if err := producer.EndTransaction(t.Context(), kgo.TransactionEndTry(round%2 == 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := s.service()
+	s.await(time.Minute, "every offset committed", s.drained)
+	p.stop()
+	deletes := s.deletes()
+	if len(deletes) != 36 {
+		t.Errorf("%d conversations deleted, want 30 committed and 6 plain: %v", len(deletes), sortedKeys(deletes))
+	}
+	if n := len(s.deadLetters()); n != 0 {
+		t.Errorf("%d dead letters: markers are no events", n)
+	}
+}

@@ -1,0 +1,377 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/imclient/imtest"
+	"convdel/schema"
+)
+
+const (
+	sdkAppID  = 1400000001
+	admin     = "administrator"
+	secretKey = "e2e-secret-key-5f2a9c"
+)
+
+// binary is convdel, built once for all tests.
+var binary struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	m.Run()
+	if binary.path != "" {
+		_ = os.RemoveAll(filepath.Dir(binary.path))
+	}
+}
+
+func convdel(tb testing.TB) string {
+	tb.Helper()
+	binary.once.Do(func() {
+		dir, err := os.MkdirTemp("", "convdel-e2e") //nolint:usetesting // it outlives the test that comes first
+		if err != nil {
+			binary.err = err
+			return
+		}
+		binary.path = filepath.Join(dir, "convdel")
+		out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary.path, "convdel/cmd/convdel").CombinedOutput()
+		if err != nil {
+			binary.err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if binary.err != nil {
+		tb.Fatal(binary.err)
+	}
+	return binary.path
+}
+
+// stage is a broker with topics of its own, and a simulator.
+type stage struct {
+	tb      testing.TB
+	brokers []string
+	topic   string
+	dlt     string
+	group   string
+	client  *kgo.Client
+	admin   *kadm.Client
+	sim     *imtest.Server
+}
+
+// newStage makes topics on the broker under test, the topic with so many partitions.
+func newStage(tb testing.TB, partitions int32, sim imtest.Config) *stage {
+	tb.Helper()
+	name := fmt.Sprintf("e2e-%s-%d", strings.ToLower(strings.Map(letters, tb.Name())), time.Now().UnixNano())
+	s := &stage{tb: tb, topic: name, dlt: name + ".dead-letter", group: name}
+	s.brokers = brokers(tb)
+	var err error
+	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.client.Close)
+	s.admin = kadm.NewClient(s.client)
+	s.createTopics(partitions)
+	sim.SDKAppID, sim.Identifier, sim.SecretKey = sdkAppID, admin, secretKey
+	if s.sim, err = imtest.Start(sim); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.sim.Close)
+	return s
+}
+
+func letters(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+		return r
+	}
+	return '-'
+}
+
+func brokers(tb testing.TB) []string {
+	tb.Helper()
+	if real := os.Getenv("CONVDEL_TEST_BROKERS"); real != "" {
+		return strings.Split(real, ",")
+	}
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(kafka.Close)
+	return kafka.ListenAddrs()
+}
+
+func (s *stage) createTopics(partitions int32) {
+	s.tb.Helper()
+	ctx := s.tb.Context()
+	compact := "compact"
+	for topic, config := range map[string]map[string]*string{s.topic: nil, s.dlt: {"cleanup.policy": &compact}} {
+		res, err := s.admin.CreateTopic(ctx, partitions, 1, config, topic)
+		if err != nil || res.Err != nil {
+			s.tb.Fatal(err, res.Err)
+		}
+	}
+	s.tb.Cleanup(func() {
+		_, _ = s.admin.DeleteTopics(context.Background(), s.topic, s.dlt)
+	})
+	s.await(30*time.Second, "leaders of the new topics", func() bool {
+		for _, topic := range []string{s.topic, s.dlt} {
+			offsets, err := s.admin.ListEndOffsets(ctx, topic)
+			if err != nil || offsets.Error() != nil || len(offsets[topic]) != int(partitions) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// process is a convdel that runs.
+type process struct {
+	tb     testing.TB
+	cmd    *exec.Cmd
+	stderr *lockedBuffer
+	done   chan struct{}
+	err    error
+}
+
+// service starts `convdel run` with further flags.
+func (s *stage) service(flags ...string) *process {
+	s.tb.Helper()
+	return s.start(nil, append([]string{
+		"run", "--brokers", strings.Join(s.brokers, ","), "--topic", s.topic, "--dead-letter-topic", s.dlt, "--group", s.group,
+		"--im-endpoint", s.sim.URL, "--im-sdkappid", strconv.Itoa(sdkAppID), "--im-identifier", admin,
+		"--admin-addr", "", "--log-format", "json",
+	}, flags...)...)
+}
+
+func (s *stage) start(stdin *strings.Reader, args ...string) *process {
+	s.tb.Helper()
+	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
+	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
+	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
+	p.cmd.Stderr, p.cmd.Stdout = p.stderr, p.stderr
+	if stdin != nil {
+		p.cmd.Stdin = stdin
+	}
+	if err := p.cmd.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	s.tb.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		if strings.Contains(p.stderr.String(), secretKey) {
+			s.tb.Error("the secret key is in the output")
+		}
+		if s.tb.Failed() {
+			s.tb.Log(p.stderr.String())
+		}
+	})
+	return p
+}
+
+// stop sends SIGTERM, waits, and returns how long it took.
+func (p *process) stop() time.Duration {
+	p.tb.Helper()
+	began := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.tb.Fatal(err)
+	}
+	<-p.done
+	if p.err != nil {
+		p.tb.Errorf("convdel ended with %v", p.err)
+	}
+	return time.Since(began)
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// publish writes events through `convdel publish`.
+func (s *stage) publish(events ...schema.Event) {
+	s.tb.Helper()
+	var lines strings.Builder
+	for _, e := range events {
+		value, err := e.Encode()
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		lines.Write(value)
+		lines.WriteByte('\n')
+	}
+	p := s.start(strings.NewReader(lines.String()), "publish", "--brokers", strings.Join(s.brokers, ","), "--topic", s.topic)
+	<-p.done
+	if p.err != nil {
+		s.tb.Fatalf("publish: %v\n%s", p.err, p.stderr.String())
+	}
+}
+
+// produce writes raw values round-robin over the partitions.
+func (s *stage) produce(values ...[]byte) {
+	s.tb.Helper()
+	topics, err := s.admin.ListTopics(s.tb.Context(), s.topic)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	n := int32(len(topics[s.topic].Partitions))
+	records := make([]*kgo.Record, len(values))
+	for i, v := range values {
+		records[i] = &kgo.Record{Topic: s.topic, Partition: int32(i) % n, Value: v}
+	}
+	if err := s.client.ProduceSync(s.tb.Context(), records...).FirstErr(); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// await polls until ok or the limit is over.
+func (s *stage) await(limit time.Duration, what string, ok func() bool) {
+	s.tb.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("after %s still not: %s", limit, what)
+		}
+	}
+}
+
+// drained says whether the group has committed everything.
+func (s *stage) drained() bool {
+	ctx := s.tb.Context()
+	ends, err := s.admin.ListCommittedOffsets(ctx, s.topic)
+	if err != nil || ends.Error() != nil {
+		return false
+	}
+	committed, err := s.admin.FetchOffsets(ctx, s.group)
+	if err != nil || committed.Error() != nil {
+		return false
+	}
+	done := true
+	ends.Each(func(end kadm.ListedOffset) {
+		at, ok := committed.Lookup(s.topic, end.Partition)
+		if end.Offset > 0 && (!ok || at.At < end.Offset) {
+			done = false
+		}
+	})
+	return done
+}
+
+// deadLetters reads the dead-letter table: the newest record of each key.
+func (s *stage) deadLetters() map[string]*kgo.Record {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(s.tb.Context(), 30*time.Second)
+	defer cancel()
+	ends, err := s.admin.ListEndOffsets(ctx, s.dlt)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	c, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ConsumeTopics(s.dlt), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer c.Close()
+	left := make(map[int32]int64)
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	table := make(map[string]*kgo.Record)
+	for len(left) > 0 {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); errors.Is(err, context.DeadlineExceeded) {
+			s.tb.Fatal("dead letters not read: ", err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			table[string(r.Key)] = r
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return table
+}
+
+// deletes counts the calls that the simulator answered with success, per account.
+func (s *stage) deletes() map[string]int {
+	n := make(map[string]int)
+	for _, a := range s.sim.Arrivals() {
+		if a.HTTPStatus == 200 && a.Code == 0 {
+			n[a.From]++
+		}
+	}
+	return n
+}
+
+func header(r *kgo.Record, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// events are C2C deletes from the accounts prefix-N.
+func events(prefix string, from, to int) []schema.Event {
+	list := make([]schema.Event, 0, to-from)
+	for n := from; n < to; n++ {
+		list = append(list, schema.Event{Conversation: schema.Conversation{From: fmt.Sprintf("%s-%d", prefix, n), Type: schema.C2C, To: "friend"}})
+	}
+	return list
+}
+
+func values(tb testing.TB, list []schema.Event) [][]byte {
+	tb.Helper()
+	all := make([][]byte, len(list))
+	for i, e := range list {
+		v, err := e.Encode()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all[i] = v
+	}
+	return all
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
