@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"convdel/consumer"
+)
+
+// admin answers operators and their machines over HTTP: /metrics, /livez and /readyz.
+type admin struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// adminClose bounds how long answers under way may take at the end.
+const adminClose = 2 * time.Second
+
+// newAdmin listens on addr. status is what readiness is judged by.
+func newAdmin(ctx context.Context, addr string, registry *prometheus.Registry, status func() consumer.Status, log *slog.Logger) (*admin, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-addr (%s) %s: %w", envName("admin-addr"), addr, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError),
+	}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]bool{"live": true})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		s := status()
+		code := http.StatusOK
+		if !s.Live {
+			code = http.StatusServiceUnavailable
+		}
+		writeJSON(w, code, readiness{Ready: s.Live, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since})
+	})
+	return &admin{
+		listener: listener,
+		server: &http.Server{
+			Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		},
+	}, nil
+}
+
+// readiness is the body of /readyz.
+type readiness struct {
+	// Ready is true while the replica is a working member of its consumer group.
+	Ready      bool `json:"ready"`
+	Generation int  `json:"generation"`
+	Partitions int  `json:"partitions"`
+	// Since is when that began.
+	Since time.Time `json:"since,omitzero"`
+}
+
+func writeJSON(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // the other side may have gone: nobody to tell
+}
+
+// url is where it listens, port 0 resolved.
+func (a *admin) url() string { return "http://" + a.listener.Addr().String() }
+
+// serve answers until close.
+func (a *admin) serve() error {
+	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin server: %w", err)
+	}
+	return nil
+}
+
+// close lets answers under way finish, for a while, even if ctx has ended.
+func (a *admin) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminClose)
+	defer cancel()
+	if err := a.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("admin server: %w", err), a.server.Close())
+	}
+	return nil
+}

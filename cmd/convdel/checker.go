@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// checker reads settings from their texts. It goes on after a wrong one, so that an operator learns
+// of all of them at once, and it remembers what it has read, for the log line at the start.
+type checker struct {
+	problems []string
+	// read holds each setting with the text that counts. Secrets are never among them.
+	read []slog.Attr
+}
+
+// envPrefix is what the name of a setting's environment variable starts with.
+const envPrefix = "CONVDEL_"
+
+// envName is the environment variable of a flag.
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// err is what stops the start: nil if nothing is wrong.
+func (c *checker) err() error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return &usageError{lines: c.problems}
+}
+
+// note remembers a setting for the log.
+func (c *checker) note(flag, text string) {
+	c.read = append(c.read, slog.String(strings.ReplaceAll(flag, "-", "_"), text))
+}
+
+// wrong says that a flag's text is not what is allowed.
+func (c *checker) wrong(flag, text, allowed string) {
+	is := "is missing"
+	if text != "" {
+		is = "is " + quote(text)
+	}
+	c.problems = append(c.problems, fmt.Sprintf("--%s (%s) %s: must be %s", flag, envName(flag), is, allowed))
+}
+
+// conflict says that a flag does not go with the rest.
+func (c *checker) conflict(flag, text, why string) {
+	c.problems = append(c.problems, fmt.Sprintf("--%s (%s) is %s: %s", flag, envName(flag), quote(text), why))
+}
+
+// quote shows a text that somebody typed, unless it may hold a password: what stands before an @
+// in an address is left out.
+func quote(text string) string {
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		text = "…" + text[at:]
+	}
+	const longest = 120
+	if len(text) > longest {
+		text = text[:longest] + "…"
+	}
+	return strconv.Quote(text)
+}
+
+// number reads a whole number from low to high; note explains a value of it, if not empty.
+func (c *checker) number(flag, text string, low, high int64, note string) int64 {
+	c.note(flag, text)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < low || n > high {
+		c.wrong(flag, text, fmt.Sprintf("a whole number from %d to %d%s", low, high, note))
+		return 0
+	}
+	return n
+}
+
+// duration reads a duration such as 500ms, from low to high.
+func (c *checker) duration(flag, text string, low, high time.Duration) time.Duration {
+	c.note(flag, text)
+	d, err := time.ParseDuration(text)
+	if err != nil || d < low || d > high {
+		c.wrong(flag, text, fmt.Sprintf("a duration from %s to %s, such as 500ms or 30s", short(low), short(high)))
+		return 0
+	}
+	return d
+}
+
+// short writes a duration without the zeros that its String ends in.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// oneOf reads one of a few words; the first of them stands for an empty text.
+func (c *checker) oneOf(flag, text string, allowed ...string) string {
+	c.note(flag, text)
+	if slices.Contains(allowed, text) {
+		return text
+	}
+	words := slices.DeleteFunc(slices.Clone(allowed), func(w string) bool { return w == "" })
+	c.wrong(flag, text, "one of "+strings.Join(words, ", "))
+	return ""
+}
+
+// yesNo reads a switch.
+func (c *checker) yesNo(flag string, text toggle) bool {
+	c.note(flag, string(text))
+	switch strings.ToLower(string(text)) {
+	case "true", "1", "yes":
+		return true
+	case "false", "0", "no":
+		return false
+	}
+	c.wrong(flag, string(text), "true or false")
+	return false
+}
+
+// topic reads a topic's name, by the rules of Kafka's brokers.
+func (c *checker) topic(flag, text string) string {
+	c.note(flag, text)
+	legal := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
+	}
+	if text == "" || len(text) > 249 || text == "." || text == ".." || strings.ContainsFunc(text, func(r rune) bool { return !legal(r) }) {
+		c.wrong(flag, text, "1 to 249 letters, digits, dots, underscores or hyphens")
+	}
+	return text
+}
+
+// printable reads a non-empty text of printable ASCII without spaces, at most longest bytes.
+func (c *checker) printable(flag, text string, longest int) string {
+	c.note(flag, text)
+	if text == "" || len(text) > longest || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		c.wrong(flag, text, fmt.Sprintf("1 to %d printable ASCII characters without spaces", longest))
+	}
+	return text
+}
+
+// addresses reads comma-separated host:port pairs.
+func (c *checker) addresses(flag, text string) []string {
+	c.note(flag, text)
+	var list []string
+	for address := range strings.SplitSeq(text, ",") {
+		address = strings.TrimSpace(address)
+		if host, ok := hostPort(address, 1); !ok || host == "" {
+			c.wrong(flag, text, "comma-separated host:port, such as kafka-1:9092,kafka-2:9092")
+			return nil
+		}
+		list = append(list, address)
+	}
+	return list
+}
+
+// listenAddress reads where to listen: host:port with an optional host.
+func (c *checker) listenAddress(flag, text, orElse string) string {
+	c.note(flag, text)
+	if _, ok := hostPort(text, 0); !ok {
+		c.wrong(flag, text, "host:port, such as 127.0.0.1:8080 or :8080"+orElse)
+	}
+	return text
+}
+
+// hostPort takes an address apart whose port is a number from lowest on.
+func hostPort(address string, lowest int) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || strings.ContainsAny(host, "/@ \t") {
+		return "", false
+	}
+	n, err := strconv.Atoi(port)
+	return host, err == nil && n >= lowest && n <= 65535
+}
+
+// endpoint reads the scheme and host of the API.
+func (c *checker) endpoint(flag, text string) *url.URL {
+	u, err := url.Parse(text)
+	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
+		strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
+	if !ok {
+		c.wrong(flag, text, "an https address with nothing behind the host, such as https://console.tim.qq.com")
+		return &url.URL{}
+	}
+	u.Path = ""
+	c.note(flag, u.String())
+	return u
+}
+
+// loopback says whether a host is this machine.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

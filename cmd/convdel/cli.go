@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"convdel/schema"
+)
+
+// Exit statuses, the same for every command.
+const (
+	exitDone   = 0
+	exitFailed = 1 // it failed while running
+	exitUsage  = 2 // wrong usage or settings: nothing was done
+)
+
+// commands is the whole surface of convdel.
+type commands struct {
+	Run     runCommand     `cmd:"" help:"Run the service: consume events, delete conversations, commit."`
+	Demo    demoCommand    `cmd:"" help:"See it work: broker, API simulator and service in this process, nothing to install."`
+	Publish publishCommand `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
+	Imsim   imsimCommand   `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
+	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
+}
+
+const description = `convdel empties the Kafka topic conversation.delete.requested by deleting each
+conversation through Tencent IM, within the API's quota, losing no event.
+
+Every setting is a flag and an environment variable: --im-endpoint is CONVDEL_IM_ENDPOINT. The flag wins.
+
+Exit status: 0 done; 1 it failed while running; 2 wrong usage or settings.`
+
+// console is what a command may use of the process that it runs in.
+type console struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// env looks up an environment variable.
+	env func(name string) (string, bool)
+}
+
+// say writes a line for people. If that fails there is nobody left to tell.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
+// usageError is a wrong command line or wrong settings, one line for each.
+type usageError struct{ lines []string }
+
+func (e *usageError) Error() string { return strings.Join(e.lines, "\n") }
+
+// errReported is a failure that the command has told already.
+var errReported = errors.New("failed, as reported")
+
+// execute runs the command that args name until it ends or ctx does, and returns the exit status.
+func execute(ctx context.Context, args []string, con *console) int {
+	var shown bool // a help text was asked for and shown
+	parser, err := newParser(&commands{}, con, func(int) { shown = true })
+	if err != nil {
+		return report(con, err)
+	}
+	status := exitDone
+	if len(args) == 0 { // the same text, but nothing was asked for
+		args, status, parser.Stdout = []string{"--help"}, exitUsage, con.stderr
+	}
+	parsed, err := parser.Parse(args)
+	if shown {
+		return status
+	}
+	if err != nil {
+		return report(con, parseError(err))
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return report(con, parsed.Run(con))
+}
+
+// newParser builds the command line of cmds. quit is called after a help text.
+func newParser(cmds *commands, con *console, quit func(int)) (*kong.Kong, error) {
+	return kong.New(cmds,
+		kong.Name("convdel"),
+		kong.Description(description),
+		kong.Vars{"topic": schema.Topic},
+		kong.ShortUsageOnError(),
+		kong.Writers(con.stdout, con.stderr),
+		kong.Exit(quit),
+		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+			return fromEnvironment(con, flag)
+		})),
+		kong.ExplicitGroups(flagGroups()),
+		kong.ValueFormatter(helpText),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+	)
+}
+
+// fromEnvironment is the value of a setting that has no flag on the command line.
+func fromEnvironment(con *console, flag *kong.Flag) (any, error) {
+	if !flag.Tag.Has(settingTag) {
+		return nil, nil //nolint:nilnil // kong's way to say that there is none
+	}
+	if value, ok := con.env(envName(flag.Name)); ok {
+		return value, nil
+	}
+	return nil, nil //nolint:nilnil // kong's way to say that there is none
+}
+
+// helpText is the text behind a flag: what it means, its default and its environment variable.
+func helpText(value *kong.Value) string {
+	text := value.Help
+	if value.HasDefault && value.Default != "" {
+		text += " Default: " + value.Default + "."
+	}
+	if value.Flag != nil && value.Tag.Has(settingTag) {
+		text += " $" + envName(value.Name)
+	}
+	return text
+}
+
+// parseError turns kong's error into lines that say where help is.
+func parseError(err error) error {
+	var parse *kong.ParseError
+	command := ""
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		command = " " + parse.Context.Selected().Name
+	}
+	return &usageError{lines: []string{err.Error(), fmt.Sprintf("see \"convdel%s -h\"", command)}}
+}
+
+// report writes an error, line by line, and returns the exit status that it means.
+func report(con *console, err error) int {
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.As(err, &usage):
+		for _, line := range usage.lines {
+			say(con.stderr, "convdel: %s\n", line)
+		}
+		return exitUsage
+	default:
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			say(con.stderr, "convdel: %s\n", line)
+		}
+		return exitFailed
+	}
+}

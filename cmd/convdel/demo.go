@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"convdel/imclient/imtest"
+	"convdel/schema"
+)
+
+// demoCommand shows convdel at work, with everything it needs in one process.
+type demoCommand struct {
+	Events    string `default:"1000" group:"demo" help:"Sample events to publish." placeholder:"NUMBER"`
+	CallQuota string `default:"200" group:"demo" help:"Calls a second that the simulated API lets through; 0 = all." name:"quota" placeholder:"NUMBER"`
+	Seed      string `default:"1" group:"demo" help:"Another seed, another mix of samples." placeholder:"NUMBER"`
+	DataDir   string `group:"demo" help:"Where the broker keeps its data; without it, in memory." placeholder:"DIR"`
+	Letters   string `default:"12" group:"demo" help:"Dead letters to list at the end." placeholder:"NUMBER"`
+	Stay      bool   `group:"demo" help:"Keep everything up after the ledger, to publish and look around."`
+	LogLevel  string `default:"error" group:"demo" help:"Least level of the service's own log lines to show." placeholder:"LEVEL"`
+}
+
+// Help is what the flags cannot say.
+func (*demoCommand) Help() string {
+	return `The ledger at the end is checked against the broker's topics and the simulator's own record, whatever
+the service says of itself. The exit status is 0 only if it balances.`
+}
+
+// The app that the demo's simulator knows. The key protects nothing: it is the simulator's.
+const (
+	demoApp        = 1400000000
+	demoIdentifier = "administrator"
+	demoSecretKey  = "demo-key-of-the-simulator" //nolint:gosec // no secret, see above
+	demoGroup      = "convdel"
+)
+
+// demoOptions are the demo's settings, checked.
+type demoOptions struct {
+	events, quota, letters int
+	seed                   uint64
+	dataDir, logLevel      string
+	stay                   bool
+}
+
+func (d *demoCommand) check() (demoOptions, error) {
+	var c checker
+	opts := demoOptions{
+		events:  int(c.number("events", d.Events, 1, 1_000_000, "")),
+		quota:   int(c.number("quota", d.CallQuota, 0, 100_000, ", 0 = no limit")),
+		letters: int(c.number("letters", d.Letters, 0, 1_000_000, "")),
+		seed:    uint64(c.number("seed", d.Seed, 0, 1<<62, "")), //nolint:gosec // not negative
+		dataDir: d.DataDir, stay: d.Stay, logLevel: d.LogLevel,
+	}
+	c.logLevel("log-level", d.LogLevel)
+	return opts, c.err()
+}
+
+// demo is the stage: broker, simulator and service.
+type demo struct {
+	demoOptions
+	con     *console
+	broker  *demoBroker
+	sim     *imtest.Server
+	service *service
+}
+
+// Run is the whole show.
+func (d *demoCommand) Run(ctx context.Context, con *console) error {
+	opts, err := d.check()
+	if err != nil {
+		return err
+	}
+	stage, err := newDemo(ctx, opts, con)
+	if err != nil {
+		return err
+	}
+	defer stage.close()
+	return stage.play(ctx)
+}
+
+// newDemo starts a broker and a simulator and makes a service for them, as `convdel run` would.
+func newDemo(ctx context.Context, opts demoOptions, con *console) (*demo, error) {
+	d := &demo{demoOptions: opts, con: con}
+	var err error
+	if d.broker, err = startBroker(opts.dataDir); err != nil {
+		return nil, err
+	}
+	d.sim, err = imtest.Start(imtest.Config{
+		SDKAppID: demoApp, Identifier: demoIdentifier, SecretKey: demoSecretKey,
+		Quota: opts.quota, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond), Seed: opts.seed,
+	})
+	if err == nil {
+		d.service, err = d.newService(ctx)
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// newService reads its settings from a command line, so that nothing but that line differs from
+// `convdel run`. The waits between attempts are short, or the demo would take minutes.
+func (d *demo) newService(ctx context.Context) (*service, error) {
+	env := func(name string) (string, bool) {
+		if name == string(imSecretKey) {
+			return demoSecretKey, true
+		}
+		return "", false
+	}
+	var cmds commands
+	parser, err := newParser(&cmds, &console{stdout: io.Discard, stderr: io.Discard, env: env}, func(int) {})
+	if err != nil {
+		return nil, err
+	}
+	if _, err = parser.Parse([]string{
+		"run", "--brokers=" + d.broker.address, "--group=" + demoGroup, "--create-topics",
+		"--im-endpoint=" + d.sim.URL, "--im-sdkappid=" + strconv.Itoa(demoApp), "--im-identifier=" + demoIdentifier,
+		"--calls-per-second=" + strconv.Itoa(d.quota), "--retry-initial=100ms", "--retry-max=1s",
+		"--admin-addr=127.0.0.1:0", "--log-level=" + d.logLevel,
+	}); err != nil {
+		return nil, err
+	}
+	cfg, err := cmds.Run.check(env)
+	if err != nil {
+		return nil, err
+	}
+	return newService(ctx, cfg, newLogger(d.con.stderr, cfg.logLevel, cfg.logFormat))
+}
+
+func (d *demo) close() {
+	if d.sim != nil {
+		d.sim.Close()
+	}
+	d.broker.close()
+}
+
+// play publishes, lets the service work until every event has ended, and settles up.
+func (d *demo) play(ctx context.Context) error {
+	d.introduce()
+	start, err := d.broker.mark(ctx)
+	if err != nil {
+		return err
+	}
+	run := strconv.FormatInt(time.Now().Unix()%(36*36*36*36*36*36), 36)
+	samples := makeSamples(d.events, d.seed, run)
+	if err := d.publish(ctx, samples); err != nil {
+		return err
+	}
+	d.printf("published %d events: %s\n", len(samples), describeSamples(samples))
+	if start.backlog > 0 {
+		d.printf("an earlier run has left up to %d events that had not ended; they come first\n", start.backlog)
+	}
+
+	served := d.serve(context.WithoutCancel(ctx))
+	err = d.watch(ctx, served, start.backlog+len(samples))
+	if err == nil && d.stay {
+		err = d.settle(ctx, start, samples)
+		d.invite()
+		select {
+		case <-ctx.Done():
+			d.printf("\nstopping\n")
+		case <-served.done:
+		}
+	}
+	if stopped := served.end(); stopped != nil {
+		return stopped
+	}
+	if err == nil && !d.stay {
+		err = d.settle(ctx, start, samples)
+	}
+	return err
+}
+
+// served is the service while it works.
+type served struct {
+	stop context.CancelFunc
+	done chan struct{}
+	err  error // once done is closed
+}
+
+func (d *demo) serve(ctx context.Context) *served {
+	ctx, stop := context.WithCancel(ctx)
+	s := &served{stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		s.err = d.service.run(ctx)
+	}()
+	return s
+}
+
+// end stops the service and waits for it.
+func (s *served) end() error {
+	s.stop()
+	<-s.done
+	return s.err
+}
+
+// publish puts the samples on the topic.
+func (d *demo) publish(ctx context.Context, samples []sample) error {
+	sink := newKafkaSink(d.service.cfg.consumer.Cluster, schema.Topic)
+	records := make([]record, len(samples))
+	for i, s := range samples {
+		records[i] = s.record
+	}
+	for len(records) > 0 {
+		n := min(len(records), maxChunkLines)
+		if _, err := sink.write(ctx, records[:n]); err != nil {
+			return errors.Join(err, sink.close())
+		}
+		records = records[n:]
+	}
+	return sink.close()
+}
+
+// settle draws up the ledger, prints it, and fails if it does not balance.
+func (d *demo) settle(ctx context.Context, start mark, samples []sample) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerTimeout)
+	defer cancel()
+	l, err := d.draw(ctx, start, samples)
+	if err != nil {
+		return fmt.Errorf("draw up the ledger: %w", err)
+	}
+	d.report(l)
+	if len(l.problems) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// ledgerTimeout bounds the reading of everything that the ledger is drawn up from.
+const ledgerTimeout = time.Minute
+
+func (d *demo) printf(format string, args ...any) { say(d.con.stdout, format, args...) }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"convdel/imclient/imtest"
+)
+
+const (
+	// watchEvery is how often the demo looks whether all is done.
+	watchEvery = 100 * time.Millisecond
+	// plainEvery is how often it says so where no bar can be drawn.
+	plainEvery = time.Second
+	// patience is how long nothing may end, or be called, before the demo gives up.
+	patience = 30 * time.Second
+	// The faults that hit everybody: how long the API is out, and how long it says that it is called too
+	// fast. Both are short enough for every event to outlive them with its attempts.
+	outage, throttling = 250 * time.Millisecond, 100 * time.Millisecond
+)
+
+var (
+	errStuck      = errors.New("nothing has moved for " + patience.String())
+	errStopsEarly = errors.New("the service has stopped before the end")
+)
+
+// watch shows progress until all is committed. On the way it lets the API fail for everybody: HTTP
+// 502 when 3 of 10 events have ended, calls refused as too fast when 9 of 10 have (that slows the
+// service down for a while).
+func (d *demo) watch(ctx context.Context, service *served, total int) error {
+	show := d.newShow(total)
+	defer show.end()
+	faults := []struct {
+		due   int
+		fault imtest.Fault
+		lasts time.Duration
+	}{
+		{total * 3 / 10, imtest.Fault{HTTPStatus: 502, AccountPrefix: "user-"}, outage},
+		{total * 9 / 10, imtest.Fault{Code: 60007, AccountPrefix: "user-"}, throttling},
+	}
+	moved, progress, n := time.Now(), 0, 0
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("interrupted: %d of %d events had ended", n, total)
+		case <-service.done:
+			return errStopsEarly
+		case <-ticker.C:
+		}
+		n = sum(countsOf(d.service.registry, "convdel_events_total"))
+		show.set(n)
+		for len(faults) > 0 && n >= faults[0].due {
+			faults[0].fault.NotAfter = time.Now().Add(faults[0].lasts)
+			d.sim.Script(faults[0].fault)
+			faults = faults[1:]
+		}
+		if now := n + d.sim.Stats().Calls; now != progress {
+			moved, progress = time.Now(), now
+		}
+		if time.Since(moved) > patience {
+			return errStuck
+		}
+		if done, err := d.broker.drained(ctx); done || err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// show is the progress that people see.
+type show struct {
+	d     *demo
+	total int
+	bar   *progressbar.ProgressBar // nil where none can be drawn
+	said  time.Time
+}
+
+func (d *demo) newShow(total int) *show {
+	s := &show{d: d, total: total, said: time.Now()}
+	if isTerminal(d.con.stderr) {
+		s.bar = newBar(d.con.stderr, int64(total), "", false)
+	}
+	return s
+}
+
+func (s *show) set(n int) {
+	switch {
+	case s.bar != nil:
+		_ = s.bar.Set(min(n, s.total)) // a bar that cannot be drawn is no reason to stop
+	case time.Since(s.said) >= plainEvery:
+		s.said = time.Now()
+		say(s.d.con.stderr, "%d of %d events ended, %d calls\n", n, s.total, s.d.sim.Stats().Calls)
+	}
+}
+
+func (s *show) end() {
+	if s.bar != nil {
+		_ = s.bar.Exit()
+		say(s.d.con.stderr, "\n")
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"convdel/imclient/imtest"
+)
+
+// imsimCommand runs the simulator of the API alone, until it is told to stop.
+type imsimCommand struct {
+	Addr       string `default:"127.0.0.1:8090" group:"simulator" help:"Where to listen." placeholder:"HOST:PORT"`
+	CallQuota  string `default:"200" group:"simulator" help:"Calls a second that are let through; 0 = all." name:"quota" placeholder:"NUMBER"`
+	LatencyMin string `default:"20ms" group:"simulator" help:"Shortest time that an answer takes." placeholder:"TIME"`
+	LatencyMax string `default:"120ms" group:"simulator" help:"Longest time that an answer takes." placeholder:"TIME"`
+	StatsEvery string `default:"10s" group:"simulator" help:"How often to print what has come in; 0 = never." placeholder:"TIME"`
+	SDKAppID   string `group:"simulator" help:"The app's SDKAppID. Required." name:"im-sdkappid" placeholder:"NUMBER" setting:""`
+	Identifier string `default:"administrator" group:"simulator" help:"Account of the app's administrator." name:"im-identifier" placeholder:"USERID" setting:""`
+}
+
+// Help is what the flags cannot say.
+func (*imsimCommand) Help() string {
+	return fmt.Sprintf("It checks signatures for real. The secret key is in $%s, or in a file named by $%s.",
+		imSecretKey, imSecretKey.file()) + `
+
+The beginning of From_Account can ask for a fault:
+
+` + simulatorFaults
+}
+
+// simulatorFaults is what package imtest makes of accounts' names.
+const simulatorFaults = `    code-50001     always that code
+    flaky-2        50004 twice, then well
+    slow-300       300 ms more
+    http-502       always that HTTP status
+    hang           no answer at all
+    reset          the connection is reset
+    garbage        an answer that is no JSON
+
+Anything may follow after another hyphen: code-50001-alice.`
+
+// Run serves until ctx ends.
+func (i *imsimCommand) Run(ctx context.Context, con *console) error {
+	var c checker
+	addr := c.listenAddress("addr", i.Addr, "")
+	every := c.duration("stats-every", i.StatsEvery, 0, 24*time.Hour)
+	cfg := i.check(&c, con)
+	if err := c.err(); err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("--addr %s: %w", addr, err)
+	}
+	sim := imtest.New(cfg)
+	say(con.stdout, "IM API simulator on http://%s\napp %d, administrator %s, quota %s, latency %s to %s\n\n"+
+		"The beginning of From_Account can ask for a fault:\n%s\n\n",
+		listener.Addr(), cfg.SDKAppID, cfg.Identifier, quotaText(cfg.Quota), i.LatencyMin, i.LatencyMax, simulatorFaults)
+	serving, ctx := errgroup.WithContext(ctx)
+	serving.Go(func() error { return sim.Serve(listener) })
+	serving.Go(func() error {
+		printStats(ctx, con.stdout, sim, every)
+		sim.Close()
+		return nil
+	})
+	err = serving.Wait()
+	s := sim.Stats()
+	say(con.stdout, "\n%d calls, %d deletes, %d throttled; at most %d calls in one second, %d at once, %d for one conversation\n",
+		s.Calls, s.Deletes, s.Throttled, s.PeakPerSecond, s.PeakConcurrent, s.PeakPerConversation)
+	return err
+}
+
+// check reads what the simulated app is like.
+func (i *imsimCommand) check(c *checker, con *console) imtest.Config {
+	cfg := imtest.Config{RecordLimit: -1} // counting is enough for one that may run for weeks
+	cfg.SDKAppID = int(c.number("im-sdkappid", i.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
+	cfg.Identifier = c.printable("im-identifier", i.Identifier, 32)
+	cfg.Quota = int(c.number("quota", i.CallQuota, 0, 1_000_000, ", 0 = all"))
+	shortest := c.duration("latency-min", i.LatencyMin, 0, time.Hour)
+	longest := c.duration("latency-max", i.LatencyMax, 0, time.Hour)
+	if longest < shortest {
+		c.conflict("latency-max", i.LatencyMax, fmt.Sprintf("must be at least --latency-min, which is %q", i.LatencyMin))
+	}
+	cfg.Latency = imtest.Uniform(shortest, longest)
+	if key, err := c.secret(imSecretKey, con.env, true).read(); err == nil {
+		cfg.SecretKey = key
+	}
+	return cfg
+}
+
+func quotaText(callsPerSecond int) string {
+	if callsPerSecond == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d calls/s", callsPerSecond)
+}
+
+// printStats writes a line now and then, if there is something new, until ctx ends.
+func printStats(ctx context.Context, w io.Writer, sim *imtest.Server, every time.Duration) {
+	if every == 0 {
+		<-ctx.Done()
+		return
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	var last imtest.Stats
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s := sim.Stats()
+			if s.Calls == last.Calls && s.Underway == last.Underway {
+				continue
+			}
+			say(w, "%s  %d calls (%.0f/s)  %d deletes  %d throttled  %d under way  peak %d/s\n", now.Format(time.TimeOnly),
+				s.Calls, float64(s.Calls-last.Calls)/every.Seconds(), s.Deletes, s.Throttled, s.Underway, s.PeakPerSecond)
+			last = s
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"convdel/consumer"
+)
+
+// The mechanisms of kafka-sasl.
+const (
+	saslPlain  = "plain"
+	saslSHA256 = "scram-sha-256"
+	saslSHA512 = "scram-sha-512"
+)
+
+// cluster reads where Kafka is and how to log in.
+func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string) (string, bool)) consumer.Cluster {
+	return consumer.Cluster{
+		Brokers: c.addresses("brokers", b.Brokers),
+		TLS:     c.kafkaTLS(s),
+		SASL:    c.kafkaLogin(s, env),
+	}
+}
+
+func (c *checker) kafkaTLS(s securitySettings) *tls.Config {
+	on := c.yesNo("kafka-tls", s.TLS)
+	c.note("kafka-ca-file", s.CAFile)
+	c.note("kafka-cert-file", s.CertFile)
+	c.note("kafka-key-file", s.KeyFile)
+	for _, file := range []struct{ flag, path string }{
+		{"kafka-ca-file", s.CAFile}, {"kafka-cert-file", s.CertFile}, {"kafka-key-file", s.KeyFile},
+	} {
+		if file.path != "" && !on {
+			c.conflict(file.flag, file.path, "it needs --kafka-tls")
+		}
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.CAFile != "" {
+		config.RootCAs = c.certificates("kafka-ca-file", s.CAFile)
+	}
+	switch {
+	case s.CertFile != "" && s.KeyFile == "":
+		c.conflict("kafka-cert-file", s.CertFile, "it needs --kafka-key-file")
+	case s.CertFile == "" && s.KeyFile != "":
+		c.conflict("kafka-key-file", s.KeyFile, "it needs --kafka-cert-file")
+	case s.CertFile != "":
+		own, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+		if err != nil {
+			c.conflict("kafka-cert-file", s.CertFile, fmt.Sprintf("must be a PEM certificate that fits --kafka-key-file (%v)", err))
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	if !on {
+		return nil
+	}
+	return config
+}
+
+// certificates reads a file of PEM certificates to trust.
+func (c *checker) certificates(flag, path string) *x509.CertPool {
+	pool := x509.NewCertPool()
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		c.conflict(flag, path, fmt.Sprintf("must be a readable file (%v)", err))
+	} else if !pool.AppendCertsFromPEM(text) {
+		c.conflict(flag, path, "must hold PEM certificates, and holds none")
+	}
+	return pool
+}
+
+func (c *checker) kafkaLogin(s securitySettings, env func(string) (string, bool)) sasl.Mechanism {
+	mechanism := c.oneOf("kafka-sasl", s.SASL, "", saslPlain, saslSHA256, saslSHA512)
+	c.note("kafka-username", s.Username)
+	password := c.secret(kafkaPassword, env, s.SASL != "")
+	if s.SASL == "" {
+		if s.Username != "" {
+			c.conflict("kafka-username", s.Username, "it needs --kafka-sasl")
+		}
+		if password.given() {
+			c.problems = append(c.problems, fmt.Sprintf("%s is set, or its file: it needs --kafka-sasl", kafkaPassword))
+		}
+		return nil
+	}
+	if s.Username == "" {
+		c.wrong("kafka-username", "", "the user to log in as, since --kafka-sasl is given")
+	}
+	return &saslLogin{mechanism: mechanism, username: s.Username, password: password}
+}
+
+// saslLogin logs in with the password as it is at that moment, so that one that is changed in its file
+// is used from the next connection on. It is a [sasl.Mechanism].
+type saslLogin struct {
+	mechanism, username string
+	password            secretSource
+}
+
+// Name is the mechanism's name on the wire.
+func (l *saslLogin) Name() string {
+	switch l.mechanism {
+	case saslSHA256:
+		return scram.SHA256.Name()
+	case saslSHA512:
+		return scram.SHA512.Name()
+	default:
+		return plain.Mechanism{}.Name()
+	}
+}
+
+// errPassword stands for errors of the mechanism that would show a part of the password.
+var errPassword = errors.New("kafka password holds a character that SCRAM does not allow")
+
+// Start begins one login.
+func (l *saslLogin) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	password, err := l.password.read()
+	if err != nil {
+		return nil, nil, fmt.Errorf("kafka password: %w", err)
+	}
+	var mechanism sasl.Mechanism = plain.Mechanism{Username: l.username, Password: password}
+	switch l.mechanism {
+	case saslSHA256:
+		mechanism, err = scram.Mechanism(scram.SHA256, l.username, password)
+	case saslSHA512:
+		mechanism, err = scram.Mechanism(scram.SHA512, l.username, password)
+	}
+	if err != nil {
+		return nil, nil, errPassword
+	}
+	return mechanism.Start(ctx)
+}

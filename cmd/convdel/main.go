@@ -1,0 +1,28 @@
+// Command convdel empties the Kafka topic conversation.delete.requested by deleting each
+// conversation through Tencent IM's REST API, within its quota, losing no event.
+//
+// This is the file that starts it; run.go shows the whole service on one screen.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		again := <-signals
+		say(os.Stderr, "convdel: %s again: stopping at once, what was under way may be done twice\n", again)
+		os.Exit(exitFailed)
+	}()
+	os.Exit(execute(ctx, os.Args[1:], &console{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv,
+	}))
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// newBar returns a progress bar on w. A total below 0 is unknown.
+func newBar(w io.Writer, total int64, what string, bytes bool) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("events"),
+		progressbar.OptionShowBytes(bytes),
+		progressbar.OptionSetPredictTime(total > 0),
+		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine of its own
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: "", BarEnd: ""}),
+	)
+}
+
+// inputProgress shows how much of an input has been dealt with, if somebody is there to see it and
+// is not the one who types the input.
+type inputProgress struct {
+	w   io.Writer
+	bar *progressbar.ProgressBar // nil for none
+	// bytes says that the bar counts the bytes of a file, whose size is known, rather than lines.
+	bytes bool
+}
+
+func newInputProgress(con *console) *inputProgress {
+	p := &inputProgress{w: con.stderr}
+	if !isTerminal(con.stderr) || isTerminal(con.stdin) {
+		return p
+	}
+	total := int64(-1)
+	if file, ok := con.stdin.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			total, p.bytes = info.Size(), true
+		}
+	}
+	p.bar = newBar(con.stderr, total, "publishing", p.bytes)
+	return p
+}
+
+// add counts lines that have been dealt with.
+func (p *inputProgress) add(lines []inputLine) {
+	if p.bar == nil {
+		return
+	}
+	n := len(lines)
+	if p.bytes {
+		for _, line := range lines {
+			n += len(line.text)
+		}
+	}
+	_ = p.bar.Add(n) // a bar that cannot be drawn is no reason to stop
+}
+
+// interrupt lets write put lines of its own in between.
+func (p *inputProgress) interrupt(write func(w io.Writer)) {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	write(p.w)
+}
+
+// end leaves the line of the bar.
+func (p *inputProgress) end() {
+	if p.bar != nil {
+		_ = p.bar.Exit()
+		say(p.w, "\n")
+	}
+}

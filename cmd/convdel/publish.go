@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"convdel/schema"
+)
+
+// publishCommand puts events on the topic, each of them checked first.
+type publishCommand struct {
+	From        string `group:"event" help:"Account whose conversation is deleted. Without it, events are read from standard input." placeholder:"USERID"`
+	To          string `group:"event" help:"The other side: an account, or a group's ID with --type g2c." placeholder:"ID"`
+	Type        string `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE"`
+	ClearRamble bool   `group:"event" help:"Clear the messages stored for roaming, too."`
+
+	CloudEvent string `group:"input" help:"bare, structured or binary. Without it, bare from flags and unchanged from standard input." name:"cloud-event" placeholder:"WRAPPING"`
+	Strict     bool   `group:"input" help:"Stop at the first bad line; nothing behind it is published."`
+	DryRun     bool   `group:"input" help:"Check, print what would be sent, send nothing."`
+
+	brokerSettings   `embed:"" group:"kafka"`
+	securitySettings `embed:"" group:"kafka"`
+}
+
+// Help is what the flags cannot say.
+func (*publishCommand) Help() string {
+	return `Standard input is one event a line, bare or as a structured CloudEvent:
+
+    {"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":1}
+
+Bad lines are reported with their number and skipped. Records are keyed by conversation and count as
+published once every in-sync replica has them. The exit status is 1 if a line was refused or a write
+failed.`
+}
+
+// Run publishes one event from flags, or all of standard input.
+func (p *publishCommand) Run(ctx context.Context, con *console) error {
+	var c checker
+	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
+	fromFlags := p.From != "" || p.To != "" || p.ClearRamble
+	var event schema.Event
+	if fromFlags {
+		event = p.event(&c)
+	}
+	sink := recordSink(&dryRun{w: con.stdout})
+	if !p.DryRun {
+		cluster := c.cluster(p.brokerSettings, p.securitySettings, con.env)
+		topic := c.topic("topic", p.Topic)
+		if c.err() == nil {
+			sink = newKafkaSink(cluster, topic)
+		}
+	}
+	if err := c.err(); err != nil {
+		return err
+	}
+	job := &publishing{con: con, sink: sink, wrap: wrap, strict: p.Strict}
+	var err error
+	if fromFlags {
+		err = job.one(ctx, event)
+	} else {
+		err = job.all(ctx)
+	}
+	err = errors.Join(err, sink.close())
+	p.summary(con, &job.counts)
+	if err == nil && job.refused > 0 {
+		return errReported
+	}
+	return err
+}
+
+// event reads the flags of one event.
+func (p *publishCommand) event(c *checker) schema.Event {
+	event := schema.Event{ClearRamble: p.ClearRamble}
+	event.From, event.To = p.From, p.To
+	switch strings.ToLower(p.Type) {
+	case "c2c", "1":
+		event.Type = schema.C2C
+	case "g2c", "2":
+		event.Type = schema.G2C
+	default:
+		c.problems = append(c.problems, fmt.Sprintf("--type is %s: must be c2c, g2c, 1 or 2", quote(p.Type)))
+		return event
+	}
+	if field, ok := errors.AsType[*schema.FieldError](event.Validate()); ok {
+		flag := map[string]string{"From_Account": "--from", "To_Account": "--to"}[field.Field]
+		c.problems = append(c.problems, fmt.Sprintf("%s (%s): %s", flag, field.Field, field.Reason))
+	}
+	return event
+}
+
+// summary is the last line. In a dry run standard output is for records alone.
+func (p *publishCommand) summary(con *console, n *counts) {
+	w, verb := con.stdout, "published"
+	if p.DryRun {
+		w, verb = con.stderr, "would publish"
+	}
+	say(w, "%s %d, refused %d\n", verb, n.published, n.refused)
+}
+
+// counts is how it went.
+type counts struct{ published, refused int }
+
+// publishing is one run of the command.
+type publishing struct {
+	con    *console
+	sink   recordSink
+	wrap   string
+	strict bool
+	counts
+}
+
+// one publishes one event.
+func (p *publishing) one(ctx context.Context, event schema.Event) error {
+	wrap := p.wrap
+	if wrap == "" {
+		wrap = wrapBare
+	}
+	r, err := encodeRecord(event, wrap)
+	if err != nil {
+		return err
+	}
+	p.published, err = p.sink.write(ctx, []record{r})
+	return err
+}
+
+// errStopped says that the publishing was told to stop.
+var errStopped = errors.New("stopped before the end of the input")
+
+// all publishes standard input, chunk by chunk.
+func (p *publishing) all(ctx context.Context) error {
+	if isTerminal(p.con.stdin) {
+		say(p.con.stderr, "reading events from standard input, one JSON object a line; end with ctrl-D\n")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	progress := newInputProgress(p.con)
+	defer progress.end()
+	input, failed := chunks(ctx, p.con.stdin)
+	for {
+		select {
+		case <-ctx.Done():
+			return errStopped
+		case lines, more := <-input:
+			if !more {
+				return p.endOfInput(ctx, failed)
+			}
+			if err := p.chunk(ctx, lines, progress); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (p *publishing) endOfInput(ctx context.Context, failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return fmt.Errorf("read standard input: %w", err)
+	default:
+	}
+	if ctx.Err() != nil {
+		return errStopped
+	}
+	return nil
+}
+
+// chunk publishes lines, and reports those that it refuses. What is strict stops at the first.
+func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inputProgress) error {
+	records := make([]record, 0, len(lines))
+	var refused error
+	for _, line := range lines {
+		r, err := p.record(line)
+		if err == nil {
+			records = append(records, r)
+			continue
+		}
+		p.refused++
+		progress.interrupt(func(w io.Writer) { say(w, "line %d: %v\n", line.number, err) })
+		if p.strict {
+			refused = fmt.Errorf("stopped at line %d: it is not an event, and --strict is given", line.number)
+			break
+		}
+	}
+	n, err := p.sink.write(ctx, records)
+	p.published += n
+	progress.add(lines)
+	if err != nil {
+		return fmt.Errorf("lines %d to %d: %d of %d not published: %w",
+			lines[0].number, lines[len(lines)-1].number, len(records)-n, len(records), err)
+	}
+	return refused
+}
+
+var errLineTooLong = fmt.Errorf("is longer than %d bytes", maxLine)
+
+// record checks a line and turns it into what is published.
+func (p *publishing) record(line inputLine) (record, error) {
+	if line.tooLong {
+		return record{}, errLineTooLong
+	}
+	event, err := schema.Decode(line.text, nil)
+	if err != nil {
+		return record{}, err
+	}
+	if p.wrap != "" {
+		return encodeRecord(event, p.wrap)
+	}
+	return record{key: event.Key(), value: line.text}, nil
+}

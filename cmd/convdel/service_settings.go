@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"time"
+
+	"convdel/consumer"
+	"convdel/imclient"
+)
+
+// The values of quota.
+const (
+	quotaPartitions = "partitions"
+	quotaLocal      = "local"
+)
+
+// serviceSettings is every setting of the service, as text.
+type serviceSettings struct {
+	brokerSettings    `embed:"" group:"kafka"`
+	groupSettings     `embed:"" group:"kafka"`
+	securitySettings  `embed:"" group:"kafka"`
+	apiSettings       `embed:"" group:"api"`
+	paceSettings      `embed:"" group:"pace"`
+	boundSettings     `embed:"" group:"bounds"`
+	operationSettings `embed:"" group:"operations"`
+}
+
+// serviceConfig is the settings of the service, read and checked.
+type serviceConfig struct {
+	consumer  consumer.Config
+	im        imclient.Config
+	adminAddr string
+	logLevel  slog.Level
+	logFormat string
+	// effective is each setting with the text that counts, for the log; no secrets.
+	effective []slog.Attr
+	// warnings are settings that are allowed and seldom meant.
+	warnings []string
+}
+
+// check reads all settings, or returns a *usageError with a line for each wrong one.
+func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig, error) {
+	var c checker
+	var cfg serviceConfig
+	cfg.consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
+	c.checkTopics(s, &cfg.consumer)
+	endpoint := c.checkAPI(s.apiSettings, env, &cfg.im)
+	c.checkPace(s.paceSettings, &cfg.consumer)
+	c.checkBounds(s.boundSettings, &cfg.consumer)
+	if s.AdminAddr != "" {
+		cfg.adminAddr = c.listenAddress("admin-addr", s.AdminAddr, ", or empty to turn it off")
+	} else {
+		c.note("admin-addr", "")
+	}
+	cfg.logLevel = c.logLevel("log-level", s.LogLevel)
+	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
+	if cfg.consumer.MaxCalls == 0 {
+		cfg.consumer.MaxCalls = callsNeeded(cfg.consumer)
+	}
+	cfg.im.CallTimeout = cfg.consumer.CallTimeout
+	cfg.im.MaxConcurrent = cfg.consumer.MaxCalls
+	cfg.effective = c.read
+	cfg.warnings = warnings(s, endpoint, cfg.consumer.Cluster.TLS != nil)
+	return cfg, c.err()
+}
+
+func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
+	cfg.Topic = c.topic("topic", s.Topic)
+	cfg.Group = c.printable("group", s.Group, 255)
+	cfg.DeadLetterTopic = c.topic("dead-letter-topic", s.DeadLetterTopic)
+	if s.Topic != "" && s.Topic == s.DeadLetterTopic {
+		c.conflict("dead-letter-topic", s.DeadLetterTopic, "must differ from --topic")
+	}
+	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
+}
+
+// checkAPI reads what identifies the app at the API.
+func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *imclient.Config) *url.URL {
+	endpoint := c.endpoint("im-endpoint", s.Endpoint)
+	cfg.Endpoint = endpoint.String()
+	cfg.SDKAppID = int(c.number("im-sdkappid", s.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
+	cfg.Identifier = c.printable("im-identifier", s.Identifier, 32)
+	cfg.SecretKey = keySource(c.secret(imSecretKey, env, true))
+	return endpoint
+}
+
+// keySource is the secret key as the client asks for it.
+func keySource(from secretSource) imclient.KeySource {
+	if from.path != "" {
+		return imclient.KeyFile(from.path)
+	}
+	return imclient.StaticKey(from.value)
+}
+
+func (c *checker) checkPace(s paceSettings, cfg *consumer.Config) {
+	cfg.CallsPerSecond = int(c.number("calls-per-second", s.CallsPerSecond, 0, 100_000, ", 0 = no limit"))
+	cfg.ShareByPartitions = c.oneOf("quota", s.Quota, quotaPartitions, quotaLocal) == quotaPartitions
+	cfg.CallTimeout = c.duration("call-timeout", s.CallTimeout, 100*time.Millisecond, 5*time.Minute)
+	cfg.MaxCalls = int(c.number("max-calls", s.MaxCalls, 0, 100_000, ", 0 = what the quota and the timeout need"))
+	cfg.MaxAttempts = int(c.number("max-attempts", s.MaxAttempts, 1, 1000, ""))
+	cfg.RetryInitial = c.duration("retry-initial", s.RetryInitial, time.Millisecond, time.Hour)
+	cfg.RetryMax = c.duration("retry-max", s.RetryMax, time.Millisecond, 24*time.Hour)
+	if cfg.RetryMax != 0 && cfg.RetryMax < cfg.RetryInitial {
+		c.conflict("retry-max", s.RetryMax, fmt.Sprintf("must be at least --retry-initial, which is %q", s.RetryInitial))
+	}
+}
+
+func (c *checker) checkBounds(s boundSettings, cfg *consumer.Config) {
+	cfg.MaxInFlight = int(c.number("max-in-flight", s.MaxInFlight, 1, 10_000_000, ""))
+	cfg.MaxInFlightBytes = c.number("max-in-flight-bytes", s.MaxInFlightBytes, 1024, 1<<40, "")
+	cfg.MaxEventAge = c.duration("max-event-age", s.MaxEventAge, 0, 10*365*24*time.Hour)
+	cfg.DrainTimeout = c.duration("drain-timeout", s.DrainTimeout, 100*time.Millisecond, 10*time.Minute)
+}
+
+// callsNeeded is how many calls are under way at once when all of the quota's calls time out, and
+// 64 where there is no quota: enough for a simulator, which answers at once.
+func callsNeeded(cfg consumer.Config) int {
+	calls := 64
+	if cfg.CallsPerSecond > 0 {
+		calls = max(1, int(float64(cfg.CallsPerSecond)*cfg.CallTimeout.Seconds()))
+	}
+	return min(calls, cfg.MaxInFlight)
+}
+
+// warnings names settings that are allowed, for a simulator or a closed network, and seldom meant.
+// The client warns of an endpoint without TLS by itself.
+func warnings(s *serviceSettings, endpoint *url.URL, tls bool) []string {
+	var list []string
+	if s.CallsPerSecond == "0" && !loopback(endpoint.Hostname()) {
+		list = append(list, "--calls-per-second is 0: nothing keeps the API's quota")
+	}
+	if s.SASL == saslPlain && !tls {
+		list = append(list, "--kafka-sasl is plain without --kafka-tls: the password travels in the clear")
+	}
+	return list
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// settingTag marks a flag that is a setting, and so has an environment variable.
+const settingTag = "setting"
+
+// toggle is the text of a switch. Like every setting it is a text until a [checker] reads it: the
+// parser stops at the first value that it cannot decode, and would hide the others.
+type toggle string
+
+// Decode takes the text of --flag=text or of the environment; a bare --flag is true.
+func (t *toggle) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the signature is kong's
+	*t = "true"
+	if ctx.Scan.Peek().Type == kong.FlagValueToken {
+		*t = toggle(fmt.Sprint(ctx.Scan.Pop().Value))
+	}
+	return nil
+}
+
+// IsBool lets the flag stand alone.
+func (*toggle) IsBool() bool { return true }
+
+// brokerSettings is where the events are.
+type brokerSettings struct {
+	Brokers string `help:"Brokers to start from, comma-separated. Required." placeholder:"HOST:PORT,..." setting:""`
+	Topic   string `default:"${topic}" help:"Topic of the events." placeholder:"NAME" setting:""`
+}
+
+// groupSettings is how a topic is consumed.
+type groupSettings struct {
+	Group           string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
+	DeadLetterTopic string `default:"${topic}.dead-letter" help:"Topic of what cannot be deleted." placeholder:"NAME" setting:""`
+	CreateTopics    toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
+}
+
+// securitySettings is how to log in to Kafka.
+type securitySettings struct {
+	TLS      toggle `default:"false" help:"Talk TLS to the brokers." name:"kafka-tls" setting:""`
+	CAFile   string `help:"Certificates to trust, PEM, instead of the system's." name:"kafka-ca-file" placeholder:"FILE" setting:""`
+	CertFile string `help:"Own certificate, PEM." name:"kafka-cert-file" placeholder:"FILE" setting:""`
+	KeyFile  string `help:"Key of the own certificate, PEM." name:"kafka-key-file" placeholder:"FILE" setting:""`
+	SASL     string `help:"Log in: plain, scram-sha-256 or scram-sha-512." name:"kafka-sasl" placeholder:"HOW" setting:""`
+	Username string `help:"User to log in as." name:"kafka-username" placeholder:"NAME" setting:""`
+}
+
+// apiSettings is the app at Tencent IM.
+type apiSettings struct {
+	Endpoint   string `default:"https://console.tim.qq.com" help:"Scheme and host of the API." name:"im-endpoint" placeholder:"URL" setting:""`
+	SDKAppID   string `help:"The app's SDKAppID. Required." name:"im-sdkappid" placeholder:"NUMBER" setting:""`
+	Identifier string `default:"administrator" help:"Account of the app's administrator." name:"im-identifier" placeholder:"USERID" setting:""`
+}
+
+// paceSettings is how fast, and how often, the API is called.
+type paceSettings struct {
+	CallsPerSecond string `default:"200" help:"The app's quota, all replicas together; 0 = no limit." placeholder:"NUMBER" setting:""`
+	Quota          string `default:"partitions" help:"partitions: of the quota this replica uses what it owns of the partitions; local: all of it, for a single replica." placeholder:"HOW" setting:""`
+	CallTimeout    string `default:"5s" help:"How long one call may take." placeholder:"TIME" setting:""`
+	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = what the quota and the timeout need." placeholder:"NUMBER" setting:""`
+	MaxAttempts    string `default:"6" help:"Calls that an event may use up before it is a dead letter." placeholder:"NUMBER" setting:""`
+	RetryInitial   string `default:"500ms" help:"Wait before an event's second attempt; it doubles with each one." placeholder:"TIME" setting:""`
+	RetryMax       string `default:"30s" help:"Longest wait between two attempts." placeholder:"TIME" setting:""`
+}
+
+// boundSettings limits memory and time.
+type boundSettings struct {
+	MaxInFlight      string `default:"2000" help:"Events in memory, waiting or calling." placeholder:"NUMBER" setting:""`
+	MaxInFlightBytes string `default:"16777216" help:"Bytes of the events in memory." placeholder:"BYTES" setting:""`
+	MaxEventAge      string `default:"0" help:"Older events are not executed: dead letter, class expired; 0 = no limit." placeholder:"TIME" setting:""`
+	DrainTimeout     string `default:"15s" help:"How long a stop waits for the calls under way." placeholder:"TIME" setting:""`
+}
+
+// operationSettings is what operators see.
+type operationSettings struct {
+	AdminAddr string `default:"127.0.0.1:8080" help:"Where /metrics, /livez and /readyz are; empty = nowhere." placeholder:"HOST:PORT" setting:""`
+	LogLevel  string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:""`
+	LogFormat string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:""`
+}
+
+// Keys of the groups in which flags are shown.
+const (
+	groupKafka  = "kafka"
+	groupAPI    = "api"
+	groupPace   = "pace"
+	groupBounds = "bounds"
+	groupOps    = "operations"
+	groupEvent  = "event"
+	groupInput  = "input"
+	groupDemo   = "demo"
+	groupSim    = "simulator"
+)
+
+// flagGroups titles the groups; those of secrets name what has no flag.
+func flagGroups() []kong.Group {
+	return []kong.Group{
+		{Key: groupEvent, Title: "One event"},
+		{Key: groupInput, Title: "Input and output"},
+		{Key: groupDemo, Title: "Demo"},
+		{Key: groupSim, Title: "Simulator"},
+		{
+			Key: groupKafka, Title: "Kafka",
+			Description: "The password has no flag: " + kafkaPassword.places() + ".",
+		},
+		{
+			Key: groupAPI, Title: "Tencent IM",
+			Description: "The app's secret key has no flag: " + imSecretKey.places() + ". Required.",
+		},
+		{Key: groupPace, Title: "Quota and retries"},
+		{Key: groupBounds, Title: "Memory and time"},
+		{Key: groupOps, Title: "Operations"},
+	}
+}
