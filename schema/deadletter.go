@@ -1,0 +1,177 @@
+package schema
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The headers of a dead letter, after those of its source record. All are text but dlt-key.
+const (
+	// HeaderPrefix starts the name of every header that is the dead letter's own, those of future
+	// versions included. No source record's header that starts so survives, see [SourceHeaders].
+	HeaderPrefix = "dlt-"
+
+	HeaderClass        = HeaderPrefix + "class"         // a [Class]
+	HeaderCode         = HeaderPrefix + "code"          // the API's last code, 0 when there was none
+	HeaderError        = HeaderPrefix + "error"         // the last error, one line of at most [MaxError] bytes
+	HeaderAttempts     = HeaderPrefix + "attempts"      // calls used up, 0 when none was made
+	HeaderFirstAttempt = HeaderPrefix + "first-attempt" // RFC 3339 in UTC, absent when no call was made
+	HeaderLastAttempt  = HeaderPrefix + "last-attempt"  // the same of the last call
+	HeaderTopic        = HeaderPrefix + "topic"         // the source record's topic
+	HeaderPartition    = HeaderPrefix + "partition"     // its partition
+	HeaderOffset       = HeaderPrefix + "offset"        // its offset
+	HeaderTimestamp    = HeaderPrefix + "timestamp"     // its Kafka timestamp, RFC 3339 in UTC, absent when it had none
+	HeaderKey          = HeaderPrefix + "key"           // its key, raw; absent when that was null, empty when that was empty
+	HeaderGroup        = HeaderPrefix + "group"         // the consumer group that gave it up
+	HeaderReplays      = HeaderPrefix + "replays"       // how often it was replayed before, absent when never
+	HeaderNullValue    = HeaderPrefix + "null-value"    // "true" when the source record's value was null, else absent
+	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded
+)
+
+// MaxError is the most bytes that are kept of an error's text.
+const MaxError = 1024
+
+// letterHeaders is how many headers a dead letter adds to its source record's, at most.
+const letterHeaders = 14
+
+// Class says why an event became a dead letter.
+type Class string
+
+// The classes of dead letters.
+const (
+	// ClassExhausted means that all attempts were used up.
+	ClassExhausted Class = "exhausted"
+	// ClassPermanent means that the API refused the event for good.
+	ClassPermanent Class = "permanent"
+	// ClassUndecodable means that the record was no valid event; no call was made.
+	ClassUndecodable Class = "undecodable"
+	// ClassExpired means that the event was older than the service executes.
+	ClassExpired Class = "expired"
+)
+
+// Classes returns all classes there are.
+func Classes() []Class {
+	return []Class{ClassExhausted, ClassPermanent, ClassUndecodable, ClassExpired}
+}
+
+// DeadLetter is what the headers of a dead letter say. The value of a dead letter is that of its
+// source record, byte for byte; an empty one when NullValue is set, since a null value would be a
+// tombstone.
+type DeadLetter struct {
+	// Class says why.
+	Class Class
+	// Code is the API's last code, 0 when it gave none.
+	Code int
+	// Error is the last error. Headers makes it one line of at most [MaxError] bytes.
+	Error string
+	// Attempts is how many calls the event used up.
+	Attempts int
+	// FirstAttempt and LastAttempt are when these calls were made, zero when none was.
+	FirstAttempt, LastAttempt time.Time
+
+	// Topic, Partition and Offset say where the source record is. Of a record that was replayed
+	// they say where it first was, see [Origin].
+	Topic     string
+	Partition int
+	Offset    int64
+	// Timestamp is the source record's Kafka timestamp, zero when it had none.
+	Timestamp time.Time
+	// Key is the source record's key: nil when null, which is not the same as empty.
+	Key []byte
+	// Group is the consumer group that gave the event up, made one line as Error is.
+	Group string
+	// Replays is how often the record had been replayed before.
+	Replays int
+	// NullValue says that the source record's value was null.
+	NullValue bool
+}
+
+// ID returns TOPIC/PARTITION/OFFSET of the source record: the key of the dead letter's record, so
+// that a dead letter written twice, or again after a replay, replaces itself. [ParseID] reads it.
+func (d DeadLetter) ID() string {
+	return d.Topic + "/" + strconv.Itoa(d.Partition) + "/" + strconv.FormatInt(d.Offset, 10)
+}
+
+// ParseID reads what [DeadLetter.ID] returns, and only that: a legal Kafka topic, a partition and
+// an offset without leading zeros or signs. The error is a [*FieldError] about "id".
+func ParseID(s string) (topic string, partition int, offset int64, err error) {
+	parts := strings.Split(s, "/")
+	if len(parts) == 3 && legalTopic(parts[0]) {
+		p, okPartition := parseNumber(parts[1], math.MaxInt32)
+		o, okOffset := parseNumber(parts[2], math.MaxInt64)
+		if okPartition && okOffset {
+			return parts[0], int(p), o, nil
+		}
+	}
+	return "", 0, 0, &FieldError{Field: "id", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(s)}
+}
+
+// Headers returns the headers of the dead letter's record: the source record's own, in their order,
+// then those of d. Any dlt- header of the source is replaced, so that they never pile up. Times
+// that RFC 3339 cannot express, which a publisher's broken clock can cause, are brought to the
+// nearest that it can. The values are shared with source and d.
+func (d DeadLetter) Headers(source []Header) []Header {
+	headers := SourceHeaders(source)
+	add := func(key, value string) { headers = append(headers, Header{Key: key, Value: []byte(value)}) }
+	addTime := func(key string, t time.Time) {
+		if !t.IsZero() {
+			add(key, formatTime(t))
+		}
+	}
+	add(HeaderClass, string(d.Class))
+	add(HeaderCode, strconv.Itoa(d.Code))
+	add(HeaderError, oneLine(d.Error))
+	add(HeaderAttempts, strconv.Itoa(d.Attempts))
+	addTime(HeaderFirstAttempt, d.FirstAttempt)
+	addTime(HeaderLastAttempt, d.LastAttempt)
+	add(HeaderTopic, d.Topic)
+	add(HeaderPartition, strconv.Itoa(d.Partition))
+	add(HeaderOffset, strconv.FormatInt(d.Offset, 10))
+	addTime(HeaderTimestamp, d.Timestamp)
+	if d.Key != nil {
+		headers = append(headers, Header{Key: HeaderKey, Value: d.Key})
+	}
+	add(HeaderGroup, oneLine(d.Group))
+	if d.Replays > 0 {
+		add(HeaderReplays, strconv.Itoa(d.Replays))
+	}
+	if d.NullValue {
+		add(HeaderNullValue, "true")
+	}
+	return headers
+}
+
+// SourceHeaders returns the headers of a source record without those that start with
+// [HeaderPrefix]: what its publisher gave it. The result is a new slice that shares the values.
+func SourceHeaders(headers []Header) []Header {
+	own := make([]Header, 0, len(headers)+letterHeaders) // room for what is added next
+	for _, h := range headers {
+		if !strings.HasPrefix(h.Key, HeaderPrefix) {
+			own = append(own, h)
+		}
+	}
+	return own
+}
+
+// oneLine makes an error's text fit for a header, a log line and a terminal: valid UTF-8, every
+// character that does not print a space, at most MaxError bytes, cut between characters.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if len(s) <= MaxError {
+		return s
+	}
+	end := MaxError
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}

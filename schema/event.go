@@ -1,0 +1,162 @@
+package schema
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The names that publishers, the service and operators share.
+const (
+	// Topic is the default name of the topic of events.
+	Topic = "conversation.delete.requested"
+	// DeadLetterTopic is the default name of the topic of dead letters.
+	DeadLetterTopic = Topic + ".dead-letter"
+	// EventType is the CloudEvents type of the event; any other type is refused.
+	EventType = "conversation.delete.requested"
+)
+
+// Limits of what is accepted. The service keeps a record that exceeds one as a dead letter.
+const (
+	// MaxValueSize is the most bytes that a record's value may have to be considered an event.
+	// A bare event without unknown fields has less than 250; CloudEvents too draws the line at 64 KiB.
+	MaxValueSize = 64 << 10
+	// MaxUserID is the most bytes of a UserID (public limits of the IM REST API).
+	MaxUserID = 32
+	// MaxGroupID is the most bytes of a group ID (public limits of the IM REST API).
+	MaxGroupID = 48
+	// MaxAttribute is the most bytes of [Event.ID] and of [Event.Source].
+	MaxAttribute = 4 << 10
+)
+
+// ConversationType is the API's Type: what the other side of a conversation is. The zero value is
+// no type.
+type ConversationType int
+
+// The types of conversation that the API knows.
+const (
+	// C2C is a conversation of two users: To is a UserID.
+	C2C ConversationType = 1
+	// G2C is a group's conversation, as one user sees it: To is a group ID.
+	G2C ConversationType = 2
+)
+
+// String returns "C2C", "G2C" or, for anything else, "ConversationType(N)".
+func (t ConversationType) String() string {
+	switch t {
+	case C2C:
+		return "C2C"
+	case G2C:
+		return "G2C"
+	}
+	return "ConversationType(" + strconv.Itoa(int(t)) + ")"
+}
+
+// Conversation says which entry of whose conversation list is meant. It is comparable. Each side of
+// a C2C conversation has an entry of its own: swapping From and To gives another Conversation.
+type Conversation struct {
+	// From is the UserID of the account whose conversation is deleted (From_Account): 1 to
+	// [MaxUserID] bytes of printable ASCII, 0x20 to 0x7E. A space is a character like any other
+	// and is never trimmed.
+	From string
+	// Type says what To is.
+	Type ConversationType
+	// To is the other side (To_Account): for [C2C] a UserID, as From; for [G2C] a group ID, 1 to
+	// [MaxGroupID] bytes of printable ASCII. Group IDs that the vendor assigned ("@TGS#…") are as
+	// good as those that apps choose.
+	To string
+}
+
+// Key returns the key for the conversation's records: TYPE:LENGTH:FROM:TO, where LENGTH is that of
+// FROM in bytes, as in "1:5:alice:bob". The length makes it unambiguous even though IDs may hold
+// colons. The form will not change.
+//
+// The service does not read keys and needs no order, but one partition for all events of a
+// conversation lets it answer repeated ones with a single call.
+func (c Conversation) Key() string {
+	return strconv.Itoa(int(c.Type)) + ":" + strconv.Itoa(len(c.From)) + ":" + c.From + ":" + c.To
+}
+
+// Event asks for one conversation to be deleted.
+type Event struct {
+	Conversation
+	// ClearRamble asks for the conversation's roaming messages to be cleared too. A field that is
+	// absent means 0, "do not clear", and is not told apart from it; Encode always writes it.
+	ClearRamble bool
+
+	// Time is when the event happened (CloudEvents time), zero when unknown: in a bare event, and
+	// where the optional attribute is absent. Decode returns it in UTC.
+	Time time.Time
+	// ID names the event (CloudEvents id), unique within Source. Empty in a bare event.
+	ID string
+	// Source names the publisher (CloudEvents source), a URI reference, though only its length
+	// and characters are checked. Empty in a bare event.
+	Source string
+}
+
+// Validate returns nil for an event that the service would accept, else a [*FieldError] about the
+// first field that is wrong. ID, Source and Time may be absent; [Event.EncodeCloudEvent] needs the
+// first two.
+func (e Event) Validate() error {
+	if err := checkID("From_Account", e.From, "a UserID", MaxUserID); err != nil {
+		return err
+	}
+	switch e.Type {
+	case C2C:
+		if err := checkID("To_Account", e.To, "a UserID", MaxUserID); err != nil {
+			return err
+		}
+	case G2C:
+		if err := checkID("To_Account", e.To, "a group ID", MaxGroupID); err != nil {
+			return err
+		}
+	default:
+		return &FieldError{Field: "Type", Reason: fmt.Sprintf("must be 1 (C2C) or 2 (G2C), is %d", int(e.Type))}
+	}
+	if err := checkAttribute("id", e.ID); err != nil {
+		return err
+	}
+	if err := checkAttribute("source", e.Source); err != nil {
+		return err
+	}
+	if !expressible(e.Time) {
+		return &FieldError{Field: "time", Reason: fmt.Sprintf(
+			"is in the year %d, RFC 3339 has only 0 to 9999", e.Time.UTC().Year())}
+	}
+	return nil
+}
+
+// checkID checks an account or a group. Its errors do not repeat the ID, which is somebody's name.
+func checkID(field, id, what string, most int) error {
+	switch {
+	case id == "":
+		return &FieldError{Field: field, Reason: "is empty"}
+	case len(id) > most:
+		return &FieldError{Field: field, Reason: fmt.Sprintf("is %d bytes long, %s has at most %d", len(id), what, most)}
+	}
+	for i := range len(id) {
+		if id[i] < 0x20 || id[i] > 0x7e {
+			return &FieldError{Field: field, Reason: fmt.Sprintf(
+				"has byte 0x%02X at position %d, only printable ASCII (0x20 to 0x7E) is allowed", id[i], i)}
+		}
+	}
+	return nil
+}
+
+// checkAttribute checks a CloudEvents attribute of type String, which may hold no control characters.
+func checkAttribute(field, s string) error {
+	if len(s) > MaxAttribute {
+		return &FieldError{Field: field, Reason: fmt.Sprintf("is %d bytes long, at most %d are allowed", len(s), MaxAttribute)}
+	}
+	if !utf8.ValidString(s) {
+		return &FieldError{Field: field, Reason: "is not valid UTF-8"}
+	}
+	for i, r := range s {
+		if unicode.IsControl(r) {
+			return &FieldError{Field: field, Reason: fmt.Sprintf("has control character %U at position %d", r, i)}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package schema_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"convdel/schema"
+)
+
+func TestReplayHeaders(t *testing.T) {
+	t.Parallel()
+	d := deadLetter()
+	d.Replays = 0
+	got := d.ReplayHeaders(d.Headers(headersOf("ce_id: 1", "b: 2")))
+	want := headersOf("ce_id: 1", "b: 2", "dlt-topic: conversation.delete.requested", "dlt-partition: 3",
+		"dlt-offset: 10457", "dlt-timestamp: 2026-03-01T08:29:59.25Z", "dlt-replays: 1")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("ReplayHeaders = %q\nwant %q", got, want)
+	}
+	origin, ok := schema.Origin(got)
+	if !ok || origin != (schema.ReplayOrigin{Topic: d.Topic, Partition: 3, Offset: 10457, Timestamp: d.Timestamp, Replays: 1}) {
+		t.Errorf("Origin = %+v, %v", origin, ok)
+	}
+}
+
+// However often a record is dead-lettered and replayed, in other places of the log each time, its
+// dead letters share one key, and only the counter grows.
+func TestDeadLettersOfReplaysReplaceEachOther(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		first, source := genDeadLetter(t), schema.SourceHeaders(genHeaders(t))
+		first.Replays = 0
+		letter := first.Headers(source)
+		for n := 1; n <= 3; n++ {
+			parsed, err := schema.ParseDeadLetter(letter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			replay := parsed.ReplayHeaders(letter)
+			origin, ok := schema.Origin(replay)
+			if !ok || origin.Replays != n {
+				t.Fatalf("origin %+v, %v after replay %d", origin, ok, n)
+			}
+			if !reflect.DeepEqual(schema.SourceHeaders(replay), source) {
+				t.Fatalf("source headers %q have become %q", source, replay)
+			}
+			next := genDeadLetter(t)
+			next.Topic, next.Partition, next.Offset = origin.Topic, origin.Partition, origin.Offset
+			next.Timestamp, next.Replays = origin.Timestamp, origin.Replays
+			letter = next.Headers(replay)
+			if next.ID() != first.ID() || !next.Timestamp.Equal(first.Timestamp) {
+				t.Fatalf("dead letter %s of %s has become %s of %s", first.ID(), first.Timestamp, next.ID(), next.Timestamp)
+			}
+		}
+	})
+}
+
+func TestOriginIgnoresStrayHeaders(t *testing.T) {
+	t.Parallel()
+	good := func() []schema.Header {
+		return headersOf("dlt-topic: t", "dlt-partition: 0", "dlt-offset: 0", "dlt-timestamp: 2026-03-01T08:30:00Z", "dlt-replays: 1")
+	}
+	if _, ok := schema.Origin(good()); !ok {
+		t.Fatal("no origin")
+	}
+	recordTime := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	check := func(name string, headers []schema.Header) {
+		t.Helper()
+		if origin, ok := schema.Origin(headers); ok || origin != (schema.ReplayOrigin{}) {
+			t.Errorf("%s: Origin = %+v, %v", name, origin, ok)
+		}
+		if at := schema.EventTime(schema.Event{}, headers, recordTime); !at.Equal(recordTime) {
+			t.Errorf("%s: EventTime = %s", name, at)
+		}
+	}
+	check("none", nil)
+	check("a dead letter's headers, never replayed", schema.DeadLetter{Class: schema.ClassExpired, Topic: "t"}.Headers(nil))
+	for i, h := range good() {
+		if h.Key != schema.HeaderTimestamp {
+			check("without "+h.Key, slices.Delete(good(), i, i+1))
+		}
+		check("twice "+h.Key, append(good(), h))
+		for _, value := range []string{"", "x/y", "-1", "01", "1e3", "\x00"} {
+			if h.Key == schema.HeaderTopic && value != "" {
+				value += "/"
+			}
+			broken := good()
+			broken[i].Value = []byte(value)
+			check(h.Key+" "+value, broken)
+		}
+	}
+	zero := good()
+	zero[4].Value = []byte("0")
+	check("never replayed", zero)
+}
+
+func TestOriginWithoutTimestamp(t *testing.T) {
+	t.Parallel()
+	d := schema.DeadLetter{Topic: "t", Offset: 7}
+	headers := d.ReplayHeaders(nil)
+	origin, ok := schema.Origin(headers)
+	if !ok || origin != (schema.ReplayOrigin{Topic: "t", Offset: 7, Replays: 1}) {
+		t.Errorf("Origin = %+v, %v", origin, ok)
+	}
+	recordTime := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	if at := schema.EventTime(schema.Event{}, headers, recordTime); !at.Equal(recordTime) {
+		t.Errorf("EventTime = %s", at)
+	}
+}
+
+func TestEventTime(t *testing.T) {
+	t.Parallel()
+	recordTime := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	replay := deadLetter().ReplayHeaders(nil)
+	for _, c := range []struct {
+		name    string
+		event   schema.Event
+		headers []schema.Header
+		want    time.Time
+	}{
+		{"of the record", event(), nil, recordTime},
+		{"of the record that it first was", event(), replay, deadLetter().Timestamp},
+		{"of the event", cloudEvent(), nil, cloudEvent().Time},
+		{"of the event, replayed", cloudEvent(), replay, cloudEvent().Time},
+		{"of no event, replayed", schema.Event{}, replay, deadLetter().Timestamp},
+	} {
+		if got := schema.EventTime(c.event, c.headers, recordTime); !got.Equal(c.want) {
+			t.Errorf("%s: EventTime = %s, want %s", c.name, got, c.want)
+		}
+	}
+}

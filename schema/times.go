@@ -1,0 +1,45 @@
+package schema
+
+import "time"
+
+// parseTime reads an RFC 3339 time, returned in UTC. It refuses the offsets that would move it out
+// of the years that RFC 3339 has.
+func parseTime(text []byte) (time.Time, bool) {
+	var t time.Time
+	if err := t.UnmarshalText(text); err != nil || !strictTime(text) {
+		return time.Time{}, false
+	}
+	t = t.UTC()
+	return t, expressible(t)
+}
+
+// strictTime refuses what Go's parser takes for RFC 3339 but is not: an hour of one digit, a comma
+// before the fraction and offsets of 24 hours or 60 minutes.
+func strictTime(text []byte) bool {
+	if text[len("2006-01-02T15")] != ':' || text[len("2006-01-02T15:04:05")] == ',' {
+		return false
+	}
+	zone := len(text) - len("00:00")
+	return text[len(text)-1] == 'Z' || string(text[zone:zone+2]) < "24" && string(text[zone+3:]) < "60"
+}
+
+// expressible says whether RFC 3339 has a way to write t: its years have four digits.
+func expressible(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 0 && year <= 9999
+}
+
+// formatTime writes a time in RFC 3339, in UTC, with a fraction where there is one; a time that it
+// cannot express as the nearest that it can.
+func formatTime(t time.Time) string { return nearest(t).UTC().Format(time.RFC3339Nano) }
+
+// nearest returns the time closest to t that RFC 3339 can express.
+func nearest(t time.Time) time.Time {
+	switch year := t.UTC().Year(); {
+	case year < 0:
+		return time.Date(0, time.January, 1, 0, 0, 0, 0, time.UTC)
+	case year > 9999:
+		return time.Date(9999, time.December, 31, 23, 59, 59, 999999999, time.UTC)
+	}
+	return t
+}
