@@ -82,7 +82,7 @@ func BenchmarkBareLoop(b *testing.B) {
 			b.Error(err)
 			return false
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		text, err := io.ReadAll(resp.Body)
 		if err != nil {
 			b.Error(err)

@@ -162,11 +162,12 @@ func safeEndpoint(endpoint string) string {
 	return "(not a URL)"
 }
 
-// proxyFor asks the environment which proxy leads to the endpoint. Its error would show the proxy's
-// password, so only the name of the setting is kept.
+// proxyFor asks the environment which proxy leads to the endpoint; nil is none. Its error would show
+// the proxy's password, so only the name of the setting is kept. A URL that does not parse is tried
+// again by net/http with another http:// before it, which makes a path of it: hence the look at that.
 func proxyFor(endpoint *url.URL) (*url.URL, error) {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
-	if err != nil {
+	if err != nil || proxy != nil && strings.Trim(proxy.Path, "/") != "" {
 		return nil, &ConfigError{
 			Setting: strings.ToUpper(endpoint.Scheme) + "_PROXY",
 			Value:   "(not shown)",

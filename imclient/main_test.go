@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -13,7 +15,13 @@ import (
 	"convdel/imclient/imtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(proxyChild) != "" {
+		callThroughProxy()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	appID      = 1400000000
@@ -27,9 +35,11 @@ func simConfig() imtest.Config {
 	return imtest.Config{SDKAppID: appID, Identifier: identifier, SecretKey: secretKey}
 }
 
+func itoa(n int) string { return strconv.Itoa(n) }
+
 // newClient returns a client of an endpoint, whose idle connections are closed with the test.
-func newClient(t testing.TB, endpoint string, change func(*imclient.Config)) *imclient.Client {
-	t.Helper()
+func newClient(tb testing.TB, endpoint string, change func(*imclient.Config)) *imclient.Client {
+	tb.Helper()
 	cfg := imclient.Config{
 		Endpoint:   endpoint,
 		SDKAppID:   appID,
@@ -41,29 +51,29 @@ func newClient(t testing.TB, endpoint string, change func(*imclient.Config)) *im
 	}
 	client, err := imclient.New(cfg)
 	if err != nil {
-		t.Fatalf("New: %v", err)
+		tb.Fatalf("New: %v", err)
 	}
-	t.Cleanup(client.CloseIdleConnections)
+	tb.Cleanup(client.CloseIdleConnections)
 	return client
 }
 
 // startSim returns a simulator on loopback and a client of it.
-func startSim(t testing.TB, cfg imtest.Config) (*imtest.Server, *imclient.Client) {
-	t.Helper()
+func startSim(tb testing.TB, cfg imtest.Config) (*imtest.Server, *imclient.Client) {
+	tb.Helper()
 	sim, err := imtest.Start(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(sim.Close)
-	return sim, newClient(t, sim.URL, nil)
+	tb.Cleanup(sim.Close)
+	return sim, newClient(tb, sim.URL, nil)
 }
 
 // startHandler returns a client of a server with an answer of its own.
-func startHandler(t testing.TB, handler http.HandlerFunc) *imclient.Client {
-	t.Helper()
+func startHandler(tb testing.TB, handler http.HandlerFunc) *imclient.Client {
+	tb.Helper()
 	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return newClient(t, server.URL, nil)
+	tb.Cleanup(server.Close)
+	return newClient(tb, server.URL, nil)
 }
 
 // bubbleSim returns a simulator and a client of it that work inside a synctest bubble: the network
@@ -94,12 +104,12 @@ func bubbleSim(t *testing.T, cfg imtest.Config, change func(*imclient.Config)) (
 }
 
 // listen returns a listener on loopback that is closed with the test.
-func listen(t testing.TB) net.Listener {
-	t.Helper()
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
+	tb.Cleanup(func() { _ = listener.Close() })
 	return listener
 }

@@ -19,7 +19,7 @@ const (
 
 var (
 	// namedSecret finds a signature by its name, in a URL, a header or (escaped) JSON.
-	namedSecret = regexp.MustCompile(`(?i)\b(usersig|tls\.sig)(["'\\]*\s*(?:=|:|%3d|%3a)\s*["'\\]*)[^\s&"'<>,;\\]+`)
+	namedSecret = regexp.MustCompile(`(?i)(usersig|tls\.sig)(["'\\]*\s*(?:=|:|%3d|%3a)\s*["'\\]*)[^\s&"'<>,;\\]+`)
 	// longRun finds what looks like one: an HMAC-SHA256 in base64 is the shortest that is worth
 	// hiding, 43 characters and one of padding. No identifier that the API knows is made of these
 	// characters alone and this long, and a request ID in hexadecimal or as a UUID is shorter.
@@ -33,15 +33,22 @@ func scrub(text, secret string) string {
 		text = text[:maxScrubbed]
 	}
 	text = strings.Map(printable, strings.ToValidUTF8(text, "?"))
-	if secret != "" {
-		text = maskFragments(text, secret)
-		if escaped := url.QueryEscape(secret); escaped != secret {
-			text = maskFragments(text, escaped)
-		}
-	}
 	text = namedSecret.ReplaceAllString(text, "${1}${2}"+mask)
 	text = longRun.ReplaceAllString(text, mask)
+	for _, form := range formsOf(secret) {
+		text = maskFragments(text, form)
+	}
 	return cut(strings.TrimSpace(text), maxInfo)
+}
+
+// formsOf returns a signature as it is and as a server may have turned it: back into usual base64, and
+// both of these escaped.
+func formsOf(secret string) []string {
+	if secret == "" {
+		return nil
+	}
+	usual := strings.NewReplacer("*", "+", "-", "/", "_", "=").Replace(secret)
+	return []string{secret, usual, url.QueryEscape(secret), url.QueryEscape(usual)}
 }
 
 // printable turns what could forge a log line or steer a terminal into a space.
