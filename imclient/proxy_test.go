@@ -29,7 +29,6 @@ func callThroughProxy() {
 func TestProxyFromEnvironment(t *testing.T) {
 	t.Parallel()
 	sim, _ := startSim(t, simConfig())
-
 	for _, tt := range []struct {
 		setting, result string
 		calls           int
