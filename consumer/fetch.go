@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -21,20 +22,51 @@ const (
 	// fetchWait is how long the broker may hold a fetch that has nothing to return.
 	fetchWait = 500 * time.Millisecond
 	// fetchTimeout is after how long a broker that says nothing is given up.
-	fetchTimeout = fetchWait + 5*time.Second
-	// Fetched bytes are held beside the events in flight until those make room. All partitions
-	// together share fetchBudget; one gets at least what a batch commonly is.
-	fetchBudget           = 8 << 20
-	fetchLeast, fetchMost = 16 << 10, 1 << 20
-	readCommitted         = 1
-	fetchRetryMin         = 100 * time.Millisecond
-	fetchRetryMax         = 5 * time.Second
+	fetchTimeout  = fetchWait + 5*time.Second
+	fetchRetryMin = 100 * time.Millisecond
+	fetchRetryMax = 5 * time.Second
+	readCommitted = 1
+
+	// What has been fetched and not been admitted yet takes memory beside the events in flight. All
+	// partitions together share fetchBudget, and a single fetch should bring fetchAim of it.
+	fetchBudget = 4 << 20
+	fetchAim    = 512 << 10
+	// A broker takes the wish for at most so many bytes as compressed ones, and returns at least one
+	// batch. The wish is adapted to what comes out of it, between these.
+	askLeast, askMost = 16 << 10, 1 << 20
+	// trickle is what a fetch may bring without a share of the budget.
+	trickle = 4 << 10
 )
+
+// fetchSize is how much a partition asks for at a time.
+type fetchSize struct {
+	// ask is the wish, expect what the next fetch will bring as far as known: what the last one brought.
+	ask    int32
+	expect int64
+}
+
+func newFetchSize() fetchSize { return fetchSize{ask: askLeast, expect: fetchAim} }
+
+// brought adapts the size to what a fetch has brought.
+func (f *fetchSize) brought(size int64) {
+	switch {
+	case size > fetchAim:
+		f.ask = max(askLeast, f.ask/2)
+	case size > 0 && size < fetchAim/2:
+		f.ask = min(askMost, f.ask*2)
+	}
+	f.expect = size
+}
+
+// backlog says whether there is more to be had at once. If not, the broker is to hold the fetch
+// until there is something.
+func (f *fetchSize) backlog() bool { return f.expect > trickle }
 
 // partition is an owned partition of the topic.
 type partition struct {
 	id      int
 	tracker *tracker
+	size    fetchSize
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds).
 	end, seen atomic.Int64
 }
@@ -94,8 +126,15 @@ func (s *session) logFetching(ctx context.Context, p *partition, err error) {
 // fetchOnce makes one fetch and delivers what it brought. Of transactional producers it delivers
 // only what they have committed: a rolled-back delete must not be executed.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
+	if p.size.backlog() {
+		share := min(p.size.expect, fetchBudget)
+		if err := s.fetched.Acquire(ctx, share); err != nil {
+			return err
+		}
+		defer s.fetched.Release(share)
+	}
 	position := p.tracker.next()
-	res, err := s.roundTripFetch(ctx, p.id, position)
+	res, err := s.roundTripFetch(ctx, p, position)
 	if err != nil {
 		return err
 	}
@@ -103,41 +142,48 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	s.metrics.setLag(p.id, p.lag())
 	stream, _ := res.RecordSet.Records.(*protocol.RecordStream)
 	if stream == nil {
+		p.size.brought(0)
 		return nil
 	}
 	aborted := newAbortedSet(res.AbortedTransactions)
+	var size int64
 	for _, batch := range stream.Records {
-		if err := s.deliver(ctx, p, batch, aborted); err != nil {
+		n, err := s.deliver(ctx, p, batch, aborted)
+		if err != nil {
 			return err
 		}
+		size += n
 	}
+	p.size.brought(size)
 	// Compaction can leave a batch without a record of ours, and kafka-go does not tell where that
 	// ends. The step is small but sure: the broker returns the next batch along with it.
-	if len(stream.Records) > 0 {
-		p.tracker.advance(position + 1)
-	}
+	p.tracker.advance(position + 1)
 	return nil
 }
 
-func (s *session) roundTripFetch(ctx context.Context, id int, offset int64) (*fetch.ResponsePartition, error) {
+func (s *session) roundTripFetch(ctx context.Context, p *partition, offset int64) (*fetch.ResponsePartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	hold := fetchWait
+	if p.size.backlog() {
+		hold = 0
+	}
 	message, err := s.transport.RoundTrip(ctx, s.cfg.Cluster.Addr(), &fetch.Request{
 		ReplicaID:      -1,
-		MaxWaitTime:    int32(fetchWait / time.Millisecond),
+		MaxWaitTime:    int32(hold / time.Millisecond),
 		MinBytes:       1,
-		MaxBytes:       s.fetchBytes,
+		MaxBytes:       math.MaxInt32, // the partition's own bound, below, is the one that counts
 		IsolationLevel: readCommitted,
 		SessionID:      0,
 		SessionEpoch:   -1,
 		Topics: []fetch.RequestTopic{{
 			Topic: s.cfg.Topic,
 			Partitions: []fetch.RequestPartition{{
-				Partition:          int32(id), //nolint:gosec // Kafka's partition numbers are 32 bits wide.
+				Partition:          int32(p.id), //nolint:gosec // Kafka's partition numbers are 32 bits wide.
 				CurrentLeaderEpoch: -1,
 				FetchOffset:        offset,
 				LogStartOffset:     -1,
-				PartitionMaxBytes:  s.fetchBytes,
+				PartitionMaxBytes:  p.size.ask,
 			}},
 		}},
 	})
@@ -148,43 +194,46 @@ func (s *session) roundTripFetch(ctx context.Context, id int, offset int64) (*fe
 	if res == nil || len(res.Topics) == 0 || len(res.Topics[0].Partitions) == 0 {
 		return nil, errors.New("fetch response without the partition")
 	}
-	p := &res.Topics[0].Partitions[0]
-	switch code := kafka.Error(p.ErrorCode); {
+	answer := &res.Topics[0].Partitions[0]
+	switch code := kafka.Error(answer.ErrorCode); {
 	case res.ErrorCode != 0:
 		return nil, kafka.Error(res.ErrorCode)
 	case code == kafka.OffsetOutOfRange:
-		return nil, fmt.Errorf("%w: %s/%d/%d", errOffsetGone, s.cfg.Topic, id, offset)
+		return nil, fmt.Errorf("%w: %s/%d/%d", errOffsetGone, s.cfg.Topic, p.id, offset)
 	case code != 0:
 		return nil, code
 	}
-	return p, nil
+	return answer, nil
 }
 
-// deliver admits and takes each record of a batch.
-func (s *session) deliver(ctx context.Context, p *partition, batch protocol.RecordReader, aborted *abortedSet) error {
+// deliver admits and takes each record of a batch, and returns what they have in bytes.
+func (s *session) deliver(ctx context.Context, p *partition, batch protocol.RecordReader, aborted *abortedSet) (int64, error) {
 	use, err := aborted.use(batch)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	var total int64
 	for {
 		r, err := batch.ReadRecord()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return total, nil
 		}
 		if err != nil {
-			return err
+			return total, err
 		}
+		size := recordSize(r)
+		total += size
 		if r.Offset >= p.tracker.next() {
-			err = s.deliverRecord(ctx, p, r, use)
+			err = s.deliverRecord(ctx, p, r, size, use)
 		}
 		closeBytes(r.Key, r.Value)
 		if err != nil {
-			return err
+			return total, err
 		}
 	}
 }
 
-func (s *session) deliverRecord(ctx context.Context, p *partition, r *protocol.Record, use bool) error {
+func (s *session) deliverRecord(ctx context.Context, p *partition, r *protocol.Record, size int64, use bool) error {
 	switch {
 	case !use:
 		p.tracker.advance(r.Offset + 1)
@@ -194,7 +243,6 @@ func (s *session) deliverRecord(ctx context.Context, p *partition, r *protocol.R
 		s.committer.poke()
 		return nil
 	}
-	size := recordSize(r)
 	if err := s.admit(ctx, p, size); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 }
 
 func (s *session) openPartition(ctx context.Context, c kafka.OffsetFetchPartition) (*partition, error) {
-	p := &partition{id: c.Partition}
+	p := &partition{id: c.Partition, size: newFetchSize()}
 	if c.CommittedOffset < 0 {
 		first, err := s.offsetAt(ctx, p.id, kafka.FirstOffset)
 		p.tracker = newTracker(first)

@@ -27,13 +27,12 @@ type session struct {
 	loneWriter letterWriter
 
 	partitions map[int]*partition
-	fetchBytes int32
 	committer  *committer
 	letters    *letters
 	callers    *callers
 
-	// events and bytes bound what is in memory, slots the calls under way.
-	events, bytes, slots *semaphore.Weighted
+	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
+	events, bytes, fetched, slots *semaphore.Weighted
 
 	mu      sync.Mutex
 	flights map[schema.Conversation]*flight
@@ -57,6 +56,7 @@ func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connecti
 		callers: newCallers(),
 		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
 		bytes:   semaphore.NewWeighted(c.cfg.MaxInFlightBytes),
+		fetched: semaphore.NewWeighted(fetchBudget),
 		slots:   semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
 		flights: make(map[schema.Conversation]*flight),
 		ready:   &flightHeap{less: oldestFirst},
@@ -86,7 +86,6 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	if s.open(ctx, ids) != nil {
 		return
 	}
-	s.fetchBytes = int32(min(fetchMost, max(fetchLeast, fetchBudget/max(1, len(ids)))))
 	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
 	var lanes sync.WaitGroup
 	for range letterLanes {

@@ -39,6 +39,10 @@ var binary struct {
 }
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(bareLoopURL); url != "" {
+		fmt.Fprintln(os.Stderr, runBareLoop(url))
+		return
+	}
 	m.Run()
 	if binary.path != "" {
 		_ = os.RemoveAll(filepath.Dir(binary.path))

@@ -1,0 +1,240 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tencentyun/tls-sig-api-v2-golang/tencentyun"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/imclient/imtest"
+)
+
+// The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`): what they
+// report is in their own units, not in ns/op.
+
+// BenchmarkQuota measures, for 15 s of a full topic, how much of the quota arrives and the greatest
+// number of calls in any second, as the API sees it.
+func BenchmarkQuota(b *testing.B) {
+	for b.Loop() {
+		s := newStage(b, 4, imtest.Config{Quota: 200, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})
+		s.produce(values(b, events("user", 0, 5000))...)
+		s.service()
+		s.await(30*time.Second, "the first 400 calls", func() bool { return s.sim.Stats().Calls >= 400 })
+		s.sim.Reset()
+		time.Sleep(15 * time.Second)
+		stats := s.sim.Stats()
+		b.ReportMetric(100*float64(stats.Calls)/(15*200), "%quota")
+		b.ReportMetric(float64(stats.PeakPerSecond), "peak/s")
+		b.ReportMetric(float64(stats.Throttled), "throttled")
+	}
+}
+
+// BenchmarkThroughput compares the service without a limiter, 64 calls at once, with a bare loop of
+// 64 goroutines that post the same requests to the same simulator: rounds in turn, each client in a
+// process of its own, the median of each.
+func BenchmarkThroughput(b *testing.B) {
+	const rounds, backlog = 5, 250_000
+	for b.Loop() {
+		s := newStage(b, 4, imtest.Config{RecordLimit: -1})
+		s.produce(values(b, events("user", 0, backlog))...)
+		var service, bare []float64
+		for round := range rounds {
+			s.group = fmt.Sprintf("%s-%d", s.topic, round)
+			p := s.service("--calls-per-second", "0", "--max-calls", "64", "--log-level", "warn")
+			service = append(service, s.rate())
+			p.kill()
+			loop := s.bareLoop()
+			bare = append(bare, s.rate())
+			loop.kill()
+		}
+		b.ReportMetric(median(service), "service-events/s")
+		b.ReportMetric(median(bare), "bare-calls/s")
+		b.ReportMetric(median(service)/median(bare), "service/bare")
+	}
+}
+
+// rate is the calls a second that the simulator answers, over three seconds in full swing.
+func (s *stage) rate() float64 {
+	s.tb.Helper()
+	before := s.sim.Stats().Calls
+	s.await(time.Minute, "5,000 calls", func() bool { return s.sim.Stats().Calls > before+5000 })
+	from, began := s.sim.Stats().Calls, time.Now()
+	time.Sleep(3 * time.Second)
+	return float64(s.sim.Stats().Calls-from) / time.Since(began).Seconds()
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// bareLoopURL, in the environment, makes the test binary the bare loop's process.
+const bareLoopURL = "CONVDEL_BARE_LOOP_URL"
+
+func (s *stage) bareLoop() *process {
+	s.tb.Helper()
+	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
+	p.cmd = exec.CommandContext(context.Background(), os.Args[0])
+	p.cmd.Env = append(os.Environ(), bareLoopURL+"="+s.sim.URL)
+	p.cmd.Stderr = p.stderr
+	if err := p.cmd.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p
+}
+
+// runBareLoop posts as fast as 64 goroutines can, until the process is killed.
+func runBareLoop(url string) error {
+	sig, err := tencentyun.GenUserSig(sdkAppID, secretKey, admin, 3600)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	prefix := fmt.Sprintf("%s/v4/recentcontact/delete?sdkappid=%d&identifier=%s&usersig=%s&contenttype=json&random=", url, sdkAppID, admin, sig)
+	var loops sync.WaitGroup
+	for g := range 64 {
+		loops.Go(func() {
+			for n := 0; ; n++ {
+				body := fmt.Sprintf(`{"From_Account":"user-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, n*64+g)
+				res, err := client.Post(prefix+strconv.FormatUint(uint64(rand.Uint32()), 10), "application/json", strings.NewReader(body))
+				if err != nil {
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+			}
+		})
+	}
+	loops.Wait()
+	return nil
+}
+
+// BenchmarkLatency measures, with the quota idle, the time from the start of an event's publication
+// to the arrival of its call at the API.
+func BenchmarkLatency(b *testing.B) {
+	const n = 1000
+	for b.Loop() {
+		s := newStage(b, 4, imtest.Config{Latency: imtest.Fixed(20 * time.Millisecond)})
+		s.service()
+		s.produce(values(b, events("warm", 0, 20))...)
+		s.await(30*time.Second, "the service at work", func() bool { return s.sim.Stats().Calls >= 20 })
+		published := make(map[string]time.Time, n)
+		tick := time.NewTicker(20 * time.Millisecond)
+		for i, e := range events("user", 0, n) {
+			<-tick.C
+			published[e.From] = time.Now()
+			s.produceTo(int32(i%4), values(b, events("user", i, i+1))...)
+		}
+		tick.Stop()
+		s.await(10*time.Second, "all calls", func() bool { return s.sim.Stats().Calls >= n+20 })
+		var took []float64
+		for _, a := range s.sim.Arrivals() {
+			if at, ok := published[a.From]; ok {
+				took = append(took, float64(a.At.Sub(at).Microseconds())/1000)
+			}
+		}
+		slices.Sort(took)
+		b.ReportMetric(took[len(took)/2], "p50-ms")
+		b.ReportMetric(took[len(took)*99/100], "p99-ms")
+		b.ReportMetric(took[len(took)-1], "max-ms")
+	}
+}
+
+// BenchmarkMemory measures the peak memory of a service that works off 1,000,000 events of 900 bytes
+// as fast as it can.
+func BenchmarkMemory(b *testing.B) {
+	const n = 1_000_000
+	for b.Loop() {
+		s := newStage(b, 8, imtest.Config{RecordLimit: -1})
+		padding := strings.Repeat("x", 900-len(`{"From_Account":"user-1000000","Type":1,"To_Account":"friend","ClearRamble":0,"Padding":""}`))
+		for from := 0; from < n; from += 10_000 {
+			batch := make([][]byte, 10_000)
+			for i := range batch {
+				batch[i] = fmt.Appendf(nil, `{"From_Account":"user-%07d","Type":1,"To_Account":"friend","ClearRamble":0,"Padding":"%s"}`, from+i, padding)
+			}
+			s.produce(batch...)
+		}
+		p := s.service("--calls-per-second", "0", "--max-calls", "64", "--log-level", "warn")
+		began := time.Now()
+		s.await(10*time.Minute, "every offset committed", s.drained)
+		b.ReportMetric(n/time.Since(began).Seconds(), "events/s")
+		b.ReportMetric(p.peakMiB(), "peak-MiB")
+	}
+}
+
+// peakMiB is the process's greatest resident size so far.
+func (p *process) peakMiB() float64 {
+	p.tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib float64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &kib); n == 1 {
+			return kib / 1024
+		}
+	}
+	p.tb.Fatal("no VmHWM")
+	return 0
+}
+
+// BenchmarkIdle measures what an idle service with 64 partitions takes of one core.
+func BenchmarkIdle(b *testing.B) {
+	for b.Loop() {
+		s := newStage(b, 64, imtest.Config{})
+		p := s.service()
+		s.produce(values(b, events("warm", 0, 64))...)
+		s.await(30*time.Second, "the service at work", func() bool { return s.sim.Stats().Calls >= 64 })
+		time.Sleep(2 * time.Second)
+		from, began := p.cpu(), time.Now()
+		time.Sleep(20 * time.Second)
+		b.ReportMetric(100*(p.cpu()-from).Seconds()/time.Since(began).Seconds(), "%core")
+		b.ReportMetric(p.peakMiB(), "peak-MiB")
+	}
+}
+
+// cpu is the processor time that the process has used.
+func (p *process) cpu() time.Duration {
+	p.tb.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	ticks := 0
+	for _, f := range fields[11:13] { // utime and stime, in hundredths of a second
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			p.tb.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// produceTo writes values to one partition.
+func (s *stage) produceTo(partition int32, all ...[]byte) {
+	s.tb.Helper()
+	for _, v := range all {
+		if err := s.client.ProduceSync(s.tb.Context(), &kgo.Record{Topic: s.topic, Partition: partition, Value: v}).FirstErr(); err != nil {
+			s.tb.Fatal(err)
+		}
+	}
+}
