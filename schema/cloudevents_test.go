@@ -78,6 +78,7 @@ func TestDecodeStructured(t *testing.T) {
 		{"time before the year 0", `"2026-03-01T08:30:00.25Z"`, `"0000-01-01T00:00:00+01:00"`, "time", "RFC 3339"},
 		{"datacontenttype another", `"application/json"`, `"application/xml"`, "datacontenttype", "must be a JSON media type"},
 		{"datacontenttype nearly JSON", `"application/json"`, `"json"`, "datacontenttype", "JSON media type"},
+		{"datacontenttype with nothing but a suffix", `"application/json"`, `"application/+json"`, "datacontenttype", "JSON media type"},
 		{"data missing", `"data":` + object, `"x":1`, "data", "is missing"},
 		{"data null", object, `null`, "data", "must be an object, is null"},
 		{"data text", object, `"{}"`, "data", "is a string"},
@@ -194,6 +195,15 @@ func TestOneHeaderMakesARecordBinary(t *testing.T) {
 	}
 	if _, err := schema.Decode([]byte(object), headersOf("content-type: application/json", "ce_subject: x")); err != nil {
 		t.Errorf("bare event with harmless headers refused: %v", err)
+	}
+}
+
+// Two content types could make two events of one record.
+func TestDecodeRefusesTwoContentTypes(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{object, envelope} {
+		e, err := schema.Decode([]byte(value), headersOf("content-type: application/cloudevents+json", "content-type: application/json"))
+		checkRefusal(t, e, err, "content-type", "is given more than once")
 	}
 }
 
