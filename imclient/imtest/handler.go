@@ -22,7 +22,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.serving.Done()
 	q, code := s.checkQuery(r)
-	b, bodyCode := readBody(w, r)
+	b, bodyCode := readBody(r)
 	s.ledger.identify(&c, q, b)
 	if code == 0 && c.over {
 		code = codeTooFast

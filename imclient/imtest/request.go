@@ -67,9 +67,11 @@ func (b body) conversation() conversation {
 
 // readBody reads a call's body to its end, which is also what lets net/http notice that the caller has
 // gone, and returns 0 or the code that the call is refused with.
-func readBody(w http.ResponseWriter, r *http.Request) (body, int) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	if err != nil {
+func readBody(r *http.Request) (body, int) {
+	// Not http.MaxBytesReader, which would have net/http linger on the connection for half a second,
+	// past Close.
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err != nil || len(text) > maxRequest {
 		return body{}, codeBadHTTP
 	}
 	var in struct {
