@@ -1,0 +1,93 @@
+# Everything here needs Go alone, but for the kafka targets: those take Java 17 and Maven, and no Docker.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .cache/bin/golangci-lint
+GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
+
+# How long each fuzz target runs, and which benchmarks do.
+FUZZTIME ?= 10s
+BENCH ?= .
+
+# The tests that take their broker from CONVDEL_TEST_BROKERS.
+KAFKA_TESTS := ./cmd/e2e
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/convdel, with version and commit from git
+	go build -trimpath -buildvcs=auto -o bin/convdel ./cmd/convdel
+
+.PHONY: test
+test: ## Run the tests, on an embedded broker
+	go test ./...
+
+.PHONY: check
+check: fmt-check lint race build ## All that a change must pass: format, lint, tests with the race detector, build
+
+.PHONY: fmt
+fmt: $(GOLANGCI_STAMP) ## Format the Go code
+	$(GOLANGCI) fmt ./...
+
+.PHONY: fmt-check
+fmt-check: $(GOLANGCI_STAMP)
+	$(GOLANGCI) fmt --diff ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_STAMP) ## Run the linter, the pinned one
+	$(GOLANGCI) run ./...
+
+.PHONY: race
+race: ## Run the tests with the race detector
+	go test -race ./...
+
+.PHONY: cover
+cover: ## Run the tests and report what they cover, as .cache/cover.html too
+	@mkdir -p .cache
+	go test -coverpkg=./... -coverprofile=.cache/cover.out ./...
+	@go tool cover -html=.cache/cover.out -o .cache/cover.html
+	@go tool cover -func=.cache/cover.out | tail -n 1
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp): throughput, latency, memory; takes minutes
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+
+# `go test -list` prints a package's fuzz targets and then the package: "ok <tab> convdel/schema <tab> 0.01s".
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	@targets=$$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++] = $$1} $$1 == "ok" {for (i = 0; i < n; i++) print $$2, f[i]; n = 0}'); \
+	[[ -n $$targets ]] || { echo "no fuzz targets" >&2; exit 1; }; \
+	while read -r package target; do \
+		echo "fuzz $$package $$target $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done <<<"$$targets"
+
+.PHONY: demo
+demo: ## See convdel work, from the first event to the ledger, with nothing installed
+	go run ./cmd/convdel demo
+
+.PHONY: kafka-up
+kafka-up: ## Start a real Kafka on 127.0.0.1:19092 (KAFKA_PORT=) and print KAFKA_BROKERS
+	@deploy/kafka/up.sh
+
+.PHONY: kafka-down
+kafka-down: ## Stop that Kafka and remove its data
+	@deploy/kafka/down.sh
+
+.PHONY: test-kafka
+test-kafka: kafka-up ## Run the end-to-end tests on that Kafka, started if need be
+	CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) go test -count=1 $(KAFKA_TESTS)
+
+.PHONY: clean
+clean: kafka-down ## Remove all that make has put here: bin, and tools and jars in .cache
+	rm -rf bin .cache
+
+# The linter is a program of its own, not a dependency: its two hundred modules stay out of go.mod.
+$(GOLANGCI_STAMP):
+	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@rm -f .cache/bin/golangci-lint.v*
+	@touch $@
