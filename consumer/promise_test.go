@@ -527,6 +527,11 @@ func TestDeadLetterTopicRefusesForTenMinutes(t *testing.T) {
 		if n := len(w.letterKeys()); n != 0 {
 			t.Fatalf("%d dead letters in a topic that refuses them", n)
 		}
+		for p, offset := range w.committed() {
+			if offset != 1 { // the record at offset 1 is the first that waits for its dead letter
+				t.Errorf("partition %d: %d committed, want 1", p, offset)
+			}
+		}
 		refused.Remove()
 		w.awaitDrained(time.Minute)
 		if n := len(w.letterKeys()); n != 120 {

@@ -77,7 +77,9 @@ func (s *session) weight(size int64) int64 { return min(size, s.cfg.MaxInFlightB
 func (s *session) take(rec record, size int64) {
 	ev := &event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: rec.time}
 	decoded, err := schema.Decode(rec.value, rec.headers)
-	ev.at = schema.EventTime(decoded, rec.headers, rec.time)
+	if ev.at = schema.EventTime(decoded, rec.headers, rec.time); ev.at.IsZero() {
+		ev.at = time.Now() // a record without a time is as old as we have known it
+	}
 	if err != nil {
 		ev.err = err
 		s.bury(ev, OutcomeUndecodable)
