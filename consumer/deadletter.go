@@ -121,7 +121,7 @@ func (s *session) compose(l *letter) kafka.Message {
 	if l.err != nil {
 		d.Error = l.err.Error()
 	}
-	if origin, ok := schema.Origin(l.headers); ok {
+	if origin, ok := schema.Origin(l.headers); ok && origin.Topic == s.cfg.Topic {
 		d.Topic, d.Partition, d.Offset = origin.Topic, origin.Partition, origin.Offset
 		d.Timestamp, d.Replays = origin.Timestamp, origin.Replays
 	}
