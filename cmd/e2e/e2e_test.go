@@ -124,11 +124,7 @@ func TestEndToEnd_Kill9(t *testing.T) {
 func TestEndToEnd_Transactions(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
-	producer, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.TransactionalID(s.topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer producer.Close()
+	producer := s.newClient(kgo.TransactionalID(s.topic))
 	for round := range 6 {
 		if err := producer.BeginTransaction(); err != nil {
 			t.Fatal(err)

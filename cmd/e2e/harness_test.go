@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,7 @@ const (
 	sdkAppID  = 1400000001
 	admin     = "administrator"
 	secretKey = "e2e-secret-key-5f2a9c"
+	password  = "e2e-password-81c7de"
 )
 
 // binary is convdel, built once for all tests.
@@ -39,8 +41,8 @@ var binary struct {
 }
 
 func TestMain(m *testing.M) {
-	if url := os.Getenv(bareLoopURL); url != "" {
-		fmt.Fprintln(os.Stderr, runBareLoop(url))
+	if target := os.Getenv(bareLoopURL); target != "" {
+		fmt.Fprintln(os.Stderr, runBareLoop(target))
 		return
 	}
 	m.Run()
@@ -79,28 +81,41 @@ type stage struct {
 	client  *kgo.Client
 	admin   *kadm.Client
 	sim     *imtest.Server
+	// login are further options of the test's own Kafka clients.
+	login []kgo.Opt
 }
 
 // newStage makes topics on the broker under test, the topic with so many partitions.
 func newStage(tb testing.TB, partitions int32, sim imtest.Config) *stage {
 	tb.Helper()
+	return newStageOn(tb, brokers(tb), partitions, sim)
+}
+
+func newStageOn(tb testing.TB, brokers []string, partitions int32, sim imtest.Config, login ...kgo.Opt) *stage {
+	tb.Helper()
 	name := fmt.Sprintf("e2e-%s-%d", strings.ToLower(strings.Map(letters, tb.Name())), time.Now().UnixNano())
-	s := &stage{tb: tb, topic: name, dlt: name + ".dead-letter", group: name}
-	s.brokers = brokers(tb)
-	var err error
-	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(s.client.Close)
+	s := &stage{tb: tb, topic: name, dlt: name + ".dead-letter", group: name, brokers: brokers, login: login}
+	s.client = s.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	s.admin = kadm.NewClient(s.client)
 	s.createTopics(partitions)
 	sim.SDKAppID, sim.Identifier, sim.SecretKey = sdkAppID, admin, secretKey
+	var err error
 	if s.sim, err = imtest.Start(sim); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(s.sim.Close)
 	return s
+}
+
+// newClient makes a Kafka client of the test's own.
+func (s *stage) newClient(opts ...kgo.Opt) *kgo.Client {
+	s.tb.Helper()
+	c, err := kgo.NewClient(slices.Concat([]kgo.Opt{kgo.SeedBrokers(s.brokers...)}, s.login, opts)...)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	s.tb.Cleanup(c.Close)
+	return c
 }
 
 func letters(r rune) rune {
@@ -170,7 +185,7 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	s.tb.Helper()
 	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
-	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
+	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey, "CONVDEL_KAFKA_PASSWORD="+password)
 	p.cmd.Stderr, p.cmd.Stdout = p.stderr, p.stderr
 	if stdin != nil {
 		p.cmd.Stdin = stdin
@@ -185,9 +200,7 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	s.tb.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		if strings.Contains(p.stderr.String(), secretKey) {
-			s.tb.Error("the secret key is in the output")
-		}
+		wantNoSecret(s.tb, "output", p.stderr.String(), secretKey, password)
 		if s.tb.Failed() {
 			s.tb.Log(p.stderr.String())
 		}
@@ -292,11 +305,7 @@ func (s *stage) deadLetters() map[string]*kgo.Record {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ConsumeTopics(s.dlt), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		s.tb.Fatal(err)
-	}
-	defer c.Close()
+	c := s.newClient(kgo.ConsumeTopics(s.dlt), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	left := make(map[int32]int64)
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {
@@ -379,3 +388,13 @@ func (l *lockedBuffer) String() string {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// wantNoSecret checks that none of the secrets is in a text.
+func wantNoSecret(tb testing.TB, where, text string, secrets ...string) {
+	tb.Helper()
+	for _, secret := range secrets {
+		if strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {
+			tb.Errorf("a secret that begins with %.6s is in the %s", secret, where)
+		}
+	}
+}
