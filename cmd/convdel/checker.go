@@ -17,6 +17,8 @@ type checker struct {
 	problems []string
 	// read holds each setting with the text that counts. Secrets are never among them.
 	read []slog.Attr
+	// flagsOnly are those that no environment variable stands for.
+	flagsOnly []string
 }
 
 // envPrefix is what the name of a setting's environment variable starts with.
@@ -46,12 +48,20 @@ func (c *checker) wrong(flag, text, allowed string) {
 	if text != "" {
 		is = "is " + quote(text)
 	}
-	c.problems = append(c.problems, fmt.Sprintf("--%s (%s) %s: must be %s", flag, envName(flag), is, allowed))
+	c.problems = append(c.problems, fmt.Sprintf("%s %s: must be %s", c.name(flag), is, allowed))
 }
 
 // conflict says that a flag does not go with the rest.
 func (c *checker) conflict(flag, text, why string) {
-	c.problems = append(c.problems, fmt.Sprintf("--%s (%s) is %s: %s", flag, envName(flag), quote(text), why))
+	c.problems = append(c.problems, fmt.Sprintf("%s is %s: %s", c.name(flag), quote(text), why))
+}
+
+// name is a flag as errors name it.
+func (c *checker) name(flag string) string {
+	if slices.Contains(c.flagsOnly, flag) {
+		return "--" + flag
+	}
+	return "--" + flag + " (" + envName(flag) + ")"
 }
 
 // quote shows a text that somebody typed, unless it may hold a password: what stands before an @
@@ -186,7 +196,7 @@ func (c *checker) endpoint(flag, text string) *url.URL {
 	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
 		strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 	if !ok {
-		c.wrong(flag, text, "an https address with nothing behind the host, such as https://console.tim.qq.com")
+		c.wrong(flag, text, "scheme and host alone, such as https://console.tim.qq.com (http is for a simulator)")
 		return &url.URL{}
 	}
 	u.Path = ""

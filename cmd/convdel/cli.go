@@ -124,7 +124,11 @@ func parseError(err error) error {
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
 		command = " " + parse.Context.Selected().Name
 	}
-	return &usageError{lines: []string{err.Error(), fmt.Sprintf("see \"convdel%s -h\"", command)}}
+	text := err.Error()
+	if flag, found := strings.CutSuffix(text, `: expected string value but got "EOL" (<EOL>)`); found {
+		text = flag + " needs a value"
+	}
+	return &usageError{lines: []string{text, fmt.Sprintf("see \"convdel%s -h\"", command)}}
 }
 
 // report writes an error, line by line, and returns the exit status that it means.

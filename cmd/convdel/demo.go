@@ -46,7 +46,7 @@ type demoOptions struct {
 }
 
 func (d *demoCommand) check() (demoOptions, error) {
-	var c checker
+	c := checker{flagsOnly: []string{"events", "quota", "letters", "seed", "log-level"}}
 	opts := demoOptions{
 		events:  int(c.number("events", d.Events, 1, 1_000_000, "")),
 		quota:   int(c.number("quota", d.CallQuota, 0, 100_000, ", 0 = no limit")),
@@ -54,7 +54,7 @@ func (d *demoCommand) check() (demoOptions, error) {
 		seed:    uint64(c.number("seed", d.Seed, 0, 1<<62, "")), //nolint:gosec // not negative
 		dataDir: d.DataDir, stay: d.Stay, logLevel: d.LogLevel,
 	}
-	c.logLevel("log-level", d.LogLevel)
+	c.logLevel(d.LogLevel)
 	return opts, c.err()
 }
 

@@ -31,6 +31,7 @@ func startBroker(dataDir string) (*demoBroker, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1), kfake.ClusterID("convdel-demo"),
 		kfake.SeedTopics(demoPartitions, schema.Topic), kfake.DefaultNumPartitions(demoPartitions),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}), // nobody else is to be waited for
 	}
 	if dataDir != "" {
 		opts = append(opts, kfake.DataDir(dataDir))
@@ -39,7 +40,8 @@ func startBroker(dataDir string) (*demoBroker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	// The age keeps the client from believing for seconds that a new topic does not exist.
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MetadataMinAge(watchEvery))
 	if err != nil {
 		cluster.Close()
 		return nil, fmt.Errorf("start the embedded broker: %w", err)

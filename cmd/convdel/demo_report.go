@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,9 +86,9 @@ func (d *demo) reportCalls() {
 	d.printf("\nCalls, as the simulator saw them\n")
 	d.printf("  made      %d in %.1f s, %d of them repeats; %d more events shared another's call\n",
 		c.calls, c.took.Seconds(), retries, coalesced)
-	if d.quota > 0 && c.busy > time.Second {
+	if d.quota > 0 && c.busy > 3*time.Second {
 		rate := float64(c.busyCalls) / c.busy.Seconds()
-		d.printf("  rate      %.1f a second while new events were waiting: %.1f %% of the quota\n", rate, 100*rate/float64(d.quota))
+		d.printf("  rate      %.1f a second while there was work and nobody said \"too fast\": %.1f %% of the quota\n", rate, 100*rate/float64(d.quota))
 	}
 	d.printf("  peak      %d in any one second; the quota is %s\n", stats.PeakPerSecond, quotaText(d.quota))
 	d.printf("  faults    %d × HTTP 502, %d × refused as too fast (%d by the quota, the others by script)\n",
@@ -99,7 +100,8 @@ func (d *demo) reportCalls() {
 type callFigures struct {
 	calls, tooFast, badGateway int
 	// took is from the first call to the last one's answer. busy ends with the last conversation's first
-	// call: until then there was always new work; afterwards there were only retries, which wait.
+	// call, since afterwards there are only retries, which wait, or with the first call that is refused
+	// as too fast, since then the service slows down.
 	took, busy time.Duration
 	busyCalls  int
 	p50, p99   time.Duration
@@ -115,14 +117,14 @@ func measureCalls(arrivals []imtest.Arrival) callFigures {
 	met := map[schema.Conversation]bool{}
 	for i, a := range arrivals {
 		who := schema.Conversation{From: a.From, Type: schema.ConversationType(a.Type), To: a.To}
-		if !met[who] {
+		if a.Code == codeTooFast {
+			c.tooFast++
+		}
+		if !met[who] && c.tooFast == 0 {
 			met[who] = true
 			c.busy, c.busyCalls = a.At.Sub(first), i
 		}
-		if a.Code == 60007 {
-			c.tooFast++
-		}
-		if a.HTTPStatus == 502 {
+		if a.HTTPStatus == http.StatusBadGateway {
 			c.badGateway++
 		}
 		if !a.Answered.IsZero() {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 
 	"convdel/imclient/imtest"
 )
+
+// codeTooFast is the API's code for calls over the quota (product/269/1671).
+const codeTooFast = 60007
 
 const (
 	// watchEvery is how often the demo looks whether all is done.
@@ -39,8 +43,8 @@ func (d *demo) watch(ctx context.Context, service *served, total int) error {
 		fault imtest.Fault
 		lasts time.Duration
 	}{
-		{total * 3 / 10, imtest.Fault{HTTPStatus: 502, AccountPrefix: "user-"}, outage},
-		{total * 9 / 10, imtest.Fault{Code: 60007, AccountPrefix: "user-"}, throttling},
+		{total * 3 / 10, imtest.Fault{HTTPStatus: http.StatusBadGateway, AccountPrefix: "user-"}, outage},
+		{total * 9 / 10, imtest.Fault{Code: codeTooFast, AccountPrefix: "user-"}, throttling},
 	}
 	moved, progress, n := time.Now(), 0, 0
 	ticker := time.NewTicker(watchEvery)
@@ -83,7 +87,7 @@ type show struct {
 func (d *demo) newShow(total int) *show {
 	s := &show{d: d, total: total, said: time.Now()}
 	if isTerminal(d.con.stderr) {
-		s.bar = newBar(d.con.stderr, int64(total), "", false)
+		s.bar = newBar(d.con.stderr, int64(total))
 	}
 	return s
 }

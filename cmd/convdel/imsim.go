@@ -47,7 +47,7 @@ Anything may follow after another hyphen: code-50001-alice.`
 
 // Run serves until ctx ends.
 func (i *imsimCommand) Run(ctx context.Context, con *console) error {
-	var c checker
+	c := checker{flagsOnly: []string{"addr", "quota", "latency-min", "latency-max", "stats-every"}}
 	addr := c.listenAddress("addr", i.Addr, "")
 	every := c.duration("stats-every", i.StatsEvery, 0, 24*time.Hour)
 	cfg := i.check(&c, con)

@@ -17,9 +17,9 @@ const (
 )
 
 // logLevel reads the least level that is logged.
-func (c *checker) logLevel(flag, text string) slog.Level {
+func (c *checker) logLevel(text string) slog.Level {
 	var level slog.Level
-	if word := c.oneOf(flag, text, "debug", "info", "warn", "error"); word != "" {
+	if word := c.oneOf("log-level", text, "debug", "info", "warn", "error"); word != "" {
 		_ = level.UnmarshalText([]byte(word)) // one of the words that it knows
 	}
 	return level

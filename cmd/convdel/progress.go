@@ -9,20 +9,16 @@ import (
 )
 
 // newBar returns a progress bar on w. A total below 0 is unknown.
-func newBar(w io.Writer, total int64, what string, bytes bool) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(total,
+func newBar(w io.Writer, total int64, more ...progressbar.Option) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total, append([]progressbar.Option{
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription(what),
 		progressbar.OptionSetWidth(30),
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(100 * time.Millisecond),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("events"),
-		progressbar.OptionShowBytes(bytes),
 		progressbar.OptionSetPredictTime(total > 0),
 		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine of its own
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: "", BarEnd: ""}),
-	)
+	}, more...)...)
 }
 
 // inputProgress shows how much of an input has been dealt with, if somebody is there to see it and
@@ -45,7 +41,11 @@ func newInputProgress(con *console) *inputProgress {
 			total, p.bytes = info.Size(), true
 		}
 	}
-	p.bar = newBar(con.stderr, total, "publishing", p.bytes)
+	rate := progressbar.OptionShowIts()
+	if p.bytes {
+		rate = progressbar.OptionShowBytes(true)
+	}
+	p.bar = newBar(con.stderr, total, rate, progressbar.OptionSetItsString("lines"))
 	return p
 }
 

@@ -38,7 +38,7 @@ failed.`
 
 // Run publishes one event from flags, or all of standard input.
 func (p *publishCommand) Run(ctx context.Context, con *console) error {
-	var c checker
+	c := checker{flagsOnly: []string{"cloud-event"}}
 	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
 	fromFlags := p.From != "" || p.To != "" || p.ClearRamble
 	var event schema.Event

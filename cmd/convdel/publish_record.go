@@ -129,6 +129,8 @@ type dryRun struct{ w io.Writer }
 func (*dryRun) close() error { return nil }
 
 func (d *dryRun) write(_ context.Context, records []record) (int, error) {
+	lines := json.NewEncoder(d.w)
+	lines.SetEscapeHTML(false)
 	for i, r := range records {
 		shown := struct {
 			Key     string            `json:"key"`
@@ -138,11 +140,7 @@ func (d *dryRun) write(_ context.Context, records []record) (int, error) {
 		for _, h := range r.headers {
 			shown.Headers[h.Key] = string(h.Value)
 		}
-		line, err := json.Marshal(shown)
-		if err == nil {
-			_, err = fmt.Fprintf(d.w, "%s\n", line)
-		}
-		if err != nil {
+		if err := lines.Encode(shown); err != nil {
 			return i, err
 		}
 	}

@@ -26,7 +26,10 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return asUsage(err)
 	}
-	return s.run(ctx)
+	if s.run(ctx) != nil {
+		return errReported // by its last log line
+	}
+	return nil
 }
 
 // service is everything that `convdel run` runs; `convdel demo` runs the same.

@@ -55,7 +55,7 @@ func readSecretFile(path string) (string, error) {
 		return "", err
 	}
 	value := strings.TrimRight(string(text), "\r\n")
-	if value == "" {
+	if strings.TrimSpace(value) == "" {
 		return "", fmt.Errorf("read %s: %w", path, errSecretEmpty)
 	}
 	return value, nil

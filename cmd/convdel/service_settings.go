@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"strconv"
 	"time"
 
 	"convdel/consumer"
@@ -55,10 +56,11 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	} else {
 		c.note("admin-addr", "")
 	}
-	cfg.logLevel = c.logLevel("log-level", s.LogLevel)
+	cfg.logLevel = c.logLevel(s.LogLevel)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.consumer.MaxCalls == 0 {
 		cfg.consumer.MaxCalls = callsNeeded(cfg.consumer)
+		c.note("max-calls-needed", strconv.Itoa(cfg.consumer.MaxCalls))
 	}
 	cfg.im.CallTimeout = cfg.consumer.CallTimeout
 	cfg.im.MaxConcurrent = cfg.consumer.MaxCalls

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"convdel/consumer"
+)
+
+// get fetches a page.
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+func TestAdminAnswers(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	consumer.NewMetrics(registry)
+	status := consumer.Status{Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	a, err := newAdmin(t.Context(), "127.0.0.1:0", registry, func() consumer.Status { return status }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.serve() }()
+	for _, c := range []struct {
+		live   bool
+		status int
+	}{{false, 503}, {true, 200}, {false, 503}} {
+		status.Live, status.Generation, status.Partitions = c.live, 3, 6
+		code, body := get(t, a.url()+"/readyz")
+		var r readiness
+		if err := json.Unmarshal([]byte(body), &r); err != nil || code != c.status || r.Ready != c.live ||
+			r.Generation != 3 || r.Partitions != 6 || !r.Since.Equal(status.Since) {
+			t.Errorf("live %v: %d %s %v", c.live, code, body, err)
+		}
+		if code, _ := get(t, a.url()+"/livez"); code != http.StatusOK {
+			t.Errorf("livez: %d", code)
+		}
+	}
+	if code, body := get(t, a.url()+"/metrics"); code != http.StatusOK || !strings.Contains(body, "convdel_commits_total 0") {
+		t.Errorf("metrics: %d %s", code, body)
+	}
+	if code, _ := get(t, a.url()+"/"); code != http.StatusNotFound {
+		t.Errorf("anything else: %d", code)
+	}
+	if err := a.close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAdminAddressInUse(t *testing.T) {
+	t.Parallel()
+	a, err := newAdmin(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.listener.Close() })
+	addr := a.listener.Addr().String()
+	run := invoke(t, required(), "", "run", "--admin-addr", addr)
+	if run.status != exitFailed || !strings.HasPrefix(run.stderr, "convdel: --admin-addr (CONVDEL_ADMIN_ADDR) "+addr+": ") || strings.Count(run.stderr, "\n") != 1 {
+		t.Errorf("status %d, stderr %q", run.status, run.stderr)
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"convdel/consumer"
+	"convdel/imclient"
+	"convdel/imclient/imtest"
+	"convdel/schema"
+)
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	code := func(n int) error { return &imclient.APIError{Code: n, HTTPStatus: 200} }
+	for _, c := range []struct {
+		err     error
+		verdict consumer.Verdict
+		code    int
+	}{
+		{nil, consumer.Deleted, 0},
+		{code(50001), consumer.Permanent, 50001},
+		{code(50002), consumer.Permanent, 50002},
+		{code(50003), consumer.Permanent, 50003},
+		{code(50004), consumer.Transient, 50004},
+		{code(50005), consumer.Transient, 50005},
+		{code(60007), consumer.Throttled, 60007},
+		{code(60020), consumer.Halt, 60020},
+		{code(70009), consumer.Halt, 70009},
+		{code(70001), consumer.Halt, 70001},
+		{code(99999), consumer.Transient, 99999},
+		{code(0), consumer.Transient, 0},
+		{&imclient.APIError{Code: 70001, HTTPStatus: 200, Renewed: true}, consumer.Again, 70001},
+		{fmt.Errorf("wrapped: %w", code(50001)), consumer.Permanent, 50001},
+		{&imclient.NetworkError{Reason: "http status 502", HTTPStatus: 502}, consumer.Transient, 0},
+		{&imclient.KeyError{Err: errors.New("empty")}, consumer.Halt, 0},
+		{&imclient.RequestError{Field: "Type", Problem: "3"}, consumer.Permanent, 0},
+		{context.DeadlineExceeded, consumer.Transient, 0},
+	} {
+		got := answerOf(c.err)
+		if got.Verdict != c.verdict || got.Code != c.code || !errors.Is(got.Err, c.err) {
+			t.Errorf("%v: verdict %d, code %d, error %v; want %d, %d", c.err, got.Verdict, got.Code, got.Err, c.verdict, c.code)
+		}
+	}
+}
+
+func TestCallsCarryTheWholeRequest(t *testing.T) {
+	t.Parallel()
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 7, Identifier: "admin", SecretKey: testSecretKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	client, err := imclient.New(imclient.Config{
+		Endpoint: sim.URL, SDKAppID: 7, Identifier: "admin", SecretKey: imclient.StaticKey(testSecretKey),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	sent := 0
+	answer := (&caller{client: client}).Delete(t.Context(), consumer.Call{
+		Conversation: schema.Conversation{From: "alice", Type: schema.G2C, To: "@TGS#1"}, ClearRamble: true, Sent: func() { sent++ },
+	})
+	if answer.Verdict != consumer.Deleted || answer.Err != nil || sent != 1 {
+		t.Errorf("answer %+v, sent %d times", answer, sent)
+	}
+	arrivals := sim.Arrivals()
+	if len(arrivals) != 1 {
+		t.Fatalf("%d calls", len(arrivals))
+	}
+	if a := arrivals[0]; a.From != "alice" || a.To != "@TGS#1" || a.Type != 2 || !a.ClearRamble {
+		t.Errorf("arrived: %+v", a)
+	}
+	answer = (&caller{client: client}).Delete(t.Context(), consumer.Call{
+		Conversation: schema.Conversation{From: "code-50001", Type: schema.C2C, To: "b"}, Sent: func() { sent++ },
+	})
+	if answer.Verdict != consumer.Permanent || answer.Code != 50001 || sent != 2 {
+		t.Errorf("answer %+v, sent %d times", answer, sent)
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Secrets that no output may show.
+const (
+	testSecretKey = "im-secret-5d1f8c"
+	testPassword  = "kafka-secret-77e0ab"
+)
+
+// environment is what a test's process would find in its environment.
+type environment map[string]string
+
+func (e environment) lookup(name string) (string, bool) {
+	value, ok := e[name]
+	return value, ok
+}
+
+// invocation is one run of the binary's logic.
+type invocation struct {
+	status         int
+	stdout, stderr string
+}
+
+// invoke runs a command line to its end, and fails the test if a secret comes out of it.
+func invoke(t *testing.T, env environment, stdin string, args ...string) invocation {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := execute(t.Context(), args, &console{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr, env: env.lookup})
+	run := invocation{status: status, stdout: stdout.String(), stderr: stderr.String()}
+	noSecrets(t, run.stdout+run.stderr)
+	return run
+}
+
+func noSecrets(t *testing.T, output string) {
+	t.Helper()
+	for _, secret := range []string{testSecretKey, testPassword} {
+		if strings.Contains(output, secret) {
+			t.Errorf("a secret in the output:\n%s", output)
+		}
+	}
+}
+
+// background is a command that runs until it is stopped.
+type background struct {
+	t              *testing.T
+	stop           context.CancelFunc
+	done           chan struct{}
+	status         int
+	stdout, stderr *lockedBuffer
+}
+
+// start runs a command line beside the test.
+func start(t *testing.T, env environment, stdin io.Reader, args ...string) *background {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	b := &background{t: t, stop: cancel, done: make(chan struct{}), stdout: new(lockedBuffer), stderr: new(lockedBuffer)}
+	go func() {
+		defer close(b.done)
+		b.status = execute(ctx, args, &console{stdin: stdin, stdout: b.stdout, stderr: b.stderr, env: env.lookup})
+	}()
+	t.Cleanup(func() {
+		b.end()
+		noSecrets(t, b.stdout.String()+b.stderr.String())
+		if t.Failed() {
+			t.Logf("stdout:\n%s\nstderr:\n%s", b.stdout.String(), b.stderr.String())
+		}
+	})
+	return b
+}
+
+// end stops the command as a signal does, and returns its exit status.
+func (b *background) end() int {
+	b.stop()
+	<-b.done
+	return b.status
+}
+
+// await polls until ok.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("still not: " + what)
+		}
+	}
+}
+
+// newBroker starts an embedded broker with the topic of events.
+func newBroker(t *testing.T) *demoBroker {
+	t.Helper()
+	b, err := startBroker("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.close)
+	return b
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

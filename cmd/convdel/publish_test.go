@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/schema"
+)
+
+// published returns what is on the broker's topic of events.
+func published(t *testing.T, b *demoBroker) []*kgo.Record {
+	t.Helper()
+	ends, err := b.ends(t.Context(), schema.Topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := b.read(t.Context(), schema.Topic, offsets{}, ends)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+func headersOf(r *kgo.Record) []schema.Header {
+	var headers []schema.Header
+	for _, h := range r.Headers {
+		headers = append(headers, schema.Header{Key: h.Key, Value: h.Value})
+	}
+	return headers
+}
+
+func TestPublishOneEvent(t *testing.T) {
+	t.Parallel()
+	c2c := schema.Conversation{From: "alice", Type: schema.C2C, To: "bob"}
+	g2c := schema.Conversation{From: "a b", Type: schema.G2C, To: "@TGS#1"}
+	for _, c := range []struct {
+		args     []string
+		want     schema.Event
+		wrapping schema.Wrapping
+	}{
+		{
+			args: []string{"--from", "alice", "--to", "bob"},
+			want: schema.Event{Conversation: c2c}, wrapping: schema.Bare,
+		},
+		{
+			args: []string{"--from", "a b", "--to", "@TGS#1", "--type", "g2c", "--clear-ramble", "--cloud-event", "structured"},
+			want: schema.Event{Conversation: g2c, ClearRamble: true}, wrapping: schema.Structured,
+		},
+		{
+			args: []string{"--from", "a b", "--to", "@TGS#1", "--type", "2", "--cloud-event", "binary"},
+			want: schema.Event{Conversation: g2c}, wrapping: schema.Binary,
+		},
+	} {
+		b := newBroker(t)
+		run := invoke(t, nil, "", append([]string{"publish", "--brokers", b.address}, c.args...)...)
+		if run.status != exitDone || run.stdout != "published 1, refused 0\n" || run.stderr != "" {
+			t.Errorf("%v: status %d, stdout %q, stderr %q", c.args, run.status, run.stdout, run.stderr)
+		}
+		records := published(t, b)
+		if len(records) != 1 {
+			t.Fatalf("%v: %d records", c.args, len(records))
+		}
+		event, err := schema.Decode(records[0].Value, headersOf(records[0]))
+		if err != nil || event.Conversation != c.want.Conversation || event.ClearRamble != c.want.ClearRamble {
+			t.Errorf("%v: %+v, %v", c.args, event, err)
+		}
+		if string(records[0].Key) != c.want.Key() {
+			t.Errorf("%v: key %q, want %q", c.args, records[0].Key, c.want.Key())
+		}
+		if wrapped := c.wrapping != schema.Bare; wrapped != (event.ID != "") || wrapped != (event.Source == eventSource) || wrapped == event.Time.IsZero() {
+			t.Errorf("%v: id %q, source %q, time %v", c.args, event.ID, event.Source, event.Time)
+		}
+		if isBinary := slices.ContainsFunc(records[0].Headers, func(h kgo.RecordHeader) bool { return h.Key == "ce_id" }); isBinary != (c.wrapping == schema.Binary) {
+			t.Errorf("%v: headers %v", c.args, records[0].Headers)
+		}
+	}
+}
+
+func TestPublishWrongFlags(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--brokers", "h:1", "--from", "alice"}, []string{"--to (To_Account): is empty"}},
+		{[]string{"--brokers", "h:1", "--to", "alice"}, []string{"--from (From_Account): is empty"}},
+		{[]string{"--brokers", "h:1", "--clear-ramble"}, []string{"--from (From_Account): is empty"}},
+		{[]string{"--from", strings.Repeat("x", 33), "--to", "b"}, []string{"--from (From_Account): is 33 bytes long", "--brokers (CONVDEL_BROKERS) is missing"}},
+		{[]string{"--from", "a", "--to", "b", "--type", "3", "--cloud-event", "soap", "--topic", "?"}, []string{
+			"--cloud-event", "--type is \"3\": must be c2c, g2c, 1 or 2", "--brokers (CONVDEL_BROKERS) is missing", `--topic (CONVDEL_TOPIC) is "?"`,
+		}},
+	} {
+		run := invoke(t, nil, "", append([]string{"publish"}, c.args...)...)
+		lines := strings.Split(strings.TrimSpace(run.stderr), "\n")
+		if run.status != exitUsage || run.stdout != "" || len(lines) != len(c.want) {
+			t.Errorf("%v: status %d, stdout %q, stderr %q", c.args, run.status, run.stdout, run.stderr)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.Contains(lines[i], want) {
+				t.Errorf("%v: line %q lacks %q", c.args, lines[i], want)
+			}
+		}
+	}
+}
+
+// mixed is input with everything in it: lines 2, 5 and 7 are bad, 3 is blank, 4 ends like on Windows,
+// the last has no end.
+func mixed() string {
+	return `{"From_Account":"a1","Type":1,"To_Account":"b"}
+{"From_Account":"a2","Type":"1","To_Account":"b"}
+
+{"From_Account":"a4", "Type":2, "To_Account":"g", "ClearRamble":1, "Note":"unknown field"}` + "\r\n" +
+		`not json
+{"specversion":"1.0","type":"conversation.delete.requested","source":"s","id":"6","data":{"From_Account":"a6","Type":1,"To_Account":"b"}}
+` + strings.Repeat("x", maxLine+1) + `
+{"From_Account":"a8","Type":1,"To_Account":"b"}`
+}
+
+func TestPublishStandardInput(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	run := invoke(t, environment{"CONVDEL_BROKERS": b.address}, mixed(), "publish")
+	if run.status != exitFailed || run.stdout != "published 4, refused 3\n" {
+		t.Errorf("status %d, stdout %q", run.status, run.stdout)
+	}
+	lines := strings.Split(strings.TrimSpace(run.stderr), "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "line 2: ") || !strings.Contains(lines[0], "Type: must be 1 (C2C) or 2 (G2C)") ||
+		!strings.HasPrefix(lines[1], "line 5: ") || !strings.HasPrefix(lines[2], "line 7: is longer than") {
+		t.Errorf("stderr %q", run.stderr)
+	}
+	input := strings.Split(mixed(), "\n")
+	var got []string
+	for _, r := range published(t, b) {
+		event, err := schema.Decode(r.Value, headersOf(r))
+		if err != nil || string(r.Key) != event.Key() {
+			t.Errorf("%s: key %q, %v", r.Value, r.Key, err)
+		}
+		if !slices.Contains(input, string(r.Value)) && !slices.Contains(input, string(r.Value)+"\r") {
+			t.Errorf("published is not what was given: %s", r.Value)
+		}
+		got = append(got, event.From)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"a1", "a4", "a6", "a8"}) {
+		t.Errorf("published %v", got)
+	}
+}
+
+func TestPublishStrictStopsAtTheFirstBadLine(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	run := invoke(t, nil, mixed(), "publish", "--strict", "--brokers", b.address)
+	if run.status != exitFailed || run.stdout != "published 1, refused 1\n" ||
+		!strings.Contains(run.stderr, "line 2: ") || !strings.Contains(run.stderr, "stopped at line 2") || strings.Contains(run.stderr, "line 5") {
+		t.Errorf("status %d, stdout %q, stderr %q", run.status, run.stdout, run.stderr)
+	}
+	if records := published(t, b); len(records) != 1 || !strings.Contains(string(records[0].Value), `"a1"`) {
+		t.Errorf("published %v", records)
+	}
+}
+
+func TestPublishDryRunSendsNothing(t *testing.T) {
+	t.Parallel()
+	run := invoke(t, nil, mixed(), "publish", "--dry-run", "--cloud-event", "binary") // and needs no brokers
+	if run.status != exitFailed || !strings.HasSuffix(run.stderr, "would publish 4, refused 3\n") {
+		t.Errorf("status %d, stderr %q", run.status, run.stderr)
+	}
+	lines := strings.Split(strings.TrimSpace(run.stdout), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("stdout %q", run.stdout)
+	}
+	for _, line := range lines {
+		var shown struct {
+			Key     string
+			Headers map[string]string
+			Value   json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(line), &shown); err != nil {
+			t.Fatal(err)
+		}
+		var headers []schema.Header
+		for key, value := range shown.Headers {
+			headers = append(headers, schema.Header{Key: key, Value: []byte(value)})
+		}
+		event, err := schema.Decode(shown.Value, headers)
+		if err != nil || event.Key() != shown.Key || event.ID == "" {
+			t.Errorf("%s: %+v, %v", line, event, err)
+		}
+		if event.From == "a6" && (event.ID != "6" || event.Source != "s") {
+			t.Errorf("%s: an event that had a name got another", line)
+		}
+	}
+}
+
+func TestPublishIsBatched(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	const n = 20_000
+	var input strings.Builder
+	for i := range n {
+		fmt.Fprintf(&input, "{\"From_Account\":\"user-%d\",\"Type\":1,\"To_Account\":\"b\"}\n", i)
+	}
+	run := invoke(t, nil, input.String(), "publish", "--brokers", b.address)
+	if run.status != exitDone || run.stdout != fmt.Sprintf("published %d, refused 0\n", n) {
+		t.Errorf("status %d, stdout %q, stderr %q", run.status, run.stdout, run.stderr)
+	}
+	seen := map[string]bool{}
+	for _, r := range published(t, b) {
+		seen[string(r.Key)] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d different records, want %d", len(seen), n)
+	}
+}
+
+func TestPublishFailsToATopicThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	run := invoke(t, nil, mixed(), "publish", "--brokers", b.address, "--topic", "no.such.topic")
+	if run.status != exitFailed || !strings.HasPrefix(run.stdout, "published 0, refused 2\n") ||
+		!strings.Contains(run.stderr, "3 of 3 not published: write to topic no.such.topic: ") {
+		t.Errorf("status %d, stdout %q, stderr %q", run.status, run.stdout, run.stderr)
+	}
+}
+
+func TestPublishStopsBetweenBatches(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	stdin, input := io.Pipe()
+	t.Cleanup(func() { _ = input.Close() }) // lets the reader go, as the end of a process would
+	p := start(t, nil, stdin, "publish", "--brokers", b.address)
+	if _, err := io.WriteString(input, `{"From_Account":"a","Type":1,"To_Account":"b"}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the line that has come in is published", func() bool { return len(published(t, b)) == 1 })
+	if status := p.end(); status != exitFailed || p.stdout.String() != "published 1, refused 0\n" ||
+		!strings.Contains(p.stderr.String(), errStopped.Error()) {
+		t.Errorf("status %d, stdout %q, stderr %q", status, p.stdout.String(), p.stderr.String())
+	}
+}
+
+func TestPublishReportsUnreadableInput(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	stdin, input := io.Pipe()
+	p := start(t, nil, stdin, "publish", "--brokers", b.address)
+	_ = input.CloseWithError(io.ErrUnexpectedEOF)
+	<-p.done
+	if p.status != exitFailed || !strings.Contains(p.stderr.String(), "read standard input: unexpected EOF") {
+		t.Errorf("status %d, stderr %q", p.status, p.stderr.String())
+	}
+}

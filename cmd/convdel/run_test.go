@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"convdel/imclient"
+	"convdel/imclient/imtest"
+	"convdel/schema"
+)
+
+// logLine finds the record of a JSON log with a message.
+func logLine(t *testing.T, log, message string) map[string]any {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatalf("not JSON: %q", line)
+		}
+		if record["msg"] == message {
+			return record
+		}
+	}
+	return nil
+}
+
+func TestRunServesAndStopsCleanly(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	env := required().with(environment{"CONVDEL_BROKERS": b.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": "127.0.0.1:0"})
+	p := start(t, env, nil, "run", "--create-topics", "--quota", "local")
+	var listens map[string]any
+	await(t, "the admin address is logged", func() bool {
+		listens = logLine(t, p.stderr.String(), "admin listens")
+		return listens != nil
+	})
+	url, _ := listens["url"].(string)
+	await(t, "ready", func() bool {
+		code, _ := get(t, url+"/readyz")
+		return code == http.StatusOK
+	})
+	input := `{"From_Account":"a","Type":1,"To_Account":"b"}` + "\n" + `{"From_Account":"code-50001","Type":1,"To_Account":"b"}`
+	if run := invoke(t, env, input, "publish"); run.status != exitDone {
+		t.Fatal(run.stderr)
+	}
+	await(t, "all is committed", func() bool {
+		done, err := b.drained(t.Context())
+		return done && err == nil
+	})
+	_, metrics := get(t, url+"/metrics")
+	for _, want := range []string{
+		`convdel_events_total{outcome="deleted"} 1`, `convdel_events_total{outcome="permanent"} 1`, "go_goroutines ", "process_cpu_seconds_total ",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	noSecrets(t, metrics)
+	if status := p.end(); status != exitDone {
+		t.Errorf("status %d", status)
+	}
+	if sim.Deleted("a", int(schema.C2C), "b") != 1 || sim.Stats().Calls != 2 {
+		t.Errorf("the simulator saw %+v", sim.Stats())
+	}
+	begin, end := logLine(t, p.stderr.String(), "convdel starts"), logLine(t, p.stderr.String(), "convdel stops")
+	settings, _ := begin["settings"].(map[string]any)
+	if begin["version"] == nil || settings["brokers"] != b.address || settings["quota"] != "local" || settings["im_identifier"] != "administrator" {
+		t.Errorf("start: %v", begin)
+	}
+	totals, _ := end["totals"].(map[string]any)
+	if totals["consumed"] != 2.0 || totals["deleted"] != 1.0 || totals["permanent"] != 1.0 || totals["calls"] != 2.0 || end["level"] != "INFO" {
+		t.Errorf("end: %v", end)
+	}
+	if p.stdout.String() != "" {
+		t.Errorf("stdout %q", p.stdout.String())
+	}
+}
+
+func TestRunFailsWithoutItsTopics(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	run := invoke(t, required(), "", "run", "--brokers", b.address, "--topic", "no.such.topic", "--admin-addr", "")
+	end := logLine(t, run.stderr, "convdel stops")
+	text, _ := end["error"].(string)
+	if run.status != exitFailed || end["level"] != "ERROR" || !strings.Contains(text, "no.such.topic") {
+		t.Errorf("status %d, log %s", run.status, run.stderr)
+	}
+}
+
+func TestWhatTheClientRefusesIsWrongUsage(t *testing.T) {
+	t.Parallel()
+	var stderr bytes.Buffer
+	err := errors.Join(&imclient.ConfigError{Setting: "HTTPS_PROXY", Value: "(not shown)", Want: "a URL"})
+	if status := report(&console{stderr: &stderr}, asUsage(err)); status != exitUsage || !strings.Contains(stderr.String(), "HTTPS_PROXY") {
+		t.Errorf("status %d, stderr %q", status, stderr.String())
+	}
+	if status := report(&console{stderr: &stderr}, asUsage(errors.New("port in use"))); status != exitFailed {
+		t.Errorf("status %d", status)
+	}
+}

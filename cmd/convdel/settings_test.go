@@ -1,0 +1,284 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"convdel/consumer"
+)
+
+// required are the settings without which nothing starts.
+func required() environment {
+	return environment{
+		"CONVDEL_BROKERS": "kafka-1:9092, kafka-2:9092", "CONVDEL_IM_SDKAPPID": "1400000000", "CONVDEL_IM_SECRET_KEY": testSecretKey,
+	}
+}
+
+// with returns the environment with further variables.
+func (e environment) with(more environment) environment {
+	all := maps.Clone(e)
+	maps.Copy(all, more)
+	return all
+}
+
+// settle parses and checks a command line of `run`, and returns the lines of its errors.
+func settle(t *testing.T, env environment, args ...string) (serviceConfig, []string) {
+	t.Helper()
+	var cmds commands
+	parser, err := newParser(&cmds, &console{env: env.lookup}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"run"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := cmds.Run.check(env.lookup)
+	if err == nil {
+		return cfg, nil
+	}
+	noSecrets(t, err.Error())
+	return cfg, strings.Split(err.Error(), "\n")
+}
+
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
+	cfg, problems := settle(t, required())
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	got := cfg.consumer
+	got.Cluster = consumer.Cluster{}
+	want := consumer.Config{
+		Topic: "conversation.delete.requested", Group: "convdel", DeadLetterTopic: "conversation.delete.requested.dead-letter",
+		CallsPerSecond: 200, ShareByPartitions: true, MaxCalls: 1000, CallTimeout: 5 * time.Second, MaxAttempts: 6,
+		RetryInitial: 500 * time.Millisecond, RetryMax: 30 * time.Second, MaxInFlight: 2000, MaxInFlightBytes: 16 << 20,
+		DrainTimeout: 15 * time.Second,
+	}
+	if got.Topic != want.Topic || got.Group != want.Group || got.DeadLetterTopic != want.DeadLetterTopic || got.CreateTopics ||
+		got.CallsPerSecond != want.CallsPerSecond || !got.ShareByPartitions || got.MaxCalls != want.MaxCalls ||
+		got.CallTimeout != want.CallTimeout || got.MaxAttempts != want.MaxAttempts || got.RetryInitial != want.RetryInitial ||
+		got.RetryMax != want.RetryMax || got.MaxInFlight != want.MaxInFlight || got.MaxInFlightBytes != want.MaxInFlightBytes ||
+		got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout {
+		t.Errorf("consumer: %+v\nwant %+v", got, want)
+	}
+	if brokers := cfg.consumer.Cluster.Brokers; !slices.Equal(brokers, []string{"kafka-1:9092", "kafka-2:9092"}) {
+		t.Errorf("brokers %q", brokers)
+	}
+	if cfg.consumer.Cluster.TLS != nil || cfg.consumer.Cluster.SASL != nil {
+		t.Error("TLS or SASL without being asked for")
+	}
+	if cfg.im.Endpoint != "https://console.tim.qq.com" || cfg.im.SDKAppID != 1400000000 || cfg.im.Identifier != "administrator" ||
+		cfg.im.CallTimeout != 5*time.Second || cfg.im.MaxConcurrent != 1000 {
+		t.Errorf("im: %v", cfg.im)
+	}
+	if key, err := cfg.im.SecretKey.Key(); key != testSecretKey || err != nil {
+		t.Errorf("secret key not taken over: %v", err)
+	}
+	if cfg.adminAddr != "127.0.0.1:8080" || cfg.logLevel != 0 || cfg.logFormat != "auto" || len(cfg.warnings) != 0 {
+		t.Errorf("admin %q, log %v %q, warnings %q", cfg.adminAddr, cfg.logLevel, cfg.logFormat, cfg.warnings)
+	}
+}
+
+// wrongSettings are wrong values, one for each setting of run that can be wrong by itself.
+func wrongSettings() map[string]string {
+	return map[string]string{
+		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "create-topics": "perhaps",
+		"kafka-tls": "maybe", "kafka-ca-file": "/no/such/file", "kafka-cert-file": "/no/such/cert", "kafka-key-file": "/no/such/key",
+		"kafka-sasl": "gssapi", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
+		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "redis", "call-timeout": "5",
+		"max-calls": "-1", "max-attempts": "0", "retry-initial": "soon", "retry-max": "1h1", "max-in-flight": "1.5",
+		"max-in-flight-bytes": "16MiB", "max-event-age": "-1s", "drain-timeout": "0", "admin-addr": "8080",
+		"log-level": "loud", "log-format": "xml",
+	}
+}
+
+func TestWrongSettingsAreToldAllAtOnce(t *testing.T) {
+	t.Parallel()
+	wrong := wrongSettings()
+	fromFlags, fromEnv := []string{"run"}, environment{}
+	for name, value := range wrong {
+		fromFlags = append(fromFlags, "--"+name+"="+value)
+		fromEnv[envName(name)] = value
+	}
+	for _, flag := range model(t).Children[0].Flags {
+		if _, ok := wrong[flag.Name]; !ok && flag.Tag.Has(settingTag) {
+			t.Errorf("no wrong value for --%s in this test", flag.Name)
+		}
+	}
+	for _, run := range []invocation{invoke(t, nil, "", fromFlags...), invoke(t, fromEnv, "", "run")} {
+		if run.status != exitUsage || run.stdout != "" {
+			t.Fatalf("status %d, stdout %q", run.status, run.stdout)
+		}
+		lines := strings.Split(strings.TrimSpace(run.stderr), "\n")
+		for name, value := range wrong {
+			i := slices.IndexFunc(lines, func(line string) bool {
+				return strings.HasPrefix(line, "convdel: --"+name+" ("+envName(name)+") ")
+			})
+			if i < 0 {
+				t.Errorf("no line about --%s:\n%s", name, run.stderr)
+				continue
+			}
+			if value != "" && !strings.Contains(lines[i], " is \""+value+"\": ") || value == "" && !strings.Contains(lines[i], " is missing: ") {
+				t.Errorf("the line does not say what it was: %s", lines[i])
+			}
+		}
+		for _, name := range []string{"CONVDEL_IM_SECRET_KEY", "CONVDEL_KAFKA_PASSWORD"} {
+			if !strings.Contains(run.stderr, "convdel: "+name+" is missing: ") {
+				t.Errorf("no line about %s:\n%s", name, run.stderr)
+			}
+		}
+	}
+}
+
+func TestFlagBeatsEnvironment(t *testing.T) {
+	t.Parallel()
+	env := required().with(environment{
+		"CONVDEL_CALLS_PER_SECOND": "50", "CONVDEL_KAFKA_TLS": "true", "CONVDEL_CREATE_TOPICS": "yes", "CONVDEL_TOPIC": "from.env",
+	})
+	cfg, problems := settle(t, env)
+	if problems != nil || cfg.consumer.CallsPerSecond != 50 || cfg.consumer.Topic != "from.env" ||
+		cfg.consumer.Cluster.TLS == nil || !cfg.consumer.CreateTopics {
+		t.Errorf("from the environment: %v, problems %q", cfg.consumer, problems)
+	}
+	cfg, problems = settle(t, env, "--calls-per-second", "70", "--kafka-tls=false", "--create-topics=0", "--topic", "from.flag")
+	if problems != nil || cfg.consumer.CallsPerSecond != 70 || cfg.consumer.Topic != "from.flag" ||
+		cfg.consumer.Cluster.TLS != nil || cfg.consumer.CreateTopics {
+		t.Errorf("from flags: %v, problems %q", cfg.consumer, problems)
+	}
+	if _, problems = settle(t, env, "--calls-per-second", "x"); len(problems) != 1 || !strings.Contains(problems[0], `"x"`) {
+		t.Errorf("a wrong flag above a right variable: %q", problems)
+	}
+	if cfg, problems = settle(t, env.with(environment{"CONVDEL_CALLS_PER_SECOND": "x"}), "--calls-per-second", "7"); problems != nil || cfg.consumer.CallsPerSecond != 7 {
+		t.Errorf("a right flag above a wrong variable: %q", problems)
+	}
+}
+
+func TestSettingsThatDoNotGoTogether(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	noPEM := filepath.Join(dir, "no.pem")
+	if err := os.WriteFile(noPEM, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		env  environment
+		want []string // one line each, in order
+	}{
+		{args: []string{"--retry-initial=5s", "--retry-max=1s"}, want: []string{`--retry-max (CONVDEL_RETRY_MAX) is "1s": must be at least --retry-initial, which is "5s"`}},
+		{args: []string{"--topic=t", "--dead-letter-topic=t"}, want: []string{"must differ from --topic"}},
+		{args: []string{"--kafka-tls", "--kafka-cert-file=c"}, want: []string{"it needs --kafka-key-file"}},
+		{args: []string{"--kafka-tls", "--kafka-key-file=k"}, want: []string{"it needs --kafka-cert-file"}},
+		{args: []string{"--kafka-ca-file=" + noPEM}, want: []string{"it needs --kafka-tls", "must hold PEM certificates"}},
+		{args: []string{"--kafka-tls", "--kafka-ca-file=" + noPEM + "x"}, want: []string{"must be a readable file"}},
+		{args: []string{"--kafka-sasl=plain"}, want: []string{"CONVDEL_KAFKA_PASSWORD is missing", "--kafka-username"}},
+		{args: []string{"--kafka-username=u"}, want: []string{"it needs --kafka-sasl"}},
+		{env: environment{"CONVDEL_KAFKA_PASSWORD": testPassword}, want: []string{"CONVDEL_KAFKA_PASSWORD is set, or its file: it needs --kafka-sasl"}},
+		{env: environment{"CONVDEL_IM_SECRET_KEY_FILE": noPEM}, want: []string{"CONVDEL_IM_SECRET_KEY and CONVDEL_IM_SECRET_KEY_FILE are both set"}},
+		{
+			env:  environment{"CONVDEL_IM_SECRET_KEY": "", "CONVDEL_IM_SECRET_KEY_FILE": noPEM + "x"},
+			want: []string{`CONVDEL_IM_SECRET_KEY_FILE is "` + noPEM + `x": must be a readable file`},
+		},
+		{args: []string{"--im-endpoint=https://user:" + testPassword + "@im.example.com"}, want: []string{`is "…@im.example.com": must be scheme and host alone`}},
+		{args: []string{"--brokers=kafka://u:" + testPassword + "@kafka:9092"}, want: []string{`is "…@kafka:9092": must be`}},
+	} {
+		_, problems := settle(t, required().with(c.env), c.args...)
+		if len(problems) != len(c.want) {
+			t.Errorf("%v %v: %q, want %q", c.args, slices.Sorted(maps.Keys(c.env)), problems, c.want)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.Contains(problems[i], want) {
+				t.Errorf("%v: line %q lacks %q", c.args, problems[i], want)
+			}
+		}
+	}
+}
+
+func TestSettingsAtTheirLimits(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"--brokers=[::1]:9092,10.0.0.1:1"},
+		{"--admin-addr", ""},
+		{"--admin-addr=:9"},
+		{"--calls-per-second=0", "--max-event-age=0", "--im-endpoint=http://127.0.0.1:8090/"},
+		{"--calls-per-second=100000", "--quota=local", "--max-calls=64"},
+		{"--max-event-age=24h", "--max-in-flight=1"},
+		{"--log-level=debug", "--log-format=json"},
+	} {
+		if _, problems := settle(t, required(), args...); problems != nil {
+			t.Errorf("%v: %q", args, problems)
+		}
+	}
+	for _, brokers := range []string{"kafka:0", "kafka:65536", "kafka:x", ":9092", "a:1,,b:1", "http://kafka:9092", "a b:1", ""} {
+		if _, problems := settle(t, required(), "--brokers="+brokers); len(problems) != 1 {
+			t.Errorf("brokers %q: %q", brokers, problems)
+		}
+	}
+	for _, endpoint := range []string{"", "console.tim.qq.com", "https://", "https://h/v4", "https://h?a=b", "https://h#f", "::"} {
+		if _, problems := settle(t, required(), "--im-endpoint="+endpoint); len(problems) != 1 {
+			t.Errorf("im-endpoint %q: %q", endpoint, problems)
+		}
+	}
+}
+
+func TestCallsUnderWayFollowTheQuota(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{nil, 1000},
+		{[]string{"--call-timeout=20s"}, 2000}, // bounded by max-in-flight
+		{[]string{"--calls-per-second=0"}, 64},
+		{[]string{"--calls-per-second=1", "--call-timeout=200ms"}, 1},
+		{[]string{"--max-calls=7"}, 7},
+	} {
+		cfg, problems := settle(t, required(), c.args...)
+		if problems != nil || cfg.consumer.MaxCalls != c.want || cfg.im.MaxConcurrent != c.want {
+			t.Errorf("%v: %d calls, %d connections, want %d (%q)", c.args, cfg.consumer.MaxCalls, cfg.im.MaxConcurrent, c.want, problems)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--calls-per-second=0"}, "nothing keeps the API's quota"},
+		{[]string{"--calls-per-second=0", "--im-endpoint=http://localhost:8090"}, ""},
+		{[]string{"--kafka-sasl=plain", "--kafka-username=u"}, "password travels in the clear"},
+		{[]string{"--kafka-sasl=plain", "--kafka-username=u", "--kafka-tls"}, ""},
+	} {
+		env := required()
+		if slices.Contains(c.args, "--kafka-sasl=plain") {
+			env["CONVDEL_KAFKA_PASSWORD"] = testPassword
+		}
+		cfg, problems := settle(t, env, c.args...)
+		got := strings.Join(cfg.warnings, "\n")
+		if problems != nil || (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%v: warnings %q, want %q (%q)", c.args, got, c.want, problems)
+		}
+	}
+}
+
+func TestEveryServiceSettingIsLogged(t *testing.T) {
+	t.Parallel()
+	cfg, _ := settle(t, required())
+	var logged []string
+	for _, attr := range cfg.effective {
+		logged = append(logged, attr.Key)
+	}
+	for _, flag := range model(t).Children[0].Flags {
+		if flag.Tag.Has(settingTag) && !slices.Contains(logged, strings.ReplaceAll(flag.Name, "-", "_")) {
+			t.Errorf("the log line at the start lacks --%s", flag.Name)
+		}
+	}
+}
