@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/segmentio/kafka-go"
+
+	"convdel/consumer/internal/recordlog"
 )
 
 // member is who we are to the group.
@@ -34,6 +36,11 @@ func connect(cfg Config) *connections {
 	c.lone.BatchSize = 1
 	c.closers = []func() error{closeWriter, closeLone}
 	return c
+}
+
+// log is a topic to read from.
+func (c *connections) log(topic string) *recordlog.Log {
+	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic}
 }
 
 func (c *connections) close(log *slog.Logger) {

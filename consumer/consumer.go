@@ -68,7 +68,7 @@ func (c *Consumer) Status() Status { return *c.status.Load() }
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
 	defer kafkas.close(c.log)
-	if err := c.prepareTopics(ctx, kafkas.client); err != nil {
+	if err := c.prepareTopics(ctx, kafkas); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before anything began
 		}
@@ -134,7 +134,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		log := c.log.With(slog.Int("generation", member.generation))
 		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
 		c.setStatus(true, member.generation, len(ids))
-		if len(ids) > 0 && c.shareQuota(generation, ctx, kafkas.client, ids) == nil {
+		if len(ids) > 0 && c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids) == nil {
 			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids)
 			c.limiter.setQuota(0)
 		} else {

@@ -3,29 +3,22 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/fetch"
 
+	"convdel/consumer/internal/recordlog"
 	"convdel/schema"
 )
 
 const (
 	// fetchWait is how long the broker may hold a fetch that has nothing to return.
-	fetchWait = 500 * time.Millisecond
-	// fetchTimeout is after how long a broker that says nothing is given up.
-	fetchTimeout  = fetchWait + 5*time.Second
+	fetchWait     = 500 * time.Millisecond
 	fetchRetryMin = 100 * time.Millisecond
 	fetchRetryMax = 5 * time.Second
-	readCommitted = 1
 
 	// What has been fetched and not been admitted yet takes memory beside the events in flight. All
 	// partitions together share fetchBudget, and a single fetch should bring fetchAim of it.
@@ -80,12 +73,8 @@ func (p *partition) sawEnd(end int64) {
 // lag is how far the watermark is behind the end of the log.
 func (p *partition) lag() int64 { return max(0, p.end.Load()-p.tracker.watermark()) }
 
-// errOffsetGone says that the next offset to read does not exist any more, or not yet;
-// errRestart that the partition has to be opened anew, in another generation.
-var (
-	errOffsetGone = errors.New("offset is outside of the log")
-	errRestart    = errors.New("partition has to be opened anew")
-)
+// errRestart says that the partition has to be opened anew, in another generation.
+var errRestart = errors.New("partition has to be opened anew")
 
 // fetch reads the partition until ctx ends, or returns errRestart.
 func (s *session) fetch(ctx context.Context, p *partition) error {
@@ -94,7 +83,7 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 	failing := false
 	for ctx.Err() == nil {
 		err := s.fetchOnce(ctx, p)
-		if errors.Is(err, errOffsetGone) {
+		if errors.Is(err, recordlog.ErrOffsetGone) {
 			err = s.relocate(ctx, p)
 		}
 		if errors.Is(err, errRestart) {
@@ -123,10 +112,11 @@ func (s *session) logFetching(ctx context.Context, p *partition, err error) {
 	log.LogAttrs(ctx, slog.LevelInfo, "fetch works again")
 }
 
-// fetchOnce makes one fetch and delivers what it brought. Of transactional producers it delivers
-// only what they have committed: a rolled-back delete must not be executed.
+// fetchOnce makes one fetch and delivers what it brought.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
+	hold := fetchWait
 	if p.size.backlog() {
+		hold = 0
 		share := min(p.size.expect, fetchBudget)
 		if err := s.fetched.Acquire(ctx, share); err != nil {
 			return err
@@ -134,106 +124,36 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		defer s.fetched.Release(share)
 	}
 	position := p.tracker.next()
-	res, err := s.roundTripFetch(ctx, p, position)
+	fetched, err := s.source.Fetch(ctx, recordlog.Request{Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: hold})
 	if err != nil {
 		return err
 	}
-	p.sawEnd(res.HighWatermark)
+	p.sawEnd(fetched.HighWatermark)
 	s.metrics.setLag(p.id, p.lag())
-	stream, _ := res.RecordSet.Records.(*protocol.RecordStream)
-	if stream == nil {
-		p.size.brought(0)
-		return nil
-	}
-	aborted := newAbortedSet(res.AbortedTransactions)
-	var size int64
-	for _, batch := range stream.Records {
-		n, err := s.deliver(ctx, p, batch, aborted)
-		if err != nil {
-			return err
+	var total int64
+	err = fetched.Each(func(r *protocol.Record, use bool) error {
+		size := recordlog.Size(r)
+		total += size
+		if r.Offset < p.tracker.next() {
+			return nil
 		}
-		size += n
+		return s.deliver(ctx, p, r, size, use)
+	})
+	if err != nil {
+		return err
 	}
-	p.size.brought(size)
-	// Compaction can leave a batch without a record of ours, and kafka-go does not tell where that
-	// ends. The step is small but sure: the broker returns the next batch along with it.
-	p.tracker.advance(position + 1)
+	p.size.brought(total)
+	if fetched.Batches > 0 {
+		// Compaction can leave a batch without a record of ours, and kafka-go does not tell where that
+		// ends. The step is small but sure: the broker returns the next batch along with it.
+		p.tracker.advance(position + 1)
+	}
 	return nil
 }
 
-func (s *session) roundTripFetch(ctx context.Context, p *partition, offset int64) (*fetch.ResponsePartition, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	hold := fetchWait
-	if p.size.backlog() {
-		hold = 0
-	}
-	message, err := s.transport.RoundTrip(ctx, s.cfg.Cluster.Addr(), &fetch.Request{
-		ReplicaID:      -1,
-		MaxWaitTime:    int32(hold / time.Millisecond),
-		MinBytes:       1,
-		MaxBytes:       math.MaxInt32, // the partition's own bound, below, is the one that counts
-		IsolationLevel: readCommitted,
-		SessionID:      0,
-		SessionEpoch:   -1,
-		Topics: []fetch.RequestTopic{{
-			Topic: s.cfg.Topic,
-			Partitions: []fetch.RequestPartition{{
-				Partition:          int32(p.id), //nolint:gosec // Kafka's partition numbers are 32 bits wide.
-				CurrentLeaderEpoch: -1,
-				FetchOffset:        offset,
-				LogStartOffset:     -1,
-				PartitionMaxBytes:  p.size.ask,
-			}},
-		}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	res, _ := message.(*fetch.Response)
-	if res == nil || len(res.Topics) == 0 || len(res.Topics[0].Partitions) == 0 {
-		return nil, errors.New("fetch response without the partition")
-	}
-	answer := &res.Topics[0].Partitions[0]
-	switch code := kafka.Error(answer.ErrorCode); {
-	case res.ErrorCode != 0:
-		return nil, kafka.Error(res.ErrorCode)
-	case code == kafka.OffsetOutOfRange:
-		return nil, fmt.Errorf("%w: %s/%d/%d", errOffsetGone, s.cfg.Topic, p.id, offset)
-	case code != 0:
-		return nil, code
-	}
-	return answer, nil
-}
-
-// deliver admits and takes each record of a batch, and returns what they have in bytes.
-func (s *session) deliver(ctx context.Context, p *partition, batch protocol.RecordReader, aborted *abortedSet) (int64, error) {
-	use, err := aborted.use(batch)
-	if err != nil {
-		return 0, err
-	}
-	var total int64
-	for {
-		r, err := batch.ReadRecord()
-		if errors.Is(err, io.EOF) {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-		size := recordSize(r)
-		total += size
-		if r.Offset >= p.tracker.next() {
-			err = s.deliverRecord(ctx, p, r, size, use)
-		}
-		closeBytes(r.Key, r.Value)
-		if err != nil {
-			return total, err
-		}
-	}
-}
-
-func (s *session) deliverRecord(ctx context.Context, p *partition, r *protocol.Record, size int64, use bool) error {
+// deliver admits a record and takes it. Of transactional producers only what they have committed is
+// used: a rolled-back delete must not be executed.
+func (s *session) deliver(ctx context.Context, p *partition, r *protocol.Record, size int64, use bool) error {
 	switch {
 	case !use:
 		p.tracker.advance(r.Offset + 1)
@@ -255,20 +175,6 @@ func (s *session) deliverRecord(ctx context.Context, p *partition, r *protocol.R
 	return nil
 }
 
-func recordSize(r *protocol.Record) int64 {
-	size := 0
-	if r.Key != nil {
-		size += r.Key.Len()
-	}
-	if r.Value != nil {
-		size += r.Value.Len()
-	}
-	for _, h := range r.Headers {
-		size += len(h.Key) + len(h.Value)
-	}
-	return int64(size)
-}
-
 func readRecord(p *partition, r *protocol.Record) (record, error) {
 	rec := record{partition: p, offset: r.Offset, time: r.Time}
 	var err error
@@ -285,12 +191,4 @@ func readRecord(p *partition, r *protocol.Record) (record, error) {
 		}
 	}
 	return rec, nil
-}
-
-func closeBytes(all ...protocol.Bytes) {
-	for _, b := range all {
-		if b != nil {
-			_ = b.Close() // gives memory back to kafka-go's pool; it can't fail
-		}
-	}
 }

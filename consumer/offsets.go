@@ -2,12 +2,13 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"convdel/consumer/internal/recordlog"
 )
 
 const (
@@ -62,7 +63,7 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 func (s *session) openPartition(ctx context.Context, c kafka.OffsetFetchPartition) (*partition, error) {
 	p := &partition{id: c.Partition, size: newFetchSize()}
 	if c.CommittedOffset < 0 {
-		first, err := s.offsetAt(ctx, p.id, kafka.FirstOffset)
+		first, err := s.source.Offset(ctx, p.id, kafka.FirstOffset)
 		p.tracker = newTracker(first)
 		return p, err
 	}
@@ -81,17 +82,17 @@ func (s *session) openPartition(ctx context.Context, c kafka.OffsetFetchPartitio
 // faster than we were: what is gone is gone, and said. Beyond its end, the topic has been made
 // anew or cut: everything that it holds is read.
 func (s *session) relocate(ctx context.Context, p *partition) error {
-	first, err := s.offsetAt(ctx, p.id, kafka.FirstOffset)
+	first, err := s.source.Offset(ctx, p.id, kafka.FirstOffset)
 	if err != nil {
 		return err
 	}
-	last, err := s.offsetAt(ctx, p.id, kafka.LastOffset)
+	last, err := s.source.Offset(ctx, p.id, kafka.LastOffset)
 	if err != nil {
 		return err
 	}
 	position := p.tracker.next()
 	if position >= first && position <= last {
-		return fmt.Errorf("%w: %s/%d/%d, although the log is %d to %d", errOffsetGone, s.cfg.Topic, p.id, position, first, last)
+		return fmt.Errorf("%w: %s/%d/%d, although the log is %d to %d", recordlog.ErrOffsetGone, s.cfg.Topic, p.id, position, first, last)
 	}
 	s.metrics.offsetResets.Inc()
 	log := s.log.With(slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id),
@@ -109,31 +110,6 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 	return nil
 }
 
-// offsetAt asks for the first or the last offset of a partition. One at a time: kafka-go opens a
-// connection for each of several.
-func (s *session) offsetAt(ctx context.Context, id int, which int64) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	res, err := s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
-		Topics: map[string][]kafka.OffsetRequest{s.cfg.Topic: {{Partition: id, Timestamp: which}}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range res.Topics[s.cfg.Topic] {
-		switch {
-		case p.Partition != id:
-		case p.Error != nil:
-			return 0, p.Error
-		case which == kafka.FirstOffset:
-			return p.FirstOffset, nil
-		default:
-			return p.LastOffset, nil
-		}
-	}
-	return 0, errors.New("offset response without the partition")
-}
-
 // watchLag keeps the lag true for partitions whose fetching waits: every fetch brings the end of the
 // log along, but behind a full house there is none.
 func (s *session) watchLag(ctx context.Context) {
@@ -142,7 +118,7 @@ func (s *session) watchLag(ctx context.Context) {
 			if time.Since(time.Unix(0, p.seen.Load())) < lagEvery {
 				continue
 			}
-			if end, err := s.offsetAt(ctx, p.id, kafka.LastOffset); err == nil {
+			if end, err := s.source.Offset(ctx, p.id, kafka.LastOffset); err == nil {
 				p.sawEnd(end)
 			}
 			s.metrics.setLag(p.id, p.lag())

@@ -2,23 +2,22 @@ package consumer
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	"convdel/consumer/internal/recordlog"
 )
 
 // shareQuota gives the limiter this replica's part of the quota for a generation. For the first
 // window nothing is called: what other replicas called just before they lost their partitions
 // to this one still counts at the API.
-func (c *Consumer) shareQuota(generation, stop context.Context, client *kafka.Client, owned []int) error {
+func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlog.Log, owned []int) error {
 	if !c.cfg.ShareByPartitions {
 		c.limiter.setQuota(float64(c.cfg.CallsPerSecond))
 		return nil
 	}
 	for {
-		total, err := countPartitions(generation, client, c.cfg.Topic)
+		total, err := source.Partitions(generation)
 		if err == nil {
 			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, total))
 			return nil
@@ -47,22 +46,4 @@ func share(callsPerSecond int, owned []int, total int) float64 {
 		return float64(callsPerSecond) * float64(len(owned)) / float64(total)
 	}
 	return float64(whole)
-}
-
-func countPartitions(ctx context.Context, client *kafka.Client, topic string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
-	if err != nil {
-		return 0, err
-	}
-	for _, t := range res.Topics {
-		if t.Name == topic && t.Error != nil {
-			return 0, fmt.Errorf("topic %s: %w", topic, t.Error)
-		}
-		if t.Name == topic {
-			return len(t.Partitions), nil
-		}
-	}
-	return 0, fmt.Errorf("topic %s: not in the brokers' metadata", topic)
 }

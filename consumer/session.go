@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/semaphore"
 
+	"convdel/consumer/internal/recordlog"
 	"convdel/schema"
 )
 
@@ -23,6 +24,7 @@ type session struct {
 
 	transport  *kafka.Transport
 	client     *kafka.Client
+	source     *recordlog.Log
 	writer     letterWriter
 	loneWriter letterWriter
 
@@ -51,7 +53,7 @@ type session struct {
 func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter,
-		transport: kafkas.transport, client: kafkas.client, writer: kafkas.writer, loneWriter: kafkas.lone,
+		transport: kafkas.transport, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writer: kafkas.writer, loneWriter: kafkas.lone,
 		letters: newLetters(),
 		callers: newCallers(),
 		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),

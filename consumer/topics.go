@@ -23,9 +23,9 @@ func (e *TopicError) Unwrap() error { return e.Err }
 
 // prepareTopics makes sure that both topics exist. Brokers that can't be reached are asked again
 // until they can or ctx ends, which returns its error; a topic that is missing is a [TopicError].
-func (c *Consumer) prepareTopics(ctx context.Context, client *kafka.Client) error {
+func (c *Consumer) prepareTopics(ctx context.Context, kafkas *connections) error {
 	for {
-		err := c.prepareTopicsOnce(ctx, client)
+		err := c.prepareTopicsOnce(ctx, kafkas)
 		if _, unusable := errors.AsType[*TopicError](err); err == nil || unusable {
 			return err
 		}
@@ -36,16 +36,16 @@ func (c *Consumer) prepareTopics(ctx context.Context, client *kafka.Client) erro
 	}
 }
 
-func (c *Consumer) prepareTopicsOnce(ctx context.Context, client *kafka.Client) error {
+func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	for _, topic := range []string{c.cfg.Topic, c.cfg.DeadLetterTopic} {
-		_, err := countPartitions(ctx, client, topic)
+		_, err := kafkas.log(topic).Partitions(ctx)
 		if errors.Is(err, kafka.UnknownTopicOrPartition) {
 			if !c.cfg.CreateTopics {
 				return &TopicError{Topic: topic, Err: err}
 			}
-			err = c.createTopic(ctx, client, topic)
+			err = c.createTopic(ctx, kafkas.client, topic)
 		}
 		if err != nil {
 			return err

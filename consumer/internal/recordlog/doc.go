@@ -1,0 +1,14 @@
+// Package recordlog reads partitions of one topic with plain fetch requests, record by record, as a
+// read_committed consumer should see them: without what transactional producers have rolled back, and
+// without the markers by which they say so.
+//
+// kafka-go's own readers deliver both, and can't tell a null value from an empty one.
+//
+// It keeps no position, retries nothing and knows no group: who asks says from where, and what to do
+// about an error.
+//
+//	log := &recordlog.Log{Transport: t, Addr: addr, Topic: "events"}
+//	fetched, err := log.Fetch(ctx, recordlog.Request{Partition: 3, Offset: 42, MaxBytes: 1 << 20})
+//	...
+//	err = fetched.Each(func(r *protocol.Record, use bool) error { ... })
+package recordlog

@@ -1,0 +1,212 @@
+package recordlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/fetch"
+)
+
+const (
+	// patience is after how long, beyond what it may hold a fetch for, a silent broker is given up.
+	patience = 5 * time.Second
+	// adminTimeout bounds a question for an offset.
+	adminTimeout  = 10 * time.Second
+	readCommitted = 1
+)
+
+// ErrOffsetGone says that the offset asked for is outside of the log: removed already, or not
+// written yet.
+var ErrOffsetGone = errors.New("offset is outside of the log")
+
+// Log is a topic to read from.
+type Log struct {
+	Transport *kafka.Transport
+	Addr      net.Addr
+	Topic     string
+}
+
+// Request is one fetch.
+type Request struct {
+	Partition int
+	Offset    int64
+	// MaxBytes is a wish, in bytes as the log has them (compressed); one batch comes at least.
+	MaxBytes int32
+	// Hold is for how long the broker may wait for something to return.
+	Hold time.Duration
+}
+
+// Fetched is what a fetch has brought.
+type Fetched struct {
+	// HighWatermark is the end of the log, Stable the end of what read_committed may see: it is lower
+	// while transactions are open.
+	HighWatermark, Stable int64
+	// Batches is how many batches came. More than none, but without a record at or above the offset
+	// asked for, means that compaction has left a hole there.
+	Batches int
+
+	stream  *protocol.RecordStream
+	aborted *abortedSet
+}
+
+// Fetch reads on from an offset. It returns [ErrOffsetGone], a [kafka.Error] or what the network says.
+func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Hold+patience)
+	defer cancel()
+	message, err := l.Transport.RoundTrip(ctx, l.Addr, l.request(r))
+	if err != nil {
+		return nil, err
+	}
+	res, _ := message.(*fetch.Response)
+	if res == nil || len(res.Topics) == 0 || len(res.Topics[0].Partitions) == 0 {
+		return nil, errors.New("fetch response without the partition")
+	}
+	answer := &res.Topics[0].Partitions[0]
+	switch code := kafka.Error(answer.ErrorCode); {
+	case res.ErrorCode != 0:
+		return nil, kafka.Error(res.ErrorCode)
+	case code == kafka.OffsetOutOfRange:
+		return nil, fmt.Errorf("%w: %s/%d/%d", ErrOffsetGone, l.Topic, r.Partition, r.Offset)
+	case code != 0:
+		return nil, code
+	}
+	f := &Fetched{HighWatermark: answer.HighWatermark, Stable: answer.LastStableOffset}
+	if f.stream, _ = answer.RecordSet.Records.(*protocol.RecordStream); f.stream != nil {
+		f.Batches = len(f.stream.Records)
+		f.aborted = newAbortedSet(answer.AbortedTransactions)
+	}
+	return f, nil
+}
+
+func (l *Log) request(r Request) *fetch.Request {
+	return &fetch.Request{
+		ReplicaID:      -1,
+		MaxWaitTime:    int32(r.Hold / time.Millisecond), //nolint:gosec // half a second
+		MinBytes:       1,
+		MaxBytes:       math.MaxInt32, // the partition's own bound, below, is the one that counts
+		IsolationLevel: readCommitted,
+		SessionEpoch:   -1,
+		Topics: []fetch.RequestTopic{{
+			Topic: l.Topic,
+			Partitions: []fetch.RequestPartition{{
+				Partition:          int32(r.Partition), //nolint:gosec // Kafka's partition numbers are 32 bits wide
+				CurrentLeaderEpoch: -1,
+				FetchOffset:        r.Offset,
+				LogStartOffset:     -1,
+				PartitionMaxBytes:  r.MaxBytes,
+			}},
+		}},
+	}
+}
+
+// Each calls do with each record, in order, until it returns an error. Records may lie below the
+// offset asked for. use is false for those that are none: rolled back, or markers. A record is valid
+// only during the call.
+func (f *Fetched) Each(do func(r *protocol.Record, use bool) error) error {
+	if f.stream == nil {
+		return nil
+	}
+	for _, batch := range f.stream.Records {
+		use, err := f.aborted.use(batch)
+		if err != nil {
+			return err
+		}
+		if err := eachOf(batch, use, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachOf(batch protocol.RecordReader, use bool, do func(r *protocol.Record, use bool) error) error {
+	for {
+		r, err := batch.ReadRecord()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = do(r, use)
+		closeBytes(r.Key, r.Value)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func closeBytes(all ...protocol.Bytes) {
+	for _, b := range all {
+		if b != nil {
+			_ = b.Close() // gives memory back to kafka-go's pool; it can't fail
+		}
+	}
+}
+
+// Size is what a record's key, value and headers have in bytes.
+func Size(r *protocol.Record) int64 {
+	size := 0
+	if r.Key != nil {
+		size += r.Key.Len()
+	}
+	if r.Value != nil {
+		size += r.Value.Len()
+	}
+	for _, h := range r.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return int64(size)
+}
+
+// Offset asks for [kafka.FirstOffset] or [kafka.LastOffset] of a partition. One at a time: kafka-go
+// opens a connection for each of several.
+func (l *Log) Offset(ctx context.Context, partition int, which int64) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	client := &kafka.Client{Addr: l.Addr, Transport: l.Transport}
+	res, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		Topics: map[string][]kafka.OffsetRequest{l.Topic: {{Partition: partition, Timestamp: which}}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range res.Topics[l.Topic] {
+		switch {
+		case p.Partition != partition:
+		case p.Error != nil:
+			return 0, p.Error
+		case which == kafka.FirstOffset:
+			return p.FirstOffset, nil
+		default:
+			return p.LastOffset, nil
+		}
+	}
+	return 0, errors.New("offset response without the partition")
+}
+
+// Partitions returns how many partitions the topic has; [kafka.UnknownTopicOrPartition] if it is not there.
+func (l *Log) Partitions(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	client := &kafka.Client{Addr: l.Addr, Transport: l.Transport}
+	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{l.Topic}})
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range res.Topics {
+		if t.Name == l.Topic && t.Error != nil {
+			return 0, fmt.Errorf("topic %s: %w", l.Topic, t.Error)
+		}
+		if t.Name == l.Topic {
+			return len(t.Partitions), nil
+		}
+	}
+	return 0, fmt.Errorf("topic %s: not in the brokers' metadata", l.Topic)
+}
