@@ -63,6 +63,9 @@ func (d *demo) reportLedger(l *ledger) {
 	if l.leftover {
 		d.printf("  the service also ended what an earlier run had left\n")
 	}
+	if l.regrouped {
+		d.printf("  the service had to join its group again: what was under way then may count twice\n")
+	}
 }
 
 // describeCodes lists codes with how often they come; 0 is no answer of the API's.

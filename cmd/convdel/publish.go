@@ -40,7 +40,7 @@ failed.`
 func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: []string{"cloud-event"}}
 	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
-	fromFlags := p.From != "" || p.To != "" || p.ClearRamble
+	fromFlags := p.From != "" || p.To != "" || p.ClearRamble || p.Type != "c2c"
 	var event schema.Event
 	if fromFlags {
 		event = p.event(&c)

@@ -91,6 +91,7 @@ func TestPublishWrongFlags(t *testing.T) {
 		{[]string{"--brokers", "h:1", "--from", "alice"}, []string{"--to (To_Account): is empty"}},
 		{[]string{"--brokers", "h:1", "--to", "alice"}, []string{"--from (From_Account): is empty"}},
 		{[]string{"--brokers", "h:1", "--clear-ramble"}, []string{"--from (From_Account): is empty"}},
+		{[]string{"--brokers", "h:1", "--type", "g2c"}, []string{"--from (From_Account): is empty"}},
 		{[]string{"--from", strings.Repeat("x", 33), "--to", "b"}, []string{"--from (From_Account): is 33 bytes long", "--brokers (CONVDEL_BROKERS) is missing"}},
 		{[]string{"--from", "a", "--to", "b", "--type", "3", "--cloud-event", "soap", "--topic", "?"}, []string{
 			"--cloud-event", "--type is \"3\": must be c2c, g2c, 1 or 2", "--brokers (CONVDEL_BROKERS) is missing", `--topic (CONVDEL_TOPIC) is "?"`,
