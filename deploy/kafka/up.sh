@@ -25,7 +25,11 @@ fetch_jars() {
   command -v mvn >/dev/null || fail "mvn not found: Maven fetches Kafka's jars"
   echo "kafka-up: fetching Kafka's jars (once, about 43 MB)"
   rm -rf "$cache/libs" "$cache/libs.part"
-  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/libs.part"
+  mvn -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/libs.part" \
+    >"$cache/maven.log" 2>&1 || {
+    tail -n 30 "$cache/maven.log" >&2
+    fail "Maven could not fetch Kafka's jars; its log is $cache/maven.log"
+  }
   cp "$here/pom.xml" "$cache/libs.part/pom.xml"
   mv "$cache/libs.part" "$cache/libs"
 }
