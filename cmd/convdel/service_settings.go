@@ -18,6 +18,9 @@ const (
 	quotaLocal      = "local"
 )
 
+// deadLetterSuffix makes a dead-letter topic's name of a topic's, where none is given.
+const deadLetterSuffix = ".dead-letter"
+
 // serviceSettings is every setting of the service, as text.
 type serviceSettings struct {
 	brokerSettings    `embed:"" group:"kafka"`
@@ -72,9 +75,13 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.Topic = c.topic("topic", s.Topic)
 	cfg.Group = c.printable("group", s.Group, 255)
-	cfg.DeadLetterTopic = c.topic("dead-letter-topic", s.DeadLetterTopic)
-	if s.Topic != "" && s.Topic == s.DeadLetterTopic {
-		c.conflict("dead-letter-topic", s.DeadLetterTopic, "must differ from --topic")
+	letters := s.DeadLetterTopic
+	if letters == "" && s.Topic != "" {
+		letters = s.Topic + deadLetterSuffix
+	}
+	cfg.DeadLetterTopic = c.topic("dead-letter-topic", letters)
+	if s.Topic != "" && s.Topic == letters {
+		c.conflict("dead-letter-topic", letters, "must differ from --topic")
 	}
 	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
 }

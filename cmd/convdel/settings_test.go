@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/schema"
 )
 
 // required are the settings without which nothing starts.
@@ -242,6 +243,19 @@ func TestCallsUnderWayFollowTheQuota(t *testing.T) {
 		cfg, problems := settle(t, required(), c.args...)
 		if problems != nil || cfg.consumer.MaxCalls != c.want || cfg.im.MaxConcurrent != c.want {
 			t.Errorf("%v: %d calls, %d connections, want %d (%q)", c.args, cfg.consumer.MaxCalls, cfg.im.MaxConcurrent, c.want, problems)
+		}
+	}
+}
+
+func TestDeadLetterTopicFollowsTheTopic(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		schema.DeadLetterTopic: nil,
+		"a.dead-letter":        {"--topic=a"},
+		"b":                    {"--topic=a", "--dead-letter-topic=b"},
+	} {
+		if cfg, problems := settle(t, required(), args...); problems != nil || cfg.consumer.DeadLetterTopic != want {
+			t.Errorf("%v: %q, want %q (%q)", args, cfg.consumer.DeadLetterTopic, want, problems)
 		}
 	}
 }
