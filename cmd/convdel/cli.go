@@ -31,7 +31,8 @@ type commands struct {
 const description = `convdel empties the Kafka topic conversation.delete.requested by deleting each
 conversation through Tencent IM, within the API's quota, losing no event.
 
-Every setting is a flag and an environment variable: --im-endpoint is CONVDEL_IM_ENDPOINT. The flag wins.
+Every setting is a flag and an environment variable: --im-endpoint is
+CONVDEL_IM_ENDPOINT. The flag wins.
 
 Exit status: 0 done; 1 it failed while running; 2 wrong usage or settings.`
 
@@ -89,6 +90,7 @@ func newParser(cmds *commands, con *console, quit func(int)) (*kong.Kong, error)
 			return fromEnvironment(con, flag)
 		})),
 		kong.ExplicitGroups(flagGroups()),
+		kong.Help(printHelp),
 		kong.ValueFormatter(helpText),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppDescFormat: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 	)
@@ -103,18 +105,6 @@ func fromEnvironment(con *console, flag *kong.Flag) (any, error) {
 		return value, nil
 	}
 	return nil, nil //nolint:nilnil // kong's way to say that there is none
-}
-
-// helpText is the text behind a flag: what it means, its default and its environment variable.
-func helpText(value *kong.Value) string {
-	text := value.Help
-	if value.HasDefault && value.Default != "" {
-		text += " Default: " + value.Default + "."
-	}
-	if value.Flag != nil && value.Tag.Has(settingTag) {
-		text += " $" + envName(value.Name)
-	}
-	return text
 }
 
 // parseError turns kong's error into lines that say where help is.

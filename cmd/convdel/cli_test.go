@@ -45,6 +45,9 @@ func TestHelpShowsTheWholeSurface(t *testing.T) {
 			if !strings.Contains(flat, "--"+flag.Name) {
 				t.Errorf("%s -h does not show --%s", command.Name, flag.Name)
 			}
+			if synopsis := "--" + flag.Name + "=" + flag.Default; !strings.Contains(top.stdout, strings.TrimSuffix(synopsis, "=")) && !flag.IsBool() {
+				t.Errorf("convdel -h does not show %s of %s", synopsis, command.Name)
+			}
 			if flag.HasDefault && flag.Default != "" && !strings.Contains(flat, "Default: "+flag.Default+".") {
 				t.Errorf("%s -h does not show the default of --%s, %q", command.Name, flag.Name, flag.Default)
 			}

@@ -34,7 +34,7 @@ type brokerSettings struct {
 // groupSettings is how a topic is consumed.
 type groupSettings struct {
 	Group           string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
-	DeadLetterTopic string `help:"Topic of what cannot be deleted. Default: TOPIC.dead-letter." placeholder:"NAME" setting:""`
+	DeadLetterTopic string `help:"Topic of what cannot be deleted. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
 	CreateTopics    toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
 }
 

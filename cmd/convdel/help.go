@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpText is the text behind a flag: what it means, its default and its environment variable.
+func helpText(value *kong.Value) string {
+	text := value.Help
+	if value.HasDefault && value.Default != "" {
+		text += " Default: " + value.Default + "."
+	}
+	if value.Flag != nil && value.Tag.Has(settingTag) {
+		text += " $" + envName(value.Name)
+	}
+	return text
+}
+
+// helpWidth is where lines of help break.
+const helpWidth = 80
+
+// printHelp adds to the help of all commands together what each of them takes.
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
+		return err
+	}
+	say(ctx.Stdout, "\nAll flags, with their defaults:\n")
+	for _, command := range ctx.Model.Leaves(true) {
+		if len(command.Flags) > 0 {
+			printFlags(ctx, command)
+		}
+	}
+	return nil
+}
+
+// printFlags prints a command's flags in a paragraph.
+func printFlags(ctx *kong.Context, command *kong.Command) {
+	const indent = "            "
+	line := "  " + command.Name + strings.Repeat(" ", len(indent)-3-len(command.Name))
+	for _, flag := range command.Flags {
+		word := " --" + flag.Name
+		switch {
+		case flag.IsBool():
+		case flag.HasDefault:
+			word += "=" + flag.Default
+		default:
+			word += "=" + flag.FormatPlaceHolder()
+		}
+		if len(line)+len(word) > helpWidth && len(line) >= len(indent) {
+			say(ctx.Stdout, "%s\n", line)
+			line = indent[:len(indent)-1]
+		}
+		line += word
+	}
+	say(ctx.Stdout, "%s\n", line)
+}
