@@ -101,8 +101,8 @@ func (s *session) buried(ctx context.Context, l *letter) {
 
 func (l *letter) id() string { return string(l.message.Key) }
 
-// compose makes the dead-letter record: the source record's bytes with headers that say why.
-// A replayed record's letter takes the key that the first one had, and so replaces it.
+// compose makes the dead-letter record: the source record's bytes with headers that say why. The
+// letter of a replayed record names the one that it replaces.
 func (s *session) compose(l *letter) kafka.Message {
 	d := schema.DeadLetter{
 		Class:        schema.Class(l.outcome),
@@ -122,8 +122,7 @@ func (s *session) compose(l *letter) kafka.Message {
 		d.Error = l.err.Error()
 	}
 	if origin, ok := schema.Origin(l.headers); ok && origin.Topic == s.cfg.Topic {
-		d.Topic, d.Partition, d.Offset = origin.Topic, origin.Partition, origin.Offset
-		d.Timestamp, d.Replays = origin.Timestamp, origin.Replays
+		d.Timestamp, d.Replays, d.ReplayOf = origin.Timestamp, origin.Replays, origin.ID()
 	}
 	value := l.value
 	if value == nil {

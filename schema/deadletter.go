@@ -28,6 +28,7 @@ const (
 	HeaderKey          = HeaderPrefix + "key"           // its key, raw; absent when that was null, empty when that was empty
 	HeaderGroup        = HeaderPrefix + "group"         // the consumer group that gave it up
 	HeaderReplays      = HeaderPrefix + "replays"       // how often it was replayed before, absent when never
+	HeaderReplayOf     = HeaderPrefix + "replay-of"     // ID of the dead letter that the source record is a replay of, absent when never replayed
 	HeaderNullValue    = HeaderPrefix + "null-value"    // "true" when the source record's value was null, else absent
 	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded
 )
@@ -36,7 +37,7 @@ const (
 const MaxError = 1024
 
 // letterHeaders is how many headers a dead letter adds to its source record's, at most.
-const letterHeaders = 14
+const letterHeaders = 15
 
 // Class says why an event became a dead letter.
 type Class string
@@ -73,25 +74,27 @@ type DeadLetter struct {
 	// FirstAttempt and LastAttempt are when these calls were made, zero when none was.
 	FirstAttempt, LastAttempt time.Time
 
-	// Topic, Partition and Offset say where the source record is. Of a record that was replayed
-	// they say where it first was, see [Origin].
+	// Topic, Partition and Offset say where the source record is.
 	Topic     string
 	Partition int
 	Offset    int64
-	// Timestamp is the source record's Kafka timestamp, zero when it had none.
+	// Timestamp is the source record's Kafka timestamp, zero when it had none. Of a replayed record
+	// it is that of the record that was published first.
 	Timestamp time.Time
 	// Key is the source record's key: nil when null, which is not the same as empty.
 	Key []byte
 	// Group is the consumer group that gave the event up, made one line as Error is.
 	Group string
-	// Replays is how often the record had been replayed before.
-	Replays int
+	// Replays is how often the record had been replayed before, and ReplayOf the ID of the dead
+	// letter that it is a replay of: this one replaces that one. Zero and empty when never.
+	Replays  int
+	ReplayOf string
 	// NullValue says that the source record's value was null.
 	NullValue bool
 }
 
 // ID returns TOPIC/PARTITION/OFFSET of the source record: the key of the dead letter's record, so
-// that a dead letter written twice, or again after a replay, replaces itself. [ParseID] reads it.
+// that a dead letter written twice replaces itself. [ParseID] reads it.
 func (d DeadLetter) ID() string {
 	return d.Topic + "/" + strconv.Itoa(d.Partition) + "/" + strconv.FormatInt(d.Offset, 10)
 }
@@ -138,6 +141,9 @@ func (d DeadLetter) Headers(source []Header) []Header {
 	add(HeaderGroup, oneLine(d.Group))
 	if d.Replays > 0 {
 		add(HeaderReplays, strconv.Itoa(d.Replays))
+	}
+	if d.ReplayOf != "" {
+		add(HeaderReplayOf, d.ReplayOf)
 	}
 	if d.NullValue {
 		add(HeaderNullValue, "true")

@@ -22,7 +22,7 @@ func deadLetter() schema.DeadLetter {
 		LastAttempt:  time.Date(2026, 3, 1, 8, 31, 0, 0, time.UTC),
 		Topic:        "conversation.delete.requested", Partition: 3, Offset: 10457,
 		Timestamp: time.Date(2026, 3, 1, 8, 29, 59, 250_000_000, time.UTC),
-		Key:       []byte{0, 0xff}, Group: "convdel", Replays: 2,
+		Key:       []byte{0, 0xff}, Group: "convdel", Replays: 2, ReplayOf: "conversation.delete.requested/0/7",
 	}
 }
 
@@ -47,7 +47,7 @@ func TestDeadLetterHeaders(t *testing.T) {
 		"dlt-class: exhausted", "dlt-code: 50004", "dlt-error: 50004: 服务端内部错误", "dlt-attempts: 6",
 		"dlt-first-attempt: 2026-03-01T08:30:00.000000005Z", "dlt-last-attempt: 2026-03-01T08:31:00Z",
 		"dlt-topic: conversation.delete.requested", "dlt-partition: 3", "dlt-offset: 10457",
-		"dlt-timestamp: 2026-03-01T08:29:59.25Z", "dlt-key: \x00\xff", "dlt-group: convdel", "dlt-replays: 2")...)
+		"dlt-timestamp: 2026-03-01T08:29:59.25Z", "dlt-key: \x00\xff", "dlt-group: convdel", "dlt-replays: 2", "dlt-replay-of: conversation.delete.requested/0/7")...)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Headers = %q\nwant %q", got, want)
 	}
@@ -92,6 +92,7 @@ func genDeadLetter(t *rapid.T) schema.DeadLetter {
 		Key:          rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOf(rapid.Byte())).Draw(t, "key"),
 		Group:        rapid.StringMatching(`[ -~]{0,20}`).Draw(t, "group"),
 		Replays:      rapid.IntRange(0, 1000).Draw(t, "replays"),
+		ReplayOf:     rapid.SampledFrom([]string{"", "t/0/0", "a.b-c_d/2147483647/9223372036854775807"}).Draw(t, "of"),
 		NullValue:    rapid.Bool().Draw(t, "null"),
 	}
 }

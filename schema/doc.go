@@ -32,8 +32,8 @@
 // # Dead letters
 //
 // A [DeadLetter] becomes headers ([DeadLetter.Headers]) and comes back from them
-// ([ParseDeadLetter]). A replayed record carries where it first came from
-// ([DeadLetter.ReplayHeaders], [Origin]), so that it keeps its identity and its time.
+// ([ParseDeadLetter]). A replayed record carries which dead letter it is a replay of and when it
+// was first published ([DeadLetter.ReplayHeaders], [Origin]).
 //
 // The package reads and writes no topic, knows no Kafka client and makes no call: it is data only,
 // made of the standard library alone. What the codes in a dead letter mean is not its business

@@ -36,6 +36,12 @@ func ParseDeadLetter(headers []Header) (DeadLetter, error) {
 	if _, ok := r.values[HeaderReplays]; ok {
 		d.Replays = r.replays()
 	}
+	if id, ok := r.values[HeaderReplayOf]; ok {
+		d.ReplayOf = string(id)
+		if _, _, _, err := ParseID(d.ReplayOf); err != nil {
+			r.fail(HeaderReplayOf, "is no ID of a dead letter: "+quote(d.ReplayOf))
+		}
+	}
 	if null, ok := r.values[HeaderNullValue]; ok {
 		d.NullValue = true
 		if string(null) != "true" {

@@ -8,18 +8,23 @@ import (
 
 // A replay publishes the source record of a dead letter again, to the topic of events. The new
 // record has a new place and a new timestamp. Five headers keep what would be lost, so that its
-// next dead letter replaces the first one, and its age is that of the event.
+// next dead letter says which one it replaces, and its age is that of the event.
 
-// ReplayOrigin is where a replayed record first came from.
+// ReplayOrigin is what a replayed record is a replay of.
 type ReplayOrigin struct {
-	// Topic, Partition and Offset are those of the record that was dead-lettered first.
+	// Topic, Partition and Offset are those of the record that was dead-lettered.
 	Topic     string
 	Partition int
 	Offset    int64
-	// Timestamp is that record's Kafka timestamp, zero when it had none.
+	// Timestamp is the Kafka timestamp of the record that was published first, zero when it had none.
 	Timestamp time.Time
 	// Replays is how often it has been replayed, this time included: at least 1.
 	Replays int
+}
+
+// ID is the ID of the dead letter that was replayed.
+func (o ReplayOrigin) ID() string {
+	return DeadLetter{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset}.ID()
 }
 
 // ReplayHeaders returns the headers with which the source record of d is to be published again,
@@ -37,14 +42,15 @@ func (d DeadLetter) ReplayHeaders(headers []Header) []Header {
 	return append(replay, Header{Key: HeaderReplays, Value: []byte(strconv.Itoa(d.Replays + 1))})
 }
 
-// Origin returns where a record of the topic of events first came from, if it is a replayed one.
-// The dead letter of such a record takes Topic, Partition, Offset, Timestamp and Replays from it.
+// Origin returns what a record of the topic of events is a replay of, if it is one. The dead letter
+// of such a record takes ReplayOf, Timestamp and Replays from it. It does not take the key: the
+// tombstone of the dead letter that was replayed may be written after it, and would settle it too.
 //
 // Only a replay of dead letters may set these headers, with [DeadLetter.ReplayHeaders]; publishers
 // must not. They are taken together or not at all: if one is missing (dlt-timestamp may be),
 // malformed or repeated, the record counts as one that was never replayed, so that a stray header
 // changes nothing. Whoever may write to the topic can still forge them and so choose which dead
-// letter theirs replaces; keeping strangers from writing is the broker's business.
+// letter theirs claims to replace; keeping strangers from writing is the broker's business.
 func Origin(headers []Header) (ReplayOrigin, bool) {
 	if !replayed(headers) {
 		return ReplayOrigin{}, false
