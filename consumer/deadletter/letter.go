@@ -1,0 +1,82 @@
+package deadletter
+
+import (
+	"slices"
+	"time"
+
+	"convdel/schema"
+)
+
+// Letter is an open dead letter.
+type Letter struct {
+	// DeadLetter is what its headers say. Its ID is the letter's.
+	schema.DeadLetter
+	// Value is the source record's value: nil if that was null.
+	Value []byte
+	// Headers are all of the letter's, the source record's own first.
+	Headers []schema.Header
+	// Written is when the letter was written, by Kafka's time of its record.
+	Written time.Time
+
+	// places are the partitions of the dead-letter topic in which the ID is open: one, unless partitions
+	// were added to the topic meanwhile.
+	places []int
+	// supersedes are the IDs that this letter replaces, with their places.
+	supersedes []superseded
+}
+
+type superseded struct {
+	id     string
+	places []int
+}
+
+// Event is the event in the source record, or why there is none.
+func (l *Letter) Event() (schema.Event, error) { return schema.Decode(l.Value, l.Headers) }
+
+// Age is how long ago the event happened, at now: what counts when deciding whether it may still be
+// executed. It is the letter's own age where the record had no time.
+func (l *Letter) Age(now time.Time) time.Duration {
+	e, err := l.Event()
+	if err != nil {
+		e = schema.Event{}
+	}
+	at := schema.EventTime(e, nil, l.Timestamp)
+	if at.IsZero() {
+		at = l.Written
+	}
+	return now.Sub(at)
+}
+
+// Filter selects letters. What is empty selects all; what is given must all match.
+type Filter struct {
+	// Classes and Codes are any of these.
+	Classes []schema.Class
+	Codes   []int
+	// Account is the event's From_Account or To_Account; a letter that holds no event has neither.
+	Account string
+	// Since and Until bound when the letter was written: from the one on, before the other.
+	Since, Until time.Time
+	// IDs are any of these.
+	IDs []string
+	// Limit is how many, the oldest first; 0 is no limit.
+	Limit int
+}
+
+func (f *Filter) matches(l *Letter) bool {
+	switch {
+	case len(f.Classes) > 0 && !slices.Contains(f.Classes, l.Class):
+	case len(f.Codes) > 0 && !slices.Contains(f.Codes, l.Code):
+	case len(f.IDs) > 0 && !slices.Contains(f.IDs, l.ID()):
+	case !f.Since.IsZero() && l.Written.Before(f.Since):
+	case !f.Until.IsZero() && !l.Written.Before(f.Until):
+	case f.Account != "" && !concerns(l, f.Account):
+	default:
+		return true
+	}
+	return false
+}
+
+func concerns(l *Letter, account string) bool {
+	e, err := l.Event()
+	return err == nil && (e.From == account || e.To == account)
+}

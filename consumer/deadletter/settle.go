@@ -1,0 +1,264 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"convdel/schema"
+)
+
+// settleTimeout bounds one write. It is longer than the worst case of the writer's own attempts, so
+// that a write is not given up while it may still succeed.
+const settleTimeout = 25 * time.Second
+
+// Choice says which letters are to be settled.
+type Choice struct {
+	// Filter selects them. Its Limit counts the letters that are settled, not those left alone.
+	Filter Filter
+	// Topic is the topic whose letters these are: others are left alone. Required for a replay.
+	Topic string
+	// MaxAge leaves alone what is older, by the time of the event; 0 settles any age. A late delete
+	// can wipe a conversation that has come back to life.
+	MaxAge time.Duration
+	// Rate is letters a second at most; 0 is no limit.
+	Rate float64
+}
+
+// Left says why a letter is left alone.
+type Left string
+
+// Why a letter is left alone by a replay. Permanent and undecodable letters would only fail
+// again, so they are replayed only if the filter names their class or their ID.
+const (
+	LeftTooOld     Left = "older than the age allowed"
+	LeftNotNamed   Left = "permanent or undecodable, and not named by class or id"
+	LeftOtherTopic Left = "of another topic"
+)
+
+// Plan is what a settling would do, or has done.
+type Plan struct {
+	Totals
+	// Settled counts the letters, Classes by class.
+	Settled int
+	Classes map[schema.Class]int
+	// Oldest is the time of the oldest event among them; zero if there is none.
+	Oldest time.Time
+	// Left counts the letters that the filter selects and that are left alone.
+	Left map[Left]int
+}
+
+// SettleError says how far the letter in hand had come when a write failed. Nothing is lost, and
+// the next run goes on.
+type SettleError struct {
+	ID string
+	// Published says that the record is published again but the letter is open still: the next
+	// replay will publish it once more.
+	Published bool
+	Err       error
+}
+
+func (e *SettleError) Error() string {
+	if e.Published {
+		return fmt.Sprintf("dead letter %s: published again, but not settled (it stays open and would be published once more): %v", e.ID, e.Err)
+	}
+	return fmt.Sprintf("dead letter %s: not settled: %v", e.ID, e.Err)
+}
+
+// Unwrap returns what the write failed with.
+func (e *SettleError) Unwrap() error { return e.Err }
+
+// PlanReplay says what [Table.Replay] would do, changing nothing.
+func (t *Table) PlanReplay(ctx context.Context, c Choice) (Plan, error) {
+	return t.settle(ctx, c, c.leavesReplay, nil)
+}
+
+// PlanDiscard says what [Table.Discard] would do, changing nothing.
+func (t *Table) PlanDiscard(ctx context.Context, c Choice) (Plan, error) {
+	return t.settle(ctx, c, c.leavesDiscard, nil)
+}
+
+// Replay publishes the source records of letters again, each with its own key, value and headers, and
+// settles each letter once its record is acknowledged by every in-sync replica. It goes one by one,
+// the letter written first to begin with, and calls done, which may be nil, after each. When ctx ends
+// it stops between two letters and returns what it has done with ctx's error; a failed write is a
+// [*SettleError].
+func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan, error) {
+	if c.Topic == "" {
+		return Plan{}, errors.New("replay: the choice names no topic")
+	}
+	events, closeEvents := t.cluster.Writer(c.Topic)
+	letters, closeLetters := t.tombstones()
+	events.BatchSize = 1
+	defer func() { _ = errors.Join(closeEvents(), closeLetters()) }()
+	return t.settle(ctx, c, c.leavesReplay, func(l *Letter) error {
+		if err := write(ctx, events, replayed(l)); err != nil {
+			return &SettleError{ID: l.ID(), Err: err}
+		}
+		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {
+			return &SettleError{ID: l.ID(), Published: true, Err: err}
+		}
+		if done != nil {
+			done(l)
+		}
+		return nil
+	})
+}
+
+// Discard settles letters without publishing anything: their events are given up, for the reason that
+// the tombstones carry. In all else it is like [Table.Replay].
+func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(*Letter)) (Plan, error) {
+	if reason == "" {
+		return Plan{}, errors.New("discard: no reason given")
+	}
+	letters, closeLetters := t.tombstones()
+	defer func() { _ = closeLetters() }()
+	why := kafka.Header{Key: schema.HeaderReason, Value: []byte(reason)}
+	return t.settle(ctx, c, c.leavesDiscard, func(l *Letter) error {
+		if err := write(ctx, letters, tombstonesOf(l, why)...); err != nil {
+			return &SettleError{ID: l.ID(), Err: err}
+		}
+		if done != nil {
+			done(l)
+		}
+		return nil
+	})
+}
+
+// settle walks over the chosen letters and calls act, unless nil, with each that is not left alone.
+func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.Time) Left, act func(*Letter) error) (Plan, error) {
+	plan := Plan{Classes: make(map[schema.Class]int), Left: make(map[Left]int)}
+	filter, now, pace := c.Filter, time.Now(), newPace(c.Rate)
+	filter.Limit = 0
+	totals, err := t.Each(ctx, filter, func(l *Letter) error {
+		if why := leaves(l, now); why != "" {
+			plan.Left[why]++
+			return nil
+		}
+		if act != nil {
+			if err := pace.wait(ctx); err != nil {
+				return err
+			}
+			if err := act(l); err != nil {
+				return err
+			}
+		}
+		plan.count(l, now)
+		if plan.Settled == c.Filter.Limit {
+			return errEnough
+		}
+		return nil
+	})
+	plan.Totals = totals
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return plan, err
+}
+
+func (p *Plan) count(l *Letter, now time.Time) {
+	p.Settled++
+	p.Classes[l.Class]++
+	if at := now.Add(-l.Age(now)); p.Oldest.IsZero() || at.Before(p.Oldest) {
+		p.Oldest = at
+	}
+}
+
+func (c *Choice) leavesReplay(l *Letter, now time.Time) Left {
+	named := len(c.Filter.Classes) > 0 || len(c.Filter.IDs) > 0
+	if (l.Class == schema.ClassPermanent || l.Class == schema.ClassUndecodable) && !named {
+		return LeftNotNamed
+	}
+	return c.leavesDiscard(l, now)
+}
+
+func (c *Choice) leavesDiscard(l *Letter, now time.Time) Left {
+	switch {
+	case c.Topic != "" && l.Topic != c.Topic:
+		return LeftOtherTopic
+	case c.MaxAge > 0 && l.Age(now) > c.MaxAge:
+		return LeftTooOld
+	}
+	return ""
+}
+
+// replayed is the source record of a letter, as it is published again.
+func replayed(l *Letter) kafka.Message {
+	m := kafka.Message{Key: l.Key, Value: l.Value}
+	for _, h := range l.ReplayHeaders(l.Headers) {
+		m.Headers = append(m.Headers, kafka.Header{Key: h.Key, Value: h.Value})
+	}
+	return m
+}
+
+// tombstonesOf settle a letter and what it replaces, oldest first: until the letter's own tombstone is
+// written, it is open.
+func tombstonesOf(l *Letter, headers ...kafka.Header) []kafka.Message {
+	var all []kafka.Message
+	for i := len(l.supersedes) - 1; i >= 0; i-- {
+		for _, p := range l.supersedes[i].places {
+			all = append(all, kafka.Message{Key: []byte(l.supersedes[i].id), Headers: headers, WriterData: p})
+		}
+	}
+	for _, p := range l.places {
+		all = append(all, kafka.Message{Key: []byte(l.ID()), Headers: headers, WriterData: p})
+	}
+	return all
+}
+
+// tombstones returns a writer that puts each message into the partition that its WriterData names: a
+// tombstone belongs where its letter is, even if partitions have been added since.
+func (t *Table) tombstones() (*kafka.Writer, func() error) {
+	w, closeAll := t.cluster.Writer(t.topic)
+	w.BatchSize = 1
+	w.Balancer = kafka.BalancerFunc(func(m kafka.Message, partitions ...int) int {
+		if p, ok := m.WriterData.(int); ok {
+			return p
+		}
+		return partitions[0]
+	})
+	return w, closeAll
+}
+
+// write writes messages one after the other. Nothing but the time that a write may take ends it: one
+// that was given up half-way could not be told from one that was done.
+func write(ctx context.Context, w *kafka.Writer, messages ...kafka.Message) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	for _, m := range messages {
+		if err := w.WriteMessages(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pace spaces letters.
+type pace struct {
+	interval time.Duration
+	next     time.Time
+}
+
+func newPace(perSecond float64) *pace {
+	p := &pace{}
+	if perSecond > 0 {
+		p.interval = time.Duration(float64(time.Second) / perSecond)
+	}
+	return p
+}
+
+func (p *pace) wait(ctx context.Context) error {
+	if p.interval > 0 {
+		timer := time.NewTimer(time.Until(p.next))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		p.next = time.Now().Add(p.interval)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,250 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+
+	"convdel/consumer"
+	"convdel/consumer/internal/recordlog"
+	"convdel/schema"
+)
+
+const (
+	// passBytes is asked for at a time in the pass over the whole topic, pickBytes where letters are
+	// picked out of it. Both are as the log has them, compressed.
+	passBytes = 512 << 10
+	pickBytes = 64 << 10
+	// followHold is how long a broker may wait for a new letter.
+	followHold = 500 * time.Millisecond
+	// Reading retries what the brokers refuse for a moment, while leaders move say.
+	readAttempts = 10
+	readPause    = 300 * time.Millisecond
+)
+
+// Table is a dead-letter topic. It is safe for concurrent use. Make it with [Open], and close it.
+type Table struct {
+	cluster    consumer.Cluster
+	topic      string
+	transport  *kafka.Transport
+	log        *recordlog.Log
+	partitions int
+}
+
+// Totals is what a pass over the topic has seen.
+type Totals struct {
+	// Records are all there were, Open the open letters, whether selected or not.
+	Records, Open int
+	// Foreign are records that no convdel has written: another key, other headers.
+	Foreign int
+}
+
+// Open looks for the topic. It returns a [*consumer.TopicError] if it is not there.
+func Open(ctx context.Context, cluster consumer.Cluster, topic string) (*Table, error) {
+	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
+	t.log = &recordlog.Log{Transport: t.transport, Addr: cluster.Addr(), Topic: topic}
+	err := t.retry(ctx, func() (err error) {
+		t.partitions, err = t.log.Partitions(ctx)
+		return err
+	})
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		err = &consumer.TopicError{Topic: topic, Err: err}
+	}
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Close closes the connections.
+func (t *Table) Close() { t.transport.CloseIdleConnections() }
+
+// Each calls do with each open letter that the filter selects, the one written first to begin with,
+// until do returns an error, which it returns. What changes in the topic meanwhile may be missed.
+func (t *Table) Each(ctx context.Context, f Filter, do func(*Letter) error) (Totals, error) {
+	ix, err := t.index(ctx)
+	if err != nil {
+		return Totals{}, err
+	}
+	return ix.totals(), t.eachOf(ctx, ix, f, do)
+}
+
+// errEnough ends a walk over letters that has seen all it wanted.
+var errEnough = errors.New("enough letters")
+
+func (t *Table) eachOf(ctx context.Context, ix *index, f Filter, do func(*Letter) error) error {
+	seen := 0
+	err := t.pick(ctx, ix, f.IDs, func(l *Letter) error {
+		if !f.matches(l) {
+			return nil
+		}
+		if err := do(l); err != nil {
+			return err
+		}
+		if seen++; seen == f.Limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// Follow does what [Table.Each] does, and then calls do with each letter that is written from then on,
+// until ctx ends. The filter's limit does not end it.
+func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) error {
+	ix, err := t.index(ctx)
+	if err != nil {
+		return err
+	}
+	f.Limit = 0
+	if err := t.eachOf(ctx, ix, f, do); err != nil {
+		return err
+	}
+	fresh := make(chan *Letter)
+	ctx, cancel := context.WithCancel(ctx)
+	failed := make(chan error, t.partitions)
+	for p := range t.partitions {
+		go func() { failed <- t.follow(ctx, p, ix.ends[p], fresh) }()
+	}
+	err = deliverFresh(ctx, f, fresh, failed, do)
+	cancel()
+	for range t.partitions - 1 {
+		<-failed
+	}
+	return err
+}
+
+// deliverFresh passes letters on until ctx ends, one of the followers fails or do returns an error. It
+// consumes one result of failed.
+func deliverFresh(ctx context.Context, f Filter, fresh <-chan *Letter, failed <-chan error, do func(*Letter) error) error {
+	var stopped error
+	for {
+		select {
+		case err := <-failed:
+			if stopped != nil || ctx.Err() != nil {
+				return stopped
+			}
+			return err
+		case l := <-fresh:
+			if stopped == nil && f.matches(l) {
+				stopped = do(l)
+			}
+			if stopped != nil {
+				return stopped
+			}
+		}
+	}
+}
+
+func (t *Table) follow(ctx context.Context, partition int, from int64, fresh chan<- *Letter) error {
+	for ctx.Err() == nil {
+		next, err := t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: pickBytes, Hold: followHold},
+			func(r *protocol.Record) error {
+				l, err := readLetter(r)
+				if err != nil || l == nil {
+					return err
+				}
+				select {
+				case fresh <- l:
+				case <-ctx.Done():
+				}
+				return nil
+			})
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+	return ctx.Err()
+}
+
+// read makes one fetch, calls do with each record at or above its offset that is one, and returns the
+// offset to go on from.
+func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*protocol.Record) error) (int64, error) {
+	var fetched *recordlog.Fetched
+	err := t.retry(ctx, func() (err error) {
+		fetched, err = t.log.Fetch(ctx, r)
+		if errors.Is(err, recordlog.ErrOffsetGone) { // retention or a cut; never below where we were
+			var first int64
+			if first, err = t.log.Offset(ctx, r.Partition, kafka.FirstOffset); err == nil && first > r.Offset {
+				r.Offset = first
+				fetched, err = t.log.Fetch(ctx, r)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return r.Offset, fmt.Errorf("read %s/%d/%d: %w", t.topic, r.Partition, r.Offset, err)
+	}
+	next := r.Offset
+	err = fetched.Each(func(rec *protocol.Record, use bool) error {
+		if rec.Offset < next {
+			return nil
+		}
+		next = rec.Offset + 1
+		if !use {
+			return nil
+		}
+		return do(rec)
+	})
+	if next == r.Offset && fetched.Batches > 0 {
+		next++ // a hole that compaction has left
+	}
+	return next, err
+}
+
+// retry asks again a few times: what brokers refuse while they move leaders is over soon.
+func (t *Table) retry(ctx context.Context, ask func() error) error {
+	var err error
+	for attempt := range readAttempts {
+		if err = ask(); err == nil || ctx.Err() != nil || errors.Is(err, kafka.UnknownTopicOrPartition) && attempt > 2 {
+			return err
+		}
+		timer := time.NewTimer(readPause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+	return err
+}
+
+// readLetter makes a letter of a record: nil if the record is a tombstone or of another origin.
+func readLetter(r *protocol.Record) (*Letter, error) {
+	if r.Value == nil || r.Key == nil {
+		return nil, nil
+	}
+	headers := make([]schema.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = schema.Header{Key: h.Key, Value: h.Value}
+	}
+	d, err := schema.ParseDeadLetter(headers)
+	if err != nil {
+		return nil, nil //nolint:nilerr // another tool's record
+	}
+	key, err := protocol.ReadAll(r.Key)
+	if err != nil {
+		return nil, err
+	}
+	if string(key) != d.ID() {
+		return nil, nil
+	}
+	l := &Letter{DeadLetter: d, Headers: headers, Written: r.Time}
+	if l.Value, err = protocol.ReadAll(r.Value); err != nil {
+		return nil, err
+	}
+	if d.NullValue {
+		l.Value = nil
+	}
+	return l, nil
+}
