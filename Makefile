@@ -88,6 +88,8 @@ clean: kafka-down ## Remove all that make has put here: bin, and tools and jars 
 
 # The linter is a program of its own, not a dependency: its two hundred modules stay out of go.mod.
 $(GOLANGCI_STAMP):
-	GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@echo "installing golangci-lint $(GOLANGCI_VERSION), once"
+	@GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) \
+		2> >(grep -v '^go: downloading' >&2)
 	@rm -f .cache/bin/golangci-lint.v*
 	@touch $@
