@@ -68,7 +68,7 @@ func (t *Table) index(ctx context.Context) (*index, error) {
 		return nil, err
 	}
 	for p, one := range found {
-		ix.merge(int32(p), one) //nolint:gosec // Kafka's partition numbers are 32 bits wide
+		ix.merge(int32(p), one)
 		found[p] = nil
 	}
 	ix.dropReplaced()

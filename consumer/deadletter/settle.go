@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -198,9 +199,9 @@ func replayed(l *Letter) kafka.Message {
 // written, it is open.
 func tombstonesOf(l *Letter, headers ...kafka.Header) []kafka.Message {
 	var all []kafka.Message
-	for i := len(l.supersedes) - 1; i >= 0; i-- {
-		for _, p := range l.supersedes[i].places {
-			all = append(all, kafka.Message{Key: []byte(l.supersedes[i].id), Headers: headers, WriterData: p})
+	for _, old := range slices.Backward(l.supersedes) {
+		for _, p := range old.places {
+			all = append(all, kafka.Message{Key: []byte(old.id), Headers: headers, WriterData: p})
 		}
 	}
 	for _, p := range l.places {

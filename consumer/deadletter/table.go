@@ -8,6 +8,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer"
 	"convdel/consumer/internal/recordlog"
@@ -98,7 +99,7 @@ func (t *Table) eachOf(ctx context.Context, ix *index, f Filter, do func(*Letter
 }
 
 // Follow does what [Table.Each] does, and then calls do with each letter that is written from then on,
-// until ctx ends. The filter's limit does not end it.
+// one at a time. It ends with the error of ctx or of do. The filter's limit does not end it.
 func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) error {
 	ix, err := t.index(ctx)
 	if err != nil {
@@ -109,39 +110,26 @@ func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) er
 		return err
 	}
 	fresh := make(chan *Letter)
-	ctx, cancel := context.WithCancel(ctx)
-	failed := make(chan error, t.partitions)
-	for p := range t.partitions {
-		go func() { failed <- t.follow(ctx, p, ix.ends[p], fresh) }()
+	group, ctx := errgroup.WithContext(ctx)
+	for p, end := range ix.ends {
+		group.Go(func() error { return t.follow(ctx, p, end, fresh) })
 	}
-	err = deliverFresh(ctx, f, fresh, failed, do)
-	cancel()
-	for range t.partitions - 1 {
-		<-failed
-	}
-	return err
-}
-
-// deliverFresh passes letters on until ctx ends, one of the followers fails or do returns an error. It
-// consumes one result of failed.
-func deliverFresh(ctx context.Context, f Filter, fresh <-chan *Letter, failed <-chan error, do func(*Letter) error) error {
-	var stopped error
-	for {
-		select {
-		case err := <-failed:
-			if stopped != nil || ctx.Err() != nil {
-				return stopped
-			}
-			return err
-		case l := <-fresh:
-			if stopped == nil && f.matches(l) {
-				stopped = do(l)
-			}
-			if stopped != nil {
-				return stopped
+	group.Go(func() error {
+		for {
+			select {
+			case l := <-fresh:
+				if !f.matches(l) {
+					continue
+				}
+				if err := do(l); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-	}
+	})
+	return group.Wait()
 }
 
 func (t *Table) follow(ctx context.Context, partition int, from int64, fresh chan<- *Letter) error {
