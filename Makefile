@@ -54,7 +54,8 @@ cover: ## Run the tests and report what they cover, as .cache/cover.html too
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp): throughput, latency, memory; takes minutes
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./consumer/... ./imclient/... ./schema/...
+	go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./cmd/e2e
 
 # `go test -list` prints a package's fuzz targets and then the package: "ok <tab> convdel/schema <tab> 0.01s".
 .PHONY: fuzz

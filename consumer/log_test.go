@@ -440,3 +440,30 @@ func TestStopBeforeKafkaIsThere(t *testing.T) {
 		}
 	})
 }
+
+// TestLetterTopicIsChecked: settings by which dead letters would be lost are warned of at the start.
+func TestLetterTopicIsChecked(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		setTopicConfig(t, w, testDLT, "max.message.bytes", "1000")
+		warnings := []string{"removes records by age", "would not fit as dead letters"}
+		w.start()
+		w.await(time.Minute, "a generation", func() bool { return strings.Contains(w.log.String(), "generation begins") })
+		for _, text := range warnings {
+			if !strings.Contains(w.log.String(), text) {
+				t.Errorf("no warning that says %q", text)
+			}
+		}
+		setTopicConfig(t, w, testDLT, "max.message.bytes", "2000000")
+		setTopicConfig(t, w, testDLT, "cleanup.policy", "compact")
+		before := len(w.log.String())
+		w.start()
+		time.Sleep(time.Minute)
+		for _, text := range warnings {
+			if strings.Contains(w.log.String()[before:], text) {
+				t.Errorf("a warning that says %q, of a topic that is well", text)
+			}
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -51,15 +52,73 @@ func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) e
 			return err
 		}
 	}
+	c.checkLetterTopic(ctx, kafkas.client)
 	return nil
 }
 
+// headerRoom is what a dead letter's headers take at most, about: its record is that much larger
+// than the source record.
+const headerRoom = 3 << 10
+
+// letterBytes is the size of records that a new dead-letter topic takes: that of Kafka's default, which
+// is 1 MiB and 12 bytes, with room for the headers.
+const letterBytes = 1<<20 + 64<<10
+
+// checkLetterTopic warns of settings by which dead letters would be lost or not fit. It can't tell
+// where the brokers don't let it look.
+func (c *Consumer) checkLetterTopic(ctx context.Context, client *kafka.Client) {
+	events, err := topicConfig(ctx, client, c.cfg.Topic)
+	letters, err2 := topicConfig(ctx, client, c.cfg.DeadLetterTopic)
+	if err := errors.Join(err, err2); err != nil {
+		c.log.LogAttrs(ctx, slog.LevelInfo, "settings of the dead-letter topic not checked", slog.Any("error", err))
+		return
+	}
+	log := c.log.With(slog.String("topic", c.cfg.DeadLetterTopic))
+	if policy := letters["cleanup.policy"]; policy != "compact" && letters["retention.ms"] != "-1" {
+		log.LogAttrs(ctx, slog.LevelWarn, "dead letters will be lost: the topic removes records by age; set cleanup.policy=compact",
+			slog.String("cleanup_policy", policy), slog.String("retention_ms", letters["retention.ms"]))
+	}
+	largest, err := strconv.Atoi(events["max.message.bytes"])
+	room, err2 := strconv.Atoi(letters["max.message.bytes"])
+	if err == nil && err2 == nil && room < largest+headerRoom {
+		level := slog.LevelInfo // Kafka's defaults: only records within headerRoom of the limit are concerned
+		if room < largest {
+			level = slog.LevelWarn
+		}
+		log.LogAttrs(ctx, level, "the largest records would not fit as dead letters, and block their partitions; raise max.message.bytes",
+			slog.Int("max_message_bytes", room), slog.Int("needed", largest+headerRoom))
+	}
+}
+
+func topicConfig(ctx context.Context, client *kafka.Client, topic string) (map[string]string, error) {
+	res, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
+		ConfigNames: []string{"cleanup.policy", "retention.ms", "max.message.bytes"},
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	config := make(map[string]string)
+	for _, r := range res.Resources {
+		if r.Error != nil {
+			return nil, r.Error
+		}
+		for _, e := range r.ConfigEntries {
+			config[e.ConfigName] = e.ConfigValue
+		}
+	}
+	return config, nil
+}
+
 // createTopic makes a topic with the brokers' default replication. The dead-letter topic is a
-// table: compacted, and never cut by age.
+// table: compacted, never cut by age, and with room for the largest of records.
 func (c *Consumer) createTopic(ctx context.Context, client *kafka.Client, topic string) error {
 	config := kafka.TopicConfig{Topic: topic, NumPartitions: c.cfg.NewPartitions, ReplicationFactor: -1}
 	if topic == c.cfg.DeadLetterTopic {
-		config.ConfigEntries = []kafka.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}
+		config.ConfigEntries = []kafka.ConfigEntry{
+			{ConfigName: "cleanup.policy", ConfigValue: "compact"},
+			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(letterBytes)},
+		}
 	}
 	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}})
 	if err != nil {

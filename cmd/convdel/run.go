@@ -22,6 +22,7 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	boundMemory(con.env, cfg.consumer.MaxInFlightBytes)
 	s, err := newService(ctx, cfg, newLogger(con.stderr, cfg.logLevel, cfg.logFormat))
 	if err != nil {
 		return asUsage(err)
