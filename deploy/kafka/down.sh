@@ -8,7 +8,7 @@ if alive 1; then
   # Not gracefully: a controlled shutdown takes seconds and saves data that is removed on the next line but one.
   pid=$(<"$(node_dir 1)/pid")
   kill -KILL "$pid"
-  while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+  while alive 1; do sleep 0.05; done
   echo "kafka-down: stopped"
 else
   echo "kafka-down: not running"
