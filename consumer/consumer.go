@@ -19,6 +19,8 @@ const (
 	sessionTimeout = 12 * time.Second
 	groupTimeout   = 5 * time.Second
 	joinBackoff    = 500 * time.Millisecond
+	// A generation that ends at once, as all do while the topic is gone, is not followed by the next at once.
+	shortestGeneration = time.Second
 	// partitionsEvery is how often the leader looks for partitions that were added.
 	partitionsEvery = 30 * time.Second
 	// A rebalance waits for the drain of every member: its timeout is longer than that by rebalanceSlack.
@@ -81,6 +83,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	for {
+		began := time.Now()
 		gen, err := group.Next(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -90,6 +93,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 			continue
 		}
 		c.work(ctx, gen, kafkas, conns)
+		if time.Since(began) < shortestGeneration && pause(ctx, shortestGeneration) != nil {
+			return nil //nolint:nilerr // told to stop
+		}
 	}
 }
 

@@ -143,11 +143,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		return err
 	}
 	p.size.brought(total)
-	if fetched.Batches > 0 {
-		// Compaction can leave a batch without a record of ours, and kafka-go does not tell where that
-		// ends. The step is small but sure: the broker returns the next batch along with it.
-		p.tracker.advance(position + 1)
-	}
+	p.tracker.advance(fetched.Next)
 	return nil
 }
 

@@ -467,3 +467,20 @@ func TestLetterTopicIsChecked(t *testing.T) {
 		}
 	})
 }
+
+// TestTopicGone: while the topic is not there, generations follow each other at a bearable pace.
+func TestTopicGone(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		r := w.start()
+		w.await(time.Minute, "a generation", func() bool { return r.Status().Live })
+		if err := w.kafka.DeleteTopic(testTopic); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := r.counter("convdel_generations_total"); n > 130 {
+			t.Errorf("%v generations in two minutes without the topic", n)
+		}
+	})
+}

@@ -185,7 +185,10 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	s.tb.Helper()
 	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
-	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey, "CONVDEL_KAFKA_PASSWORD="+password)
+	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
+	if slices.Contains(args, "--kafka-sasl") {
+		p.cmd.Env = append(p.cmd.Env, "CONVDEL_KAFKA_PASSWORD="+password)
+	}
 	p.cmd.Stderr, p.cmd.Stdout = p.stderr, p.stderr
 	if stdin != nil {
 		p.cmd.Stdin = stdin

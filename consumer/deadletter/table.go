@@ -183,10 +183,7 @@ func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*protocol
 		}
 		return do(rec)
 	})
-	if next == r.Offset && fetched.Batches > 0 {
-		next++ // a hole that compaction has left
-	}
-	return next, err
+	return max(next, fetched.Next), err
 }
 
 // retry asks again a few times: what brokers refuse while they move leaders is over soon.

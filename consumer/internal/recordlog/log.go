@@ -48,9 +48,11 @@ type Fetched struct {
 	// HighWatermark is the end of the log, Stable the end of what read_committed may see: it is lower
 	// while transactions are open.
 	HighWatermark, Stable int64
-	// Batches is how many batches came. More than none, but without a record at or above the offset
-	// asked for, means that compaction has left a hole there.
-	Batches int
+	// Next is the least offset to go on from, whatever the records are: behind the offset asked for if
+	// anything came at all. Compaction can leave batches that end with a hole, or that have no record
+	// left, and kafka-go does not tell where those end. The step is small but sure: asked from there,
+	// the broker returns the next batch as well.
+	Next int64
 
 	stream  *protocol.RecordStream
 	aborted *abortedSet
@@ -77,12 +79,19 @@ func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
 	case code != 0:
 		return nil, code
 	}
-	f := &Fetched{HighWatermark: answer.HighWatermark, Stable: answer.LastStableOffset}
-	if f.stream, _ = answer.RecordSet.Records.(*protocol.RecordStream); f.stream != nil {
-		f.Batches = len(f.stream.Records)
+	f := &Fetched{HighWatermark: answer.HighWatermark, Stable: answer.LastStableOffset, Next: r.Offset}
+	if f.stream, _ = answer.RecordSet.Records.(*protocol.RecordStream); f.stream != nil && len(f.stream.Records) > 0 {
 		f.aborted = newAbortedSet(answer.AbortedTransactions)
+		f.Next = max(r.Offset+1, baseOffset(f.stream.Records[len(f.stream.Records)-1]))
 	}
 	return f, nil
+}
+
+func baseOffset(batch protocol.RecordReader) int64 {
+	if b, ok := batch.(interface{ Offset() int64 }); ok {
+		return b.Offset()
+	}
+	return 0
 }
 
 func (l *Log) request(r Request) *fetch.Request {
