@@ -94,7 +94,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		c.work(ctx, gen, kafkas, conns)
 		if time.Since(began) < shortestGeneration && pause(ctx, shortestGeneration) != nil {
-			return nil //nolint:nilerr // told to stop
+			return nil
 		}
 	}
 }
