@@ -61,16 +61,11 @@ func (s *session) join(ev *event) {
 	}
 }
 
-// next takes the oldest ready flight for a call. It returns nil where its events have all
-// become too old meanwhile.
+// next takes the oldest ready flight for a call. It returns nil where there is none, or where its
+// events have all become too old meanwhile.
 func (s *session) next() *flight {
-	s.mu.Lock()
-	f, _ := heap.Pop(s.ready).(*flight)
-	f.ready = false
-	f.calling, f.queued = f.queued, nil
-	s.metrics.callWaiters.Set(float64(s.ready.Len()))
-	s.mu.Unlock()
-	if s.cfg.MaxEventAge == 0 {
+	f := s.popReady()
+	if f == nil || s.cfg.MaxEventAge == 0 {
 		return f
 	}
 	var young []*event
@@ -87,6 +82,19 @@ func (s *session) next() *flight {
 	}
 	s.requeue(f, nil, 0)
 	return nil
+}
+
+func (s *session) popReady() *flight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ready.Len() == 0 {
+		return nil
+	}
+	f, _ := heap.Pop(s.ready).(*flight)
+	f.ready = false
+	f.calling, f.queued = f.queued, nil
+	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	return f
 }
 
 // requeue ends a call: the events of left, and those that arrived meanwhile, get another one after

@@ -51,8 +51,10 @@ func newLimiter(unlimited bool) *limiter {
 
 // permit is the right to make one call. Exactly one of sent and unused may be called, several times.
 type permit struct {
-	l    *limiter
-	once sync.Once
+	l *limiter
+	// interval is what it has taken of the even spread.
+	interval time.Duration
+	once     sync.Once
 }
 
 // setQuota changes what may be used from now on, and lets nothing go for one window: at a handover
@@ -101,6 +103,15 @@ func (l *limiter) wait(ctx context.Context) (*permit, error) {
 	}
 }
 
+// try grants a permit if a call may be made now.
+func (l *limiter) try() (p *permit, granted bool) {
+	if l.off {
+		return nil, true
+	}
+	p, _, _ = l.tryAt(time.Now())
+	return p, p != nil
+}
+
 // tryAt grants a permit, or says when to try again.
 func (l *limiter) tryAt(now time.Time) (p *permit, again time.Time, changed <-chan struct{}) {
 	l.mu.Lock()
@@ -130,7 +141,7 @@ func (l *limiter) tryAt(now time.Time) (p *permit, again time.Time, changed <-ch
 	}
 	l.next = l.next.Add(interval)
 	l.pending++
-	return &permit{l: l}, time.Time{}, nil
+	return &permit{l: l, interval: interval}, time.Time{}, nil
 }
 
 // recoverLocked gives back what throttled answers took.
@@ -170,6 +181,8 @@ func (p *permit) settle(used bool) {
 		p.l.pending--
 		if used {
 			p.l.sent = append(p.l.sent, time.Now())
+		} else {
+			p.l.next = p.l.next.Add(-p.interval)
 		}
 		if p.l.pending+1 >= max(1, int(p.l.quota*p.l.mood)) {
 			p.l.wakeLocked() // somebody may be waiting without a time to wake at

@@ -123,20 +123,45 @@ func (s *session) dispatch(ctx context.Context) {
 			return
 		}
 		f := s.next()
-		if f == nil { // all of its events had expired
+		if f == nil {
 			permit.unused()
 			s.slots.Release(1)
 			continue
 		}
 		s.work.Add(1)
-		s.callers.run(func() { s.call(f, permit) })
+		s.callers.run(func() { s.callOn(ctx, f, permit) })
 	}
+}
+
+// callOn makes a call and, on the same goroutine, those that may follow at once: under load that
+// spares the change of goroutines that each call would cost.
+func (s *session) callOn(ctx context.Context, f *flight, p *permit) {
+	defer s.work.Done()
+	defer s.slots.Release(1)
+	for f != nil {
+		s.call(f, p)
+		f, p = s.another(ctx)
+	}
+}
+
+// another returns the next flight and its permit if there is one that may go now.
+func (s *session) another(ctx context.Context) (*flight, *permit) {
+	if ready, _ := s.promote(time.Now()); !ready || ctx.Err() != nil {
+		return nil, nil
+	}
+	p, granted := s.limiter.try()
+	if !granted {
+		return nil, nil
+	}
+	f := s.next()
+	if f == nil {
+		p.unused()
+	}
+	return f, p
 }
 
 // call deletes one conversation on behalf of all the events that f holds.
 func (s *session) call(f *flight, p *permit) {
-	defer s.work.Done()
-	defer s.slots.Release(1)
 	call := Call{Conversation: f.conversation, Sent: p.sent}
 	repeated := false
 	for _, ev := range f.calling {
