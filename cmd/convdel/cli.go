@@ -21,11 +21,12 @@ const (
 
 // commands is the whole surface of convdel.
 type commands struct {
-	Run     runCommand     `cmd:"" help:"Run the service: consume events, delete conversations, commit."`
-	Demo    demoCommand    `cmd:"" help:"See it work: broker, API simulator and service in this process, nothing to install."`
-	Publish publishCommand `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
-	Imsim   imsimCommand   `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
-	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
+	Run         runCommand         `cmd:"" help:"Run the service: consume events, delete conversations, commit."`
+	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in this process, nothing to install."`
+	Publish     publishCommand     `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
+	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
+	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
+	Version     versionCommand     `cmd:"" help:"Print version, commit and Go version."`
 }
 
 const description = `convdel empties the Kafka topic conversation.delete.requested by deleting each
@@ -63,8 +64,8 @@ func execute(ctx context.Context, args []string, con *console) int {
 		return report(con, err)
 	}
 	status := exitDone
-	if len(args) == 0 { // the same text, but nothing was asked for
-		args, status, parser.Stdout = []string{"--help"}, exitUsage, con.stderr
+	if !namesCommand(args) { // the same text, but nothing was asked for
+		args, status, parser.Stdout = append(args, "--help"), exitUsage, con.stderr
 	}
 	parsed, err := parser.Parse(args)
 	if shown {
@@ -75,6 +76,11 @@ func execute(ctx context.Context, args []string, con *console) int {
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return report(con, parsed.Run(con))
+}
+
+// namesCommand says whether args have got as far as a command.
+func namesCommand(args []string) bool {
+	return len(args) > 1 || len(args) == 1 && args[0] != deadlettersName
 }
 
 // newParser builds the command line of cmds. quit is called after a help text.
@@ -112,9 +118,9 @@ func parseError(err error) error {
 	var parse *kong.ParseError
 	command := ""
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
-		command = " " + parse.Context.Selected().Name
+		command = " " + parse.Context.Selected().Path()
 	}
-	text := err.Error()
+	text := visible(err.Error())
 	if flag, found := strings.CutSuffix(text, `: expected string value but got "EOL" (<EOL>)`); found {
 		text = flag + " needs a value"
 	}

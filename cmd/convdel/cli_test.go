@@ -27,11 +27,11 @@ func TestHelpShowsTheWholeSurface(t *testing.T) {
 	}
 	var names []string
 	for _, command := range model(t).Leaves(true) {
-		names = append(names, command.Name)
-		if !strings.Contains(top.stdout, "\n  "+command.Name+" ") {
-			t.Errorf("convdel -h does not show %s:\n%s", command.Name, top.stdout)
+		names = append(names, command.Path())
+		if !strings.Contains(strings.ReplaceAll(top.stdout, "\n", " \n"), " \n  "+command.Path()+" ") {
+			t.Errorf("convdel -h does not show %s:\n%s", command.Path(), top.stdout)
 		}
-		help := invoke(t, nil, "", command.Name, "-h")
+		help := invoke(t, nil, "", append(strings.Fields(command.Path()), "-h")...)
 		if help.status != exitDone {
 			t.Errorf("%s -h: status %d", command.Name, help.status)
 		}
@@ -56,7 +56,10 @@ func TestHelpShowsTheWholeSurface(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"run", "demo", "publish", "imsim", "version"}
+	want := []string{
+		"run", "demo", "publish", "deadletters list", "deadletters show", "deadletters replay", "deadletters discard",
+		"deadletters export", "imsim", "version",
+	}
 	if !slices.Equal(names, want) {
 		t.Errorf("commands %v, want %v", names, want)
 	}
@@ -88,6 +91,10 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"publish", "--no-such"}, []string{`see "convdel publish -h"`}},
 		{[]string{"version", "extra"}, []string{"unexpected argument extra"}},
 		{nil, []string{"Usage: convdel <command>", "demo", "run"}},
+		{[]string{"deadletters"}, []string{"Usage: convdel deadletters <command>", "replay", "--summary"}},
+		{[]string{"deadletters", "frob"}, []string{"unexpected argument frob", `see "convdel deadletters -h"`}},
+		{[]string{"deadletters", "show", "--frob"}, []string{`see "convdel deadletters show -h"`}},
+		{[]string{"deadletters", "show"}, []string{`expected "<id>"`, `see "convdel deadletters show -h"`}},
 	} {
 		run := invoke(t, nil, "", c.args...)
 		if run.status != exitUsage || run.stdout != "" {

@@ -136,7 +136,7 @@ func (s *sampler) malformed(i int) {
 		"",
 	}
 	made := sample{kind: "malformed", class: schema.ClassUndecodable}
-	made.key = who
+	made.key = []byte(who)
 	if which := i % (len(values) + 1); which < len(values) {
 		made.value = []byte(values[which])
 	} // and once in each round a null value

@@ -38,7 +38,16 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 // printFlags prints a command's flags in a paragraph.
 func printFlags(ctx *kong.Context, command *kong.Command) {
 	const indent = "            "
-	line := "  " + command.Name + strings.Repeat(" ", len(indent)-3-len(command.Name))
+	words := []string{command.Path()}
+	for _, argument := range command.Positional {
+		words = append(words, argument.Summary())
+	}
+	name := strings.Join(words, " ")
+	line := "  " + name + strings.Repeat(" ", max(0, len(indent)-3-len(name)))
+	if len(line) >= len(indent) { // too long to have anything beside it
+		say(ctx.Stdout, "%s\n", line)
+		line = indent[:len(indent)-1]
+	}
 	for _, flag := range command.Flags {
 		word := " --" + flag.Name
 		switch {

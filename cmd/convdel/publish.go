@@ -31,6 +31,15 @@ func (*publishCommand) Help() string {
 
     {"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":1}
 
+Lines of "convdel deadletters export" are taken too. Such a record is published with its own key and
+headers, as a replay publishes it, once its value is found to be an event: the way to mend a letter
+that is none is to correct "value" in its line (in place of "value_base64", if it has that). Publishing
+does not settle the letter; discard it afterwards.
+
+    convdel publish < events.ndjson
+    convdel deadletters export --class undecodable > letters.ndjson   # then edit, then:
+    convdel publish < letters.ndjson
+
 Bad lines are reported with their number and skipped. Records are keyed by conversation and count as
 published once every in-sync replica has them. The exit status is 1 if a line was refused or a write
 failed.`
@@ -56,7 +65,7 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	job := &publishing{con: con, sink: sink, wrap: wrap, strict: p.Strict}
+	job := &publishing{con: con, sink: sink, topic: p.Topic, wrap: wrap, strict: p.Strict}
 	var err error
 	if fromFlags {
 		err = job.one(ctx, event)
@@ -107,6 +116,7 @@ type counts struct{ published, refused int }
 type publishing struct {
 	con    *console
 	sink   recordSink
+	topic  string
 	wrap   string
 	strict bool
 	counts
@@ -202,10 +212,13 @@ func (p *publishing) record(line inputLine) (record, error) {
 	}
 	event, err := schema.Decode(line.text, nil)
 	if err != nil {
+		if members, ok := letterMembers(line.text); ok {
+			return p.letter(members)
+		}
 		return record{}, err
 	}
 	if p.wrap != "" {
 		return encodeRecord(event, p.wrap)
 	}
-	return record{key: event.Key(), value: line.text}, nil
+	return record{key: []byte(event.Key()), value: line.text}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"github.com/segmentio/kafka-go"
 
@@ -27,14 +28,14 @@ const eventSource = "convdel/publish"
 
 // record is what is published for one event.
 type record struct {
-	key     string
+	key     []byte // nil for null
 	value   []byte
 	headers []schema.Header
 }
 
 // encodeRecord wraps an event. A CloudEvent that has no id, source or time gets them.
 func encodeRecord(event schema.Event, wrap string) (record, error) {
-	r := record{key: event.Key()}
+	r := record{key: []byte(event.Key())}
 	if wrap != wrapBare {
 		if event.ID == "" {
 			event.ID = rand.Text()
@@ -91,7 +92,7 @@ func (k *kafkaSink) write(ctx context.Context, records []record) (int, error) {
 	}
 	messages := make([]kafka.Message, len(records))
 	for i, r := range records {
-		messages[i] = kafka.Message{Key: []byte(r.key), Value: r.value, Headers: kafkaHeaders(r.headers)}
+		messages[i] = kafka.Message{Key: r.key, Value: r.value, Headers: kafkaHeaders(r.headers)}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chunkTimeout)
 	defer cancel()
@@ -129,20 +130,37 @@ type dryRun struct{ w io.Writer }
 func (*dryRun) close() error { return nil }
 
 func (d *dryRun) write(_ context.Context, records []record) (int, error) {
-	lines := json.NewEncoder(d.w)
-	lines.SetEscapeHTML(false)
 	for i, r := range records {
 		shown := struct {
-			Key     string            `json:"key"`
-			Headers map[string]string `json:"headers,omitempty"`
-			Value   json.RawMessage   `json:"value"`
-		}{Key: r.key, Value: r.value, Headers: map[string]string{}}
-		for _, h := range r.headers {
-			shown.Headers[h.Key] = string(h.Value)
+			Key       any             `json:"key,omitempty"`
+			KeyBase64 string          `json:"key_base64,omitempty"`
+			Headers   any             `json:"headers,omitempty"`
+			Value     json.RawMessage `json:"value"`
+		}{Value: r.value, Headers: shownHeaders(r.headers)}
+		shown.Key, shown.KeyBase64 = exportBytes(r.key)
+		line, err := appendLine(nil, shown)
+		if err == nil {
+			_, err = d.w.Write(line)
 		}
-		if err := lines.Encode(shown); err != nil {
+		if err != nil {
 			return i, err
 		}
 	}
 	return len(records), nil
+}
+
+// shownHeaders are headers as an object; as a list, as they are exported, where an object could not hold
+// them: a key twice, what is not text.
+func shownHeaders(headers []schema.Header) any {
+	object := map[string]string{}
+	for _, h := range headers {
+		if _, twice := object[h.Key]; twice || h.Value == nil || !utf8.ValidString(h.Key) || !utf8.Valid(h.Value) {
+			return exportHeaders(headers)
+		}
+		object[h.Key] = string(h.Value)
+	}
+	if len(object) == 0 {
+		return nil
+	}
+	return object
 }

@@ -75,15 +75,20 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.Topic = c.topic("topic", s.Topic)
 	cfg.Group = c.printable("group", s.Group, 255)
-	letters := s.DeadLetterTopic
-	if letters == "" && s.Topic != "" {
-		letters = s.Topic + deadLetterSuffix
+	cfg.DeadLetterTopic = c.letterTopic(s.Topic, s.DeadLetterTopic)
+	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
+}
+
+// letterTopic reads the name of the dead-letter topic, which follows from the topic's if not given.
+func (c *checker) letterTopic(topic, letters string) string {
+	if letters == "" && topic != "" {
+		letters = topic + deadLetterSuffix
 	}
-	cfg.DeadLetterTopic = c.topic("dead-letter-topic", letters)
-	if s.Topic != "" && s.Topic == letters {
+	c.topic("dead-letter-topic", letters)
+	if topic != "" && topic == letters {
 		c.conflict("dead-letter-topic", letters, "must differ from --topic")
 	}
-	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
+	return letters
 }
 
 // checkAPI reads what identifies the app at the API.

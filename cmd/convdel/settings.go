@@ -33,9 +33,14 @@ type brokerSettings struct {
 
 // groupSettings is how a topic is consumed.
 type groupSettings struct {
-	Group           string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
+	Group               string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
+	letterTopicSettings `embed:""`
+	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
+}
+
+// letterTopicSettings is where the dead letters are.
+type letterTopicSettings struct {
 	DeadLetterTopic string `help:"Topic of what cannot be deleted. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
-	CreateTopics    toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
 }
 
 // securitySettings is how to log in to Kafka.
@@ -92,6 +97,9 @@ const (
 	groupInput  = "input"
 	groupDemo   = "demo"
 	groupSim    = "simulator"
+	groupFilter = "filter"
+	groupOutput = "output"
+	groupSettle = "settle"
 )
 
 // flagGroups titles the groups; those of secrets name what has no flag.
@@ -101,6 +109,12 @@ func flagGroups() []kong.Group {
 		{Key: groupInput, Title: "Input and output"},
 		{Key: groupDemo, Title: "Demo"},
 		{Key: groupSim, Title: "Simulator"},
+		{
+			Key: groupFilter, Title: "Which letters",
+			Description: "Without any, all. What is given must all match; of several classes, codes or IDs, one.",
+		},
+		{Key: groupOutput, Title: "Output"},
+		{Key: groupSettle, Title: "What is done"},
 		{
 			Key: groupKafka, Title: "Kafka",
 			Description: "The password has no flag: " + kafkaPassword.places() + ".",

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"convdel/consumer"
+	"convdel/consumer/deadletter"
+	"convdel/schema"
+)
+
+// deadlettersName is the command that has commands of its own.
+const deadlettersName = "deadletters"
+
+// deadlettersCommand is what is done with the dead-letter topic.
+type deadlettersCommand struct {
+	List    lettersListCommand    `cmd:"" help:"List the open dead letters, or count them by cause (--summary)."`
+	Show    lettersShowCommand    `cmd:"" help:"Show all about one, and what to do about it."`
+	Replay  lettersReplayCommand  `cmd:"" help:"Publish their events again and settle them. A plan, unless --yes is given."`
+	Discard lettersDiscardCommand `cmd:"" help:"Settle them for a reason, without their events. A plan, unless --yes is given."`
+	Export  lettersExportCommand  `cmd:"" help:"Write them out as lines of JSON, which publish takes."`
+}
+
+// Help is what the flags cannot say.
+func (*deadlettersCommand) Help() string {
+	return `A dead letter is the record of an event that could not be executed. It is open until it is settled: by
+a replay, which publishes the event again, or by a discard, which gives it up for a reason. Where to
+begin:
+
+    convdel deadletters list --summary
+    convdel deadletters show ID
+    convdel deadletters replay --class exhausted --since 6h`
+}
+
+// tableSettings is where the dead letters and their events are.
+type tableSettings struct {
+	brokerSettings      `embed:"" group:"kafka"`
+	letterTopicSettings `embed:"" group:"kafka"`
+	securitySettings    `embed:"" group:"kafka"`
+}
+
+// tableConfig is the same, read and checked.
+type tableConfig struct {
+	cluster        consumer.Cluster
+	topic, letters string
+}
+
+func (c *checker) table(s tableSettings, env func(string) (string, bool)) tableConfig {
+	return tableConfig{
+		cluster: c.cluster(s.brokerSettings, s.securitySettings, env),
+		topic:   c.topic("topic", s.Topic),
+		letters: c.letterTopic(s.Topic, s.DeadLetterTopic),
+	}
+}
+
+// open looks for the topic.
+func (t tableConfig) open(ctx context.Context) (*deadletter.Table, error) {
+	table, err := deadletter.Open(ctx, t.cluster, t.letters)
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok {
+		return nil, fmt.Errorf("%w (is --dead-letter-topic right? the service creates it only if told to)", missing)
+	}
+	if err != nil {
+		return nil, stoppedBy(ctx, fmt.Errorf("open topic %s: %w", t.letters, err))
+	}
+	return table, nil
+}
+
+// errInterrupted says that a command was told to stop before its end.
+var errInterrupted = errors.New("stopped before the end")
+
+// stoppedBy replaces an error that only says that the command was told to stop.
+func stoppedBy(ctx context.Context, err error) error {
+	var failed *deadletter.SettleError
+	if err != nil && ctx.Err() != nil && !errors.As(err, &failed) {
+		return errInterrupted
+	}
+	return err
+}
+
+// words are a flag that may be given several times, or with commas. What is empty stays among them, to be
+// refused: a filter that is given must not be one that is not.
+type words []string
+
+// Decode takes the text of one flag.
+func (w *words) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("text", &text); err != nil {
+		return err
+	}
+	*w = append(*w, strings.Split(text, ",")...)
+	return nil
+}
+
+// filterFlags select letters.
+type filterFlags struct {
+	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several with commas, or again." placeholder:"CLASS"`
+	Code    words   `group:"filter" help:"The API's last code, 0 where it gave none." placeholder:"CODE"`
+	Account *string `group:"filter" help:"Either side of the conversation." placeholder:"ID"`
+	Since   *string `group:"filter" help:"Dead-lettered then or later: RFC 3339, or how long ago, such as 90m, 2h or 3d." placeholder:"TIME"`
+	Until   *string `group:"filter" help:"Dead-lettered before that, in the same form." placeholder:"TIME"`
+	ID      words   `group:"filter" help:"TOPIC/PARTITION/OFFSET, as list shows it." name:"id" placeholder:"ID"`
+	Limit   string  `default:"0" group:"filter" help:"At most so many, the oldest first; 0 = all." placeholder:"NUMBER"`
+}
+
+// filterNames are the flags among these that no environment variable stands for.
+func filterNames(more ...string) []string {
+	return append(more, "class", "code", "account", "since", "until", "id", "limit")
+}
+
+// given says whether the filter leaves anything out.
+func (f *filterFlags) given() bool {
+	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil || f.Limit != "0"
+}
+
+func (c *checker) filter(f filterFlags, now time.Time) deadletter.Filter {
+	filter := deadletter.Filter{Limit: int(c.number("limit", f.Limit, 0, 1<<40, ", 0 = all"))}
+	if f.Account != nil {
+		if filter.Account = *f.Account; filter.Account == "" {
+			c.wrong("account", "", "an account or a group")
+		}
+	}
+	for _, text := range f.Class {
+		filter.Classes = append(filter.Classes, schema.Class(c.oneOf("class", text, classNames()...)))
+	}
+	for _, text := range f.Code {
+		code, err := strconv.Atoi(text)
+		if err != nil {
+			c.wrong("code", text, "a number, such as 50001, or 0 for none")
+		}
+		filter.Codes = append(filter.Codes, code)
+	}
+	for _, text := range f.ID {
+		filter.IDs = append(filter.IDs, c.letterID("--id", text))
+	}
+	filter.Since = c.moment("since", f.Since, now)
+	filter.Until = c.moment("until", f.Until, now)
+	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
+		c.conflict("until", *f.Until, fmt.Sprintf("must be later than --since, which is %q", *f.Since))
+	}
+	return filter
+}
+
+func classNames() []string {
+	var names []string
+	for _, class := range schema.Classes() {
+		names = append(names, string(class))
+	}
+	return names
+}
+
+func (c *checker) letterID(name, text string) string {
+	if _, _, _, err := schema.ParseID(text); err != nil {
+		c.problems = append(c.problems, fmt.Sprintf("%s is %s: must be TOPIC/PARTITION/OFFSET, as list shows it", name, quote(text)))
+	}
+	return text
+}
+
+// moment reads a time, or how long ago it was; the zero time if it is not given.
+func (c *checker) moment(flag string, given *string, now time.Time) time.Time {
+	if given == nil {
+		return time.Time{}
+	}
+	text := *given
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t
+	}
+	d, err := parseDays(text)
+	if err != nil || d < 0 {
+		c.wrong(flag, text, "a time such as 2026-01-31T03:00:00Z, or how long ago, such as 90m, 2h or 3d")
+		return time.Time{}
+	}
+	return now.Add(-d)
+}
+
+var errDays = errors.New("not a duration")
+
+// parseDays reads a duration that may begin with days, such as 3d or 1d12h.
+func parseDays(text string) (time.Duration, error) {
+	days, rest, found := strings.Cut(text, "d")
+	if !found {
+		return time.ParseDuration(text)
+	}
+	const most = 36_500 // a duration holds little more
+	n, err := strconv.Atoi(days)
+	if err != nil || n < 0 || n > most {
+		return 0, errDays
+	}
+	d := time.Duration(0)
+	if rest != "" {
+		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
+			return 0, errDays
+		}
+	}
+	return time.Duration(n)*24*time.Hour + d, nil
+}
+
+// sayTotals says what a pass over the topic has seen.
+func sayTotals(w io.Writer, topic string, shown int, shownAs string, totals deadletter.Totals) {
+	switch {
+	case totals.Open == 0:
+		say(w, "no open dead letters in %s (%d records read)\n", topic, totals.Records)
+	case shown == totals.Open:
+		say(w, "%s %d, all that are open in %s\n", shownAs, shown, topic)
+	default:
+		say(w, "%s %d of %d open dead letters in %s\n", shownAs, shown, totals.Open, topic)
+	}
+	sayForeign(w, totals.Foreign)
+}
+
+func sayForeign(w io.Writer, n int) {
+	if n > 0 {
+		say(w, "%s of the topic not convdel's, left alone\n", countOf(n, "record is", "records are"))
+	}
+}
+
+// countOf writes a number with its noun.
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// sortedBy returns the keys of counts, the largest first.
+func sortedBy[K ~string](counts map[K]int) []K {
+	var keys []K
+	for k := range counts {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b K) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(string(a), string(b))
+	})
+	return keys
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"convdel/consumer/deadletter"
+	"convdel/schema"
+)
+
+// The values of format.
+const (
+	formatTable  = "table"
+	formatNDJSON = "ndjson"
+)
+
+// lettersListCommand lists open letters.
+type lettersListCommand struct {
+	filterFlags `embed:""`
+
+	Summary bool   `group:"output" help:"Count them by class and code, and say what that means."`
+	Watch   bool   `group:"output" help:"Go on with new ones as they come; ctrl-C ends it."`
+	Format  string `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT"`
+
+	tableSettings `embed:""`
+}
+
+// Help is what the flags cannot say.
+func (*lettersListCommand) Help() string {
+	return `The open dead letters, newest last. AGE is that of the event, which counts for replay --max-age; --since
+and --until go by when it was dead-lettered. A letter whose replay has failed again is listed once.
+
+    convdel deadletters list --summary
+    convdel deadletters list --since 2h --class exhausted,expired
+    convdel deadletters list --account alice --format ndjson | jq .error
+    convdel deadletters list --watch --code 50001`
+}
+
+// Run lists, counts or watches.
+func (l *lettersListCommand) Run(ctx context.Context, con *console) error {
+	c := checker{flagsOnly: filterNames("format", "watch")}
+	cfg := c.table(l.tableSettings, con.env)
+	filter := c.filter(l.filterFlags, time.Now())
+	c.oneOf("format", l.Format, formatTable, formatJSON, formatNDJSON)
+	if l.Watch {
+		l.checkWatch(&c)
+	}
+	if err := c.err(); err != nil {
+		return err
+	}
+	table, err := cfg.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	out := bufio.NewWriter(con.stdout)
+	switch {
+	case l.Watch:
+		say(con.stderr, "watching %s; ctrl-C ends it\n", cfg.letters)
+		err = l.watch(ctx, con, table, filter, out)
+	case l.Summary:
+		err = l.summarize(ctx, table, filter, out)
+	default:
+		err = l.list(ctx, con, table, filter, out)
+	}
+	return stoppedBy(ctx, errors.Join(err, out.Flush()))
+}
+
+func (l *lettersListCommand) checkWatch(c *checker) {
+	const flag, text = "watch", "true"
+	if l.Summary {
+		c.conflict(flag, text, "not with --summary")
+	}
+	if l.Format == formatJSON {
+		c.conflict(flag, text, "not with --format json, which is one object; ndjson is an object a line")
+	}
+	if l.Limit != "0" {
+		c.conflict(flag, text, "not with --limit")
+	}
+}
+
+func (l *lettersListCommand) list(ctx context.Context, con *console, table *deadletter.Table, f deadletter.Filter, out *bufio.Writer) error {
+	lister := l.lister(con, out, tableBatch)
+	shown, now := 0, time.Now()
+	totals, err := table.Each(ctx, f, func(letter *deadletter.Letter) error {
+		shown++
+		return lister.letter(letter, now)
+	})
+	if err != nil {
+		return err
+	}
+	if err := lister.end(totals); err != nil {
+		return err
+	}
+	switch l.Format {
+	case formatTable:
+		if shown > 0 {
+			say(out, "\n")
+		}
+		sayTotals(out, l.letters(), shown, "listed", totals)
+	case formatNDJSON:
+		sayTotals(con.stderr, l.letters(), shown, "listed", totals)
+	}
+	return nil
+}
+
+// watch lists what is there and what comes, until it is stopped, which is how it ends well.
+func (l *lettersListCommand) watch(ctx context.Context, con *console, table *deadletter.Table, f deadletter.Filter, out *bufio.Writer) error {
+	lister := l.lister(con, out, 1)
+	err := table.Follow(ctx, f, func(letter *deadletter.Letter) error {
+		return errors.Join(lister.letter(letter, time.Now()), out.Flush())
+	})
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // told to stop
+	}
+	return err
+}
+
+// lister writes letters in one of the formats.
+type lister interface {
+	letter(l *deadletter.Letter, now time.Time) error
+	end(totals deadletter.Totals) error
+}
+
+func (l *lettersListCommand) lister(con *console, out io.Writer, batch int) lister {
+	if l.Format == formatTable {
+		return &letterTable{out: out, columns: con.columns(), batch: batch}
+	}
+	return &letterLines{out: out, object: l.Format == formatJSON}
+}
+
+// letters is the dead-letter topic's name; it has been checked.
+func (l *lettersListCommand) letters() string {
+	return (&checker{}).letterTopic(l.Topic, l.DeadLetterTopic)
+}
+
+// listedLetter is a letter in lists for programs.
+type listedLetter struct {
+	ID          string       `json:"id"`
+	Written     time.Time    `json:"written,omitzero"`
+	AgeSeconds  int64        `json:"age_seconds"`
+	Class       schema.Class `json:"class"`
+	Code        int          `json:"code"`
+	Error       string       `json:"error"`
+	Attempts    int          `json:"attempts"`
+	Replays     int          `json:"replays"`
+	ReplayOf    string       `json:"replay_of,omitempty"`
+	From        string       `json:"from,omitempty"`
+	Type        string       `json:"type,omitempty"`
+	To          string       `json:"to,omitempty"`
+	ClearRamble bool         `json:"clear_ramble,omitempty"`
+}
+
+func listed(l *deadletter.Letter, now time.Time) listedLetter {
+	line := listedLetter{
+		ID: l.ID(), Written: expressible(l.Written), AgeSeconds: int64(l.Age(now).Seconds()), Class: l.Class, Code: l.Code,
+		Error: l.Error, Attempts: l.Attempts, Replays: l.Replays, ReplayOf: l.ReplayOf,
+	}
+	if e, err := l.Event(); err == nil {
+		line.From, line.Type, line.To, line.ClearRamble = e.From, e.Type.String(), e.To, e.ClearRamble
+	}
+	return line
+}
+
+// letterLines writes a line of JSON for each letter, or one object around all of them.
+type letterLines struct {
+	out    io.Writer
+	object bool
+	shown  int
+	line   []byte
+}
+
+func (w *letterLines) letter(l *deadletter.Letter, now time.Time) error {
+	w.line = w.line[:0]
+	if w.object {
+		w.line = append(w.line, w.separator()...)
+	}
+	w.shown++
+	var err error
+	if w.line, err = appendLine(w.line, listed(l, now)); err != nil {
+		return err
+	}
+	_, err = w.out.Write(w.line)
+	return err
+}
+
+// separator is what stands before the next letter.
+func (w *letterLines) separator() string {
+	if w.shown == 0 {
+		return "{\"letters\":[\n"
+	}
+	return ","
+}
+
+func (w *letterLines) end(totals deadletter.Totals) error {
+	if !w.object {
+		return nil
+	}
+	start := ""
+	if w.shown == 0 {
+		start = w.separator()
+	}
+	_, err := fmt.Fprintf(w.out, "%s],\"open\":%d,\"foreign\":%d,\"records\":%d}\n", start, totals.Open, totals.Foreign, totals.Records)
+	return err
+}

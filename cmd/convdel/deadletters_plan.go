@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"convdel/consumer/deadletter"
+)
+
+// show writes what would be done, or is about to be.
+func (s *settling) show(p deadletter.Plan) {
+	w := s.con.stdout
+	if p.Settled == 0 {
+		say(w, "Nothing to %s: %s in %s.\n", s.verb, countOf(p.Open, "open dead letter", "open dead letters"), s.cfg.letters)
+	} else {
+		s.showChosen(w, p)
+	}
+	if len(p.Left) > 0 {
+		say(w, "\nLeft alone:\n")
+		for _, why := range sortedBy(p.Left) {
+			say(w, "%8d  %s%s\n", p.Left[why], why, s.remedy(why))
+		}
+	}
+	sayForeign(w, p.Foreign)
+}
+
+func (s *settling) showChosen(w io.Writer, p deadletter.Plan) {
+	to := ""
+	if s.quota > 0 || s.maxAge != "" {
+		to = ", to " + s.cfg.topic
+	}
+	say(w, "To %s: %d of %s in %s%s\n", s.verb, p.Settled, countOf(p.Open, "open dead letter", "open dead letters"), s.cfg.letters, to)
+	if s.everything {
+		say(w, "          no filter is given: every open letter is meant\n")
+	}
+	for _, class := range sortedBy(p.Classes) {
+		say(w, "%8d  %s\n", p.Classes[class], class)
+	}
+	say(w, "  oldest  %s (%s)\n", stamp(p.Oldest), ago(p.Oldest, time.Now()))
+	say(w, "   takes  %s\n", s.duration(p.Settled))
+}
+
+// remedy says how what is left alone could be had.
+func (s *settling) remedy(why deadletter.Left) string {
+	switch why {
+	case deadletter.LeftTooOld:
+		return fmt.Sprintf(" (--max-age is %s; 0 = any)", s.maxAge)
+	case deadletter.LeftNotNamed:
+		return " (they would fail again unless the cause is gone)"
+	case deadletter.LeftOtherTopic:
+		return fmt.Sprintf(" (--topic is %s)", s.cfg.topic)
+	}
+	return ""
+}
+
+// duration says how long so many letters take.
+func (s *settling) duration(n int) string {
+	text := "as long as the brokers need to acknowledge"
+	if s.choice.Rate > 0 {
+		text = fmt.Sprintf("%s at --rate %g", seconds(float64(n)/s.choice.Rate), s.choice.Rate)
+	}
+	if s.quota > 0 {
+		text += fmt.Sprintf("; then the service needs %s of its %d calls a second", seconds(float64(n)/float64(s.quota)), s.quota)
+	}
+	return text
+}
+
+// seconds writes a length of time that is an estimate.
+func seconds(n float64) string {
+	const ages = 1e9 // beyond what a duration holds it does not matter
+	if d := time.Duration(min(n, ages) * float64(time.Second)); d >= time.Second {
+		return roughly(d)
+	}
+	return "less than 1s"
+}
+
+// countProgress shows how many of a known number are done: as a bar on a terminal, elsewhere as a line
+// for each tenth, and at least every ten seconds.
+type countProgress struct {
+	w           io.Writer
+	past        string
+	total, done int
+	bar         *progressbar.ProgressBar // nil for lines
+	tenth       int
+	last        time.Time
+}
+
+const progressEvery = 10 * time.Second
+
+func newCountProgress(w io.Writer, past string, total int) *countProgress {
+	p := &countProgress{w: w, past: past, total: total, last: time.Now()}
+	if isTerminal(w) {
+		p.bar = newBar(w, int64(total), progressbar.OptionShowIts(), progressbar.OptionSetItsString("letters"))
+	}
+	return p
+}
+
+func (p *countProgress) add() {
+	p.done++
+	if p.bar != nil {
+		_ = p.bar.Add(1) // a bar that cannot be drawn is no reason to stop
+		return
+	}
+	if tenth := p.done * 10 / p.total; tenth > p.tenth || time.Since(p.last) >= progressEvery {
+		p.tenth, p.last = tenth, time.Now()
+		say(p.w, "%s %d of %d\n", p.past, p.done, p.total)
+	}
+}
+
+func (p *countProgress) end() {
+	if p.bar != nil {
+		_ = p.bar.Exit()
+		say(p.w, "\n")
+	}
+}

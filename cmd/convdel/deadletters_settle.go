@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"convdel/consumer/deadletter"
+)
+
+// defaultMaxAge is the oldest event that a replay touches unless told otherwise.
+const defaultMaxAge = 24 * time.Hour
+
+// lettersReplayCommand publishes events again.
+type lettersReplayCommand struct {
+	filterFlags `embed:""`
+
+	Yes            bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
+	MaxAge         string `default:"24h" group:"settle" help:"Leave alone what is older, by the event's time; 0 = any age." placeholder:"TIME"`
+	Rate           string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
+	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, to say how long it will take." placeholder:"NUMBER" setting:""`
+
+	tableSettings `embed:""`
+}
+
+// Help is what the flags cannot say.
+func (*lettersReplayCommand) Help() string {
+	return `Each letter's source record is published again to --topic, with its own key, value and headers; once
+every in-sync replica has it, the letter is settled. The oldest go first, one by one. Interrupted or
+killed, no letter is lost; the same command goes on.
+
+Left alone: letters of other topics; what is older than --max-age, since a late delete can wipe a
+conversation that has come back to life; and permanent and undecodable ones, which would only fail
+again, unless --class or --id names them.
+
+    convdel deadletters replay --class exhausted --since 6h
+    convdel deadletters replay --class exhausted --since 6h --rate 50 --yes
+    convdel deadletters replay --class permanent --code 50003 --yes
+    convdel deadletters replay --id conversation.delete.requested/3/1234 --max-age 0 --yes`
+}
+
+// Run shows the plan and, if told to, carries it out.
+func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
+	c := checker{flagsOnly: filterNames("max-age", "rate")}
+	cfg := c.table(r.tableSettings, con.env)
+	job := &settling{con: con, cfg: cfg, verb: "replay", past: "replayed", yes: r.Yes, everything: !r.given(), maxAge: r.MaxAge}
+	job.choice = deadletter.Choice{
+		Filter: c.filter(r.filterFlags, time.Now()), Topic: cfg.topic, MaxAge: c.age("max-age", r.MaxAge), Rate: c.rate("rate", r.Rate),
+	}
+	job.quota = c.number("calls-per-second", r.CallsPerSecond, 0, 100_000, ", 0 = no limit")
+	if err := c.err(); err != nil {
+		return err
+	}
+	table, err := cfg.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	job.plan, job.settle = table.PlanReplay, table.Replay
+	return job.run(ctx)
+}
+
+// lettersDiscardCommand settles letters without their events.
+type lettersDiscardCommand struct {
+	filterFlags `embed:""`
+
+	Yes    bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
+	Reason string `group:"settle" help:"Why, for those who ask later: it stays with the settled letter. Required." placeholder:"TEXT"`
+	Rate   string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
+
+	tableSettings `embed:""`
+}
+
+// Help is what the flags cannot say.
+func (*lettersDiscardCommand) Help() string {
+	return `The events are given up: nothing is published, the letters are settled with the reason. There is no way
+back but an export made before. Letters of other topics than --topic are left alone.
+
+    convdel deadletters discard --reason 'test accounts, OPS-123' --code 50001
+    convdel deadletters discard --reason 'test accounts, OPS-123' --code 50001 --yes
+    convdel deadletters discard --reason mended --id conversation.delete.requested/3/1234 --yes`
+}
+
+// Run shows the plan and, if told to, carries it out.
+func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
+	c := checker{flagsOnly: filterNames("reason", "rate")}
+	cfg := c.table(d.tableSettings, con.env)
+	reason := c.reason("reason", d.Reason)
+	job := &settling{con: con, cfg: cfg, verb: "discard", past: "discarded", yes: d.Yes, everything: !d.given()}
+	job.choice = deadletter.Choice{Filter: c.filter(d.filterFlags, time.Now()), Topic: cfg.topic, Rate: c.rate("rate", d.Rate)}
+	if err := c.err(); err != nil {
+		return err
+	}
+	table, err := cfg.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	job.plan = table.PlanDiscard
+	job.settle = func(ctx context.Context, choice deadletter.Choice, done func(*deadletter.Letter)) (deadletter.Plan, error) {
+		return table.Discard(ctx, choice, reason, done)
+	}
+	return job.run(ctx)
+}
+
+// age reads how old something may be; 0 is any age.
+func (c *checker) age(flag, text string) time.Duration {
+	d, err := parseDays(text)
+	if err != nil || d < 0 {
+		c.wrong(flag, text, "a duration such as 90m, 24h or 3d, or 0 for any age")
+	}
+	return d
+}
+
+// rate reads how many a second; 0 is no limit.
+func (c *checker) rate(flag, text string) float64 {
+	const least, most = 0.001, 100_000
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n != 0 && !(n >= least && n <= most) {
+		c.wrong(flag, text, "a number from 0.001 to 100000, or 0 = no limit")
+		return 0
+	}
+	return n
+}
+
+// reason reads a line of text that must not be blank.
+func (c *checker) reason(flag, text string) string {
+	const longest = 1000
+	if strings.TrimSpace(text) == "" || len(text) > longest || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		c.wrong(flag, text, fmt.Sprintf("a line of text, at most %d bytes", longest))
+	}
+	return text
+}
+
+// settling is one replay or discard.
+type settling struct {
+	con        *console
+	cfg        tableConfig
+	verb, past string
+	yes        bool
+	everything bool // no filter is given
+	choice     deadletter.Choice
+	maxAge     string
+	quota      int64 // calls a second afterwards, 0 if none or unlimited
+	plan       func(context.Context, deadletter.Choice) (deadletter.Plan, error)
+	settle     func(context.Context, deadletter.Choice, func(*deadletter.Letter)) (deadletter.Plan, error)
+}
+
+func (s *settling) run(ctx context.Context) error {
+	plan, err := s.plan(ctx, s.choice)
+	if err != nil {
+		return stoppedBy(ctx, fmt.Errorf("%w; nothing has been changed", err))
+	}
+	s.show(plan)
+	switch {
+	case plan.Settled == 0:
+		return nil
+	case !s.yes:
+		say(s.con.stdout, "\nNothing has been changed. Add --yes to %s.\n", s.verb)
+		return nil
+	}
+	say(s.con.stdout, "\n")
+	progress := newCountProgress(s.con.stderr, s.past, plan.Settled)
+	done := 0
+	_, err = s.settle(ctx, s.choice, func(*deadletter.Letter) {
+		done++
+		progress.add()
+	})
+	progress.end()
+	return s.outcome(ctx, plan.Settled, done, err)
+}
+
+// outcome says how far it came.
+func (s *settling) outcome(ctx context.Context, planned, done int, err error) error {
+	say(s.con.stdout, "%s %d of %d\n", s.past, done, planned)
+	left := max(0, planned-done)
+	switch {
+	case err != nil && stoppedBy(ctx, err) == errInterrupted: //nolint:errorlint // it is returned as it is
+		return fmt.Errorf("%w: %d %s, %d left; the same command goes on", errInterrupted, done, s.past, left)
+	case err != nil:
+		return fmt.Errorf("%d %s, %d left; the same command goes on: %w", done, s.past, left, err)
+	case left > 0:
+		say(s.con.stdout, "the others are not there any more as they were planned: somebody else has settled them, or they have grown too old\n")
+	case done > planned:
+		say(s.con.stdout, "more than planned: new ones have come meanwhile\n")
+	}
+	return nil
+}

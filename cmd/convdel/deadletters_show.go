@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"convdel/consumer/deadletter"
+	"convdel/schema"
+)
+
+// lettersShowCommand shows one letter.
+type lettersShowCommand struct {
+	ID string `arg:"" help:"TOPIC/PARTITION/OFFSET, as list and the service's log show it." name:"id"`
+
+	tableSettings `embed:""`
+}
+
+// Help is what the flags cannot say.
+func (*lettersShowCommand) Help() string {
+	return `The event, or why there is none; what went wrong, what that means and what to do about it; times, key,
+headers and value of the source record; and the commands that settle just this letter.
+
+    convdel deadletters show conversation.delete.requested/3/1234
+
+What does not print is shown escaped or in hexadecimal, and long values are cut. "deadletters export
+--id ID" has all of it.`
+}
+
+// Run shows the letter, if it is open.
+func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
+	var c checker
+	cfg := c.table(s.tableSettings, con.env)
+	c.letterID("ID", s.ID)
+	if err := c.err(); err != nil {
+		return err
+	}
+	table, err := cfg.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer table.Close()
+	var found *deadletter.Letter
+	_, err = table.Each(ctx, deadletter.Filter{IDs: []string{s.ID}}, func(l *deadletter.Letter) error {
+		found = l
+		return nil
+	})
+	if err != nil {
+		return stoppedBy(ctx, err)
+	}
+	if found == nil {
+		return stoppedBy(ctx, s.missing(ctx, table, cfg.letters))
+	}
+	out := bufio.NewWriter(con.stdout)
+	s.show(out, found, time.Now())
+	return out.Flush()
+}
+
+var errNotOpen = errors.New("not an open dead letter")
+
+// missing says why there may be no such letter: best of all, which one has replaced it.
+func (s *lettersShowCommand) missing(ctx context.Context, table *deadletter.Table, topic string) error {
+	newer := ""
+	_, err := table.Each(ctx, deadletter.Filter{}, func(l *deadletter.Letter) error {
+		if l.ReplayOf == s.ID {
+			newer = l.ID()
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case newer != "":
+		return fmt.Errorf("%s: %w of %s: its replay failed again, as %s", s.ID, errNotOpen, topic, newer)
+	}
+	return fmt.Errorf("%s: %w of %s: settled, or never there", s.ID, errNotOpen, topic)
+}
+
+// field writes one line of the page.
+func field(w io.Writer, name, format string, args ...any) {
+	say(w, "  %-14s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func (s *lettersShowCommand) show(w io.Writer, l *deadletter.Letter, now time.Time) {
+	say(w, "Dead letter %s\n", l.ID())
+	meaning, advice := explain(l.Class, l.Code)
+	field(w, "class", "%s", l.Class)
+	field(w, "code", "%s", codeText(l.Code))
+	field(w, "error", "%s", visible(l.Error))
+	field(w, "meaning", "%s", visible(meaning))
+	field(w, "do", "%s", visible(advice))
+	field(w, "attempts", "%d", l.Attempts)
+	if l.Replays > 0 {
+		field(w, "replays", "%d; this letter replaces %s", l.Replays, l.ReplayOf)
+	}
+	field(w, "given up by", "group %s", visible(l.Group))
+	event, err := l.Event()
+	showEvent(w, event, err)
+	showTimes(w, l, event, now)
+	showSource(w, l, err != nil)
+	s.showCommands(w, l, now)
+}
+
+func showEvent(w io.Writer, e schema.Event, err error) {
+	if err != nil {
+		say(w, "\nNo event\n")
+		field(w, "why", "%s", visible(err.Error()))
+		return
+	}
+	say(w, "\nEvent\n")
+	field(w, "From_Account", "%s", visible(e.From))
+	field(w, "Type", "%d (%s)", int(e.Type), e.Type)
+	field(w, "To_Account", "%s", visible(e.To))
+	field(w, "ClearRamble", "%t", e.ClearRamble)
+	if e.ID != "" {
+		field(w, "id", "%s", visible(e.ID))
+		field(w, "source", "%s", visible(e.Source))
+	}
+}
+
+func showTimes(w io.Writer, l *deadletter.Letter, e schema.Event, now time.Time) {
+	say(w, "\nTimes\n")
+	for _, t := range []struct {
+		name string
+		at   time.Time
+	}{
+		{"event", e.Time},
+		{"published", l.Timestamp},
+		{"first attempt", l.FirstAttempt},
+		{"last attempt", l.LastAttempt},
+		{"dead-lettered", l.Written},
+	} {
+		if !t.at.IsZero() {
+			field(w, t.name, "%s  %s", stamp(t.at), ago(t.at, now))
+		}
+	}
+}
+
+const (
+	// maxShownHeaders and maxShownHeader bound what headers may fill of a screen.
+	maxShownHeaders = 64
+	maxShownHeader  = 512
+)
+
+// showSource shows the source record; the bytes of its value too, if they are no event.
+func showSource(w io.Writer, l *deadletter.Letter, bytes bool) {
+	say(w, "\nSource record\n")
+	field(w, "key", "%s", quoteBytes(l.Key))
+	headers := schema.SourceHeaders(l.Headers)
+	for i, h := range headers {
+		if i == maxShownHeaders {
+			field(w, "", "… and %d headers more; export has all of them", len(headers)-i)
+			break
+		}
+		field(w, "header", "%s = %s", quoteBytes([]byte(h.Key)), quoteBytes(h.Value))
+	}
+	if l.Value == nil {
+		field(w, "value", "null")
+		return
+	}
+	field(w, "value", "%s", countOf(len(l.Value), "byte", "bytes"))
+	if len(l.Value) == 0 {
+		return
+	}
+	const indent = "    "
+	text := isText(l.Value)
+	if text {
+		say(w, "%s", dumpText(l.Value, indent))
+	}
+	if bytes || !text {
+		say(w, "%s", dumpHex(l.Value, indent))
+	}
+}
+
+// quoteBytes shows a key or a header in one line.
+func quoteBytes(data []byte) string {
+	if data == nil {
+		return "null"
+	}
+	if len(data) <= maxShownHeader {
+		return strconv.Quote(string(data))
+	}
+	return fmt.Sprintf("%q… (%d bytes)", data[:maxShownHeader], len(data))
+}
+
+// showCommands ends the page with what can be done.
+func (s *lettersShowCommand) showCommands(w io.Writer, l *deadletter.Letter, now time.Time) {
+	given := s.arguments(l.Topic)
+	anyAge := ""
+	if l.Age(now) > defaultMaxAge {
+		anyAge = " --max-age 0"
+		say(w, "\nThe event is %s old. If the conversation has come back to life, a replay deletes what is new in it.\n", roughly(l.Age(now)))
+	}
+	say(w, "\nSettle it (each shows its plan; add --yes to do it)\n")
+	say(w, "  convdel deadletters replay%s%s --id %s\n", given, anyAge, l.ID())
+	say(w, "  convdel deadletters discard%s --reason 'WHY' --id %s\n", given, l.ID())
+	if l.Class == schema.ClassUndecodable {
+		say(w, "Mend it: write it out, correct its value, publish it, and then discard it as above\n")
+		say(w, "  convdel deadletters export%s --id %s > letter.ndjson\n", given, l.ID())
+		say(w, "  convdel publish%s < letter.ndjson\n", s.publishArguments(l.Topic))
+	}
+}
+
+// arguments are the flags that say where these letters are, for a command line to be copied.
+func (s *tableSettings) arguments(topic string) string {
+	letters := (&checker{}).letterTopic(s.Topic, s.DeadLetterTopic)
+	text := s.publishArguments(topic)
+	if letters != topic+deadLetterSuffix {
+		text += " --dead-letter-topic=" + shellWord(letters)
+	}
+	return text
+}
+
+// publishArguments are those of them that publish has too.
+func (s *tableSettings) publishArguments(topic string) string {
+	var text strings.Builder
+	for _, flag := range []struct{ name, value, unless string }{
+		{"brokers", s.Brokers, ""},
+		{"topic", topic, schema.Topic},
+		{"kafka-tls", string(s.TLS), "false"},
+		{"kafka-ca-file", s.CAFile, ""},
+		{"kafka-cert-file", s.CertFile, ""},
+		{"kafka-key-file", s.KeyFile, ""},
+		{"kafka-sasl", s.SASL, ""},
+		{"kafka-username", s.Username, ""},
+	} {
+		if flag.value != flag.unless {
+			say(&text, " --%s=%s", flag.name, shellWord(flag.value))
+		}
+	}
+	return text.String()
+}
+
+// shellWord quotes a text for a shell, if that is needed.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:,=@%+[]", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"convdel/consumer/deadletter"
+)
+
+// tableBatch is how many letters are looked at for the widths of columns, and so how many are held.
+const tableBatch = 200
+
+// leastError is how many columns the error needs beside the rest: with fewer it has a line of its own.
+const leastError = 30
+
+// letterTable writes letters as a table. Columns grow if a later letter needs it.
+type letterTable struct {
+	out     io.Writer
+	columns int // of the terminal, 0 if unbounded
+	batch   int
+	rows    [][]string
+	widths  []int
+	headed  bool
+}
+
+const (
+	columnConversation = 5
+	columnError        = 6
+)
+
+func (t *letterTable) letter(l *deadletter.Letter, now time.Time) error {
+	if !t.headed {
+		t.headed = true
+		t.rows = append(t.rows, []string{"ID", "AGE", "CLASS", "CODE", "ATTEMPTS", "CONVERSATION", "ERROR"})
+	}
+	attempts := strconv.Itoa(l.Attempts)
+	if l.Replays > 0 {
+		attempts += " +" + countOf(l.Replays, "replay", "replays")
+	}
+	t.rows = append(t.rows, []string{
+		l.ID(), roughly(l.Age(now)), string(l.Class), codeText(l.Code), attempts, conversationText(l), visible(l.Error),
+	})
+	if len(t.rows) >= t.batch {
+		return t.flush()
+	}
+	return nil
+}
+
+func (t *letterTable) end(deadletter.Totals) error { return t.flush() }
+
+// codeText is a code in a table.
+func codeText(code int) string {
+	if code == 0 {
+		return "-"
+	}
+	return strconv.Itoa(code)
+}
+
+// conversationText is whose conversation with whom a letter is about, if that can be told.
+func conversationText(l *deadletter.Letter) string {
+	e, err := l.Event()
+	if err != nil {
+		return "-"
+	}
+	return visible(e.Type.String() + " " + e.From + " → " + e.To)
+}
+
+func (t *letterTable) flush() error {
+	if t.widths == nil {
+		t.widths = make([]int, columnError)
+	}
+	for _, row := range t.rows {
+		for i := range t.widths {
+			t.widths[i] = max(t.widths[i], cells(row[i]))
+		}
+	}
+	var text strings.Builder
+	for _, row := range t.rows {
+		t.row(&text, row)
+	}
+	t.rows = nil
+	_, err := io.WriteString(t.out, text.String())
+	return err
+}
+
+// row writes one letter: on one line, or on two if the terminal has no room for the error.
+func (t *letterTable) row(text *strings.Builder, row []string) {
+	const gap = "  "
+	used := 0
+	for _, width := range t.widths {
+		used += width + len(gap)
+	}
+	wide := t.columns == 0 || t.columns-used >= leastError
+	first := t.widths
+	if !wide {
+		first = t.widths[:columnConversation]
+	}
+	var line strings.Builder
+	for i, width := range first {
+		line.WriteString(pad(row[i], width) + gap)
+	}
+	if wide {
+		line.WriteString(t.cutTo(row[columnError], used))
+	}
+	text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	if !wide {
+		const indent = "    "
+		text.WriteString(indent + t.cutTo(row[columnConversation]+gap+row[columnError], len(indent)) + "\n")
+	}
+}
+
+// cutTo cuts a text to what the terminal has left when so many of its columns are used.
+func (t *letterTable) cutTo(text string, used int) string {
+	if t.columns == 0 {
+		return text
+	}
+	return fit(text, max(1, t.columns-used))
+}

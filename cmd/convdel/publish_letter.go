@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"convdel/schema"
+)
+
+// A line of `convdel deadletters export` is published as a replay would publish the letter.
+
+// lineMembers are the members of a JSON object by their exact names.
+type lineMembers map[string]json.RawMessage
+
+// letterError says what is wrong with a line that is an exported letter.
+type letterError struct {
+	member string
+	reason string
+}
+
+func (e *letterError) Error() string {
+	return "not a valid exported dead letter: " + visible(e.member) + " " + e.reason
+}
+
+var errNoObject = errors.New("not a JSON object of different members")
+
+// readMembers reads an object. encoding/json alone would take names in any case, and any name twice.
+func readMembers(text []byte) (lineMembers, error) {
+	if !utf8.Valid(text) {
+		return nil, errNoObject
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		return nil, errNoObject
+	}
+	members := lineMembers{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, errNoObject
+		}
+		if _, twice := members[name]; twice {
+			return nil, errNoObject
+		}
+		var value json.RawMessage
+		if decoder.Decode(&value) != nil {
+			return nil, errNoObject
+		}
+		members[name] = value
+	}
+	if _, err := decoder.Token(); err != nil || len(bytes.TrimSpace(text[decoder.InputOffset():])) > 0 {
+		return nil, errNoObject
+	}
+	return members, nil
+}
+
+// letterMembers returns the members of a line that is an exported letter. What names an account or is a
+// CloudEvent was meant as an event, even if it is no valid one.
+func letterMembers(line []byte) (lineMembers, bool) {
+	m, err := readMembers(line)
+	if err != nil || m.has("From_Account", "To_Account", "Type", "specversion") {
+		return nil, false
+	}
+	return m, m.has("id") && m.has("class") && m.has("topic") && m.has("headers")
+}
+
+func (m lineMembers) has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, ok := m[name]
+		return ok
+	})
+}
+
+// letter turns an exported letter into the record to publish.
+func (p *publishing) letter(m lineMembers) (record, error) {
+	if p.wrap != "" {
+		return record{}, errLetterWrap
+	}
+	d, headers, err := m.deadLetter()
+	if err != nil {
+		return record{}, err
+	}
+	value, err := m.bytes("value")
+	if err != nil {
+		return record{}, err
+	}
+	if d.Topic != p.topic {
+		return record{}, &letterError{member: "topic", reason: fmt.Sprintf("is %s, and --topic is %s", d.Topic, p.topic)}
+	}
+	if _, err := schema.Decode(value, headers); err != nil {
+		return record{}, err
+	}
+	return record{key: d.Key, value: value, headers: d.ReplayHeaders(headers)}, nil
+}
+
+var errLetterWrap = errors.New("an exported dead letter keeps its wrapping: not with --cloud-event")
+
+// mayBeAbsent are those of an exported letter's members that are not always there.
+func mayBeAbsent(name string) bool {
+	return slices.Contains([]string{"first_attempt", "last_attempt", "written", "timestamp", "replay_of"}, name)
+}
+
+// check holds the names of members against those that are written, of which one of each pair must be
+// there; what pairs are is text, or base64.
+func (m lineMembers) check(single, pairs []string) error {
+	known := slices.Clone(single)
+	for _, name := range single {
+		if !m.has(name) && !mayBeAbsent(name) {
+			return &letterError{member: name, reason: "is missing"}
+		}
+		if string(m[name]) == "null" {
+			return &letterError{member: name, reason: "is null"}
+		}
+	}
+	for _, name := range pairs {
+		known = append(known, name, name+suffixBase64)
+		switch {
+		case m.has(name) && m.has(name+suffixBase64):
+			return &letterError{member: name, reason: "is given beside " + name + suffixBase64}
+		case !m.has(name, name+suffixBase64):
+			return &letterError{member: name, reason: "is missing"}
+		}
+	}
+	for name := range m {
+		if !slices.Contains(known, name) {
+			return &letterError{member: name, reason: "is unknown"}
+		}
+	}
+	return nil
+}
+
+const suffixBase64 = "_base64"
+
+// bytes returns what is text, null or base64.
+func (m lineMembers) bytes(name string) ([]byte, error) {
+	text := new(string)
+	if raw, ok := m[name]; ok {
+		if json.Unmarshal(raw, &text) != nil {
+			return nil, &letterError{member: name, reason: "must be a string or null"}
+		}
+		if text == nil {
+			return nil, nil
+		}
+		return []byte(*text), nil
+	}
+	name += suffixBase64
+	if json.Unmarshal(m[name], text) != nil || string(m[name]) == "null" {
+		return nil, &letterError{member: name, reason: "must be a string"}
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(*text)
+	if err != nil {
+		return nil, &letterError{member: name, reason: "must be base64"}
+	}
+	return data, nil
+}
+
+// deadLetter reads everything but the value. What holds for a letter's headers holds here.
+func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
+	err := m.check([]string{
+		"id", "class", "code", "error", "attempts", "first_attempt", "last_attempt", "written", "topic", "partition",
+		"offset", "timestamp", "group", "replays", "replay_of", "headers",
+	}, []string{"key", "value"})
+	if err != nil {
+		return schema.DeadLetter{}, nil, err
+	}
+	d, err := m.fields()
+	if err != nil {
+		return d, nil, err
+	}
+	if d.Key, err = m.bytes("key"); err != nil {
+		return d, nil, err
+	}
+	headers, err := m.headers()
+	if err != nil {
+		return d, nil, err
+	}
+	d, err = schema.ParseDeadLetter(d.Headers(headers))
+	if field, ok := errors.AsType[*schema.FieldError](err); ok {
+		err = &letterError{member: strings.TrimPrefix(field.Field, schema.HeaderPrefix), reason: field.Reason}
+	}
+	return d, headers, err
+}
+
+// fields reads what is neither bytes nor headers.
+func (m lineMembers) fields() (schema.DeadLetter, error) {
+	var d schema.DeadLetter
+	var id, class string
+	for _, member := range []struct {
+		name string
+		into any
+		what string
+	}{
+		{"id", &id, "a string"},
+		{"class", &class, "a string"},
+		{"code", &d.Code, "a whole number"},
+		{"error", &d.Error, "a string"},
+		{"attempts", &d.Attempts, "a whole number"},
+		{"first_attempt", &d.FirstAttempt, "an RFC 3339 time"},
+		{"last_attempt", &d.LastAttempt, "an RFC 3339 time"},
+		{"written", new(time.Time), "an RFC 3339 time"},
+		{"topic", &d.Topic, "a string"},
+		{"partition", &d.Partition, "a whole number"},
+		{"offset", &d.Offset, "a whole number"},
+		{"timestamp", &d.Timestamp, "an RFC 3339 time"},
+		{"group", &d.Group, "a string"},
+		{"replays", &d.Replays, "a whole number"},
+		{"replay_of", &d.ReplayOf, "a string"},
+	} {
+		if raw, ok := m[member.name]; ok && json.Unmarshal(raw, member.into) != nil {
+			return d, &letterError{member: member.name, reason: "must be " + member.what}
+		}
+	}
+	d.Class = schema.Class(class)
+	switch {
+	case id != d.ID():
+		return d, &letterError{member: "id", reason: "must be that of topic, partition and offset, " + strconv.Quote(d.ID())}
+	case d.Replays < 0 || d.Replays == math.MaxInt32:
+		return d, &letterError{member: "replays", reason: "is out of range"}
+	}
+	return d, nil
+}
+
+// headers reads those of the source record.
+func (m lineMembers) headers() ([]schema.Header, error) {
+	var list []json.RawMessage
+	if json.Unmarshal(m["headers"], &list) != nil {
+		return nil, &letterError{member: "headers", reason: "must be a list"}
+	}
+	headers := make([]schema.Header, 0, len(list))
+	for i, raw := range list {
+		header, err := readHeader(raw)
+		if err != nil {
+			return nil, &letterError{member: fmt.Sprintf("headers[%d]", i), reason: "is wrong: " + err.Error()}
+		}
+		headers = append(headers, header)
+	}
+	return headers, nil
+}
+
+func readHeader(raw json.RawMessage) (schema.Header, error) {
+	m, err := readMembers(raw)
+	if err == nil {
+		err = m.check(nil, []string{"key", "value"})
+	}
+	if err != nil {
+		return schema.Header{}, err
+	}
+	key, err := m.bytes("key")
+	if err != nil {
+		return schema.Header{}, err
+	}
+	if key == nil || strings.HasPrefix(string(key), schema.HeaderPrefix) {
+		return schema.Header{}, errHeaderKey
+	}
+	value, err := m.bytes("value")
+	return schema.Header{Key: string(key), Value: value}, err
+}
+
+var errHeaderKey = errors.New("a header of a source record has a key, which does not start with " + schema.HeaderPrefix)

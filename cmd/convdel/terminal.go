@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// What records hold was chosen by whoever may publish. Nothing of it reaches a terminal that could be
+// taken for a command of the terminal's: colours, cursor moves, titles, text that runs backwards.
+
+// visible shows a text as it is if all of it prints, else with what does not written as in Go.
+func visible(text string) string {
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		quoted := strconv.Quote(text)
+		return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	}
+	return text
+}
+
+// appendLine appends v as one line of JSON in which, other than encoding/json does it, everything that
+// does not print is escaped. It means the same.
+func appendLine(line []byte, v any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return line, err
+	}
+	for rest := bytes.TrimSuffix(text.Bytes(), []byte("\n")); len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			line = append(line, rest[:size]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			line = fmt.Appendf(line, `\u%04x\u%04x`, high, low)
+		default:
+			line = fmt.Appendf(line, `\u%04x`, r)
+		}
+		rest = rest[size:]
+	}
+	return append(line, '\n'), nil
+}
+
+const (
+	// maxShownText and maxShownBytes are how much of a value is shown, as text and as hexadecimal.
+	maxShownText  = 4 << 10
+	maxShownBytes = 1 << 10
+)
+
+// dumpText shows text that [isText] has allowed, each line indented.
+func dumpText(data []byte, indent string) string {
+	shown := data[:min(len(data), maxShownText)]
+	for !utf8.Valid(shown) {
+		shown = shown[:len(shown)-1]
+	}
+	return indented(string(shown), indent, len(data)-len(shown))
+}
+
+// dumpHex shows bytes of any kind in hexadecimal, with text beside it.
+func dumpHex(data []byte, indent string) string {
+	shown := data[:min(len(data), maxShownBytes)]
+	return indented(strings.TrimSuffix(hex.Dump(shown), "\n"), indent, len(data)-len(shown))
+}
+
+func indented(text, indent string, left int) string {
+	text = indent + strings.ReplaceAll(text, "\n", "\n"+indent) + "\n"
+	if left > 0 {
+		text += fmt.Sprintf("%s… and %s more; export has all of it\n", indent, countOf(left, "byte", "bytes"))
+	}
+	return text
+}
+
+// isText says whether bytes are text that may go to a terminal, line ends included.
+func isText(data []byte) bool {
+	return utf8.Valid(data) && !bytes.ContainsFunc(data, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
+}
+
+// columns is how wide the terminal is; 0 if there is none, and lines may have any length.
+func (con *console) columns() int {
+	if file, ok := con.stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return width
+		}
+	}
+	text, _ := con.env("COLUMNS")
+	width, _ := strconv.Atoi(text)
+	return max(0, width)
+}
+
+// cells is how many columns a text takes on a terminal.
+func cells(text string) int {
+	n := 0
+	for _, r := range text {
+		n += runeCells(r)
+	}
+	return n
+}
+
+func runeCells(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul),
+		r >= 0x3000 && r <= 0x303f, r >= 0xff01 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff:
+		return 2
+	}
+	return 1
+}
+
+// fit cuts a text to so many columns.
+func fit(text string, columns int) string {
+	if cells(text) <= columns {
+		return text
+	}
+	used := 1 // for the …
+	for i, r := range text {
+		if used += runeCells(r); used > columns {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
+
+// pad fills a text up with spaces to so many columns.
+func pad(text string, columns int) string {
+	return text + strings.Repeat(" ", max(0, columns-cells(text)))
+}
+
+// roughly writes a length of time in its two largest units, as people say it: 3d4h, 2h5m, 40s.
+func roughly(d time.Duration) string {
+	sign := ""
+	if d < 0 {
+		sign, d = "-", -d
+	}
+	const day = 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%s%dd%dh", sign, d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%s%dh%dm", sign, d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%s%dm%ds", sign, d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%s%ds", sign, d/time.Second)
+}
+
+// ago says how long before now a time is.
+func ago(t, now time.Time) string {
+	if t.After(now.Add(time.Second)) {
+		return "in " + roughly(t.Sub(now))
+	}
+	return roughly(max(0, now.Sub(t))) + " ago"
+}
+
+// stamp writes a time as all of convdel's output does.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
