@@ -40,6 +40,7 @@ type service struct {
 	registry *prometheus.Registry
 	api      *imclient.Client
 	consumer *consumer.Consumer
+	recheck  chan struct{} // to the consumer, when the secret key has changed
 	admin    *admin // nil when turned off
 }
 
@@ -53,6 +54,8 @@ func newService(ctx context.Context, cfg serviceConfig, log *slog.Logger) (*serv
 		return nil, err
 	}
 	cfg.consumer.API = &caller{client: s.api}
+	s.recheck = make(chan struct{})
+	cfg.consumer.Recheck = s.recheck
 	cfg.consumer.Logger = log
 	cfg.consumer.Metrics = consumer.NewMetrics(s.registry)
 	if s.consumer, err = consumer.New(cfg.consumer); err != nil {
@@ -71,6 +74,7 @@ func (s *service) run(ctx context.Context) error {
 	if s.admin != nil {
 		work.Go(s.admin.serve)
 	}
+	work.Go(func() error { return watchKey(ctx, s.cfg.im.SecretKey, s.recheck) })
 	work.Go(func() error {
 		err := s.consumer.Run(ctx)
 		if s.admin != nil {
