@@ -41,7 +41,7 @@ type service struct {
 	api      *imclient.Client
 	consumer *consumer.Consumer
 	recheck  chan struct{} // to the consumer, when the secret key has changed
-	admin    *admin // nil when turned off
+	admin    *admin        // nil when turned off
 }
 
 // newService puts the parts together. Nothing moves before run, but the admin address is taken.
