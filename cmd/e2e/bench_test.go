@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/schema"
 )
 
 // The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`): what they
@@ -234,6 +236,53 @@ func (s *stage) produceTo(partition int32, all ...[]byte) {
 	s.tb.Helper()
 	for _, v := range all {
 		if err := s.client.ProduceSync(s.tb.Context(), &kgo.Record{Topic: s.topic, Partition: partition, Value: v}).FirstErr(); err != nil {
+			s.tb.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDeadLetters measures `convdel deadletters list --summary` on a topic of 1,000,000 letters of
+// which 1,000 are open, the tombstones in batches behind the letters.
+func BenchmarkDeadLetters(b *testing.B) {
+	const n, batch, open = 1_000_000, 10_000, 1_000
+	for b.Loop() {
+		s := newStage(b, 3, imtest.Config{})
+		for from := 0; from < n; from += batch {
+			s.bury(from, batch, open*batch/n)
+		}
+		p := s.start(nil, "deadletters", "list", "--summary", "--brokers", strings.Join(s.brokers, ","),
+			"--topic", s.topic, "--dead-letter-topic", s.dlt)
+		began := time.Now()
+		<-p.done
+		if p.err != nil || !strings.Contains(p.stderr.String(), "1000") && !strings.Contains(p.stderr.String(), "1,000") {
+			b.Fatalf("%v: %s", p.err, p.stderr.String())
+		}
+		b.ReportMetric(time.Since(began).Seconds(), "s")
+		usage, _ := p.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		b.ReportMetric(float64(usage.Maxrss)/1024, "peak-MiB")
+	}
+}
+
+// bury writes dead letters and the tombstones of all but the first few of them.
+func (s *stage) bury(from, n, open int) {
+	s.tb.Helper()
+	var letters, tombstones []*kgo.Record
+	for i := range n {
+		d := schema.DeadLetter{
+			Class: schema.ClassExhausted, Code: 50004, Error: "im api: code 50004", Attempts: 6, Topic: s.topic,
+			Offset: int64(from + i), Timestamp: time.Now(), Group: s.group,
+		}
+		r := &kgo.Record{Topic: s.dlt, Partition: int32(i % 3), Key: []byte(d.ID()), Value: []byte(`{"From_Account":"alice","Type":1,"To_Account":"bob"}`)}
+		for _, h := range d.Headers(nil) {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		letters = append(letters, r)
+		if i >= open {
+			tombstones = append(tombstones, &kgo.Record{Topic: s.dlt, Partition: r.Partition, Key: r.Key})
+		}
+	}
+	for _, records := range [][]*kgo.Record{letters, tombstones} {
+		if err := s.client.ProduceSync(s.tb.Context(), records...).FirstErr(); err != nil {
 			s.tb.Fatal(err)
 		}
 	}
