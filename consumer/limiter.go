@@ -43,8 +43,10 @@ type limiter struct {
 	// ramping says that mood comes back in steps of rampUp.
 	ramping   bool
 	lastRaise time.Time
-	// changed is closed and replaced when waiting callers must look again.
+	// changed is closed and replaced when waiting callers must look again; blind says that one of them
+	// has no time at which to look by itself.
 	changed chan struct{}
+	blind   bool
 	// off turns the limiter into a formality.
 	off bool
 }
@@ -143,7 +145,8 @@ func (l *limiter) tryAt(now time.Time) (p *permit, again time.Time, changed <-ch
 	limit := max(1, int(pace))
 	if used := l.pending + len(l.sent); used >= limit {
 		if l.pending >= limit {
-			return nil, time.Time{}, l.changed // until one of them is sent
+			l.blind = true
+			return nil, time.Time{}, l.changed // until one of them is sent, or the limit rises
 		}
 		return nil, l.sent[used-limit].Add(window), l.changed
 	}
@@ -166,6 +169,9 @@ func (l *limiter) recoverLocked(now time.Time) {
 		}
 		l.mood = min(1, l.mood+step)
 		l.ramping = l.ramping && l.mood < 1
+		if l.blind {
+			l.wakeLocked()
+		}
 	}
 }
 
@@ -178,6 +184,7 @@ func (l *limiter) forgetLocked(now time.Time) {
 }
 
 func (l *limiter) wakeLocked() {
+	l.blind = false
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -201,8 +208,8 @@ func (p *permit) settle(used bool) {
 		} else {
 			p.l.next = p.l.next.Add(-p.interval)
 		}
-		if p.l.pending+1 >= max(1, int(p.l.quota*p.l.mood)) {
-			p.l.wakeLocked() // somebody may be waiting without a time to wake at
+		if p.l.blind {
+			p.l.wakeLocked()
 		}
 	})
 }
