@@ -93,8 +93,14 @@ func (s *session) popReady() *flight {
 	f, _ := heap.Pop(s.ready).(*flight)
 	f.ready = false
 	f.calling, f.queued = f.queued, nil
-	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.countReadyLocked()
 	return f
+}
+
+// countReadyLocked tells the metrics and the limiter how many flights wait for a call.
+func (s *session) countReadyLocked() {
+	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.limiter.ready.Store(int64(s.ready.Len()))
 }
 
 // requeue ends a call: the events of left, and those that arrived meanwhile, get another one after
@@ -129,7 +135,7 @@ func (s *session) requeue(f *flight, left []*event, delay time.Duration) {
 func (s *session) pushReadyLocked(f *flight) {
 	f.ready = true
 	heap.Push(s.ready, f)
-	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.countReadyLocked()
 	s.wake()
 }
 
@@ -163,6 +169,7 @@ func (s *session) promote(now time.Time) (ready bool, due time.Time) {
 		f, _ := heap.Pop(s.waiting).(*flight)
 		f.ready = true
 		heap.Push(s.ready, f)
+		s.countReadyLocked()
 	}
 	if s.waiting.Len() > 0 {
 		due = s.waiting.list[0].due
