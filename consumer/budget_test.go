@@ -111,14 +111,14 @@ func (w *world) usedOver(d time.Duration) float64 {
 	return float64(len(w.api.made())-before) / (200 * d.Seconds())
 }
 
-func (w *world) wantPeak(most int) {
+func (w *world) wantPeak() {
 	w.t.Helper()
-	if peak := w.api.peak(); peak > most {
+	if peak := w.api.peak(); peak > 200 {
 		w.t.Errorf("%d calls in a second", peak)
 	}
 }
 
-// awaitGenerations waits until so many replicas own partitions.
+// awaitMembers waits until so many replicas own partitions.
 func (w *world) awaitMembers(n int) {
 	w.t.Helper()
 	w.await(time.Minute, "all replicas in the group", func() bool {
@@ -160,7 +160,7 @@ func TestPromise3_RedisBudget(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				w.replicas[1].kill()
 				time.Sleep(20 * time.Second)
-				w.wantPeak(200)
+				w.wantPeak()
 				if strings.Contains(w.log.String(), "the shared budget fails") {
 					w.t.Error("a healthy Redis was given up")
 				}
@@ -210,7 +210,7 @@ func TestRedisBudgetFallsBack(t *testing.T) {
 				if used := w.usedOver(10 * time.Second); used < 0.985 {
 					w.t.Errorf("%.4f of the quota used afterwards", used)
 				}
-				w.wantPeak(200)
+				w.wantPeak()
 				if n := strings.Count(w.log.String(), "falling back"); n == 0 || n > 3 {
 					w.t.Errorf("%d log lines of the fall", n)
 				}
@@ -248,7 +248,7 @@ func TestRedisBudgetComesBackEmpty(t *testing.T) {
 		redis.FlushAll()
 		redis.rise()
 		time.Sleep(10 * time.Second)
-		w.wantPeak(200)
+		w.wantPeak()
 		if used := w.usedOver(5 * time.Second); used < 0.985 {
 			w.t.Errorf("%.4f of the quota used afterwards", used)
 		}
@@ -329,7 +329,7 @@ func TestRedisBudgetMakesUpForLateCalls(t *testing.T) {
 		}
 		w.awaitMembers(3)
 		time.Sleep(20 * time.Second)
-		w.wantPeak(200)
+		w.wantPeak()
 		if n := len(w.api.made()); n < 2500 {
 			w.t.Errorf("only %d calls in 20 s", n)
 		}

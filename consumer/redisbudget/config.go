@@ -59,15 +59,15 @@ func (c Config) options() (*redis.Options, error) {
 	if c.URL == nil {
 		return nil, &ConfigError{"URL", "is nil"}
 	}
+	where, err := c.read()
+	if err != nil {
+		return nil, &ConfigError{"URL", err.Error()}
+	}
 	if c.Key == "" {
 		return nil, &ConfigError{"Key", "is empty"}
 	}
 	if c.CallsPerSecond < 1 {
 		return nil, &ConfigError{"CallsPerSecond", "is below 1"}
-	}
-	where, err := c.read()
-	if err != nil {
-		return nil, &ConfigError{"URL", err.Error()}
 	}
 	// What the client would print is said by the errors that it returns.
 	logging.Disable()
