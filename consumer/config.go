@@ -58,6 +58,10 @@ type Config struct {
 	// dead letters being written. Default 15 s.
 	DrainTimeout time.Duration
 
+	// Recheck, if not nil, is received from when something has changed that may have been the reason of
+	// a pause, a renewed credential say: the next probe is made at once.
+	Recheck <-chan struct{}
+
 	// Logger receives what operators need to know. Required.
 	Logger *slog.Logger
 	// Metrics counts what happens. Required; see [NewMetrics].
@@ -103,8 +107,8 @@ const (
 	Transient
 	// Throttled uses up no attempt; the limiter slows down.
 	Throttled
-	// Halt says that the service's own credential, plan or configuration is at fault.
-	// It is retried like Transient.
+	// Halt says that the service's own credential, plan or configuration is at fault. It uses up no
+	// attempt; calls pause until a probe succeeds.
 	Halt
 	// Again uses up no attempt: what was wrong (an expired signature) has been mended already.
 	Again
@@ -115,6 +119,12 @@ type Answer struct {
 	Verdict Verdict
 	// Code is the API's error code, 0 for success and for faults that carry none.
 	Code int
+	// Outage says that a Transient answer may be the API's fault rather than the event's: no
+	// answer, a timeout, an HTTP status, an internal error.
+	Outage bool
+	// Denied says that a Permanent answer is one of missing permission, which is usually the
+	// service's and not the event's.
+	Denied bool
 	// Err says what went wrong, free of secrets. Nil for Deleted.
 	Err error
 }

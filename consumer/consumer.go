@@ -32,6 +32,7 @@ type Consumer struct {
 	cfg     Config
 	log     *slog.Logger
 	limiter *limiter
+	gate    *gate
 	status  atomic.Pointer[Status]
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
@@ -46,6 +47,8 @@ type Status struct {
 	Generation, Partitions int
 	// Since is when Live became what it is.
 	Since time.Time
+	// Paused says why no calls are made; nil if they are.
+	Paused *Pause
 }
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
@@ -60,11 +63,16 @@ func New(cfg Config) (*Consumer, error) {
 	}
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
+	c.gate = newGate(c.log, cfg.Metrics, c.limiter.ramp)
 	return c, nil
 }
 
 // Status says what the consumer is doing now.
-func (c *Consumer) Status() Status { return *c.status.Load() }
+func (c *Consumer) Status() Status {
+	s := *c.status.Load()
+	s.Paused = c.gate.paused()
+	return s
+}
 
 // Run consumes until ctx ends. Then it makes no new call, lets those under way and the dead letters
 // end within DrainTimeout, commits, leaves the group and returns nil. It returns an error only at
@@ -85,6 +93,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stopRecheck := c.recheck(ctx)
+	defer stopRecheck()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	for {
 		began := time.Now()
@@ -159,6 +169,22 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		}
 	})
 	<-done
+}
+
+// recheck makes a probe at once whenever Config.Recheck says so. The returned function ends that.
+func (c *Consumer) recheck(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for wait(ctx, time.Time{}, c.cfg.Recheck) == nil {
+			c.gate.hurry()
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // leave ends the membership. What makes kafka-go wait, a join that the broker holds until all

@@ -24,6 +24,11 @@ type flight struct {
 	// index is its place in the heap that it is in, -1 while it is called; ready says which heap.
 	index int
 	ready bool
+	// called is when its last call began, probe whether the call under way is the gate's probe.
+	called time.Time
+	probe  bool
+	// failing is since when its calls have failed, zero if the last one has not.
+	failing time.Time
 	// backoff spaces the attempts; nil until the first failure.
 	backoff *backoff.ExponentialBackOff
 }
@@ -63,8 +68,8 @@ func (s *session) join(ev *event) {
 
 // next takes the oldest ready flight for a call. It returns nil where there is none, or where its
 // events have all become too old meanwhile.
-func (s *session) next() *flight {
-	f := s.popReady()
+func (s *session) next(probe bool) *flight {
+	f := s.popReady(probe)
 	if f == nil || s.cfg.MaxEventAge == 0 {
 		return f
 	}
@@ -84,14 +89,42 @@ func (s *session) next() *flight {
 	return nil
 }
 
-func (s *session) popReady() *flight {
+// conversations is how many there are with unfinished events.
+func (s *session) conversations() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flights)
+}
+
+// onlySuspects says whether an outage is being probed for and no conversation is left that could tell.
+func (s *session) onlySuspects() bool {
+	if p := s.gate.paused(); p == nil || p.Reason != PauseOutage {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.flights {
+		if !s.gate.suspect(f.failing) {
+			return false
+		}
+	}
+	return true
+}
+
+// popReady takes the oldest ready flight or, to probe with, one that has not been called yet or whose
+// last call is the longest ago: a few events that always fail must not hold the gate closed.
+func (s *session) popReady(probe bool) *flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ready.Len() == 0 {
 		return nil
 	}
-	f, _ := heap.Pop(s.ready).(*flight)
-	f.ready = false
+	at := 0
+	if probe {
+		at = s.bestProbeLocked()
+	}
+	f, _ := heap.Remove(s.ready, at).(*flight)
+	f.called, f.probe, f.ready = time.Now(), probe, false
 	f.calling, f.queued = f.queued, nil
 	s.countReadyLocked()
 	return f
@@ -101,6 +134,28 @@ func (s *session) popReady() *flight {
 func (s *session) countReadyLocked() {
 	s.metrics.callWaiters.Set(float64(s.ready.Len()))
 	s.limiter.ready.Store(int64(s.ready.Len()))
+}
+
+func (s *session) bestProbeLocked() int {
+	best, suspect := 0, true
+	for i, f := range s.ready.list {
+		own := s.gate.suspect(f.failing)
+		if i == 0 || suspect && !own || suspect == own && f.called.Before(s.ready.list[best].called) {
+			best, suspect = i, own
+		}
+	}
+	return best
+}
+
+// refund gives back the attempts that waiting events have used up on what has turned out to be an outage.
+func (s *session) refund() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.flights {
+		for _, ev := range f.queued {
+			ev.refund()
+		}
+	}
 }
 
 // requeue ends a call: the events of left, and those that arrived meanwhile, get another one after
@@ -114,7 +169,7 @@ func (s *session) requeue(f *flight, left []*event, delay time.Duration) {
 		return
 	}
 	if len(left) == 0 {
-		f.backoff = nil
+		f.backoff, f.failing = nil, time.Time{}
 		delay = 0
 	}
 	f.oldest = f.queued[0].at

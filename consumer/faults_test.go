@@ -46,7 +46,9 @@ func TestDeadLetterTopicRefusesForTenMinutes(t *testing.T) {
 			# HELP convdel_dead_letters_total Dead letters that the broker has acknowledged, by class.
 			# TYPE convdel_dead_letters_total counter
 			convdel_dead_letters_total{class="exhausted"} 60
+			convdel_dead_letters_total{class="expired"} 0
 			convdel_dead_letters_total{class="permanent"} 60
+			convdel_dead_letters_total{class="undecodable"} 0
 		`), "convdel_dead_letters_total"); err != nil {
 			t.Error(err)
 		}

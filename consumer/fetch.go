@@ -81,7 +81,7 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 	spacing := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(fetchRetryMin), backoff.WithMaxInterval(fetchRetryMax), backoff.WithMaxElapsedTime(0))
 	failing := false
-	for ctx.Err() == nil {
+	for s.gate.awaitFetch(ctx, s.conversations) == nil {
 		err := s.fetchOnce(ctx, p)
 		if errors.Is(err, recordlog.ErrOffsetGone) {
 			err = s.relocate(ctx, p)

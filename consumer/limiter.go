@@ -20,6 +20,9 @@ const (
 	slowDown  = 0.7
 	leastMood = 0.02
 	speedUp   = 0.05
+	// After a pause the pace begins at rampFrom and is whole again after five windows.
+	rampFrom = 0.1
+	rampUp   = 0.18
 )
 
 // limiter holds the quota: at most n departures in any window, evenly spread. Every call passes it,
@@ -38,7 +41,9 @@ type limiter struct {
 	// next is when the even spread allows the next call; closed is until when nothing may go.
 	next, closed time.Time
 	lastCut      time.Time
-	lastRaise    time.Time
+	// ramping says that mood comes back in steps of rampUp.
+	ramping   bool
+	lastRaise time.Time
 	// changed is closed and replaced when waiting callers must look again.
 	changed chan struct{}
 	// off turns the limiter into a formality.
@@ -104,6 +109,13 @@ func (l *limiter) throttled() {
 	}
 	l.lastCut = now
 	l.mood = max(leastMood, l.mood*slowDown)
+}
+
+// ramp lets the pace rise from little: the API has just come back.
+func (l *limiter) ramp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mood, l.ramping, l.lastRaise = rampFrom, true, time.Now()
 }
 
 // wait blocks until a call may be made, and returns ctx's error if that ends first.
@@ -188,7 +200,12 @@ func (l *limiter) opensLocked(now time.Time) time.Time {
 func (l *limiter) recoverLocked(now time.Time) {
 	if l.mood < 1 && now.Sub(l.lastRaise) >= window {
 		l.lastRaise = now
-		l.mood = min(1, l.mood+speedUp)
+		step := speedUp
+		if l.ramping {
+			step = rampUp
+		}
+		l.mood = min(1, l.mood+step)
+		l.ramping = l.ramping && l.mood < 1
 	}
 }
 

@@ -37,6 +37,7 @@ type Metrics struct {
 	commits       prometheus.Counter
 	generations   prometheus.Counter
 	offsetResets  prometheus.Counter
+	paused        *prometheus.GaugeVec
 }
 
 // NewMetrics makes the metrics and registers them. Names and labels are the documented ones, prefix
@@ -79,6 +80,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		generations:   counter("generations_total", "Group generations that this replica has worked in."),
 		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log."),
 	}
+	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason.",
+	}, []string{"reason"})
+	for _, reason := range []PauseReason{PauseHalt, PauseOutage, PauseDenied} {
+		m.pausedFor(reason, false)
+	}
+	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired} {
+		m.deadLetters.WithLabelValues(string(o)) // from 0, or the first one would be no increase
+	}
 	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "lag", Help: "Offsets between the committed one and the end of the log, by owned partition.",
 	}, []string{"partition"})
@@ -90,7 +100,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Namespace: "convdel", Name: "quota_fallback",
 		Help: "1 while the shared budget fails, or has just come back, and this replica keeps to its share; else 0.",
 	}, m.fallback)
-	reg.MustRegister(m.lag, quota, fallback)
+	reg.MustRegister(m.lag, m.paused, quota, fallback)
 	return m
 }
 
@@ -120,6 +130,14 @@ func (m *Metrics) called(a Answer, took time.Duration) {
 	}
 	m.calls.WithLabelValues(code).Inc()
 	m.callDuration.Observe(took.Seconds())
+}
+
+func (m *Metrics) pausedFor(reason PauseReason, yes bool) {
+	value := 0.0
+	if yes {
+		value = 1
+	}
+	m.paused.WithLabelValues(string(reason)).Set(value)
 }
 
 func (m *Metrics) setLag(partition int, lag int64) {

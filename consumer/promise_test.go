@@ -24,7 +24,10 @@ func verdict(v consumer.Verdict, code int) consumer.Answer {
 	if v == consumer.Deleted {
 		return consumer.Answer{Verdict: v}
 	}
-	return consumer.Answer{Verdict: v, Code: code, Err: errAPI}
+	return consumer.Answer{
+		Verdict: v, Code: code, Err: errAPI,
+		Outage: v == consumer.Transient && (code == 0 || code == 50004 || code == 50005), Denied: code == 50003,
+	}
 }
 
 // TestEmptiesTheTopic is the main job: everything published is deleted once and committed.

@@ -31,8 +31,10 @@ type event struct {
 	conversation schema.Conversation
 	clearRamble  bool
 
-	// attempts counts the calls used up; the times are theirs, code and err the last one's.
+	// attempts counts the calls used up, doubted the last ones of them that may have failed in an
+	// outage; the times are the calls', code and err the last one's.
 	attempts    int
+	doubted     int
 	first, last time.Time
 	code        int
 	err         error
@@ -106,31 +108,41 @@ func (s *session) expired(ev *event) bool {
 	return true
 }
 
-// dispatch makes the calls: one each time there is a conversation to delete, a free connection and
-// quota, in that order, so that it is the oldest one at that moment that goes.
+// dispatch makes the calls: one each time there is a conversation to delete, a free connection, an open
+// gate and quota, in that order, so that it is the oldest one at that moment that goes.
 func (s *session) dispatch(ctx context.Context) {
-	for {
-		if err := s.awaitReady(ctx); err != nil {
-			return
-		}
-		if err := s.slots.Acquire(ctx, 1); err != nil {
-			return
-		}
-		permit, err := s.limiter.wait(ctx)
-		if err != nil {
-			permit.unused()
-			s.slots.Release(1)
-			return
-		}
-		f := s.next()
+	for s.awaitReady(ctx) == nil && s.slots.Acquire(ctx, 1) == nil {
+		f, permit := s.admitCall(ctx)
 		if f == nil {
-			permit.unused()
 			s.slots.Release(1)
 			continue
 		}
 		s.work.Add(1)
 		s.callers.run(func() { s.callOn(ctx, f, permit) })
 	}
+}
+
+// admitCall waits for gate and quota and returns the flight that goes, nil if none can any more.
+func (s *session) admitCall(ctx context.Context) (*flight, *permit) {
+	probe, err := s.gate.await(ctx)
+	if err != nil {
+		return nil, nil
+	}
+	if probe && s.onlySuspects() {
+		s.gate.giveUp()
+		probe = false
+	}
+	permit, err := s.limiter.wait(ctx)
+	if err == nil && (probe || s.gate.open()) {
+		if f := s.next(probe); f != nil {
+			return f, permit
+		}
+	}
+	permit.unused()
+	if probe {
+		s.gate.abandoned()
+	}
+	return nil, nil
 }
 
 // callOn makes a call and, on the same goroutine, those that may follow at once: under load that
@@ -146,14 +158,14 @@ func (s *session) callOn(ctx context.Context, f *flight, p *permit) {
 
 // another returns the next flight and its permit if there is one that may go now.
 func (s *session) another(ctx context.Context) (*flight, *permit) {
-	if ready, _ := s.promote(time.Now()); !ready || ctx.Err() != nil {
+	if ready, _ := s.promote(time.Now()); !ready || ctx.Err() != nil || !s.gate.open() {
 		return nil, nil
 	}
 	p, granted := s.limiter.try()
 	if !granted {
 		return nil, nil
 	}
-	f := s.next()
+	f := s.next(false)
 	if f == nil {
 		p.unused()
 	}
@@ -178,6 +190,9 @@ func (s *session) call(f *flight, p *permit) {
 	took := time.Since(started)
 	s.metrics.called(answer, took)
 	if s.workCtx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
+		if f.probe {
+			s.gate.abandoned()
+		}
 		return // cut off by a stop: it has not ended, and will be delivered again
 	}
 	s.settle(f, answer, started)
@@ -189,6 +204,11 @@ var errNoVerdict = errors.New("the API's answer carries no verdict")
 func (s *session) settle(f *flight, a Answer, started time.Time) {
 	calling := f.calling
 	f.calling = nil
+	if !s.gate.answered(f.conversation, a, f.probe, f.failing) {
+		s.requeue(f, calling, 0) // it waits for the gate, and nothing has been used up
+		s.refund()
+		return
+	}
 	switch a.Verdict {
 	case Deleted:
 		s.metrics.coalesced.Add(float64(len(calling) - 1))
@@ -217,12 +237,19 @@ func (s *session) settle(f *flight, a Answer, started time.Time) {
 // retry uses up an attempt of each event. Those that have none left are dead letters; the others
 // wait without a connection and without quota.
 func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time) {
+	if f.failing.IsZero() {
+		f.failing = started
+	}
 	var left, exhausted []*event
 	for _, ev := range calling {
 		ev.attempted(a, started)
-		if ev.attempts < s.cfg.MaxAttempts {
+		switch {
+		case ev.attempts < s.cfg.MaxAttempts:
 			left = append(left, ev)
-		} else {
+		case !s.gate.blames(ev.first, a):
+			ev.refund()
+			left = append(left, ev)
+		default:
 			exhausted = append(exhausted, ev)
 		}
 	}
@@ -239,6 +266,17 @@ func (ev *event) attempted(a Answer, started time.Time) {
 		ev.first = started
 	}
 	ev.last, ev.code, ev.err = started, a.Code, a.Err
+	if a.Outage {
+		ev.doubted++
+	} else {
+		ev.doubted = 0
+	}
+}
+
+// refund takes back the attempts that may have failed through no fault of the event.
+func (ev *event) refund() {
+	ev.attempts -= ev.doubted
+	ev.doubted = 0
 }
 
 // bury sends an event to the dead letters; it ends when the broker has acknowledged the letter.

@@ -21,6 +21,7 @@ type session struct {
 	log     *slog.Logger
 	metrics *Metrics
 	limiter *limiter
+	gate    *gate
 
 	transport  *kafka.Transport
 	client     *kafka.Client
@@ -52,7 +53,7 @@ type session struct {
 
 func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
-		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter,
+		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
 		transport: kafkas.transport, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writer: kafkas.writer, loneWriter: kafkas.lone,
 		letters: newLetters(),
 		callers: newCallers(),

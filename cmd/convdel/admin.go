@@ -40,11 +40,12 @@ func newAdmin(ctx context.Context, addr string, registry *prometheus.Registry, s
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		s := status()
+		body := readinessOf(s)
 		code := http.StatusOK
-		if !s.Live {
+		if !body.Ready {
 			code = http.StatusServiceUnavailable
 		}
-		writeJSON(w, code, readiness{Ready: s.Live, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since})
+		writeJSON(w, code, body)
 	})
 	return &admin{
 		listener: listener,
@@ -57,12 +58,31 @@ func newAdmin(ctx context.Context, addr string, registry *prometheus.Registry, s
 
 // readiness is the body of /readyz.
 type readiness struct {
-	// Ready is true while the replica is a working member of its consumer group.
+	// Ready is true while the replica is a working member of its consumer group and makes calls.
 	Ready      bool `json:"ready"`
 	Generation int  `json:"generation"`
 	Partitions int  `json:"partitions"`
 	// Since is when that began.
 	Since time.Time `json:"since,omitzero"`
+	// Paused says why no calls are made.
+	Paused *pausedBody `json:"paused,omitempty"`
+}
+
+// pausedBody is a pause in /readyz.
+type pausedBody struct {
+	Reason    string    `json:"reason"`
+	Since     time.Time `json:"since"`
+	LastError string    `json:"last_error,omitempty"`
+	// NextProbe is absent while a probe is under way.
+	NextProbe time.Time `json:"next_probe,omitzero"`
+}
+
+func readinessOf(s consumer.Status) readiness {
+	r := readiness{Ready: s.Live && s.Paused == nil, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since}
+	if p := s.Paused; p != nil {
+		r.Paused = &pausedBody{Reason: string(p.Reason), Since: p.Since, LastError: p.LastError, NextProbe: p.NextProbe}
+	}
+	return r
 }
 
 func writeJSON(w http.ResponseWriter, code int, body any) {

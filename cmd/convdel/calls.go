@@ -18,14 +18,27 @@ func (c *caller) Delete(ctx context.Context, call consumer.Call) consumer.Answer
 	}))
 }
 
+// Codes of the page of the call whose fault may be another than the event's: 50003 usually means a
+// wrong administrator's account, 50004 and 50005 that the API is not well.
+const (
+	codeDenied   = 50003
+	codeInternal = 50004
+	codeTimeout  = 50005
+)
+
 // answerOf says what a call's error means for the events behind it.
 func answerOf(err error) consumer.Answer {
 	if err == nil {
 		return consumer.Answer{Verdict: consumer.Deleted}
 	}
 	answer := consumer.Answer{Verdict: verdictOf(imclient.ClassOf(err)), Err: err}
+	if _, network := errors.AsType[*imclient.NetworkError](err); network {
+		answer.Outage = true
+	}
 	if api, ok := errors.AsType[*imclient.APIError](err); ok {
 		answer.Code = api.Code
+		answer.Denied = api.Code == codeDenied
+		answer.Outage = api.Code == codeInternal || api.Code == codeTimeout
 		if api.Renewed {
 			answer.Verdict = consumer.Again
 		}

@@ -46,6 +46,29 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// What the gate goes by: answers that may be the API's own fault, and those that lack the permission.
+func TestDoubtfulAnswers(t *testing.T) {
+	t.Parallel()
+	code := func(n int) error { return &imclient.APIError{Code: n, HTTPStatus: 200} }
+	for _, c := range []struct {
+		err            error
+		outage, denied bool
+	}{
+		{nil, false, false},
+		{code(50001), false, false},
+		{code(50003), false, true},
+		{code(50004), true, false},
+		{code(50005), true, false},
+		{code(60007), false, false},
+		{code(70107), false, false},
+		{&imclient.NetworkError{Reason: "http status 502", HTTPStatus: 502}, true, false},
+	} {
+		if got := answerOf(c.err); got.Outage != c.outage || got.Denied != c.denied {
+			t.Errorf("%v: outage %t, denied %t", c.err, got.Outage, got.Denied)
+		}
+	}
+}
+
 func TestCallsCarryTheWholeRequest(t *testing.T) {
 	t.Parallel()
 	sim, err := imtest.Start(imtest.Config{SDKAppID: 7, Identifier: "admin", SecretKey: testSecretKey})

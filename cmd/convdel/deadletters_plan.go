@@ -78,7 +78,7 @@ func seconds(n float64) string {
 }
 
 // countProgress shows how many of a known number are done: as a bar on a terminal, elsewhere as a line
-// for each tenth, and at least every ten seconds.
+// for each tenth but the last, and at least every ten seconds.
 type countProgress struct {
 	w           io.Writer
 	past        string
@@ -93,7 +93,7 @@ const progressEvery = 10 * time.Second
 func newCountProgress(w io.Writer, past string, total int) *countProgress {
 	p := &countProgress{w: w, past: past, total: total, last: time.Now()}
 	if isTerminal(w) {
-		p.bar = newBar(w, int64(total), progressbar.OptionShowIts(), progressbar.OptionSetItsString("letters"))
+		p.bar = newBar(w, int64(total))
 	}
 	return p
 }
@@ -103,6 +103,9 @@ func (p *countProgress) add() {
 	if p.bar != nil {
 		_ = p.bar.Add(1) // a bar that cannot be drawn is no reason to stop
 		return
+	}
+	if p.done >= p.total {
+		return // the outcome says that
 	}
 	if tenth := p.done * 10 / p.total; tenth > p.tenth || time.Since(p.last) >= progressEvery {
 		p.tenth, p.last = tenth, time.Now()

@@ -42,7 +42,8 @@ type service struct {
 	api      *imclient.Client
 	budget   *redisbudget.Budget // nil unless replicas share one
 	consumer *consumer.Consumer
-	admin    *admin // nil when turned off
+	recheck  chan struct{} // to the consumer, when the secret key has changed
+	admin    *admin        // nil when turned off
 }
 
 // newService puts the parts together. Nothing moves before run, but the admin address is taken.
@@ -61,6 +62,8 @@ func newService(ctx context.Context, cfg serviceConfig, log *slog.Logger) (*serv
 		cfg.consumer.Budget = s.budget
 	}
 	cfg.consumer.API = &caller{client: s.api}
+	s.recheck = make(chan struct{})
+	cfg.consumer.Recheck = s.recheck
 	cfg.consumer.Logger = log
 	cfg.consumer.Metrics = consumer.NewMetrics(s.registry)
 	if s.consumer, err = consumer.New(cfg.consumer); err != nil {
@@ -79,6 +82,7 @@ func (s *service) run(ctx context.Context) error {
 	if s.admin != nil {
 		work.Go(s.admin.serve)
 	}
+	work.Go(func() error { return watchKey(ctx, s.cfg.im.SecretKey, s.recheck) })
 	work.Go(func() error {
 		err := s.consumer.Run(ctx)
 		if s.admin != nil {

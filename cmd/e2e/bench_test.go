@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/schema"
 )
 
 // The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`): what they
@@ -178,12 +179,12 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// peakMiB is the process's greatest resident size so far.
+// peakMiB is the process's greatest resident size so far, 0 if it has ended.
 func (p *process) peakMiB() float64 {
 	p.tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		p.tb.Fatal(err)
+		return 0
 	}
 	for line := range strings.Lines(string(status)) {
 		var kib float64
@@ -191,8 +192,28 @@ func (p *process) peakMiB() float64 {
 			return kib / 1024
 		}
 	}
-	p.tb.Fatal("no VmHWM")
 	return 0
+}
+
+// watchPeak looks at the peak until the process has ended. What the system accounts to the ended process
+// would not do: it begins with the size of the process that started it.
+func (p *process) watchPeak() <-chan float64 {
+	peak := make(chan float64, 1)
+	go func() {
+		most := 0.0
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				most = max(most, p.peakMiB())
+			case <-p.done:
+				peak <- most
+				return
+			}
+		}
+	}()
+	return peak
 }
 
 // BenchmarkIdle measures what an idle service with 64 partitions takes of one core.
@@ -234,6 +255,52 @@ func (s *stage) produceTo(partition int32, all ...[]byte) {
 	s.tb.Helper()
 	for _, v := range all {
 		if err := s.client.ProduceSync(s.tb.Context(), &kgo.Record{Topic: s.topic, Partition: partition, Value: v}).FirstErr(); err != nil {
+			s.tb.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkDeadLetters measures `convdel deadletters list --summary` on a topic of 1,000,000 letters of
+// which 1,000 are open, the tombstones in batches behind the letters.
+func BenchmarkDeadLetters(b *testing.B) {
+	const n, batch, open = 1_000_000, 10_000, 1_000
+	for b.Loop() {
+		s := newStage(b, 3, imtest.Config{})
+		for from := 0; from < n; from += batch {
+			s.bury(from, batch, open*batch/n)
+		}
+		p := s.start(nil, "deadletters", "list", "--summary", "--brokers", strings.Join(s.brokers, ","),
+			"--topic", s.topic, "--dead-letter-topic", s.dlt)
+		began, peak := time.Now(), p.watchPeak()
+		<-p.done
+		if p.err != nil || !strings.Contains(p.stderr.String(), "1000") && !strings.Contains(p.stderr.String(), "1,000") {
+			b.Fatalf("%v: %s", p.err, p.stderr.String())
+		}
+		b.ReportMetric(time.Since(began).Seconds(), "s")
+		b.ReportMetric(<-peak, "peak-MiB")
+	}
+}
+
+// bury writes dead letters and the tombstones of all but the first few of them.
+func (s *stage) bury(from, n, open int) {
+	s.tb.Helper()
+	var letters, tombstones []*kgo.Record
+	for i := range n {
+		d := schema.DeadLetter{
+			Class: schema.ClassExhausted, Code: 50004, Error: "im api: code 50004", Attempts: 6, Topic: s.topic,
+			Offset: int64(from + i), Timestamp: time.Now(), Group: s.group,
+		}
+		r := &kgo.Record{Topic: s.dlt, Partition: int32(i % 3), Key: []byte(d.ID()), Value: []byte(`{"From_Account":"alice","Type":1,"To_Account":"bob"}`)}
+		for _, h := range d.Headers(nil) {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		}
+		letters = append(letters, r)
+		if i >= open {
+			tombstones = append(tombstones, &kgo.Record{Topic: s.dlt, Partition: r.Partition, Key: r.Key})
+		}
+	}
+	for _, records := range [][]*kgo.Record{letters, tombstones} {
+		if err := s.client.ProduceSync(s.tb.Context(), records...).FirstErr(); err != nil {
 			s.tb.Fatal(err)
 		}
 	}

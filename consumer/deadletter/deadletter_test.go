@@ -376,8 +376,7 @@ func TestReplayKilledAnywhere(t *testing.T) {
 				}
 				_, err = table.Replay(s.t.Context(), deadletter.Choice{Topic: source}, nil)
 				table.Close()
-				var failed *deadletter.SettleError
-				if !errors.As(err, &failed) {
+				if _, failed := errors.AsType[*deadletter.SettleError](err); !failed {
 					s.t.Fatalf("replay returned %v", err)
 				}
 				again := s.open()

@@ -14,7 +14,7 @@ import (
 )
 
 // passLanes is how many partitions the pass reads at once: what a fetch decompresses to is in memory.
-const passLanes = 4
+const passLanes = 2
 
 // index is what a pass over the topic has found: where the open letters are. It keeps some tens of
 // bytes for each, whatever their size and however many are settled.

@@ -17,9 +17,10 @@ import (
 
 const (
 	// passBytes is asked for at a time in the pass over the whole topic, pickBytes where letters are
-	// picked out of it. Both are as the log has them, compressed.
-	passBytes = 512 << 10
-	pickBytes = 64 << 10
+	// picked out of it. Both are as the log has them: compressed, and a thousand similar letters compress
+	// twentyfold.
+	passBytes = 16 << 10
+	pickBytes = 16 << 10
 	// followHold is how long a broker may wait for a new letter.
 	followHold = 500 * time.Millisecond
 	// Reading retries what the brokers refuse for a moment, while leaders move say.

@@ -1,0 +1,327 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"convdel/schema"
+)
+
+const (
+	// An outage is outageShare of at least outageCalls calls for at least outageConversations
+	// conversations, within the last outageWindow or, to be quick about it where there is much
+	// traffic, within its last fifth.
+	outageWindow        = 10 * time.Second
+	outageCalls         = 20
+	outageConversations = 10
+	outageShare         = 0.8
+	// deniedInARow is how many answers of missing permission, with no success between, are taken for the
+	// service's own: each of them is a dead letter.
+	deniedInARow = 5
+	probeFirst   = time.Second
+	probeMost    = 30 * time.Second
+	// While the gate is closed fetching pauses at fetchWhileClosed waiting conversations, and at
+	// fetchPerProbe more after each probe: should all of those in memory be poisoned, there are
+	// others to probe with.
+	fetchWhileClosed = 50
+	fetchPerProbe    = 20
+)
+
+// PauseReason says why no calls are made.
+type PauseReason string
+
+// The reasons for a pause.
+const (
+	// PauseHalt: the API refuses the service's own credential, plan or configuration.
+	PauseHalt PauseReason = "halt"
+	// PauseOutage: nearly all calls fail, or none has succeeded for as long as an event was tried.
+	PauseOutage PauseReason = "outage"
+	// PauseDenied: one call after the other lacks the administrator's permission.
+	PauseDenied PauseReason = "denied"
+)
+
+// Pause says why the consumer makes no calls, and what it does about it.
+type Pause struct {
+	Reason PauseReason
+	// Since is when it began, NextProbe when the next call is tried; zero while one is under way.
+	Since, NextProbe time.Time
+	// LastError is the last answer's, free of secrets.
+	LastError string
+}
+
+// gate stands in front of every call. It closes when a fault is not the event's own; then one call at a
+// time, the probe, finds out when that is over. What failed meanwhile has used up nothing.
+type gate struct {
+	log     *slog.Logger
+	metrics *Metrics
+	// reopened is called when it opens: the pace is to rise again slowly.
+	reopened func()
+
+	mu       sync.Mutex
+	pause    *Pause // nil: open
+	interval time.Duration
+	probing  bool
+	probes   int
+	denied   int
+	// success is when the API last did its work.
+	success time.Time
+	recent  [10]tally
+	changed chan struct{}
+}
+
+// tally counts the calls of a tenth of the outage window.
+type tally struct {
+	slot          int64
+	calls, failed int
+	conversations map[schema.Conversation]struct{}
+}
+
+func newGate(log *slog.Logger, m *Metrics, reopened func()) *gate {
+	return &gate{log: log, metrics: m, reopened: reopened, changed: make(chan struct{})}
+}
+
+// Paused returns why no calls are made, nil if they are.
+func (g *gate) paused() *Pause {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pause == nil {
+		return nil
+	}
+	p := *g.pause
+	if g.probing {
+		p.NextProbe = time.Time{}
+	}
+	return &p
+}
+
+// open says whether calls may be made.
+func (g *gate) open() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pause == nil
+}
+
+// await returns when a call may be made: any if the gate is open, or the probe, one at a time. Who has
+// been given the probe must end it with answered or abandoned.
+func (g *gate) await(ctx context.Context) (probe bool, err error) {
+	for {
+		g.mu.Lock()
+		if g.pause == nil {
+			g.mu.Unlock()
+			return false, ctx.Err()
+		}
+		due, changed := g.pause.NextProbe, g.changed
+		if g.probing {
+			due = time.Time{}
+		} else if !time.Now().Before(due) && ctx.Err() == nil {
+			g.probing = true
+			g.mu.Unlock()
+			return true, nil
+		}
+		g.mu.Unlock()
+		if err := wait(ctx, due, changed); err != nil {
+			return false, err
+		}
+	}
+}
+
+// abandoned ends a probe without an answer.
+func (g *gate) abandoned() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.probing = false
+	g.wakeLocked()
+}
+
+// hurry makes the next probe at once: something that may have been the fault has changed.
+func (g *gate) hurry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pause != nil {
+		g.interval = probeFirst
+		g.pause.NextProbe = time.Now()
+		g.wakeLocked()
+	}
+}
+
+// alive says whether an answer shows that the API does its work for us.
+func alive(a Answer) bool {
+	return a.Verdict == Deleted || a.Verdict == Permanent && !a.Denied
+}
+
+// answered is told of every answer. It says whether the answer counts for its events: not if the gate is
+// closed, by this answer or already, unless it ends them. failing is since when the conversation's own
+// calls have failed, zero if they have not.
+func (g *gate) answered(conversation schema.Conversation, a Answer, probe bool, failing time.Time) (counts bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if alive(a) {
+		g.success, g.denied = now, 0
+	}
+	switch {
+	case probe:
+		g.probedLocked(a, now)
+		return alive(a) || a.Verdict == Again
+	case g.pause != nil:
+		return alive(a) || a.Verdict == Again
+	case a.Verdict == Halt:
+		g.closeLocked(PauseHalt, a.Err, now)
+		return false
+	case a.Denied:
+		if g.denied++; g.denied >= deniedInARow {
+			g.closeLocked(PauseDenied, a.Err, now)
+		}
+		return true
+	}
+	if g.suspectLocked(failing) {
+		return true // it has failed while others succeeded: that says nothing of the API
+	}
+	g.tallyLocked(conversation, a.Outage, now)
+	if a.Outage && (g.outageLocked(now, len(g.recent)) || g.outageLocked(now, len(g.recent)/5)) {
+		g.closeLocked(PauseOutage, a.Err, now)
+		return false
+	}
+	return true
+}
+
+// suspect says whether a conversation whose calls have failed since failing is to blame for it: others
+// have succeeded since.
+func (g *gate) suspect(failing time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.suspectLocked(failing)
+}
+
+func (g *gate) suspectLocked(failing time.Time) bool {
+	return !failing.IsZero() && g.success.After(failing)
+}
+
+// giveUp opens the gate where an outage can't be told from what is left: only conversations that have
+// failed while others succeeded. They use up their attempts, then.
+func (g *gate) giveUp() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.probing = false
+	if g.pause != nil {
+		g.openLocked(time.Now())
+	}
+}
+
+// blames says whether an event that has used up its attempts since first may be blamed for that. It may
+// not where the API could not be reached at all and nothing has succeeded meanwhile: the traffic may be
+// too little to tell an outage by. Then the gate closes.
+func (g *gate) blames(first time.Time, a Answer) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !a.Outage || a.Code != 0 || g.suspectLocked(first) {
+		return true
+	}
+	if g.pause == nil {
+		g.closeLocked(PauseOutage, a.Err, time.Now())
+	}
+	return false
+}
+
+func (g *gate) probedLocked(a Answer, now time.Time) {
+	g.probing = false
+	if g.pause == nil {
+		return
+	}
+	switch {
+	case alive(a):
+		g.openLocked(now)
+		return
+	case a.Verdict == Again:
+		g.pause.NextProbe = now
+		g.wakeLocked()
+		return
+	}
+	g.probes++
+	g.interval = min(2*g.interval, probeMost)
+	g.pause.NextProbe = now.Add(g.interval)
+	if a.Err != nil {
+		g.pause.LastError = a.Err.Error()
+	}
+	g.wakeLocked()
+}
+
+func (g *gate) closeLocked(reason PauseReason, err error, now time.Time) {
+	g.interval, g.probes = probeFirst, 0
+	g.pause = &Pause{Reason: reason, Since: now, NextProbe: now.Add(probeFirst)}
+	if err != nil {
+		g.pause.LastError = err.Error()
+	}
+	g.metrics.pausedFor(reason, true)
+	g.wakeLocked()
+	g.log.Error("calls paused: the fault is not the events' own; probing until it is over",
+		slog.String("reason", string(reason)), slog.String("error", g.pause.LastError))
+}
+
+func (g *gate) openLocked(now time.Time) {
+	was := g.pause
+	g.pause, g.denied = nil, 0
+	g.recent = [10]tally{}
+	g.metrics.pausedFor(was.Reason, false)
+	g.wakeLocked()
+	g.reopened()
+	g.log.Info("calls resumed", slog.String("reason", string(was.Reason)),
+		slog.Duration("paused_for", now.Sub(was.Since).Round(time.Millisecond)), slog.Int("failed_probes", g.probes))
+}
+
+func (g *gate) wakeLocked() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+func (g *gate) tallyLocked(c schema.Conversation, failed bool, now time.Time) {
+	slot := now.UnixNano() / int64(outageWindow/time.Duration(len(g.recent)))
+	t := &g.recent[slot%int64(len(g.recent))]
+	if t.slot != slot {
+		*t = tally{slot: slot, conversations: make(map[schema.Conversation]struct{}, outageConversations)}
+	}
+	t.calls++
+	if failed {
+		t.failed++
+	}
+	if len(t.conversations) < outageConversations {
+		t.conversations[c] = struct{}{}
+	}
+}
+
+// outageLocked says whether the calls of the last so many tenths of the window make an outage.
+func (g *gate) outageLocked(now time.Time, tenths int) bool {
+	newest := now.UnixNano() / int64(outageWindow/time.Duration(len(g.recent)))
+	calls, failed := 0, 0
+	conversations := make(map[schema.Conversation]struct{}, outageConversations)
+	for _, t := range g.recent {
+		if t.slot <= newest-int64(tenths) {
+			continue
+		}
+		calls += t.calls
+		failed += t.failed
+		for c := range t.conversations {
+			conversations[c] = struct{}{}
+		}
+	}
+	return calls >= outageCalls && len(conversations) >= outageConversations && float64(failed) >= outageShare*float64(calls)
+}
+
+// awaitFetch holds fetching back while the gate is closed and enough conversations wait.
+func (g *gate) awaitFetch(ctx context.Context, waiting func() int) error {
+	for {
+		n := waiting()
+		g.mu.Lock()
+		free := g.pause == nil || n < fetchWhileClosed+fetchPerProbe*g.probes
+		changed := g.changed
+		g.mu.Unlock()
+		if free {
+			return ctx.Err()
+		}
+		if err := wait(ctx, time.Time{}, changed); err != nil {
+			return err
+		}
+	}
+}

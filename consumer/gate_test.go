@@ -1,0 +1,220 @@
+package consumer_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"convdel/consumer"
+)
+
+// outage makes the API fail between two moments, and checks how it is called meanwhile.
+type outage struct {
+	from, to time.Time
+	fail     consumer.Answer
+}
+
+func (o *outage) on() bool { now := time.Now(); return !now.Before(o.from) && now.Before(o.to) }
+
+func (o *outage) answer(consumer.Call, int) consumer.Answer {
+	if o.on() {
+		return o.fail
+	}
+	return consumer.Answer{Verdict: consumer.Deleted}
+}
+
+// TestPromise5_AFaultThatIsNotTheEventsOwnUsesUpNoEvent lets the API fail for half an hour in the midst of
+// 10,000 events, in all the ways that are not an event's fault. No event becomes a dead letter, one
+// call at a time probes, and afterwards everything is deleted.
+func TestPromise5_AFaultThatIsNotTheEventsOwnUsesUpNoEvent(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		fail    consumer.Answer
+		latency time.Duration
+		reason  consumer.PauseReason
+	}{
+		{"HTTP 502", verdict(consumer.Transient, 0), 50 * time.Millisecond, consumer.PauseOutage},
+		{"connection refused", verdict(consumer.Transient, 0), 0, consumer.PauseOutage},
+		{"hanging calls", verdict(consumer.Transient, 0), 5 * time.Second, consumer.PauseOutage},
+		{"internal errors", verdict(consumer.Transient, 50004), 50 * time.Millisecond, consumer.PauseOutage},
+		{"wrong key, 70009", verdict(consumer.Halt, 70009), 50 * time.Millisecond, consumer.PauseHalt},
+		{"plan expired, 60020", verdict(consumer.Halt, 60020), 50 * time.Millisecond, consumer.PauseHalt},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+				t := w.t
+				for p := range int32(3) {
+					w.publish(p, eventValues(int(p)*3334, int(p)*3334+3334)...)
+				}
+				o := &outage{from: time.Now().Add(20 * time.Second), to: time.Now().Add(30*time.Minute + 20*time.Second), fail: tc.fail}
+				w.api.set(50*time.Millisecond, o.answer)
+				r := w.start()
+				time.Sleep(20 * time.Second)
+				w.api.set(tc.latency, o.answer)
+				time.Sleep(15 * time.Second)
+				if p := r.Status().Paused; p == nil || p.Reason != tc.reason {
+					t.Fatalf("paused: %+v, want %s", p, tc.reason)
+				}
+				before := len(w.api.made())
+				w.api.resetConcurrency()
+				time.Sleep(29 * time.Minute)
+				probes := len(w.api.made()) - before
+				if w.api.atOnce > 1 || probes < 20 || probes > 80 {
+					t.Errorf("%d calls during the outage, %d at once; want one probe every half a minute", probes, w.api.atOnce)
+				}
+				w.api.set(50*time.Millisecond, o.answer)
+				w.awaitDrained(10 * time.Minute)
+				w.wantDeletedOnce(0, 10_002)
+				if n := len(w.letterKeys()); n != 0 {
+					t.Errorf("%d dead letters", n)
+				}
+				if peak := w.api.peak(); peak > 200 {
+					t.Errorf("%d calls in a second", peak)
+				}
+				if n := strings.Count(w.log.String(), "calls paused"); n != 1 {
+					t.Errorf("the pause is in the log %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func (a *fakeAPI) resetConcurrency() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.atOnce = a.now
+}
+
+// TestPromise5_Flapping: an API that fails every other 15 seconds uses up no event either.
+func TestPromise5_Flapping(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		t := w.t
+		for p := range int32(3) {
+			w.publish(p, eventValues(int(p)*3334, int(p)*3334+3334)...)
+		}
+		began := time.Now()
+		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer {
+			if int(time.Since(began)/(15*time.Second))%2 == 1 {
+				return verdict(consumer.Transient, 0)
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		w.start()
+		w.awaitDrained(time.Hour)
+		w.wantDeletedOnce(0, 10_002)
+		if n := len(w.letterKeys()); n != 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// TestPoisonedEventsAmongGoodOnes: what keeps failing while others succeed becomes a dead letter, and
+// holds up the others no longer than it takes to tell.
+func TestPoisonedEventsAmongGoodOnes(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
+			var user int
+			if _, err := fmt.Sscanf(c.From, "user%d", &user); err != nil || user < 20 {
+				return verdict(consumer.Transient, 50004)
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		w.publish(0, eventValues(0, 1020)...) // the poisoned ones first, as an outage would begin
+		w.start()
+		w.await(30*time.Second, "the good ones deleted", func() bool { return len(w.api.deletes()) == 1000 })
+		w.awaitDrained(10 * time.Minute)
+		if n := len(w.letterKeys()); n != 20 {
+			t.Errorf("%d dead letters, want the 20 poisoned", n)
+		}
+	})
+}
+
+// TestDeniedInARow: a wrong administrator's account costs five dead letters and not the topic.
+func TestDeniedInARow(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
+		var mended atomic.Bool
+		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer {
+			if mended.Load() {
+				return verdict(consumer.Deleted, 0)
+			}
+			return verdict(consumer.Permanent, 50003)
+		})
+		for p := range int32(2) {
+			w.publish(p, eventValues(int(p)*500, int(p)*500+500)...)
+		}
+		recheck := make(chan struct{})
+		r := w.start(func(c *consumer.Config) { c.Recheck = recheck })
+		time.Sleep(10 * time.Minute)
+		if n := len(w.letterKeys()); n != 5 {
+			t.Errorf("%d dead letters, want 5", n)
+		}
+		p := r.Status().Paused
+		if p == nil || p.Reason != consumer.PauseDenied || r.labelled("convdel_paused", "denied") != 1 {
+			t.Fatalf("paused: %+v", p)
+		}
+		mended.Store(true)
+		recheck <- struct{}{} // the account has been changed: no need to wait for the next probe
+		time.Sleep(time.Second)
+		if r.Status().Paused != nil || r.labelled("convdel_paused", "denied") != 0 {
+			t.Error("still paused a second after the probe was asked for")
+		}
+		w.awaitDrained(5 * time.Minute)
+		if n := len(w.api.deletes()); n != 995 {
+			t.Errorf("%d conversations deleted, want 995", n)
+		}
+	})
+}
+
+// labelled reads a gauge by its label's value.
+func (r *replica) labelled(name, value string) float64 {
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if m.GetLabel()[0].GetValue() == value {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+// TestPauseSurvivesARebalance: the gate stays closed through generations, and an outage is told by the
+// member that takes over as well.
+func TestPauseSurvivesARebalance(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
+		t := w.t
+		o := &outage{from: time.Now().Add(5 * time.Second), to: time.Now().Add(10 * time.Minute), fail: verdict(consumer.Transient, 0)}
+		w.api.set(50*time.Millisecond, o.answer)
+		for p := range int32(4) {
+			w.publish(p, eventValues(int(p)*1000, int(p)*1000+1000)...)
+		}
+		first := w.start()
+		time.Sleep(30 * time.Second)
+		w.start()
+		time.Sleep(time.Minute)
+		first.stop()
+		w.start()
+		time.Sleep(10 * time.Minute)
+		w.awaitDrained(5 * time.Minute)
+		w.wantDeletedOnce(0, 4000)
+		if n := len(w.letterKeys()); n != 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}
