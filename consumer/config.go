@@ -33,6 +33,9 @@ type Config struct {
 	// ShareByPartitions gives this replica the part of CallsPerSecond that its partitions
 	// are of the topic's; false gives it all, which fits a single replica.
 	ShareByPartitions bool
+	// Budget hands out the departures of all who share the quota, other groups included; the part
+	// by ShareByPartitions then is what this replica uses while Budget fails. Default: none.
+	Budget Budget
 	// MaxCalls bounds the calls under way at once. Default: CallsPerSecond × CallTimeout, what a
 	// full quota of calls that all time out amounts to, and 64 without a limiter.
 	MaxCalls int
@@ -70,6 +73,15 @@ type API interface {
 	// Delete performs one call and says how it went. It never retries by itself: each call
 	// has been granted by the limiter, one by one.
 	Delete(ctx context.Context, call Call) Answer
+}
+
+// Budget is what several replicas take their calls from, such as package redisbudget's. One goroutine uses it.
+type Budget interface {
+	// Reserve takes the next departures, at most n, that nobody has taken yet, and returns each as
+	// the time from now until then, ascending. None at all says that there is none to be had now: again is how long
+	// to wait before asking anew. Reserve of 0 tells whether the budget can be reached. It must honour ctx,
+	// which ends soon: a late answer is a failure.
+	Reserve(ctx context.Context, n int) (departures []time.Duration, again time.Duration, err error)
 }
 
 // Call is one conversation to delete.

@@ -58,6 +58,9 @@ func New(cfg Config) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond == 0)}
+	if cfg.Budget != nil {
+		c.limiter.leases = newLeases(cfg.Budget, cfg.CallsPerSecond)
+	}
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
 	c.gate = newGate(c.log, cfg.Metrics, c.limiter.ramp)
@@ -84,6 +87,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	defer c.limiter.follow(ctx, c.log)()
 	conns := &cutter{dial: c.cfg.Cluster.dial}
 	group, err := c.joinGroup(conns) //nolint:contextcheck // the group's log lines belong to no call
 	if err != nil {

@@ -126,8 +126,14 @@ func (s *session) popReady(probe bool) *flight {
 	f, _ := heap.Remove(s.ready, at).(*flight)
 	f.called, f.probe, f.ready = time.Now(), probe, false
 	f.calling, f.queued = f.queued, nil
-	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.countReadyLocked()
 	return f
+}
+
+// countReadyLocked tells the metrics and the limiter how many flights wait for a call.
+func (s *session) countReadyLocked() {
+	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.limiter.ready.Store(int64(s.ready.Len()))
 }
 
 func (s *session) bestProbeLocked() int {
@@ -184,7 +190,7 @@ func (s *session) requeue(f *flight, left []*event, delay time.Duration) {
 func (s *session) pushReadyLocked(f *flight) {
 	f.ready = true
 	heap.Push(s.ready, f)
-	s.metrics.callWaiters.Set(float64(s.ready.Len()))
+	s.countReadyLocked()
 	s.wake()
 }
 
@@ -218,6 +224,7 @@ func (s *session) promote(now time.Time) (ready bool, due time.Time) {
 		f, _ := heap.Pop(s.waiting).(*flight)
 		f.ready = true
 		heap.Push(s.ready, f)
+		s.countReadyLocked()
 	}
 	if s.waiting.Len() > 0 {
 		due = s.waiting.list[0].due

@@ -42,6 +42,8 @@ type world struct {
 	log     *lockedBuffer
 
 	replicas []*replica
+	// closers are run when all replicas have stopped.
+	closers []func()
 }
 
 // worldOptions are what a test may change about its world.
@@ -65,6 +67,9 @@ func inWorld(t *testing.T, o worldOptions, test func(w *world)) {
 		w.client = w.newClient()
 		defer func() {
 			w.stopAll()
+			for _, end := range w.closers {
+				end()
+			}
 			w.client.Close()
 			w.kafka.Close()
 			if t.Failed() {

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,6 +50,10 @@ type limiter struct {
 	blind   bool
 	// off turns the limiter into a formality.
 	off bool
+	// leases, if not nil, are departures of a budget that other replicas share; see budget.go.
+	leases *leases
+	// ready is how many conversations wait for a call, which is how many departures are worth having.
+	ready atomic.Int64
 }
 
 // newLimiter returns a limiter without quota; unlimited turns it off for good.
@@ -61,7 +66,9 @@ type permit struct {
 	l *limiter
 	// interval is what it has taken of the even spread.
 	interval time.Duration
-	once     sync.Once
+	// due is the departure that it stands for, where a budget hands them out.
+	due  time.Time
+	once sync.Once
 }
 
 // setQuota changes what may be used from now on, and lets nothing go for one window: at a handover
@@ -78,7 +85,19 @@ func (l *limiter) setQuota(callsPerSecond float64) {
 func (l *limiter) pace() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.quota * l.mood
+	if l.quota == 0 {
+		return 0
+	}
+	return l.allowedLocked() * l.mood
+}
+
+// allowedLocked is the calls a second that this replica may make: its share, or where a budget keeps all replicas
+// together within the quota, all of it.
+func (l *limiter) allowedLocked() float64 {
+	if l.leases != nil && l.leases.mode == modeBudget {
+		return l.leases.quota
+	}
+	return l.quota
 }
 
 // throttled is told when the API has said that we are too fast.
@@ -106,6 +125,7 @@ func (l *limiter) wait(ctx context.Context) (*permit, error) {
 	if l.off {
 		return nil, ctx.Err()
 	}
+	defer l.queue()()
 	for {
 		p, at, changed := l.tryAt(time.Now())
 		if p != nil {
@@ -135,13 +155,10 @@ func (l *limiter) tryAt(now time.Time) (p *permit, again time.Time, changed <-ch
 	if l.quota == 0 {
 		return nil, time.Time{}, l.changed
 	}
-	if now.Before(l.closed) {
-		return nil, l.closed, l.changed
+	if at := l.opensLocked(now); now.Before(at) {
+		return nil, at, l.changed
 	}
-	if now.Before(l.next) {
-		return nil, l.next, l.changed
-	}
-	pace := l.quota * l.mood
+	pace := l.allowedLocked() * l.mood
 	limit := max(1, int(pace))
 	if used := l.pending + len(l.sent); used >= limit {
 		if l.pending >= limit {
@@ -150,13 +167,36 @@ func (l *limiter) tryAt(now time.Time) (p *permit, again time.Time, changed <-ch
 		}
 		return nil, l.sent[used-limit].Add(window), l.changed
 	}
-	interval := time.Duration(float64(window) / pace)
-	if behind := now.Add(-catchUp); l.next.Before(behind) {
-		l.next = behind
+	p = &permit{l: l}
+	if l.leases != nil && l.leases.mode != modeShare {
+		if p.due, again = l.leases.take(now); p.due.IsZero() {
+			return nil, again, l.changed
+		}
 	}
-	l.next = l.next.Add(interval)
+	if l.spreadsLocked() {
+		p.interval = time.Duration(float64(window) / pace)
+		if behind := now.Add(-catchUp); l.next.Before(behind) {
+			l.next = behind
+		}
+		l.next = l.next.Add(p.interval)
+	}
 	l.pending++
-	return &permit{l: l, interval: interval}, time.Time{}, nil
+	return p, time.Time{}, nil
+}
+
+// spreadsLocked says whether it is for us to spread the calls, over our own share.
+func (l *limiter) spreadsLocked() bool { return l.leases == nil || l.leases.mode != modeBudget }
+
+// opensLocked is before when nothing may go, leaving aside how much has gone.
+func (l *limiter) opensLocked(now time.Time) time.Time {
+	switch {
+	case !l.spreadsLocked():
+		return now
+	case now.Before(l.closed):
+		return l.closed
+	default:
+		return l.next
+	}
 }
 
 // recoverLocked gives back what throttled answers took.
@@ -204,7 +244,11 @@ func (p *permit) settle(used bool) {
 		defer p.l.mu.Unlock()
 		p.l.pending--
 		if used {
-			p.l.sent = append(p.l.sent, time.Now())
+			now := time.Now()
+			p.l.sent = append(p.l.sent, now)
+			if !p.due.IsZero() {
+				p.l.leases.left(p.due, now)
+			}
 		} else {
 			p.l.next = p.l.next.Add(-p.interval)
 		}

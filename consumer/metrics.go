@@ -96,13 +96,24 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Namespace: "convdel", Name: "quota_calls_per_second",
 		Help: "This replica's share of the quota now, less what throttled answers have taken; 0 without partitions.",
 	}, m.pace)
-	reg.MustRegister(m.lag, m.paused, quota)
+	fallback := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "convdel", Name: "quota_fallback",
+		Help: "1 while the shared budget fails, or has just come back, and this replica keeps to its share; else 0.",
+	}, m.fallback)
+	reg.MustRegister(m.lag, m.paused, quota, fallback)
 	return m
 }
 
 func (m *Metrics) pace() float64 {
 	if l := m.limiter.Load(); l != nil {
 		return l.pace()
+	}
+	return 0
+}
+
+func (m *Metrics) fallback() float64 {
+	if l := m.limiter.Load(); l != nil && l.fallsBack() {
+		return 1
 	}
 	return 0
 }

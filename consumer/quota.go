@@ -10,7 +10,7 @@ import (
 
 // shareQuota gives the limiter this replica's part of the quota for a generation. For the first
 // window nothing is called: what other replicas called just before they lost their partitions
-// to this one still counts at the API.
+// to this one still counts at the API. A budget needs no such pause, and has the share in reserve.
 func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlog.Log, owned []int) error {
 	if !c.cfg.ShareByPartitions {
 		c.limiter.setQuota(float64(c.cfg.CallsPerSecond))

@@ -67,7 +67,7 @@ func (c *checker) name(flag string) string {
 // quote shows a text that somebody typed, unless it may hold a secret: what stands before an @ in an
 // address, or behind a question mark, is left out.
 func quote(text string) string {
-	if query := strings.IndexByte(text, '?'); query >= 0 {
+	if query := strings.IndexByte(text, '?'); query > 0 {
 		text = text[:query] + "?…"
 	}
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {

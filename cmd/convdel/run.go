@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer"
+	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 )
 
@@ -39,6 +40,7 @@ type service struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	api      *imclient.Client
+	budget   *redisbudget.Budget // nil unless replicas share one
 	consumer *consumer.Consumer
 	recheck  chan struct{} // to the consumer, when the secret key has changed
 	admin    *admin        // nil when turned off
@@ -52,6 +54,12 @@ func newService(ctx context.Context, cfg serviceConfig, log *slog.Logger) (*serv
 	cfg.im.Logger = log
 	if s.api, err = imclient.New(cfg.im); err != nil {
 		return nil, err
+	}
+	if cfg.redis != nil {
+		if s.budget, err = redisbudget.New(*cfg.redis); err != nil {
+			return nil, err
+		}
+		cfg.consumer.Budget = s.budget
 	}
 	cfg.consumer.API = &caller{client: s.api}
 	s.recheck = make(chan struct{})
@@ -84,6 +92,9 @@ func (s *service) run(ctx context.Context) error {
 	})
 	err := work.Wait()
 	s.api.CloseIdleConnections()
+	if s.budget != nil {
+		_ = s.budget.Close() // nothing is lost with its connections
+	}
 	s.logStop(ctx, err)
 	return err
 }

@@ -14,6 +14,7 @@ type secret string
 const (
 	imSecretKey   secret = envPrefix + "IM_SECRET_KEY"
 	kafkaPassword secret = envPrefix + "KAFKA_PASSWORD"
+	redisURL      secret = envPrefix + "REDIS_URL"
 )
 
 // file is the environment variable that names a file to read the secret from.
@@ -22,6 +23,14 @@ func (s secret) file() string { return string(s) + "_FILE" }
 // places says where the secret may come from.
 func (s secret) places() string {
 	return fmt.Sprintf("$%s, or a file named by $%s, which is read again when it changes", s, s.file())
+}
+
+// says names the variable that a secret comes from.
+func (s secret) says(from secretSource) string {
+	if from.path != "" {
+		return s.file()
+	}
+	return string(s)
 }
 
 // secretSource is where a secret is; the zero value is nowhere.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -9,12 +10,14 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 )
 
 // The values of quota.
 const (
 	quotaPartitions = "partitions"
+	quotaRedis      = "redis"
 	quotaLocal      = "local"
 )
 
@@ -34,8 +37,10 @@ type serviceSettings struct {
 
 // serviceConfig is the settings of the service, read and checked.
 type serviceConfig struct {
-	consumer  consumer.Config
-	im        imclient.Config
+	consumer consumer.Config
+	im       imclient.Config
+	// redis is the budget that replicas share; nil unless asked for.
+	redis     *redisbudget.Config
 	adminAddr string
 	logLevel  slog.Level
 	logFormat string
@@ -53,6 +58,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	c.checkTopics(s, &cfg.consumer)
 	endpoint := c.checkAPI(s.apiSettings, env, &cfg.im)
 	c.checkPace(s.paceSettings, &cfg.consumer)
+	cfg.redis = c.checkQuota(s.paceSettings, env, &cfg)
 	c.checkBounds(s.boundSettings, &cfg.consumer)
 	if s.AdminAddr != "" {
 		cfg.adminAddr = c.listenAddress("admin-addr", s.AdminAddr, ", or empty to turn it off")
@@ -111,7 +117,6 @@ func keySource(from secretSource) imclient.KeySource {
 
 func (c *checker) checkPace(s paceSettings, cfg *consumer.Config) {
 	cfg.CallsPerSecond = int(c.number("calls-per-second", s.CallsPerSecond, 0, 100_000, ", 0 = no limit"))
-	cfg.ShareByPartitions = c.oneOf("quota", s.Quota, quotaPartitions, quotaLocal) == quotaPartitions
 	cfg.CallTimeout = c.duration("call-timeout", s.CallTimeout, 100*time.Millisecond, 5*time.Minute)
 	cfg.MaxCalls = int(c.number("max-calls", s.MaxCalls, 0, 100_000, ", 0 = what the quota and the timeout need"))
 	cfg.MaxAttempts = int(c.number("max-attempts", s.MaxAttempts, 1, 1000, ""))
@@ -120,6 +125,30 @@ func (c *checker) checkPace(s paceSettings, cfg *consumer.Config) {
 	if cfg.RetryMax != 0 && cfg.RetryMax < cfg.RetryInitial {
 		c.conflict("retry-max", s.RetryMax, fmt.Sprintf("must be at least --retry-initial, which is %q", s.RetryInitial))
 	}
+}
+
+// checkQuota reads how the quota is shared, after all that it depends on.
+func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cfg *serviceConfig) *redisbudget.Config {
+	how := c.oneOf("quota", s.Quota, quotaPartitions, quotaRedis, quotaLocal)
+	cfg.consumer.ShareByPartitions = how == quotaPartitions || how == quotaRedis
+	key := s.RedisKey
+	if key == "" {
+		key = redisbudget.KeyOf(cfg.im.SDKAppID)
+	}
+	c.printable("redis-key", key, 255)
+	if how != quotaRedis {
+		return nil
+	}
+	if s.CallsPerSecond == "0" {
+		c.conflict("calls-per-second", s.CallsPerSecond, "must be at least 1 with --quota redis")
+	}
+	from := c.secret(redisURL, env, true)
+	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.consumer.CallsPerSecond}
+	wrong, ok := errors.AsType[*redisbudget.ConfigError](redis.Validate())
+	if _, err := from.read(); ok && wrong.Field == "URL" && from.given() && err == nil {
+		c.problems = append(c.problems, redisURL.says(from)+" "+wrong.Reason)
+	}
+	return redis
 }
 
 func (c *checker) checkBounds(s boundSettings, cfg *consumer.Config) {

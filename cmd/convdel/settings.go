@@ -63,7 +63,8 @@ type apiSettings struct {
 // paceSettings is how fast, and how often, the API is called.
 type paceSettings struct {
 	CallsPerSecond string `default:"200" help:"The app's quota, all replicas together; 0 = no limit." placeholder:"NUMBER" setting:""`
-	Quota          string `default:"partitions" help:"partitions: of the quota this replica uses what it owns of the partitions; local: all of it, for a single replica." placeholder:"HOW" setting:""`
+	Quota          string `default:"partitions" help:"partitions: of the quota this replica uses what it owns of the partitions; redis: all replicas share it in Redis; local: all of it, for a single replica." placeholder:"HOW" setting:""`
+	RedisKey       string `help:"With --quota=redis: who has the same key shares the quota. Default: convdel:quota:SDKAPPID." placeholder:"NAME" setting:""`
 	CallTimeout    string `default:"5s" help:"How long one call may take." placeholder:"TIME" setting:""`
 	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = what the quota and the timeout need." placeholder:"NUMBER" setting:""`
 	MaxAttempts    string `default:"6" help:"Calls that an event may use up before it is a dead letter." placeholder:"NUMBER" setting:""`
@@ -123,7 +124,10 @@ func flagGroups() []kong.Group {
 			Key: groupAPI, Title: "Tencent IM",
 			Description: "The app's secret key has no flag: " + imSecretKey.places() + ". Required.",
 		},
-		{Key: groupPace, Title: "Quota and retries"},
+		{
+			Key: groupPace, Title: "Quota and retries",
+			Description: "Redis's URL, with --quota=redis, has no flag, since it may hold a password: " + redisURL.places() + ".",
+		},
 		{Key: groupBounds, Title: "Memory and time"},
 		{Key: groupOps, Title: "Operations"},
 	}

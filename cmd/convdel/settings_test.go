@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -91,7 +92,7 @@ func wrongSettings() map[string]string {
 		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "create-topics": "perhaps",
 		"kafka-tls": "maybe", "kafka-ca-file": "/no/such/file", "kafka-cert-file": "/no/such/cert", "kafka-key-file": "/no/such/key",
 		"kafka-sasl": "gssapi", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
-		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "redis", "call-timeout": "5",
+		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "fair", "redis-key": "a b", "call-timeout": "5",
 		"max-calls": "-1", "max-attempts": "0", "retry-initial": "soon", "retry-max": "1h1", "max-in-flight": "1.5",
 		"max-in-flight-bytes": "16MiB", "max-event-age": "-1s", "drain-timeout": "0", "admin-addr": "8080",
 		"log-level": "loud", "log-format": "xml",
@@ -185,6 +186,21 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 			env:  environment{"CONVDEL_IM_SECRET_KEY": "", "CONVDEL_IM_SECRET_KEY_FILE": noPEM + "x"},
 			want: []string{`CONVDEL_IM_SECRET_KEY_FILE is "` + noPEM + `x": must be a readable file`},
 		},
+		{args: []string{"--quota=redis"}, want: []string{"CONVDEL_REDIS_URL is missing: must be set, or CONVDEL_REDIS_URL_FILE must name a file"}},
+		{
+			args: []string{"--quota=redis"}, env: environment{"CONVDEL_REDIS_URL": "http://u:" + testPassword + "@redis"},
+			want: []string{"CONVDEL_REDIS_URL is not redis://"},
+		},
+		{
+			args: []string{"--quota=redis"}, env: environment{"CONVDEL_REDIS_URL": "redis://u:" + testPassword + "%@redis"},
+			want: []string{"CONVDEL_REDIS_URL is not redis://"},
+		},
+		{args: []string{"--quota=redis"}, env: environment{"CONVDEL_REDIS_URL_FILE": noPEM}, want: []string{"CONVDEL_REDIS_URL_FILE is not redis://"}},
+		{args: []string{"--quota=redis"}, env: environment{"CONVDEL_REDIS_URL_FILE": noPEM + "x"}, want: []string{"must be a readable file"}},
+		{
+			args: []string{"--quota=redis", "--calls-per-second=0"}, env: environment{"CONVDEL_REDIS_URL": "redis://redis"},
+			want: []string{`is "0": must be at least 1 with --quota redis`},
+		},
 		{args: []string{"--im-endpoint=https://user:" + testPassword + "@im.example.com"}, want: []string{`is "…@im.example.com": must be scheme and host alone`}},
 		{args: []string{"--brokers=kafka://u:" + testPassword + "@kafka:9092"}, want: []string{`is "…@kafka:9092": must be`}},
 	} {
@@ -247,6 +263,45 @@ func TestCallsUnderWayFollowTheQuota(t *testing.T) {
 	}
 }
 
+func TestQuotaInRedis(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(file, []byte("rediss://u:"+testPassword+"@redis:6380/3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env  environment
+		args []string
+		key  string
+	}{
+		{environment{"CONVDEL_REDIS_URL": "redis://redis"}, nil, "convdel:quota:1400000000"},
+		{environment{"CONVDEL_REDIS_URL_FILE": file}, []string{"--redis-key=all"}, "all"},
+	} {
+		cfg, problems := settle(t, required().with(c.env), append(c.args, "--quota=redis")...)
+		if problems != nil || cfg.redis == nil || cfg.redis.Key != c.key || cfg.redis.CallsPerSecond != 200 || !cfg.consumer.ShareByPartitions {
+			t.Fatalf("%+v, problems %q", cfg.redis, problems)
+		}
+		noSecrets(t, fmt.Sprint(cfg.effective))
+	}
+	if cfg, problems := settle(t, required().with(environment{"CONVDEL_REDIS_URL": "not used"})); problems != nil || cfg.redis != nil {
+		t.Errorf("without --quota=redis: %+v, problems %q", cfg.redis, problems)
+	}
+}
+
+// TestRedisOutOfReachIsNoError: the service starts, warns, and works with its share.
+func TestRedisOutOfReachIsNoError(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	env := required().with(environment{
+		"CONVDEL_BROKERS": b.address, "CONVDEL_REDIS_URL": "redis://u:" + testPassword + "@127.0.0.1:1", "CONVDEL_CREATE_TOPICS": "true",
+	})
+	run := start(t, env, nil, "run", "--quota=redis", "--admin-addr=", "--im-endpoint=http://127.0.0.1:1")
+	await(t, "a warning about Redis", func() bool { return strings.Contains(run.stderr.String(), "falling back") })
+	if status := run.end(); status != exitDone {
+		t.Errorf("status %d", status)
+	}
+}
+
 func TestDeadLetterTopicFollowsTheTopic(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
@@ -294,5 +349,14 @@ func TestEveryServiceSettingIsLogged(t *testing.T) {
 		if flag.Tag.Has(settingTag) && !slices.Contains(logged, strings.ReplaceAll(flag.Name, "-", "_")) {
 			t.Errorf("the log line at the start lacks --%s", flag.Name)
 		}
+	}
+}
+
+// What stands behind a question mark in a wrong address may be a signature.
+func TestWrongEndpointShowsNoQuery(t *testing.T) {
+	t.Parallel()
+	got := quote("https://console.tim.qq.com/v4?usersig=eJwtzF0LgjAYhuH")
+	if want := `"https://console.tim.qq.com/v4?…"`; got != want {
+		t.Errorf("quoted as %s, want %s", got, want)
 	}
 }

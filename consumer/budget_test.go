@@ -1,0 +1,340 @@
+package consumer_test
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"convdel/consumer"
+	"convdel/consumer/redisbudget"
+)
+
+const budgetKey = "convdel:quota:test"
+
+// redisServer is a Redis in the bubble, for all replicas of a world.
+type redisServer struct {
+	w  *world
+	mu sync.Mutex
+	*miniredis.Miniredis
+	// dead refuses connections; slow delays each answer, beyond an hour for ever.
+	dead  bool
+	slow  time.Duration
+	conns []net.Conn
+}
+
+func (w *world) startRedis() *redisServer {
+	w.t.Helper()
+	r := &redisServer{w: w, Miniredis: miniredis.NewMiniRedis()}
+	r.ClockTTL(true)
+	return r
+}
+
+func (r *redisServer) dial(context.Context, string, string) (net.Conn, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dead {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
+	}
+	conn, err := r.Dial()
+	if err != nil {
+		return nil, err
+	}
+	conn = &slowConn{Conn: conn, r: r}
+	r.conns = append(r.conns, conn)
+	return conn, nil
+}
+
+// die cuts all connections and refuses new ones; rise ends that.
+func (r *redisServer) die() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dead = true
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	r.conns = nil
+}
+
+func (r *redisServer) rise() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dead = false
+}
+
+func (r *redisServer) setSlow(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = d
+}
+
+// slowConn passes on what is asked after a while.
+type slowConn struct {
+	net.Conn
+	r *redisServer
+}
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	c.r.mu.Lock()
+	slow := c.r.slow
+	c.r.mu.Unlock()
+	if slow > time.Hour {
+		return len(b), nil
+	}
+	time.Sleep(slow)
+	return c.Conn.Write(b)
+}
+
+// budget makes a replica use the Redis.
+func (r *redisServer) budget(c *consumer.Config) {
+	b, err := redisbudget.New(redisbudget.Config{
+		URL: func() (string, error) { return "redis://redis:6379", nil },
+		Key: budgetKey, CallsPerSecond: c.CallsPerSecond, Dial: r.dial,
+	})
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	c.Budget = b
+	// The Redis client's goroutine that dials once a second notices late.
+	r.w.closers = append(r.w.closers, func() { _ = b.Close() }, r.Close, func() { time.Sleep(2 * time.Second) })
+}
+
+// usedOver is the part of the quota that is used from now on for d.
+func (w *world) usedOver(d time.Duration) float64 {
+	before := len(w.api.made())
+	time.Sleep(d)
+	return float64(len(w.api.made())-before) / (200 * d.Seconds())
+}
+
+func (w *world) wantPeak() {
+	w.t.Helper()
+	if peak := w.api.peak(); peak > 200 {
+		w.t.Errorf("%d calls in a second", peak)
+	}
+}
+
+// awaitMembers waits until so many replicas own partitions.
+func (w *world) awaitMembers(n int) {
+	w.t.Helper()
+	w.await(time.Minute, "all replicas in the group", func() bool {
+		members := 0
+		for _, r := range w.replicas {
+			if s := r.Status(); s.Live && s.Partitions > 0 {
+				members++
+			}
+		}
+		return members == n
+	})
+}
+
+// TestPromise3_RedisBudget: three replicas use the quota and never more, wherever the backlog is,
+// while one joins, one leaves and one is killed.
+func TestPromise3_RedisBudget(t *testing.T) {
+	t.Parallel()
+	for name, partitions := range map[string][]int32{"balanced": {0, 1, 2, 3, 4, 5}, "skewed": {4}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{partitions: 6}, func(w *world) {
+				redis := w.startRedis()
+				redis.setSlow(3 * time.Millisecond)
+				for i, p := range partitions {
+					each := 20_000 / len(partitions)
+					w.publish(p, eventValues(i*each, (i+1)*each)...)
+				}
+				for range 3 {
+					w.start(redis.budget)
+				}
+				w.awaitMembers(3)
+				time.Sleep(5 * time.Second)
+				if used := w.usedOver(20 * time.Second); used < 0.985 {
+					w.t.Errorf("%.4f of the quota used", used)
+				}
+				w.start(redis.budget)
+				w.awaitMembers(4)
+				w.replicas[0].stop()
+				time.Sleep(3 * time.Second)
+				w.replicas[1].kill()
+				time.Sleep(20 * time.Second)
+				w.wantPeak()
+				if strings.Contains(w.log.String(), "the shared budget fails") {
+					w.t.Error("a healthy Redis was given up")
+				}
+			})
+		})
+	}
+}
+
+// TestRedisBudgetFallsBack: a Redis that dies or hangs costs a moment and never the quota; the
+// shares of the partitions count until it is back.
+func TestRedisBudgetFallsBack(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]struct{ begin, end func(*redisServer) }{
+		"dies":  {(*redisServer).die, (*redisServer).rise},
+		"hangs": {func(r *redisServer) { r.setSlow(2 * time.Hour) }, func(r *redisServer) { r.setSlow(time.Millisecond) }},
+		"slow":  {func(r *redisServer) { r.setSlow(400 * time.Millisecond) }, func(r *redisServer) { r.setSlow(time.Millisecond) }},
+		"refuses": {
+			func(r *redisServer) { r.SetError("LOADING Redis is loading the dataset in memory") },
+			func(r *redisServer) { r.SetError("") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+				redis := w.startRedis()
+				redis.setSlow(time.Millisecond)
+				w.publish(1, eventValues(0, 15_000)...)
+				for range 3 {
+					w.start(redis.budget)
+				}
+				w.awaitMembers(3)
+				time.Sleep(5 * time.Second)
+				fault.begin(redis)
+				time.Sleep(time.Second)
+				if n := w.fallenBack(); n == 0 { // those without work need not have noticed
+					w.t.Error("no replica has fallen back within a second")
+				}
+				time.Sleep(time.Second)
+				if used := w.usedOver(10 * time.Second); used < 0.32 || used > 0.34 {
+					w.t.Errorf("%.4f of the quota used by the one with a third of it", used)
+				}
+				fault.end(redis)
+				time.Sleep(6 * time.Second)
+				if n := w.fallenBack(); n != 0 {
+					w.t.Errorf("%d replicas still without Redis", n)
+				}
+				if used := w.usedOver(10 * time.Second); used < 0.985 {
+					w.t.Errorf("%.4f of the quota used afterwards", used)
+				}
+				w.wantPeak()
+				if n := strings.Count(w.log.String(), "falling back"); n == 0 || n > 3 {
+					w.t.Errorf("%d log lines of the fall", n)
+				}
+			})
+		})
+	}
+}
+
+func (w *world) fallenBack() int {
+	n := 0
+	for _, r := range w.replicas {
+		n += int(r.gauge("convdel_quota_fallback"))
+	}
+	return n
+}
+
+// TestRedisBudgetComesBackEmpty: what Redis has forgotten still counts at the API.
+func TestRedisBudgetComesBackEmpty(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		redis := w.startRedis()
+		for p := range int32(3) {
+			w.publish(p, eventValues(int(p)*10_000, int(p)*10_000+5000)...)
+		}
+		for range 3 {
+			w.start(redis.budget)
+		}
+		w.awaitMembers(3)
+		for range 5 {
+			time.Sleep(3500 * time.Millisecond)
+			redis.FlushAll()
+		}
+		redis.die()
+		time.Sleep(200 * time.Millisecond)
+		redis.FlushAll()
+		redis.rise()
+		time.Sleep(10 * time.Second)
+		w.wantPeak()
+		if used := w.usedOver(5 * time.Second); used < 0.985 {
+			w.t.Errorf("%.4f of the quota used afterwards", used)
+		}
+	})
+}
+
+// TestRedisNotThereAtTheStart is a warning, not an error; work begins with the share.
+func TestRedisNotThereAtTheStart(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		redis := w.startRedis()
+		redis.die()
+		w.publish(0, eventValues(0, 300)...)
+		r := w.start(redis.budget)
+		w.awaitDrained(time.Minute)
+		w.wantDeletedOnce(0, 300)
+		if r.gauge("convdel_quota_fallback") != 1 || !strings.Contains(w.log.String(), "falling back") {
+			w.t.Error("neither log nor metric tell that Redis is not there")
+		}
+	})
+}
+
+// TestRedisBudgetThrottled: throttled answers slow the app down although the budget has more.
+func TestRedisBudgetThrottled(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		redis := w.startRedis()
+		for p := range int32(3) {
+			w.publish(p, eventValues(int(p)*10_000, int(p)*10_000+5000)...)
+		}
+		for range 3 {
+			w.start(redis.budget)
+		}
+		w.awaitMembers(3)
+		time.Sleep(5 * time.Second)
+		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer { return verdict(consumer.Throttled, 60007) })
+		time.Sleep(5 * time.Second)
+		if used := w.usedOver(2 * time.Second); used > 0.3 {
+			w.t.Errorf("%.2f of the quota used, and all of it throttled", used)
+		}
+		w.api.set(50*time.Millisecond, nil)
+		time.Sleep(25 * time.Second)
+		if used := w.usedOver(5 * time.Second); used < 0.98 {
+			w.t.Errorf("%.4f of the quota used after the recovery", used)
+		}
+	})
+}
+
+// lateAPI sends some calls late, as new connections do.
+type lateAPI struct {
+	*fakeAPI
+	mu sync.Mutex
+	n  int
+}
+
+func (a *lateAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
+	a.mu.Lock()
+	a.n++
+	late := a.n%100 < 20
+	a.mu.Unlock()
+	if late {
+		time.Sleep(150 * time.Millisecond)
+	}
+	return a.fakeAPI.Delete(ctx, c)
+}
+
+// TestRedisBudgetMakesUpForLateCalls: bursts of calls that leave late must not crowd the others' seconds.
+func TestRedisBudgetMakesUpForLateCalls(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		redis := w.startRedis()
+		for p := range int32(3) {
+			w.publish(p, eventValues(int(p)*10_000, int(p)*10_000+2000)...)
+		}
+		api := &lateAPI{fakeAPI: w.api}
+		for range 3 {
+			w.start(redis.budget, func(c *consumer.Config) { c.API = api })
+		}
+		w.awaitMembers(3)
+		time.Sleep(20 * time.Second)
+		w.wantPeak()
+		if n := len(w.api.made()); n < 2500 {
+			w.t.Errorf("only %d calls in 20 s", n)
+		}
+		if !slices.IsSortedFunc(w.api.made(), func(a, b apiCall) int { return a.began.Compare(b.began) }) {
+			w.t.Error("calls out of order")
+		}
+	})
+}

@@ -1,0 +1,34 @@
+package redisbudget
+
+import "time"
+
+// drift is how far two clocks may drift apart, as a part of the time that passes: more than
+// quartz and a clock being slewed do.
+const drift = 1.0 / 1000
+
+// clock translates Redis's time into ours. Each exchange bounds the difference: Redis has answered
+// after we asked and before the answer came. The bounds of all exchanges hold together, so an answer
+// that takes long makes the estimate no worse, and departures stay even on a network that is not.
+type clock struct {
+	// low and high bound ours minus Redis's, as of the time at (ours); known says that there are bounds.
+	low, high, at time.Duration
+	known         bool
+}
+
+// observe learns from an exchange. sent and received are ours, redis is what its clock said between.
+func (c *clock) observe(sent, received, redis time.Duration) {
+	low, high := sent-redis, received-redis
+	if c.known {
+		widen := time.Duration(float64(received-c.at) * drift)
+		oldLow, oldHigh := c.low-widen, c.high+widen
+		if low <= oldHigh && oldLow <= high { // otherwise one of the clocks was set
+			low, high = max(low, oldLow), min(high, oldHigh)
+		}
+	}
+	*c = clock{low: low, high: high, at: received, known: true}
+}
+
+// local is when, by our clock, Redis's clock shows a time.
+func (c *clock) local(redis time.Duration) time.Duration {
+	return redis + c.low + (c.high-c.low)/2
+}
