@@ -96,6 +96,9 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	defer cancel()
 	commits := make([]commit, 0, len(c.s.partitions))
 	for id, p := range c.s.partitions {
+		if p.gone.Load() {
+			continue
+		}
 		watermark, done, changed := p.tracker.snapshot()
 		if !changed && !all {
 			continue

@@ -34,6 +34,8 @@ func connect(cfg Config) *connections {
 	c.writer, closeWriter = cfg.Cluster.Writer(cfg.DeadLetterTopic)
 	c.lone, closeLone = cfg.Cluster.Writer(cfg.DeadLetterTopic)
 	c.lone.BatchSize = 1
+	// What did not fit as it is may have come in a compressed batch: it is the batch that is limited.
+	c.lone.Compression = kafka.Gzip
 	c.closers = []func() error{closeWriter, closeLone}
 	return c
 }

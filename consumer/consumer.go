@@ -99,6 +99,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for {
 		began := time.Now()
 		gen, err := group.Next(ctx)
+		if err == nil {
+			c.member.Store(&member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)})
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -144,8 +147,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 	done := make(chan struct{})
 	gen.Start(func(generation context.Context) {
 		defer close(done)
-		member := &member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)}
-		c.member.Store(member)
+		member := c.member.Load()
 		var ids []int
 		for _, a := range gen.Assignments[c.cfg.Topic] {
 			ids = append(ids, a.ID)

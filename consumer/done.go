@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -13,13 +14,17 @@ import (
 // behind one slow event. It travels in the commit's metadata, a string that brokers keep with the
 // offset and hand to the next owner (4,096 bytes by default: offset.metadata.max.bytes).
 //
-// Form: a prefix with a version, then unpadded base64 of unsigned varints, two per range: the
-// distance from the end of the previous range (at first: from the watermark) to the first offset,
-// and from the first offset to the last. What does not fit is left out: a missing offset is
-// merely called again, while a wrong one would be an event lost.
+// Form: a prefix that names it, then unpadded base64. Behind donePrefix stand unsigned varints, two
+// per range: the distance from the end of the previous range (at first: from the watermark) to the
+// first offset, and from the first offset to the last. Where that does not fit, because ended and open
+// offsets alternate, a bit per offset from the watermark on stands behind bitsPrefix. What does not
+// fit in either is left out: a missing offset is merely called again, while a wrong one would be an
+// event lost.
 const (
 	donePrefix   = "convdel1:"
+	bitsPrefix   = "convdel2:"
 	maxDoneBytes = (4096 - len(donePrefix)) / 4 * 3
+	maxDoneBits  = int64(8 * maxDoneBytes)
 )
 
 // offsetRange is first to last, both included.
@@ -37,6 +42,9 @@ func encodeDone(watermark int64, ranges []offsetRange) string {
 		buf = binary.AppendUvarint(buf, uint64(r.first-from))   //nolint:gosec // ranges ascend
 		buf = binary.AppendUvarint(buf, uint64(r.last-r.first)) //nolint:gosec // ranges ascend
 		if len(buf) > maxDoneBytes {
+			if r.first-watermark < maxDoneBits { // bits reach further
+				return encodeBits(watermark, ranges)
+			}
 			buf = buf[:n]
 			break
 		}
@@ -45,19 +53,59 @@ func encodeDone(watermark int64, ranges []offsetRange) string {
 	return donePrefix + base64.RawStdEncoding.EncodeToString(buf)
 }
 
+func encodeBits(watermark int64, ranges []offsetRange) string {
+	bits := make([]byte, maxDoneBytes)
+	used := 0
+	for _, r := range ranges {
+		for o := r.first; o <= r.last && o-watermark < maxDoneBits; o++ {
+			at := int(o - watermark)
+			bits[at/8] |= 1 << (at % 8)
+			used = at/8 + 1
+		}
+	}
+	return bitsPrefix + base64.RawStdEncoding.EncodeToString(bits[:used])
+}
+
+func decodeBits(watermark int64, bits []byte) ([]offsetRange, error) {
+	if len(bits) > 0 && bits[0]&1 != 0 || watermark > math.MaxInt64-int64(8*len(bits)) {
+		return nil, errDone // the watermark itself has not ended
+	}
+	var ranges []offsetRange
+	for at := range 8 * len(bits) {
+		if bits[at/8]&(1<<(at%8)) == 0 {
+			continue
+		}
+		o := watermark + int64(at)
+		if n := len(ranges); n > 0 && ranges[n-1].last == o-1 {
+			ranges[n-1].last = o
+		} else {
+			ranges = append(ranges, offsetRange{first: o, last: o})
+		}
+	}
+	return ranges, nil
+}
+
 var errDone = errors.New("commit metadata does not parse")
 
 // decodeDone reads what encodeDone wrote. Metadata of another origin (another tool reset the
 // offsets) is no error and means none.
 func decodeDone(watermark int64, metadata string) ([]offsetRange, error) {
-	text, ours := strings.CutPrefix(metadata, donePrefix)
-	if !ours {
+	text, asRanges := strings.CutPrefix(metadata, donePrefix)
+	text, asBits := strings.CutPrefix(text, bitsPrefix)
+	if !asRanges && !asBits {
 		return nil, nil
 	}
 	buf, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDone, err)
 	}
+	if asBits {
+		return decodeBits(watermark, buf)
+	}
+	return decodeRanges(watermark, buf)
+}
+
+func decodeRanges(watermark int64, buf []byte) ([]offsetRange, error) {
 	var ranges []offsetRange
 	from := watermark
 	for len(buf) > 0 {

@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
@@ -99,4 +101,66 @@ func (a timeoutAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	return a.api.Delete(ctx, c)
+}
+
+// TestStuckPartitionHoldsUpNoOther: a partition whose span is full behind one event that does not end
+// keeps nothing that the others need.
+func TestStuckPartitionHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		t := w.t
+		w.api.set(0, func(c consumer.Call, _ int) consumer.Answer {
+			if c.Conversation == conversation(0) {
+				return verdict(consumer.Throttled, 60007) // for ever, and no attempt used up
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		padding := strings.Repeat("x", 600)
+		var values [][]byte
+		for n := range 14_000 {
+			values = append(values, fmt.Appendf(nil, `{"From_Account":"user%d","Type":1,"To_Account":"friend","P":%q}`, n, padding))
+		}
+		w.publish(0, values...)
+		w.start(func(c *consumer.Config) { c.CallsPerSecond = 0 })
+		w.await(time.Minute, "a full span", func() bool { return len(w.api.deletes()) >= 9_999 })
+		for p := range int32(2) {
+			w.publish(p+1, eventValues(int(p+1)*20_000, int(p+1)*20_000+1000)...)
+		}
+		w.await(time.Minute, "the other partitions deleted", func() bool { return len(w.api.deletes()) >= 11_999 })
+		if n := len(w.api.deletes()); n > 12_100 {
+			t.Errorf("%d conversations deleted: the span is not bounded", n)
+		}
+		w.api.set(0, nil)
+		w.awaitDrained(5 * time.Minute)
+		w.wantDeletedOnce(0, 14_000)
+	})
+}
+
+// TestRecordWithoutATime is not too old for being of the year 1969.
+func TestRecordWithoutATime(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		w.produce(&kgo.Record{Topic: testTopic, Value: eventValue(1), Timestamp: time.UnixMilli(-1)})
+		w.start(func(c *consumer.Config) { c.MaxEventAge = time.Hour })
+		w.awaitDrained(time.Minute)
+		w.wantDeletedOnce(1, 2)
+	})
+}
+
+// TestLetterOfACompressedRecord: a record that fits its topic only compressed fits the dead-letter topic
+// as well.
+func TestLetterOfACompressedRecord(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		for _, topic := range []string{testTopic, testDLT} {
+			setTopicConfig(t, w, topic, "max.message.bytes", "9000")
+		}
+		w.publish(0, []byte(strings.Repeat("garbage ", 20_000)), eventValue(1))
+		w.start()
+		w.awaitDrained(5 * time.Minute)
+		if n := len(w.letterKeys()); n != 1 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
 }

@@ -60,6 +60,8 @@ type partition struct {
 	id      int
 	tracker *tracker
 	size    fetchSize
+	// gone says that the log behind the tracker's offsets is no more: they must not be committed.
+	gone atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds).
 	end, seen atomic.Int64
 }
@@ -114,10 +116,13 @@ func (s *session) logFetching(ctx context.Context, p *partition, err error) {
 
 // fetchOnce makes one fetch and delivers what it brought.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
+	if n, shrunk := p.tracker.span(); n >= maxSpan {
+		return wait(ctx, time.Time{}, shrunk)
+	}
 	hold := fetchWait
 	if p.size.backlog() {
 		hold = 0
-		share := min(p.size.expect, fetchBudget)
+		share := min(p.size.expect, fetchBudget/2) // one partition alone must not keep all others waiting
 		if err := s.fetched.Acquire(ctx, share); err != nil {
 			return err
 		}
@@ -139,6 +144,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		}
 		return s.deliver(ctx, p, r, size, use)
 	})
+	if errors.Is(err, errSpanFull) {
+		return nil // the rest is fetched again when there is room
+	}
 	if err != nil {
 		return err
 	}
@@ -172,7 +180,10 @@ func (s *session) deliver(ctx context.Context, p *partition, r *protocol.Record,
 }
 
 func readRecord(p *partition, r *protocol.Record) (record, error) {
-	rec := record{partition: p, offset: r.Offset, time: r.Time}
+	rec := record{partition: p, offset: r.Offset}
+	if r.Time.UnixMilli() > 0 { // -1 is Kafka's word for none
+		rec.time = r.Time
+	}
 	var err error
 	if rec.key, err = protocol.ReadAll(r.Key); err != nil {
 		return rec, err

@@ -44,8 +44,10 @@ type limiter struct {
 	// ramping says that mood comes back in steps of rampUp.
 	ramping   bool
 	lastRaise time.Time
-	// changed is closed and replaced when waiting callers must look again.
+	// changed is closed and replaced when waiting callers must look again; blind says that one of them
+	// has no time at which to look by itself.
 	changed chan struct{}
+	blind   bool
 	// off turns the limiter into a formality.
 	off bool
 	// leases, if not nil, are departures of a budget that other replicas share; see budget.go.
@@ -160,7 +162,8 @@ func (l *limiter) tryAt(now time.Time) (p *permit, again time.Time, changed <-ch
 	limit := max(1, int(pace))
 	if used := l.pending + len(l.sent); used >= limit {
 		if l.pending >= limit {
-			return nil, time.Time{}, l.changed // until one of them is sent
+			l.blind = true
+			return nil, time.Time{}, l.changed // until one of them is sent, or the limit rises
 		}
 		return nil, l.sent[used-limit].Add(window), l.changed
 	}
@@ -206,6 +209,9 @@ func (l *limiter) recoverLocked(now time.Time) {
 		}
 		l.mood = min(1, l.mood+step)
 		l.ramping = l.ramping && l.mood < 1
+		if l.blind {
+			l.wakeLocked()
+		}
 	}
 }
 
@@ -218,6 +224,7 @@ func (l *limiter) forgetLocked(now time.Time) {
 }
 
 func (l *limiter) wakeLocked() {
+	l.blind = false
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -245,8 +252,8 @@ func (p *permit) settle(used bool) {
 		} else {
 			p.l.next = p.l.next.Add(-p.interval)
 		}
-		if p.l.pending+1 >= max(1, int(p.l.allowedLocked()*p.l.mood)) {
-			p.l.wakeLocked() // somebody may be waiting without a time to wake at
+		if p.l.blind {
+			p.l.wakeLocked()
 		}
 	})
 }

@@ -135,6 +135,46 @@ func TestLimiterSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 	})
 }
 
+// TestLimiterWakesWhoWaitsForPermits: who waits because all permits are out is woken when they are settled,
+// although the limit has risen above their number meanwhile.
+func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(false)
+		l.setQuota(200)
+		l.mood, l.lastRaise = leastMood, time.Now().Add(window) // four calls a second
+		time.Sleep(window)
+		var out []*permit
+		for range 4 {
+			p, err := l.wait(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, p)
+			l.lastRaise = time.Now()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		waited := make(chan error, 1)
+		go func() {
+			p, err := l.wait(ctx)
+			p.unused()
+			waited <- err
+		}()
+		synctest.Wait()
+		time.Sleep(2 * window)
+		if p, granted := l.try(); granted { // somebody else's question raises the limit
+			p.sent()
+		}
+		for _, p := range out {
+			p.sent()
+		}
+		if err := <-waited; err != nil {
+			t.Errorf("never woken: %v", err)
+		}
+	})
+}
+
 func TestLimiterFractionOfACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -166,8 +206,14 @@ func TestShareAddsUp(t *testing.T) {
 			}
 		}
 	}
-	if got := share(200, []int{0}, 1000); got != 0.2 {
-		t.Errorf("one of 1000 partitions: %v calls a second", got)
+	for _, tc := range []struct{ calls, partitions int }{{5, 6}, {10, 64}, {200, 400}, {200, 1000}} {
+		sum := 0.0
+		for id := range tc.partitions {
+			sum += share(tc.calls, []int{id}, tc.partitions)
+		}
+		if sum > float64(tc.calls)+1e-9 || sum < float64(tc.calls)-1e-9 {
+			t.Errorf("%d calls over %d replicas with a partition each: shares add up to %v", tc.calls, tc.partitions, sum)
+		}
 	}
 }
 

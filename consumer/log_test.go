@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -289,7 +290,11 @@ func TestLetterThatDoesNotFit(t *testing.T) {
 		for n := range 50 {
 			values = append(values, fmt.Append(nil, "garbage ", n))
 		}
-		values[20] = []byte(strings.Repeat("x", 5000))
+		large := make([]byte, 5000) // that no compression helps
+		for i := range large {
+			large[i] = byte(rand.Uint32())
+		}
+		values[20] = large
 		w.publish(0, values...)
 		w.start()
 		w.await(time.Minute, "49 dead letters", func() bool { return len(w.letterKeys()) == 49 })

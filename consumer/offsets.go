@@ -105,6 +105,7 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 	}
 	log.LogAttrs(ctx, slog.LevelError, "position is beyond the end of the log: topic recreated or cut; reading it from its start")
 	if !p.tracker.restart(first) {
+		p.gone.Store(true)
 		return errRestart
 	}
 	return nil

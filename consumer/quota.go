@@ -18,6 +18,10 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 	}
 	for {
 		total, err := source.Partitions(generation)
+		if err == nil && total > c.cfg.CallsPerSecond && c.cfg.CallsPerSecond > 0 {
+			c.log.LogAttrs(generation, slog.LevelWarn, "more partitions than calls a second: with several replicas a second may see more calls than the quota",
+				slog.Int("partitions", total), slog.Int("calls_per_second", c.cfg.CallsPerSecond))
+		}
 		if err == nil {
 			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, total))
 			return nil
@@ -32,18 +36,18 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 	}
 }
 
-// share splits a quota over a topic's partitions in whole calls that add up to exactly the quota,
-// and returns what the owned ones have. Where there are more partitions than calls, a part
-// below one call a second stays a fraction.
+// share splits a quota over a topic's partitions and returns what the owned ones have. The parts are
+// whole calls that add up to exactly the quota. Where there are more partitions than calls they are
+// fractions, which add up too, but of which several may fall due in the same second.
 func share(callsPerSecond int, owned []int, total int) float64 {
+	if total > callsPerSecond {
+		return float64(callsPerSecond) * float64(len(owned)) / float64(total)
+	}
 	whole := 0
 	for _, id := range owned {
 		if id < total {
 			whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total
 		}
-	}
-	if whole == 0 && len(owned) > 0 && total > 0 {
-		return float64(callsPerSecond) * float64(len(owned)) / float64(total)
 	}
 	return float64(whole)
 }

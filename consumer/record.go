@@ -40,18 +40,14 @@ type event struct {
 	err         error
 }
 
-// admit waits until the bounds on memory and on the partition's span allow a record of size bytes.
+// errSpanFull says that a partition has to wait for its oldest event.
+var errSpanFull = errors.New("too many records are open behind one that has not ended")
+
+// admit waits until the bounds on memory allow a record of size bytes. It returns errSpanFull without
+// waiting where the partition's span does not: that may take long, and must not hold what others need.
 func (s *session) admit(ctx context.Context, p *partition, size int64) error {
-	for {
-		n, shrunk := p.tracker.span()
-		if n < maxSpan {
-			break
-		}
-		select {
-		case <-shrunk:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if n, _ := p.tracker.span(); n >= maxSpan {
+		return errSpanFull
 	}
 	if err := s.events.Acquire(ctx, 1); err != nil {
 		return err

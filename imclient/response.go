@@ -24,7 +24,7 @@ type result struct {
 	ResultInfo   string
 }
 
-var errNoResult = errors.New("neither ActionStatus nor a code in it")
+var errNoResult = errors.New("no code in it")
 
 // decodeResult returns what an answer's body says: ok, or the code (0 if it names none) and text of
 // a failure. The error means that it says neither.
@@ -33,7 +33,7 @@ func decodeResult(body []byte) (ok bool, code int, info string, err error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return false, 0, "", err
 	}
-	if r.ActionStatus == nil && r.ErrorCode == nil && r.ResultCode == nil {
+	if r.ErrorCode == nil && r.ResultCode == nil { // whatever ActionStatus says: in doubt, nothing was deleted
 		return false, 0, "", errNoResult
 	}
 	info = r.ErrorInfo

@@ -38,7 +38,8 @@ func TestDecodeResult(t *testing.T) {
 		fail bool
 	}{
 		{body: `{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}`, ok: true},
-		{body: ` {"ActionStatus":"OK"} ` + "\r\n", ok: true},
+		{body: ` {"ActionStatus":"OK","ErrorCode":0} ` + "\r\n", ok: true},
+		{body: `{"ActionStatus":"OK"}`, fail: true}, // in doubt, nothing was deleted
 		{body: `{"ErrorCode":0}`, ok: true},
 		{body: `{"ResultCode":0}`, ok: true},
 		{body: `{"ActionStatus":"OK","ErrorCode":0,"More":[1,{"a":null}]}`, ok: true},

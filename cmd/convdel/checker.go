@@ -64,9 +64,12 @@ func (c *checker) name(flag string) string {
 	return "--" + flag + " (" + envName(flag) + ")"
 }
 
-// quote shows a text that somebody typed, unless it may hold a password: what stands before an @
-// in an address is left out.
+// quote shows a text that somebody typed, unless it may hold a secret: what stands before an @ in an
+// address, or behind a question mark, is left out.
 func quote(text string) string {
+	if query := strings.IndexByte(text, '?'); query > 0 {
+		text = text[:query] + "?…"
+	}
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		text = "…" + text[at:]
 	}

@@ -351,3 +351,12 @@ func TestEveryServiceSettingIsLogged(t *testing.T) {
 		}
 	}
 }
+
+// What stands behind a question mark in a wrong address may be a signature.
+func TestWrongEndpointShowsNoQuery(t *testing.T) {
+	t.Parallel()
+	got := quote("https://console.tim.qq.com/v4?usersig=eJwtzF0LgjAYhuH")
+	if want := `"https://console.tim.qq.com/v4?…"`; got != want {
+		t.Errorf("quoted as %s, want %s", got, want)
+	}
+}
