@@ -1,4 +1,5 @@
-# Everything here needs Go alone, but for the kafka targets: those take Java 17 and Maven, and no Docker.
+# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven, and the
+# redis targets, which take redis-server; no Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -10,6 +11,9 @@ GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
 # How long each fuzz target runs, and which benchmarks do.
 FUZZTIME ?= 10s
 BENCH ?= .
+
+# The tests that take their Redis from CONVDEL_TEST_REDIS.
+REDIS_TESTS := ./consumer/redisbudget ./cmd/e2e
 
 # The tests that take their broker from CONVDEL_TEST_BROKERS.
 KAFKA_TESTS := ./cmd/e2e
@@ -83,8 +87,20 @@ kafka-down: ## Stop that Kafka and remove its data
 test-kafka: kafka-up ## Run the end-to-end tests on that Kafka, started if need be
 	CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) go test -count=1 $(KAFKA_TESTS)
 
+.PHONY: redis-up
+redis-up: ## Start a real Redis on 127.0.0.1:16379 (REDIS_PORT=)
+	@deploy/redis/up.sh
+
+.PHONY: redis-down
+redis-down: ## Stop that Redis
+	@deploy/redis/down.sh
+
+.PHONY: test-redis
+test-redis: redis-up ## Run the tests of the shared quota on that Redis, started if need be
+	CONVDEL_TEST_REDIS=$$(<.cache/redis/address) go test -count=1 -run 'Redis|Spaced|Loss|Errors' $(REDIS_TESTS)
+
 .PHONY: clean
-clean: kafka-down ## Remove all that make has put here: bin, and tools and jars in .cache
+clean: kafka-down redis-down ## Remove all that make has put here: bin, and tools and jars in .cache
 	rm -rf bin .cache
 
 # The linter is a program of its own, not a dependency: its two hundred modules stay out of go.mod.

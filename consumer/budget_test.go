@@ -26,6 +26,8 @@ type redisServer struct {
 	dead  bool
 	slow  time.Duration
 	conns []net.Conn
+	// asked counts what was written to it: a round trip each.
+	asked int
 }
 
 func (w *world) startRedis() *redisServer {
@@ -82,6 +84,7 @@ type slowConn struct {
 func (c *slowConn) Write(b []byte) (int, error) {
 	c.r.mu.Lock()
 	slow := c.r.slow
+	c.r.asked++
 	c.r.mu.Unlock()
 	if slow > time.Hour {
 		return len(b), nil
@@ -161,6 +164,11 @@ func TestPromise3_RedisBudget(t *testing.T) {
 				w.replicas[1].kill()
 				time.Sleep(20 * time.Second)
 				w.wantPeak()
+				redis.mu.Lock()
+				if calls := len(w.api.made()); redis.asked > calls/2 {
+					w.t.Errorf("Redis asked %d times for %d calls", redis.asked, calls)
+				}
+				redis.mu.Unlock()
 				if strings.Contains(w.log.String(), "the shared budget fails") {
 					w.t.Error("a healthy Redis was given up")
 				}
@@ -335,6 +343,38 @@ func TestRedisBudgetMakesUpForLateCalls(t *testing.T) {
 		}
 		if !slices.IsSortedFunc(w.api.made(), func(a, b apiCall) int { return a.began.Compare(b.began) }) {
 			w.t.Error("calls out of order")
+		}
+	})
+}
+
+// TestRedisBudgetWhenIdle: an event that comes alone is called at once, costs one round trip, and reserves nothing
+// for others that are not there.
+func TestRedisBudgetWhenIdle(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		redis := w.startRedis()
+		redis.setSlow(2 * time.Millisecond)
+		w.start(redis.budget)
+		w.awaitMembers(1)
+		time.Sleep(5 * time.Second)
+		redis.mu.Lock()
+		redis.asked = 0
+		redis.mu.Unlock()
+		var published []time.Time
+		for n := range 20 {
+			published = append(published, time.Now())
+			w.publish(0, eventValue(n))
+			time.Sleep(3 * time.Second)
+		}
+		for i, c := range w.api.made() {
+			if late := c.began.Sub(published[i]); late > 20*time.Millisecond {
+				w.t.Errorf("call %d %s after its event", i, late)
+			}
+		}
+		redis.mu.Lock()
+		defer redis.mu.Unlock()
+		if n := len(w.api.made()); n != 20 || redis.asked > 20 {
+			w.t.Errorf("%d calls, Redis asked %d times", n, redis.asked)
 		}
 	})
 }

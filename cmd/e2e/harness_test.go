@@ -83,6 +83,8 @@ type stage struct {
 	sim     *imtest.Server
 	// login are further options of the test's own Kafka clients.
 	login []kgo.Opt
+	// env are further variables of the processes.
+	env []string
 }
 
 // newStage makes topics on the broker under test, the topic with so many partitions.
@@ -186,6 +188,7 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
 	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
+	p.cmd.Env = append(p.cmd.Env, s.env...)
 	if slices.Contains(args, "--kafka-sasl") {
 		p.cmd.Env = append(p.cmd.Env, "CONVDEL_KAFKA_PASSWORD="+password)
 	}

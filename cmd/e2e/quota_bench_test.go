@@ -2,11 +2,9 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
@@ -17,7 +15,6 @@ import (
 // which one joins, one is stopped and one is killed. The table of docs/quota.md is made of it. Redis is the
 // one at CONVDEL_TEST_REDIS, or an embedded one.
 func BenchmarkReplicas(b *testing.B) {
-	b.Setenv("CONVDEL_REDIS_URL", "redis://"+redisAddress(b))
 	for _, how := range []string{"partitions", "redis"} {
 		for _, replicas := range []int{1, 3} {
 			for _, backlog := range []string{"balanced", "skewed"} {
@@ -31,18 +28,11 @@ func BenchmarkReplicas(b *testing.B) {
 	}
 }
 
-func redisAddress(tb testing.TB) string {
-	tb.Helper()
-	if address := os.Getenv("CONVDEL_TEST_REDIS"); address != "" {
-		return address
-	}
-	return miniredis.RunT(tb).Addr()
-}
-
 func measureReplicas(b *testing.B, how string, replicas int, skewed bool) {
 	b.Helper()
 	const partitions, steady = 6, 15 * time.Second
 	s := newStage(b, partitions, imtest.Config{Quota: 200, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})
+	s.env = append(s.env, "CONVDEL_REDIS_URL="+redisURL(b))
 	s.fill(12_000, partitions, skewed)
 	start := func() *process { return s.service("--quota", how, "--redis-key", s.topic, "--log-level", "warn") }
 	running := make([]*process, replicas)

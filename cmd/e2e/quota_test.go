@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"convdel/imclient/imtest"
+)
+
+// redisURL is where the Redis under test is: the one at CONVDEL_TEST_REDIS (host:port), or an embedded one that wants
+// a password.
+func redisURL(tb testing.TB) string {
+	tb.Helper()
+	if address := os.Getenv("CONVDEL_TEST_REDIS"); address != "" {
+		return "redis://" + address
+	}
+	embedded := miniredis.RunT(tb)
+	embedded.RequireAuth(password)
+	return "redis://:" + password + "@" + embedded.Addr()
+}
+
+// TestEndToEnd_QuotaInRedis: the whole backlog is one replica's, and so are all calls; the API sees no more of them
+// than the quota allows, another service that has the same key included.
+func TestEndToEnd_QuotaInRedis(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 4, imtest.Config{Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})
+	s.env = append(s.env, "CONVDEL_REDIS_URL="+redisURL(t))
+	s.fill(600, 4, true)
+	flags := []string{"--quota", "redis", "--redis-key", s.topic, "--log-level", "debug"}
+	first, second := s.service(flags...), s.service(flags...)
+	group := s.group
+	s.group += "-other"
+	other := s.service(flags...)
+	s.await(time.Minute, "every offset committed by the other service", s.drained)
+	s.group = group
+	s.await(time.Minute, "every offset committed", s.drained)
+	for _, p := range []*process{first, second, other} {
+		p.stop()
+		if strings.Contains(p.stderr.String(), "falling back") {
+			t.Error("a healthy Redis was given up")
+		}
+	}
+	if stats := s.sim.Stats(); stats.Calls != 1200 || stats.PeakPerSecond > 210 { // this machine's delays come on top
+		t.Errorf("%d calls, %d in a second", stats.Calls, stats.PeakPerSecond)
+	}
+}
