@@ -47,7 +47,7 @@ func TestWatermarkAgainstModel(t *testing.T) {
 			},
 			"end": func(t *rapid.T) {
 				if len(model.open) == 0 {
-					t.Skip("nothing open")
+					return
 				}
 				var open []int64
 				for o := range model.open {
