@@ -26,8 +26,8 @@ func (o *outage) answer(consumer.Call, int) consumer.Answer {
 }
 
 // TestPromise5_AFaultThatIsNotTheEventsOwnUsesUpNoEvent lets the API fail for half an hour in the midst of
-// 10,000 events, in all the ways that are not an event's fault. No event becomes a dead letter, one
-// call at a time probes, and afterwards everything is deleted.
+// 10,000 events, in all the ways that are not an event's fault, for three replicas. No event becomes a
+// dead letter, each replica probes with one call at a time, and afterwards everything is deleted.
 func TestPromise5_AFaultThatIsNotTheEventsOwnUsesUpNoEvent(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -52,19 +52,24 @@ func TestPromise5_AFaultThatIsNotTheEventsOwnUsesUpNoEvent(t *testing.T) {
 				}
 				o := &outage{from: time.Now().Add(20 * time.Second), to: time.Now().Add(30*time.Minute + 20*time.Second), fail: tc.fail}
 				w.api.set(50*time.Millisecond, o.answer)
-				r := w.start()
+				const replicas = 3
+				for range replicas {
+					w.start()
+				}
 				time.Sleep(20 * time.Second)
 				w.api.set(tc.latency, o.answer)
-				time.Sleep(15 * time.Second)
-				if p := r.Status().Paused; p == nil || p.Reason != tc.reason {
-					t.Fatalf("paused: %+v, want %s", p, tc.reason)
+				time.Sleep(20 * time.Second)
+				for _, r := range w.replicas {
+					if p := r.Status().Paused; p == nil || p.Reason != tc.reason {
+						t.Fatalf("paused: %+v, want %s", p, tc.reason)
+					}
 				}
 				before := len(w.api.made())
 				w.api.resetConcurrency()
 				time.Sleep(29 * time.Minute)
 				probes := len(w.api.made()) - before
-				if w.api.atOnce > 1 || probes < 20 || probes > 80 {
-					t.Errorf("%d calls during the outage, %d at once; want one probe every half a minute", probes, w.api.atOnce)
+				if w.api.atOnce > replicas || probes < 20*replicas || probes > 80*replicas {
+					t.Errorf("%d calls during the outage, %d at once; want a probe of each replica every half a minute", probes, w.api.atOnce)
 				}
 				w.api.set(50*time.Millisecond, o.answer)
 				w.awaitDrained(10 * time.Minute)
@@ -75,8 +80,8 @@ func TestPromise5_AFaultThatIsNotTheEventsOwnUsesUpNoEvent(t *testing.T) {
 				if peak := w.api.peak(); peak > 200 {
 					t.Errorf("%d calls in a second", peak)
 				}
-				if n := strings.Count(w.log.String(), "calls paused"); n != 1 {
-					t.Errorf("the pause is in the log %d times", n)
+				if n := strings.Count(w.log.String(), "calls paused"); n != replicas {
+					t.Errorf("the pause is in the log %d times, want once for each replica", n)
 				}
 			})
 		})

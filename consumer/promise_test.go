@@ -508,3 +508,45 @@ func TestPromise9_BadInputIsKept(t *testing.T) {
 		}
 	})
 }
+
+// TestOldestFirst: where calls wait for the quota, those of the oldest events go first, whatever
+// partition they are in and whenever they were read, and a retry keeps its place.
+func TestOldestFirst(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
+		w.api.set(10*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
+			if c.Conversation == conversation(1000) && before == 0 {
+				return verdict(consumer.Transient, 50004)
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		w.publish(0, eventValues(0, 300)...)
+		w.start(func(c *consumer.Config) { c.CallsPerSecond, c.RetryInitial = 20, time.Second })
+		time.Sleep(5 * time.Second)
+		var old []*kgo.Record
+		for n, v := range eventValues(1000, 1100) {
+			old = append(old, &kgo.Record{Topic: testTopic, Partition: 1, Value: v, Timestamp: time.Now().Add(-time.Hour).Add(time.Duration(n) * time.Millisecond)})
+		}
+		w.produce(old...)
+		late := len(w.api.made())
+		w.awaitDrained(time.Minute)
+		calls := w.api.made()[late:]
+		young := 0
+		for i, c := range calls[2:102] { // two may have been chosen already
+			var user int
+			if _, err := fmt.Sscanf(c.From, "user%d", &user); err != nil {
+				t.Fatal(err)
+			}
+			if user < 1000 {
+				young++
+			}
+			if user == 1000 && i > 40 {
+				t.Errorf("the retry of the oldest event was call %d", i)
+			}
+		}
+		if young > 3 {
+			t.Errorf("%d young events were called before old ones", young)
+		}
+	})
+}
