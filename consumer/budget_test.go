@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,10 +316,10 @@ type lateAPI struct {
 func (a *lateAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
 	a.mu.Lock()
 	a.n++
-	late := a.n%100 < 20
+	late := a.n%400 < 20
 	a.mu.Unlock()
 	if late {
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond)
 	}
 	return a.fakeAPI.Delete(ctx, c)
 }
@@ -329,7 +330,7 @@ func TestRedisBudgetMakesUpForLateCalls(t *testing.T) {
 	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
 		redis := w.startRedis()
 		for p := range int32(3) {
-			w.publish(p, eventValues(int(p)*10_000, int(p)*10_000+2000)...)
+			w.publish(p, eventValues(int(p)*10_000, int(p)*10_000+3000)...)
 		}
 		api := &lateAPI{fakeAPI: w.api}
 		for range 3 {
@@ -338,7 +339,7 @@ func TestRedisBudgetMakesUpForLateCalls(t *testing.T) {
 		w.awaitMembers(3)
 		time.Sleep(20 * time.Second)
 		w.wantPeak()
-		if n := len(w.api.made()); n < 2500 {
+		if n := len(w.api.made()); n < 3300 {
 			w.t.Errorf("only %d calls in 20 s", n)
 		}
 		if !slices.IsSortedFunc(w.api.made(), func(a, b apiCall) int { return a.began.Compare(b.began) }) {
@@ -375,6 +376,51 @@ func TestRedisBudgetWhenIdle(t *testing.T) {
 		defer redis.mu.Unlock()
 		if n := len(w.api.made()); n != 20 || redis.asked > 20 {
 			w.t.Errorf("%d calls, Redis asked %d times", n, redis.asked)
+		}
+	})
+}
+
+// countingAPI counts a replica's calls.
+type countingAPI struct {
+	consumer.API
+	n atomic.Int64
+}
+
+func (a *countingAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
+	a.n.Add(1)
+	return a.API.Delete(ctx, c)
+}
+
+// TestRedisBudgetLostOneByOne: one replica loses Redis before the other does, and the other gets it back first. Neither
+// adds its share to the whole quota that the other still has, or has again.
+func TestRedisBudgetLostOneByOne(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		busy := w.startRedis()
+		idle := &redisServer{w: w, Miniredis: busy.Miniredis}
+		w.publish(0, eventValues(0, 10_000)...)
+		counts := []*countingAPI{{API: w.api}, {API: w.api}}
+		for i, redis := range []*redisServer{busy, idle} {
+			w.start(redis.budget, func(c *consumer.Config) { c.API = counts[i] })
+		}
+		w.awaitMembers(2)
+		before := counts[0].n.Load()
+		time.Sleep(5 * time.Second)
+		if counts[0].n.Load() == before { // the other one has the partition
+			busy, idle = idle, busy
+		}
+		idle.die()
+		w.publish(1, eventValues(10_000, 20_000)...)
+		time.Sleep(600 * time.Millisecond)
+		busy.die()
+		time.Sleep(10*time.Second + 100*time.Millisecond)
+		busy.rise()
+		time.Sleep(800 * time.Millisecond)
+		idle.rise()
+		time.Sleep(10 * time.Second)
+		w.wantPeak()
+		if n := w.fallenBack(); n != 0 {
+			w.t.Errorf("%d replicas still without Redis", n)
 		}
 	})
 }
