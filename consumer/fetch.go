@@ -60,6 +60,9 @@ type partition struct {
 	id      int
 	tracker *tracker
 	size    fetchSize
+	// places are those taken among the events in flight and not filled yet. Only the partition's
+	// fetching uses it, and gives back what is left at the end of each fetch.
+	places int64
 	// gone says that the log behind the tracker's offsets is no more: they must not be committed.
 	gone atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds).
@@ -133,6 +136,10 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		s.events.Release(p.places)
+		p.places = 0
+	}()
 	p.sawEnd(fetched.HighWatermark)
 	s.metrics.setLag(p.id, p.lag())
 	var total int64

@@ -43,19 +43,27 @@ type event struct {
 // errSpanFull says that a partition has to wait for its oldest event.
 var errSpanFull = errors.New("too many records are open behind one that has not ended")
 
+// placesAtOnce is how many places among the events in flight a partition takes at a time: in a full house
+// each place that comes free would otherwise wake somebody for a single record.
+const placesAtOnce = 64
+
 // admit waits until the bounds on memory allow a record of size bytes. It returns errSpanFull without
 // waiting where the partition's span does not: that may take long, and must not hold what others need.
 func (s *session) admit(ctx context.Context, p *partition, size int64) error {
 	if n, _ := p.tracker.span(); n >= maxSpan {
 		return errSpanFull
 	}
-	if err := s.events.Acquire(ctx, 1); err != nil {
-		return err
+	if p.places == 0 {
+		n := max(1, min(placesAtOnce, int64(s.cfg.MaxInFlight)/8))
+		if err := s.events.Acquire(ctx, n); err != nil {
+			return err
+		}
+		p.places = n
 	}
 	if err := s.bytes.Acquire(ctx, s.weight(size)); err != nil {
-		s.events.Release(1)
 		return err
 	}
+	p.places--
 	s.metrics.inFlight.Inc()
 	return nil
 }
