@@ -87,3 +87,25 @@ func TestAdminAddressInUse(t *testing.T) {
 		t.Errorf("status %d, stderr %q", run.status, run.stderr)
 	}
 }
+
+// A replica that makes no calls is not ready, and says why, since when and until when.
+func TestReadinessWhilePaused(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	pause := &consumer.Pause{
+		Reason: consumer.PauseHalt, Since: since, NextProbe: since.Add(time.Minute), LastError: "im api: code 60020",
+	}
+	text, err := json.Marshal(readinessOf(consumer.Status{Live: true, Generation: 1, Partitions: 2, Paused: pause}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"ready":false,"generation":1,"partitions":2,"paused":{"reason":"halt","since":"2026-01-02T03:04:05Z",` +
+		`"last_error":"im api: code 60020","next_probe":"2026-01-02T03:05:05Z"}}`
+	if string(text) != want {
+		t.Errorf("%s\nwant %s", text, want)
+	}
+	pause.NextProbe = time.Time{}
+	if text, err = json.Marshal(readinessOf(consumer.Status{Live: true, Paused: pause})); err != nil || strings.Contains(string(text), "next_probe") {
+		t.Errorf("while a probe is under way: %s, %v", text, err)
+	}
+}
