@@ -26,7 +26,8 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, total))
 			return nil
 		}
-		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry", slog.Any("error", err))
+		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry",
+			slog.String("topic", c.cfg.Topic), slog.Any("error", err))
 		if err := pause(generation, time.Second); err != nil {
 			return err
 		}

@@ -48,8 +48,11 @@ func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) e
 			}
 			err = c.createTopic(ctx, kafkas.client, topic)
 		}
-		if err != nil {
+		if _, unusable := errors.AsType[*TopicError](err); unusable {
 			return err
+		}
+		if err != nil {
+			return fmt.Errorf("topic %s: %w", topic, err)
 		}
 	}
 	c.checkLetterTopic(ctx, kafkas.client)
@@ -122,7 +125,7 @@ func (c *Consumer) createTopic(ctx context.Context, client *kafka.Client, topic 
 	}
 	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}})
 	if err != nil {
-		return fmt.Errorf("create topic %s: %w", topic, err)
+		return fmt.Errorf("create: %w", err)
 	}
 	if err := res.Errors[topic]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 		return &TopicError{Topic: topic, Err: err}

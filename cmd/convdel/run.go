@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer"
@@ -91,6 +93,9 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	})
 	err := work.Wait()
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
+		err = fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	}
 	s.api.CloseIdleConnections()
 	if s.budget != nil {
 		_ = s.budget.Close() // nothing is lost with its connections

@@ -211,11 +211,11 @@ func (l *Log) Partitions(ctx context.Context) (int, error) {
 	}
 	for _, t := range res.Topics {
 		if t.Name == l.Topic && t.Error != nil {
-			return 0, fmt.Errorf("topic %s: %w", l.Topic, t.Error)
+			return 0, t.Error
 		}
 		if t.Name == l.Topic {
 			return len(t.Partitions), nil
 		}
 	}
-	return 0, fmt.Errorf("topic %s: not in the brokers' metadata", l.Topic)
+	return 0, errors.New("topic not in the brokers' metadata")
 }
