@@ -10,7 +10,11 @@ import (
 func wait(ctx context.Context, at time.Time, woken <-chan struct{}) error {
 	var due <-chan time.Time
 	if !at.IsZero() {
-		timer := time.NewTimer(time.Until(at))
+		left := time.Until(at)
+		if left <= 0 {
+			return ctx.Err()
+		}
+		timer := time.NewTimer(left)
 		defer timer.Stop()
 		due = timer.C
 	}

@@ -253,11 +253,13 @@ func newPace(perSecond float64) *pace {
 
 func (p *pace) wait(ctx context.Context) error {
 	if p.interval > 0 {
-		timer := time.NewTimer(time.Until(p.next))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
+		if left := time.Until(p.next); left > 0 {
+			timer := time.NewTimer(left)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+			}
 		}
 		p.next = time.Now().Add(p.interval)
 	}

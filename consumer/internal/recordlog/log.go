@@ -45,9 +45,8 @@ type Request struct {
 
 // Fetched is what a fetch has brought.
 type Fetched struct {
-	// HighWatermark is the end of the log, Stable the end of what read_committed may see: it is lower
-	// while transactions are open.
-	HighWatermark, Stable int64
+	// HighWatermark is the end of the log, beyond what read_committed may see while transactions are open.
+	HighWatermark int64
 	// Next is the least offset to go on from, whatever the records are: behind the offset asked for if
 	// anything came at all. Compaction can leave batches that end with a hole, or that have no record
 	// left, and kafka-go does not tell where those end. The step is small but sure: asked from there,
@@ -79,7 +78,7 @@ func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
 	case code != 0:
 		return nil, code
 	}
-	f := &Fetched{HighWatermark: answer.HighWatermark, Stable: answer.LastStableOffset, Next: r.Offset}
+	f := &Fetched{HighWatermark: answer.HighWatermark, Next: r.Offset}
 	if f.stream, _ = answer.RecordSet.Records.(*protocol.RecordStream); f.stream != nil && len(f.stream.Records) > 0 {
 		f.aborted = newAbortedSet(answer.AbortedTransactions)
 		f.Next = max(r.Offset+1, baseOffset(f.stream.Records[len(f.stream.Records)-1]))
