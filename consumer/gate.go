@@ -20,8 +20,11 @@ const (
 	// deniedInARow is how many answers of missing permission, with no success between, are taken for the
 	// service's own: each of them is a dead letter.
 	deniedInARow = 5
-	probeFirst   = time.Second
-	probeMost    = 30 * time.Second
+	// spentInARow is how many conversations may use up their attempts on internal errors of the API one after the other,
+	// with no success between: this one and what follows is kept, since it is an outage in little traffic.
+	spentInARow = 3
+	probeFirst  = time.Second
+	probeMost   = 30 * time.Second
 	// While the gate is closed fetching pauses at fetchWhileClosed waiting conversations, and at
 	// fetchPerProbe more after each probe: should all of those in memory be poisoned, there are
 	// others to probe with.
@@ -64,7 +67,10 @@ type gate struct {
 	interval time.Duration
 	probing  bool
 	probes   int
-	denied   int
+	// denied and spent count in a row, see deniedInARow and spentInARow.
+	denied, spent int
+	// gaveUp says that the gate was opened for want of anything to tell an outage by.
+	gaveUp bool
 	// success is when the API last did its work, proof when the youngest call began for which it did.
 	success, proof time.Time
 	recent         [10]tally
@@ -159,7 +165,7 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	defer g.mu.Unlock()
 	now := time.Now()
 	if alive(a) {
-		g.success, g.denied = now, 0
+		g.success, g.denied, g.spent, g.gaveUp = now, 0, 0, false
 		if started.After(g.proof) {
 			g.proof = started
 		}
@@ -182,6 +188,9 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	}
 	if g.suspectLocked(failing) {
 		return true // it has failed while others succeeded: that says nothing of the API
+	}
+	if a.Verdict == Throttled || a.Verdict == Again {
+		return true // neither done nor failed
 	}
 	g.tallyLocked(conversation, a.Outage, now)
 	if a.Outage && (g.outageLocked(now, len(g.recent)) || g.outageLocked(now, len(g.recent)/5)) {
@@ -211,6 +220,7 @@ func (g *gate) giveUp() {
 	g.probing = false
 	if g.pause != nil {
 		g.openLocked(time.Now())
+		g.gaveUp = true
 	}
 }
 
@@ -221,17 +231,25 @@ func (g *gate) proven() time.Time {
 	return g.proof
 }
 
-// blames says whether an event that has used up its attempts since first may be blamed for that, given what was proven when
-// the last of them began. It may not where the API could not be reached at all and no call that began meanwhile had
-// succeeded: the traffic may be too little to tell an outage by. Then the gate closes. What proves nothing is a call that
-// was under way at first and was answered just before an outage began, or one that came after it while the event's last
-// call still hung.
-func (g *gate) blames(first, proven time.Time, a Answer) bool {
-	if !a.Outage || a.Code != 0 || proven.After(first) {
+// blames says whether a conversation that has been failing since then, with events that have used up their attempts since
+// first, may be blamed for that, given what was proven when the last of them began. It may not where nothing that began meanwhile had succeeded and either
+// the API could not be reached at all or several others have just fared likewise: the traffic may be too little to tell an
+// outage by. Then the gate closes. What proves nothing is a call that was under way at first and was answered just
+// before an outage began, or one that came after it while the event's last call still hung.
+func (g *gate) blames(failing, first, proven time.Time, a Answer) bool {
+	if !a.Outage || proven.After(first) {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.gaveUp && g.suspectLocked(failing) {
+		return true
+	}
+	if a.Code != 0 {
+		if g.spent++; g.spent < spentInARow {
+			return true
+		}
+	}
 	if g.pause == nil {
 		g.closeLocked(PauseOutage, a.Err, time.Now())
 	}

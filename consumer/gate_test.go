@@ -134,6 +134,10 @@ func TestPoisonedEventsAmongGoodOnes(t *testing.T) {
 		w.publish(0, eventValues(0, 1020)...) // the poisoned ones first, as an outage would begin
 		w.start()
 		w.await(30*time.Second, "the good ones deleted", func() bool { return len(w.api.deletes()) == 1000 })
+		for n := 2000; n < 2060; n++ { // while nothing succeeds, several that fail can't be told from an outage
+			w.publish(0, eventValue(n))
+			time.Sleep(5 * time.Second)
+		}
 		w.awaitDrained(10 * time.Minute)
 		if n := len(w.letterKeys()); n != 20 {
 			t.Errorf("%d dead letters, want the 20 poisoned", n)

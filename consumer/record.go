@@ -244,21 +244,23 @@ func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time
 	if f.failing.IsZero() {
 		f.failing = started
 	}
-	var left, exhausted []*event
+	var left, spent []*event
 	for _, ev := range calling {
 		ev.attempted(a, started)
-		switch {
-		case ev.attempts < s.cfg.MaxAttempts:
+		if ev.attempts < s.cfg.MaxAttempts {
 			left = append(left, ev)
-		case !s.gate.blames(ev.first, f.proven, a):
-			ev.refund()
-			left = append(left, ev)
-		default:
-			exhausted = append(exhausted, ev)
+		} else {
+			spent = append(spent, ev)
 		}
 	}
+	if len(spent) > 0 && !s.gate.blames(f.failing, spent[0].first, f.proven, a) {
+		for _, ev := range spent {
+			ev.refund()
+		}
+		left, spent = append(spent, left...), nil
+	}
 	s.requeue(f, left, f.nextDelay(s.cfg))
-	for _, ev := range exhausted {
+	for _, ev := range spent {
 		s.bury(ev, OutcomeExhausted)
 	}
 }
@@ -281,6 +283,9 @@ func (ev *event) attempted(a Answer, started time.Time) {
 func (ev *event) refund() {
 	ev.attempts -= ev.doubted
 	ev.doubted = 0
+	if ev.attempts == 0 {
+		ev.first = time.Time{}
+	}
 }
 
 // bury sends an event to the dead letters; it ends when the broker has acknowledged the letter.

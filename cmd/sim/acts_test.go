@@ -339,9 +339,12 @@ func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
 	}
 }
 
+// longestHold is how long a request or an answer is held up at most.
+const longestHold = 12 * time.Second
+
 // held is an act by which requests of replicas, or their answers, take long or never come.
 func held(d *drawer, key kmsg.Key, up bool) *act {
-	r := &rule{up: up, key: int16(key), delay: d.between(time.Second, 12*time.Second), cut: d.chance(0.3)}
+	r := &rule{up: up, key: int16(key), delay: d.between(time.Second, longestHold), cut: d.chance(0.3)}
 	detail := r.delay.Round(100 * time.Millisecond).String()
 	if r.cut {
 		detail += ", then cut"

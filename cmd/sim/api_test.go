@@ -33,7 +33,9 @@ type api struct {
 
 	mu       sync.Mutex
 	calls    []*call
-	underway map[caller]int
+	underway map[caller][]*call
+	// patience is how long callers wait for an answer.
+	patience time.Duration
 	// overlaps are calls that arrived while another one of the same replica for the same conversation was under way.
 	overlaps []*call
 	sigs     map[string]bool // every signature seen
@@ -51,11 +53,11 @@ type call struct {
 	clearRamble  bool
 	at, answered time.Time // answered is zero if it never was
 	status, code int
-	ok, ended    bool
+	ok           bool
 }
 
 func newAPI(sc *scenario) *api {
-	a := &api{underway: map[caller]int{}, sigs: map[string]bool{}}
+	a := &api{underway: map[caller][]*call{}, sigs: map[string]bool{}, patience: sc.callTimeout}
 	usual := imtest.Uniform(sc.latency/2, sc.latency)
 	a.sim = imtest.New(imtest.Config{
 		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed,
@@ -105,9 +107,13 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
 	a.mu.Lock()
 	a.sigs[r.URL.Query().Get("usersig")] = true
 	a.calls = append(a.calls, c)
-	if a.underway[c.caller]++; a.underway[c.caller] > 1 {
-		a.overlaps = append(a.overlaps, c)
+	for _, other := range a.underway[c.caller] {
+		// Its caller has just given the other one up where that has run into the timeout.
+		if c.at.Sub(other.at) < a.patience-10*time.Millisecond {
+			a.overlaps = append(a.overlaps, c)
+		}
 	}
+	a.underway[c.caller] = append(a.underway[c.caller], c)
 	a.mu.Unlock()
 
 	r.Body = io.NopCloser(bytes.NewReader(text))
@@ -119,11 +125,8 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
 }
 
 func (a *api) endLocked(c *call) {
-	if c.ended {
-		return
-	}
-	c.ended = true
-	if a.underway[c.caller]--; a.underway[c.caller] <= 0 {
+	left := slices.DeleteFunc(a.underway[c.caller], func(other *call) bool { return other == c })
+	if a.underway[c.caller] = left; len(left) == 0 {
 		delete(a.underway, c.caller)
 	}
 }

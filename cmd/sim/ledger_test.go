@@ -26,6 +26,8 @@ type ledger struct {
 	replays map[string]int
 	// calls are the API's, by conversation, in order of arrival.
 	calls map[schema.Conversation][]*call
+	// given are the conversations given up in an outage, by that and by replica.
+	given map[string]map[schema.Conversation]bool
 }
 
 // entry is one record of the topic.
@@ -43,7 +45,7 @@ type entry struct {
 
 // audit draws up the ledger and notes every promise that was not kept.
 func (w *world) audit() {
-	l := &ledger{w: w, planned: map[string]*planned{}, letters: map[string]*kgo.Record{}, replays: map[string]int{}, calls: map[schema.Conversation][]*call{}}
+	l := &ledger{w: w, planned: map[string]*planned{}, letters: map[string]*kgo.Record{}, replays: map[string]int{}, calls: map[schema.Conversation][]*call{}, given: map[string]map[schema.Conversation]bool{}}
 	for _, e := range w.sc.events {
 		l.planned[e.id] = e
 	}
@@ -196,10 +198,27 @@ func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) st
 		return ""
 	case total < l.w.sc.maxAttempts: // connections that were refused or cut never got to the API
 		return fmt.Sprintf("only %d calls for it have failed", total)
-	case l.obvious(e, d):
+	case l.obvious(e, d) || l.spent(e, d) > 2:
 		return "it failed in outages only"
 	}
 	return ""
+}
+
+// spent counts the conversations that a replica has given up in the outage that a record was given up in.
+func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
+	for i, a := range l.w.sc.acts {
+		for j, wave := range a.times() {
+			if began := l.w.began.Add(a.at + wave[0]); a.outage && !began.After(d.LastAttempt) && !began.Add(wave[1]).Before(d.FirstAttempt) {
+				key := fmt.Sprintf("%d/%d by %s", i, j, l.lastCaller(e, d))
+				if l.given[key] == nil {
+					l.given[key] = map[schema.Conversation]bool{}
+				}
+				l.given[key][e.Conversation] = true
+				return len(l.given[key])
+			}
+		}
+	}
+	return 0
 }
 
 // blamable says whether a call that began after the record's first one was answered well: then the replica may take the
@@ -230,12 +249,12 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 	by := l.lastCaller(e, d)
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
-		if c.by != by || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) {
+		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) {
 			continue
 		}
 		calls++
 		conversations[c.Conversation] = true
-		if !c.ok {
+		if !c.ok && (c.code == 0 || c.code == 50004 || c.code == 50005) {
 			failed++
 		}
 	}

@@ -30,8 +30,10 @@ type network struct {
 	// refused are the ports to which nobody gets through.
 	refused map[int]bool
 	apiDown bool
-	rules   map[*rule]bool
-	wires   map[*wire]bool
+	// jammed keeps replicas away from all brokers.
+	jammed bool
+	rules  map[*rule]bool
+	wires  map[*wire]bool
 }
 
 // rule is what happens to frames of replicas for the time being.
@@ -65,7 +67,7 @@ func (p *party) dial(ctx context.Context, kind, address string) (net.Conn, error
 	port, _ := strconv.Atoi(text)
 	p.n.mu.Lock()
 	toKafka := port >= kafkaPort
-	refused := p.dead || toKafka && (p.away || p.n.refused[port]) || !toKafka && p.n.apiDown
+	refused := p.dead || toKafka && (p.away || p.n.refused[port] || p.n.jammed && p.tap != nil) || !toKafka && p.n.apiDown
 	mute := toKafka && p.mute
 	p.n.mu.Unlock()
 	if refused {

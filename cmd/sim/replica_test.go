@@ -92,10 +92,12 @@ func (s *slot) stop() {
 	if took := time.Since(began); took > s.w.sc.drainTimeout+stopSlack {
 		s.w.fail("stuck", "replica %s took %s to stop, with a drain timeout of %s", r.name, took, s.w.sc.drainTimeout)
 	}
-	time.Sleep(5 * time.Second) // what it has closed arrives at the other side
-	if open := r.party.open(); len(open) > 0 && !s.w.held() {
-		s.w.fail("left behind", "replica %s has stopped and has connections to ports %v", r.name, open)
-	}
+	s.w.acting.Go(func() {
+		time.Sleep(longestHold + time.Second) // what was on its way when the replica closed it
+		if open := r.party.open(); len(open) > 0 {
+			s.w.fail("left behind", "replica %s has stopped and has connections to ports %v", r.name, open)
+		}
+	})
 }
 
 // kill ends the replica without goodbye, whatever it is doing. What it does afterwards has no effect.
@@ -135,13 +137,6 @@ func (w *world) setAway(n int, away, mute bool) {
 	if away || wasMute {
 		w.net.cutAll(false, func(p *party, port int) bool { return p == r.party && toKafka(port) })
 	}
-}
-
-// held says that frames may still be held up.
-func (w *world) held() bool {
-	w.net.mu.Lock()
-	defer w.net.mu.Unlock()
-	return len(w.net.rules) > 0 || len(w.net.refused) > 0
 }
 
 // launch starts a process of the service, as `convdel run` would.

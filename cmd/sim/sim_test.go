@@ -112,6 +112,11 @@ func (w *world) report(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString(story)
+	b.WriteString("\n=== calls\n")
+	for _, c := range w.api.took() {
+		fmt.Fprintf(&b, "%s to %s by %s: %v, clear %t: http %d, code %d, ok %t\n",
+			w.clock(c.at), w.clock(c.answered), c.by, c.Conversation, c.clearRamble, c.status, c.code, c.ok)
+	}
 	for _, o := range w.output {
 		fmt.Fprintf(&b, "\n=== replica %s\n%s", o.name, o)
 	}

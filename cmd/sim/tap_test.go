@@ -18,6 +18,7 @@ type tap struct {
 	mu      sync.Mutex
 	commits []commit
 	acked   map[string]time.Time // by ID of the letter: when first
+	heard   map[string]time.Time // of members of the group, by ID: when last
 	strange []string
 }
 
@@ -31,13 +32,16 @@ type commit struct {
 	above [][2]int64
 }
 
-func newTap() *tap { return &tap{acked: map[string]time.Time{}} }
+func newTap() *tap { return &tap{acked: map[string]time.Time{}, heard: map[string]time.Time{}} }
 
 // asked looks at a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
-	if r.key != int16(kmsg.Produce) && r.key != int16(kmsg.OffsetCommit) {
+	switch kmsg.Key(r.key) {
+	case kmsg.Produce, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup:
+	default:
 		return
 	}
+	arrives := !p.isMute()
 	body := kbin.Reader{Src: frame[12:]}
 	body.NullableString()
 	req := kmsg.RequestForKey(r.key)
@@ -50,6 +54,9 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 	if err := req.ReadFrom(body.Src); err != nil {
 		t.strange = append(t.strange, "a request that does not parse: "+err.Error())
 		return
+	}
+	if m, ok := memberOf(req); ok && arrives {
+		t.heard[m] = time.Now()
 	}
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
@@ -70,6 +77,32 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 			}
 		}
 	}
+}
+
+// memberOf is the member of the group that a request comes from.
+func memberOf(req kmsg.Request) (id string, ok bool) {
+	switch req := req.(type) {
+	case *kmsg.HeartbeatRequest:
+		return req.MemberID, true
+	case *kmsg.JoinGroupRequest:
+		return req.MemberID, true
+	case *kmsg.SyncGroupRequest:
+		return req.MemberID, true
+	case *kmsg.OffsetCommitRequest:
+		return req.MemberID, true
+	}
+	return "", false
+}
+
+// silent says whether nothing has been heard of a member for so long.
+func (t *tap) silent(id string, since time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, known := t.heard[id]
+	if !known {
+		t.heard[id] = time.Now()
+	}
+	return known && time.Since(last) > since
 }
 
 func (t *tap) lettersIn(batch []byte) []string {

@@ -165,6 +165,7 @@ func (w *world) live() {
 	for _, s := range w.slots {
 		s.start()
 	}
+	defer w.tend()()
 	var publishing sync.WaitGroup
 	publishing.Go(w.publish)
 	w.perform()
@@ -178,6 +179,7 @@ func (w *world) live() {
 	for _, s := range w.slots {
 		s.stop()
 	}
+	w.acting.Wait()
 }
 
 // perform carries out the acts, each at its time.
