@@ -19,6 +19,9 @@ const (
 	sessionTimeout = 12 * time.Second
 	groupTimeout   = 5 * time.Second
 	joinBackoff    = 500 * time.Millisecond
+	// kafka-go joins again at once where a rebalance has interrupted it, and leaves it to the broker to hold that join: one that
+	// does not would be asked thousands of times a second.
+	joinPause = 100 * time.Millisecond
 	// A generation that ends at once, as all do while the topic is gone, is not followed by the next at once.
 	shortestGeneration = time.Second
 	// partitionsEvery is how often the leader looks for partitions that were added.
@@ -107,6 +110,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		if err != nil {
 			c.log.LogAttrs(ctx, slog.LevelWarn, "group not joined, will retry", slog.String("group", c.cfg.Group), slog.Any("error", err))
+			if pause(ctx, joinPause) != nil {
+				return nil
+			}
 			continue
 		}
 		c.work(ctx, gen, kafkas, conns)
