@@ -76,7 +76,7 @@ demo: ## See convdel work, from the first event to the ledger, with nothing inst
 	go run ./cmd/convdel demo
 
 .PHONY: kafka-up
-kafka-up: ## Start a real Kafka on 127.0.0.1:19092 (KAFKA_PORT=) and print KAFKA_BROKERS
+kafka-up: ## Start a real Kafka on 127.0.0.1:19092 (KAFKA_PORT=), one node or BROKERS=3, and print KAFKA_BROKERS
 	@deploy/kafka/up.sh
 
 .PHONY: kafka-down
