@@ -15,8 +15,10 @@ BENCH ?= .
 # The tests that take their Redis from CONVDEL_TEST_REDIS.
 REDIS_TESTS := ./consumer/redisbudget ./cmd/e2e
 
-# The tests that take their broker from CONVDEL_TEST_BROKERS.
+# The tests that take their broker from CONVDEL_TEST_BROKERS, and what those behind the build tag kafka take besides.
 KAFKA_TESTS := ./cmd/e2e
+KAFKA_ENV = CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) CONVDEL_TEST_SECURE_BROKERS=$$(<.cache/kafka/secure-brokers) \
+	CONVDEL_TEST_CA_FILE=$(CURDIR)/.cache/kafka/ca.pem CONVDEL_TEST_KAFKA_NODE=$(CURDIR)/deploy/kafka/node.sh
 
 .PHONY: help
 help: ## Show this list
@@ -84,8 +86,9 @@ kafka-down: ## Stop that Kafka and remove its data
 	@deploy/kafka/down.sh
 
 .PHONY: test-kafka
-test-kafka: kafka-up ## Run the end-to-end tests on that Kafka, started if need be
-	CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) go test -count=1 $(KAFKA_TESTS)
+test-kafka: export BROKERS := 3
+test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
+	$(KAFKA_ENV) go test -count=1 -tags kafka -parallel 6 $(KAFKA_TESTS)
 
 .PHONY: redis-up
 redis-up: ## Start a real Redis on 127.0.0.1:16379 (REDIS_PORT=)

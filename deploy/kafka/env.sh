@@ -40,12 +40,19 @@ alive() {
   [[ $(ps -o args= -p "$pid" 2>/dev/null) == *"kafka.Kafka $dir/server.properties"* ]]
 }
 
-# end_node NODE SIGNAL returns when the node's process is gone.
+# listens PORT: whether somebody does.
+listens() { (exec 3<>"/dev/tcp/$host/$1") 2>/dev/null; }
+
+# end_node NODE SIGNAL returns when the node's process is gone, and its ports are free, which may take a moment longer.
 end_node() {
-  local pid
+  local pid at offset
+  at=$(node_port "$1")
   pid=$(<"$(node_dir "$1")/pid")
   kill "-$2" "$pid"
   while alive "$1"; do sleep 0.05; done
+  for offset in 0 100 200; do
+    while listens "$((at + offset))"; do sleep 0.05; done
+  done
 }
 
 # java_run CLASS ARGUMENT...: the broker's JVM settings. Its tools are short-lived, for which C1 alone is fastest.

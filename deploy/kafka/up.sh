@@ -161,9 +161,7 @@ create() {
   local n offset
   for ((n = 0; n < brokers; n++)); do
     for offset in 0 100 200; do
-      if (exec 3<>"/dev/tcp/$host/$((port + offset + n))") 2>/dev/null; then
-        fail "port $((port + offset + n)) is taken: choose others with KAFKA_PORT=…"
-      fi
+      ! listens "$((port + offset + n))" || fail "port $((port + offset + n)) is taken: choose others with KAFKA_PORT=…"
     done
   done
   fetch_jars
