@@ -136,24 +136,32 @@ func TestEndToEnd_PartitionsAdded(t *testing.T) {
 	}
 }
 
-// TestEndToEnd_TopicRecreated deletes the topic and makes it anew while a replica runs: all that the new one holds is
-// done.
+// TestEndToEnd_TopicRecreated deletes the topic and makes it anew while a replica runs: whether the new one
+// ends before the old one's position or behind it, all that it holds is done.
 func TestEndToEnd_TopicRecreated(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, 3, imtest.Config{})
-	old := events("old", 0, 300)
-	s.produce(values(t, old)...)
-	p := s.service("--calls-per-second", "0")
-	s.await(time.Minute, "every offset committed", s.drained)
-	s.recreate()
-	fresh := events("fresh", 0, 100)
-	s.produce(values(t, fresh)...)
-	s.await(90*time.Second, "all of the new topic deleted", func() bool { return len(s.deletes()) >= len(old)+len(fresh) })
-	s.await(time.Minute, "every offset committed", s.drained)
-	p.stop()
-	t.Logf("%d events done again", s.wantDeleted(old, fresh))
-	if n := len(s.deadLetters()); n != 0 {
-		t.Errorf("%d dead letters", n)
+	for _, test := range []struct {
+		name  string
+		fresh int
+	}{{"Shorter", 100}, {"Longer", 900}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, 3, imtest.Config{})
+			old := events("old", 0, 300)
+			s.produce(values(t, old)...)
+			p := s.service("--calls-per-second", "0")
+			s.await(time.Minute, "every offset committed", s.drained)
+			s.recreate()
+			fresh := events("fresh", 0, test.fresh)
+			s.produce(values(t, fresh)...)
+			s.await(90*time.Second, "all of the new topic deleted", func() bool { return len(s.deletes()) >= 300+test.fresh })
+			s.await(time.Minute, "every offset committed", s.drained)
+			p.stop()
+			t.Logf("%d events done again", s.wantDeleted(old, fresh))
+			if n := len(s.deadLetters()); n != 0 {
+				t.Errorf("%d dead letters", n)
+			}
+		})
 	}
 }
 
