@@ -1,5 +1,5 @@
-# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven, and the
-# redis targets, which take redis-server; no Docker.
+# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven (and test-kafka
+# kcat), and the redis targets, which take redis-server; no Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -88,7 +88,7 @@ kafka-down: ## Stop that Kafka and remove its data
 .PHONY: test-kafka
 test-kafka: export BROKERS := 3
 test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
-	$(KAFKA_ENV) go test -count=1 -tags kafka -parallel 6 $(KAFKA_TESTS)
+	$(KAFKA_ENV) go test -count=1 -tags kafka $(KAFKA_TESTS)
 
 .PHONY: redis-up
 redis-up: ## Start a real Redis on 127.0.0.1:16379 (REDIS_PORT=)

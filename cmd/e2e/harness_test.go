@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"net/url"
@@ -45,9 +46,21 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runBareLoop(target))
 		return
 	}
+	moreAtOnce()
 	m.Run()
 	if binary.path != "" {
 		_ = os.RemoveAll(filepath.Dir(binary.path))
+	}
+}
+
+// moreAtOnce runs six tests at once unless told otherwise: they wait far more than they compute, for sessions to
+// time out and calls to be allowed, and Go's default is the number of processors.
+func moreAtOnce() {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", "6")
 	}
 }
 
