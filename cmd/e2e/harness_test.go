@@ -147,7 +147,9 @@ func brokers(tb testing.TB) []string {
 	if real := os.Getenv("CONVDEL_TEST_BROKERS"); real != "" {
 		return strings.Split(real, ",")
 	}
-	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{
+		"group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "1000", // as deploy/kafka has it
+	}))
 	if err != nil {
 		tb.Fatal(err)
 	}
