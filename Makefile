@@ -12,6 +12,9 @@ GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
 FUZZTIME ?= 10s
 BENCH ?= .
 
+# How long the soak runs.
+MINUTES ?= 30
+
 # The tests that take their Redis from CONVDEL_TEST_REDIS.
 REDIS_TESTS := ./consumer/redisbudget ./cmd/e2e
 
@@ -89,6 +92,13 @@ kafka-down: ## Stop that Kafka and remove its data
 test-kafka: export BROKERS := 3
 test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
 	$(KAFKA_ENV) go test -count=1 -tags kafka $(KAFKA_TESTS)
+
+.PHONY: soak
+soak: export BROKERS := 3
+soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30) while faults befall them; the ledger must balance
+	@mkdir -p .cache/soak && rm -f .cache/soak/*.log
+	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
+		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./cmd/e2e
 
 .PHONY: redis-up
 redis-up: ## Start a real Redis on 127.0.0.1:16379 (REDIS_PORT=)

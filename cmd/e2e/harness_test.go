@@ -100,6 +100,8 @@ type stage struct {
 	login []kgo.Opt
 	// env are further variables of the processes.
 	env []string
+	// quiet leaves the processes' output out of the log of a test that fails.
+	quiet bool
 }
 
 // newStage makes topics on the broker under test, the topic with so many partitions.
@@ -224,7 +226,7 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		wantNoSecret(s.tb, "output", p.stderr.String(), secretKey, password)
-		if s.tb.Failed() {
+		if s.tb.Failed() && !s.quiet {
 			s.tb.Log(p.stderr.String())
 		}
 	})
