@@ -1,5 +1,5 @@
-# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven, and the
-# redis targets, which take redis-server; no Docker.
+# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven (and test-kafka
+# kcat), and the redis targets, which take redis-server; no Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -12,11 +12,16 @@ GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
 FUZZTIME ?= 10s
 BENCH ?= .
 
+# How long the soak runs.
+MINUTES ?= 30
+
 # The tests that take their Redis from CONVDEL_TEST_REDIS.
 REDIS_TESTS := ./consumer/redisbudget ./cmd/e2e
 
-# The tests that take their broker from CONVDEL_TEST_BROKERS.
+# The tests that take their broker from CONVDEL_TEST_BROKERS, and what those behind the build tag kafka take besides.
 KAFKA_TESTS := ./cmd/e2e
+KAFKA_ENV = CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) CONVDEL_TEST_SECURE_BROKERS=$$(<.cache/kafka/secure-brokers) \
+	CONVDEL_TEST_CA_FILE=$(CURDIR)/.cache/kafka/ca.pem CONVDEL_TEST_KAFKA_NODE=$(CURDIR)/deploy/kafka/node.sh
 
 .PHONY: help
 help: ## Show this list
@@ -76,7 +81,7 @@ demo: ## See convdel work, from the first event to the ledger, with nothing inst
 	go run ./cmd/convdel demo
 
 .PHONY: kafka-up
-kafka-up: ## Start a real Kafka on 127.0.0.1:19092 (KAFKA_PORT=) and print KAFKA_BROKERS
+kafka-up: ## Start a real Kafka on 127.0.0.1:19092 (KAFKA_PORT=), one node or BROKERS=3, and print KAFKA_BROKERS
 	@deploy/kafka/up.sh
 
 .PHONY: kafka-down
@@ -84,8 +89,16 @@ kafka-down: ## Stop that Kafka and remove its data
 	@deploy/kafka/down.sh
 
 .PHONY: test-kafka
-test-kafka: kafka-up ## Run the end-to-end tests on that Kafka, started if need be
-	CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) go test -count=1 $(KAFKA_TESTS)
+test-kafka: export BROKERS := 3
+test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
+	$(KAFKA_ENV) go test -count=1 -tags kafka $(KAFKA_TESTS)
+
+.PHONY: soak
+soak: export BROKERS := 3
+soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30) while faults befall them; the ledger must balance
+	@mkdir -p .cache/soak && rm -f .cache/soak/*.log
+	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
+		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./cmd/e2e
 
 .PHONY: redis-up
 redis-up: ## Start a real Redis on 127.0.0.1:16379 (REDIS_PORT=)

@@ -105,7 +105,7 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 		}
 		one := commit{partition: id, offset: watermark}
 		if !c.plain {
-			one.metadata = encodeDone(watermark, done)
+			one.metadata = stamp(c.s.identity, encodeDone(watermark, done))
 		}
 		commits = append(commits, one)
 	}

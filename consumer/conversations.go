@@ -113,8 +113,7 @@ func (s *session) onlySuspects() bool {
 	return true
 }
 
-// popReady takes the oldest ready flight or, to probe with, one that has not been called yet or whose
-// last call is the longest ago: a few events that always fail must not hold the gate closed.
+// popReady takes the oldest ready flight or, to probe with, the one that says most about the API.
 func (s *session) popReady(probe bool) *flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,15 +138,29 @@ func (s *session) countReadyLocked() {
 	s.limiter.ready.Store(int64(s.ready.Len()))
 }
 
+// bestProbeLocked finds the flight to probe with: one that has not been called yet or whose last call is the
+// longest ago, since a few events that always fail must not hold the gate closed. Of those that have not been
+// called it is the youngest: what is left of a partition's oldest events when a new owner takes it over is what
+// has kept failing.
 func (s *session) bestProbeLocked() int {
 	best, suspect := 0, true
 	for i, f := range s.ready.list {
 		own := s.gate.suspect(f.failing)
-		if i == 0 || suspect && !own || suspect == own && f.called.Before(s.ready.list[best].called) {
+		if i == 0 || suspect && !own || suspect == own && betterProbe(f, s.ready.list[best]) {
 			best, suspect = i, own
 		}
 	}
 	return best
+}
+
+func betterProbe(a, b *flight) bool {
+	switch {
+	case !a.called.IsZero() || !b.called.IsZero():
+		return a.called.Before(b.called)
+	case !a.oldest.Equal(b.oldest):
+		return a.oldest.After(b.oldest)
+	}
+	return a.queued[0].offset > b.queued[0].offset // published at once
 }
 
 // refund gives back the attempts that waiting events have used up on what has turned out to be an outage.

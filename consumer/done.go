@@ -23,7 +23,7 @@ import (
 const (
 	donePrefix   = "convdel1:"
 	bitsPrefix   = "convdel2:"
-	maxDoneBytes = (4096 - len(donePrefix)) / 4 * 3
+	maxDoneBytes = (4096 - stampBytes - len(donePrefix)) / 4 * 3
 	maxDoneBits  = int64(8 * maxDoneBytes)
 )
 

@@ -227,3 +227,40 @@ func TestPauseSurvivesARebalance(t *testing.T) {
 		}
 	})
 }
+
+// TestPauseOverSoonAfterARebalance: the oldest events of a partition are those that keep failing, and a new owner does
+// not know them yet. It probes with others.
+func TestPauseOverSoonAfterARebalance(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
+		var refused atomic.Bool
+		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
+			var user int
+			if _, err := fmt.Sscanf(c.From, "user%d", &user); err != nil || user < 40 {
+				return verdict(consumer.Transient, 50004)
+			}
+			if refused.Load() {
+				return verdict(consumer.Halt, 70009)
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		for p := range int32(2) {
+			w.publish(p, eventValues(int(p)*20, int(p)*20+20)...)
+			w.publish(p, eventValues(int(p)*1000+100, int(p)*1000+1100)...)
+		}
+		w.start()
+		time.Sleep(3 * time.Second)
+		refused.Store(true)
+		time.Sleep(10 * time.Second)
+		w.start()
+		time.Sleep(time.Minute)
+		refused.Store(false)
+		began := time.Now()
+		w.await(10*time.Minute, "the good ones deleted", func() bool { return len(w.api.deletes()) == 2000 })
+		// One probe comes in at most 30 s, and the rest takes 10 s at 200 a second.
+		if took := time.Since(began); took > 45*time.Second {
+			t.Errorf("the good ones took %s", took)
+		}
+	})
+}

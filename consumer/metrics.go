@@ -78,7 +78,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		letterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
 		commits:       counter("commits_total", "Offset commits that the broker has accepted."),
 		generations:   counter("generations_total", "Group generations that this replica has worked in."),
-		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log."),
+		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log, or of a topic that is no more."),
 	}
 	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason.",

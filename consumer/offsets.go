@@ -35,6 +35,10 @@ func (s *session) open(ctx context.Context, ids []int) error {
 func (s *session) openOnce(ctx context.Context, ids []int) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
+	var err error
+	if s.identity, err = s.source.ID(ctx); err != nil {
+		return fmt.Errorf("topic %s: %w", s.cfg.Topic, err)
+	}
 	res, err := s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{
 		GroupID: s.cfg.Group, Topics: map[string][]int{s.cfg.Topic: ids},
 	})
@@ -62,12 +66,22 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 
 func (s *session) openPartition(ctx context.Context, c kafka.OffsetFetchPartition) (*partition, error) {
 	p := &partition{id: c.Partition, size: newFetchSize()}
-	if c.CommittedOffset < 0 {
+	committed, list := unstamp(c.Metadata)
+	from := originOf(committed, s.identity)
+	if c.CommittedOffset < 0 || from == formerTopic {
 		first, err := s.source.Offset(ctx, p.id, kafka.FirstOffset)
 		p.tracker = newTracker(first)
+		if from == formerTopic && err == nil {
+			s.metrics.offsetResets.Inc()
+			s.log.LogAttrs(ctx, slog.LevelError, "committed offset is of a topic that is no more: reading the new one from its start",
+				slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("offset", c.CommittedOffset), slog.Int64("log_start", first))
+		}
 		return p, err
 	}
-	done, err := decodeDone(c.CommittedOffset, c.Metadata)
+	if from == otherCluster {
+		list = ""
+	}
+	done, err := decodeDone(c.CommittedOffset, list)
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "list of finished offsets not usable, they will be done again",
 			slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Any("error", err))
@@ -93,6 +107,13 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 	position := p.tracker.next()
 	if position >= first && position <= last {
 		return fmt.Errorf("%w: %s/%d/%d, although the log is %d to %d", recordlog.ErrOffsetGone, s.cfg.Topic, p.id, position, first, last)
+	}
+	if position > last {
+		if replaced, err := s.replaced(ctx); err != nil {
+			return err
+		} else if replaced {
+			return errRestart
+		}
 	}
 	s.metrics.offsetResets.Inc()
 	log := s.log.With(slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id),

@@ -29,6 +29,8 @@ type session struct {
 	writer     letterWriter
 	loneWriter letterWriter
 
+	// identity is the topic's at the beginning of the session.
+	identity   recordlog.ID
 	partitions map[int]*partition
 	committer  *committer
 	letters    *letters
@@ -117,6 +119,7 @@ func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
 	}
 	tasks.Go(func() { s.dispatch(ctx) })
 	tasks.Go(func() { s.watchLag(ctx) })
+	tasks.Go(func() { s.watchIdentity(ctx, stop) })
 	tasks.Go(func() {
 		if err := s.committer.run(ctx); err != nil {
 			s.fence(err)

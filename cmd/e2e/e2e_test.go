@@ -15,41 +15,14 @@ import (
 func TestEndToEnd_MainJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 3, imtest.Config{Latency: imtest.Uniform(5*time.Millisecond, 30*time.Millisecond)})
-	s.publish(events("good", 0, 600)...)
-	s.publish(events("flaky-2", 0, 50)...)
-	s.publish(events("code-50001", 0, 20)...)
-	s.publish(events("result-50002", 0, 20)...)
-	s.publish(events("code-50003", 0, 4)...)
-	s.publish(events("code-50004", 0, 10)...)
-	s.publish(events("http-502", 0, 10)...)
-	s.publish(events("reset", 0, 5)...)
-	s.publish(events("slow-2000", 0, 5)...) // as long as nothing succeeds, the others could be an outage's victims
-	s.produce([]byte("garbage"), []byte{}, nil, []byte(`{"From_Account":"x"}`))
+	good := s.publishAllKinds()
 	p := s.service("--calls-per-second", "1000", "--retry-initial", "20ms", "--retry-max", "100ms")
 	s.await(time.Minute, "every offset committed", s.drained)
 	p.stop()
 
-	classes := map[string]int{}
-	for _, l := range s.deadLetters() {
-		classes[header(l, "dlt-class")+" "+header(l, "dlt-code")]++
-	}
-	want := map[string]int{
-		"permanent 50001": 20, "permanent 50002": 20, "permanent 50003": 4, "exhausted 50004": 10,
-		"exhausted 0": 15, "undecodable 0": 4,
-	}
-	for _, k := range sortedKeys(want) {
-		if classes[k] != want[k] {
-			t.Errorf("%d dead letters of %s, want %d; all: %v", classes[k], k, want[k], classes)
-		}
-	}
-	deletes := s.deletes()
-	if len(deletes) != 655 {
-		t.Errorf("%d conversations deleted, want 655", len(deletes))
-	}
-	for account, n := range deletes {
-		if n != 1 {
-			t.Errorf("%s deleted %d times", account, n)
-		}
+	s.wantAllKinds()
+	if again := s.wantDeleted(good); again != 0 {
+		t.Errorf("%d events done twice", again)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"net/url"
@@ -45,9 +46,21 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runBareLoop(target))
 		return
 	}
+	moreAtOnce()
 	m.Run()
 	if binary.path != "" {
 		_ = os.RemoveAll(filepath.Dir(binary.path))
+	}
+}
+
+// moreAtOnce runs six tests at once unless told otherwise: they wait far more than they compute, for sessions to
+// time out and calls to be allowed, and Go's default is the number of processors.
+func moreAtOnce() {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", "6")
 	}
 }
 
@@ -81,10 +94,14 @@ type stage struct {
 	client  *kgo.Client
 	admin   *kadm.Client
 	sim     *imtest.Server
+	// partitions is how many the topics were made with.
+	partitions int32
 	// login are further options of the test's own Kafka clients.
 	login []kgo.Opt
 	// env are further variables of the processes.
 	env []string
+	// quiet leaves the processes' output out of the log of a test that fails.
+	quiet bool
 }
 
 // newStage makes topics on the broker under test, the topic with so many partitions.
@@ -96,7 +113,7 @@ func newStage(tb testing.TB, partitions int32, sim imtest.Config) *stage {
 func newStageOn(tb testing.TB, brokers []string, partitions int32, sim imtest.Config, login ...kgo.Opt) *stage {
 	tb.Helper()
 	name := fmt.Sprintf("e2e-%s-%d", strings.ToLower(strings.Map(letters, tb.Name())), time.Now().UnixNano())
-	s := &stage{tb: tb, topic: name, dlt: name + ".dead-letter", group: name, brokers: brokers, login: login}
+	s := &stage{tb: tb, topic: name, dlt: name + ".dead-letter", group: name, brokers: brokers, partitions: partitions, login: login}
 	s.client = s.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	s.admin = kadm.NewClient(s.client)
 	s.createTopics(partitions)
@@ -132,7 +149,9 @@ func brokers(tb testing.TB) []string {
 	if real := os.Getenv("CONVDEL_TEST_BROKERS"); real != "" {
 		return strings.Split(real, ",")
 	}
-	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{
+		"group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "1000", // as deploy/kafka has it
+	}))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -145,7 +164,7 @@ func (s *stage) createTopics(partitions int32) {
 	ctx := s.tb.Context()
 	compact := "compact"
 	for topic, config := range map[string]map[string]*string{s.topic: nil, s.dlt: {"cleanup.policy": &compact}} {
-		res, err := s.admin.CreateTopic(ctx, partitions, 1, config, topic)
+		res, err := s.admin.CreateTopic(ctx, partitions, -1, config, topic)
 		if err != nil || res.Err != nil {
 			s.tb.Fatal(err, res.Err)
 		}
@@ -154,14 +173,14 @@ func (s *stage) createTopics(partitions int32) {
 		_, _ = s.admin.DeleteTopics(context.Background(), s.topic, s.dlt)
 	})
 	s.await(30*time.Second, "leaders of the new topics", func() bool {
-		for _, topic := range []string{s.topic, s.dlt} {
-			offsets, err := s.admin.ListEndOffsets(ctx, topic)
-			if err != nil || offsets.Error() != nil || len(offsets[topic]) != int(partitions) {
-				return false
-			}
-		}
-		return true
+		return s.leads(s.topic, partitions) && s.leads(s.dlt, partitions)
 	})
+}
+
+// leads says whether a topic has that many partitions, and each a leader that answers.
+func (s *stage) leads(topic string, partitions int32) bool {
+	offsets, err := s.admin.ListEndOffsets(s.tb.Context(), topic)
+	return err == nil && offsets.Error() == nil && len(offsets[topic]) == int(partitions)
 }
 
 // process is a convdel that runs.
@@ -188,10 +207,10 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
 	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
-	p.cmd.Env = append(p.cmd.Env, s.env...)
 	if slices.Contains(args, "--kafka-sasl") {
 		p.cmd.Env = append(p.cmd.Env, "CONVDEL_KAFKA_PASSWORD="+password)
 	}
+	p.cmd.Env = append(p.cmd.Env, s.env...)
 	p.cmd.Stderr, p.cmd.Stdout = p.stderr, p.stderr
 	if stdin != nil {
 		p.cmd.Stdin = stdin
@@ -207,7 +226,7 @@ func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		wantNoSecret(s.tb, "output", p.stderr.String(), secretKey, password)
-		if s.tb.Failed() {
+		if s.tb.Failed() && !s.quiet {
 			s.tb.Log(p.stderr.String())
 		}
 	})
@@ -236,6 +255,11 @@ func (p *process) kill() {
 // publish writes events through `convdel publish`.
 func (s *stage) publish(events ...schema.Event) {
 	s.tb.Helper()
+	s.publishWith(nil, events...)
+}
+
+func (s *stage) publishWith(flags []string, events ...schema.Event) {
+	s.tb.Helper()
 	var lines strings.Builder
 	for _, e := range events {
 		value, err := e.Encode()
@@ -245,7 +269,8 @@ func (s *stage) publish(events ...schema.Event) {
 		lines.Write(value)
 		lines.WriteByte('\n')
 	}
-	p := s.start(strings.NewReader(lines.String()), "publish", "--brokers", strings.Join(s.brokers, ","), "--topic", s.topic)
+	args := append([]string{"publish", "--brokers", strings.Join(s.brokers, ","), "--topic", s.topic}, flags...)
+	p := s.start(strings.NewReader(lines.String()), args...)
 	<-p.done
 	if p.err != nil {
 		s.tb.Fatalf("publish: %v\n%s", p.err, p.stderr.String())
@@ -272,11 +297,16 @@ func (s *stage) produce(values ...[]byte) {
 // await polls until ok or the limit is over.
 func (s *stage) await(limit time.Duration, what string, ok func() bool) {
 	s.tb.Helper()
+	await(s.tb, limit, what, ok)
+}
+
+func await(tb testing.TB, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(limit); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
-			s.tb.Fatalf("after %s still not: %s", limit, what)
+			tb.Fatalf("after %s still not: %s", limit, what)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func TestPromise7_SecretsStaySecret(t *testing.T) {
 	t.Cleanup(kafka.Close)
 	login := kgo.SASL(scram.Auth{User: "svc", Pass: password}.AsSha512Mechanism())
 	s := newStageOn(t, kafka.ListenAddrs(), 2, imtest.Config{}, login)
-	seen, api := s.watchSignatures()
+	seen, api := s.watchSignatures(s.sim)
 	for _, fault := range []string{"code-50004", "code-50001", "http-502", "hang", "reset", "garbage", "drip-900"} {
 		s.produce(values(t, events(fault, 0, 3))...)
 	}
@@ -70,9 +70,9 @@ func TestPromise7_SecretsStaySecret(t *testing.T) {
 	}
 }
 
-// watchSignatures serves the simulator at another address, and returns what remembers the
-// signatures that come along and that address.
-func (s *stage) watchSignatures() (seen func() []string, url string) {
+// watchSignatures serves an API at an address of its own, and returns what remembers the signatures that
+// come along and that address.
+func (s *stage) watchSignatures(api http.Handler) (seen func() []string, url string) {
 	s.tb.Helper()
 	var mu sync.Mutex
 	known := make(map[string]bool)
@@ -84,7 +84,7 @@ func (s *stage) watchSignatures() (seen func() []string, url string) {
 		mu.Lock()
 		known[r.URL.Query().Get("usersig")] = true
 		mu.Unlock()
-		s.sim.ServeHTTP(w, r)
+		api.ServeHTTP(w, r)
 	})}
 	go func() { _ = server.Serve(listener) }()
 	s.tb.Cleanup(func() { _ = server.Close() })

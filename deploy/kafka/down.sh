@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Stops the broker that up.sh started and removes its data and logs. The jars stay.
+# Stops the nodes that up.sh started and removes their data and logs. The jars stay.
 set -euo pipefail
 # shellcheck source=deploy/kafka/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-if alive 1; then
-  # Not gracefully: a controlled shutdown takes seconds and saves data that is removed on the next line but one.
-  pid=$(<"$(node_dir 1)/pid")
-  kill -KILL "$pid"
-  while alive 1; do sleep 0.05; done
-  echo "kafka-down: stopped"
-else
-  echo "kafka-down: not running"
-fi
-rm -rf "$(node_dir 1)" "$cache/brokers"
+stopped=0
+for n in $(nodes); do
+  alive "$n" || continue
+  # Not gracefully: a controlled shutdown takes seconds and saves data that is removed below.
+  end_node "$n" KILL
+  stopped=$((stopped + 1))
+done
+case $stopped in
+  0) echo "kafka-down: not running" ;;
+  1) echo "kafka-down: stopped" ;;
+  *) echo "kafka-down: $stopped nodes stopped" ;;
+esac
+rm -rf "$cache"/node-* "$cache/brokers" "$cache/secure-brokers" "$cache/node.p12" "$cache/ca.pem"

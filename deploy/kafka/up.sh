@@ -1,22 +1,32 @@
 #!/usr/bin/env bash
-# Starts one Apache Kafka broker (KRaft, broker and controller in one process) on loopback, without Docker:
-# the jars come by Maven, once. Needs Java 17 or later and, the first time, Maven.
+# Starts an Apache Kafka cluster (KRaft, each node broker and controller in one process) on loopback, without Docker:
+# the jars come by Maven, once. Needs Java 17 or later and, the first time, Maven. It prints KAFKA_BROKERS.
 #
-#   KAFKA_PORT   the broker's port (19092); the controller takes the one 100 above it
-#   KAFKA_HEAP   the broker's heap (512m)
+#   BROKERS      how many nodes, 1 or 3 or any number (1). With several, topics have up to 3 replicas and writes with
+#                acks=all want 2 of them; a majority of the nodes must run
+#   KAFKA_PORT   the first node's port (19092), the next have the ones after it; a node's controller takes the port 100
+#                above its own, its secure listener the one 200 above
+#   KAFKA_HEAP   a node's heap (512m; 384m with several)
 #   KAFKA_CACHE  where jars, data and logs go (.cache/kafka)
+#
+# In that cache it leaves:
+#   brokers         host:port of the nodes, comma-separated
+#   secure-brokers  the same of their second listeners: TLS, and a login by SCRAM-SHA-512 as user convdel with the
+#                   password e2e-password-81c7de
+#   ca.pem          the certificate to trust there, made anew with each cluster
+#   node-N          the node's server.properties, data, pid and server.log
+#
+# If a cluster of that size is there already, what has died of it is started again. node.sh stops and starts single
+# nodes, down.sh ends it all.
 set -euo pipefail
 # shellcheck source=deploy/kafka/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
+brokers=${BROKERS:-1}
 # KRaft wants an id of 16 bytes in base64; any will do, since nothing outlives down.sh.
 cluster_id=Y29udmRlbC10ZXN0LWthZg
-start_timeout=60
-
-fail() {
-  echo "kafka-up: $*" >&2
-  exit 1
-}
+user=convdel
+password=e2e-password-81c7de
 
 # fetch_jars copies the broker and what it needs into the cache, unless the copy is of this very pom.xml.
 fetch_jars() {
@@ -34,61 +44,94 @@ fetch_jars() {
   mv "$cache/libs.part" "$cache/libs"
 }
 
-# configure NODE PORT writes the node's settings: server.properties, with what depends on the node put before it.
+# key ARGUMENT...: keytool on the store that the nodes share.
+key() { keytool "$@" -keystore "$cache/node.p12" -storetype PKCS12 -storepass "$password" >>"$cache/keytool.log" 2>&1; }
+
+# certify makes a certificate authority, and a certificate of it for the nodes' secure listeners.
+certify() {
+  : >"$cache/keytool.log"
+  if ! make_certificates; then
+    cat "$cache/keytool.log" >&2
+    fail "the certificates could not be made"
+  fi
+}
+
+make_certificates() {
+  key -genkeypair -alias ca -dname CN=convdel-test-ca -keyalg EC -ext bc:c -validity 365 &&
+    key -genkeypair -alias node -signer ca -dname "CN=$host" -keyalg EC -ext "san=ip:$host,dns:localhost" -validity 365 &&
+    key -exportcert -rfc -alias ca -file "$cache/ca.pem" &&
+    # With its key in the store a node might show the authority's own certificate.
+    key -delete -alias ca
+}
+
+# list OFFSET prints host:port of all nodes, so much above KAFKA_PORT.
+list() {
+  local n all=
+  for ((n = 1; n <= brokers; n++)); do all+=",$host:$((port + $1 + n - 1))"; done
+  echo "${all#,}"
+}
+
+# voters are the controllers: all nodes.
+voters() {
+  local n all=
+  for ((n = 1; n <= brokers; n++)); do all+=",$n@$host:$((port + 100 + n - 1))"; done
+  echo "${all#,}"
+}
+
+# configure NODE writes the node's settings: server.properties, with what depends on the node or on their number
+# put before it.
 configure() {
-  local dir
+  local dir at=$((port + $1 - 1)) replicas=$((brokers < 3 ? brokers : 3)) least=$((brokers < 2 ? 1 : 2)) topic
   dir=$(node_dir "$1")
   mkdir -p "$dir"
   {
     echo "node.id=$1"
-    echo "listeners=BROKER://$host:$2,CONTROLLER://$host:$(($2 + 100))"
-    echo "advertised.listeners=BROKER://$host:$2"
-    echo "controller.quorum.voters=$1@$host:$(($2 + 100))"
+    echo "listeners=BROKER://$host:$at,CONTROLLER://$host:$((at + 100)),SECURE://$host:$((at + 200))"
+    echo "advertised.listeners=BROKER://$host:$at,SECURE://$host:$((at + 200))"
+    echo "controller.quorum.voters=$(voters)"
     echo "log.dirs=$dir/data"
+    echo "default.replication.factor=$replicas"
+    echo "min.insync.replicas=$least"
+    for topic in offsets.topic transaction.state.log share.coordinator.state.topic; do
+      echo "$topic.replication.factor=$replicas"
+    done
+    echo "transaction.state.log.min.isr=$least"
+    echo "share.coordinator.state.topic.min.isr=$least"
+    echo "listener.name.secure.ssl.keystore.location=$cache/node.p12"
+    echo "listener.name.secure.ssl.keystore.password=$password"
     cat "$here/server.properties"
   } >"$dir/server.properties"
 }
 
-# java_run CLASS ARGUMENT...: the broker's JVM settings. Its tools are short-lived, for which C1 alone is fastest.
-java_run() {
-  local class=$1
-  shift
-  local options=("-Xmx${KAFKA_HEAP:-512m}" -XX:+UseSerialGC -Djava.awt.headless=true
-    "-Dlog4j2.configurationFile=$here/log4j2.properties")
-  [[ $class == *StorageTool ]] && options+=(-XX:TieredStopAtLevel=1)
-  exec java "${options[@]}" -cp "$cache/libs/*" "$class" "$@"
-}
-
-# launch NODE formats the node's storage and starts it in the background, its output in node-N/server.log.
-launch() {
+# format NODE prepares the node's storage; the user of the secure listener is written into it.
+format() {
   local dir
   dir=$(node_dir "$1")
-  (java_run kafka.tools.StorageTool format --cluster-id "$cluster_id" --config "$dir/server.properties") \
-    >"$dir/format.log" 2>&1 || {
+  (java_run kafka.tools.StorageTool format --cluster-id "$cluster_id" --config "$dir/server.properties" \
+    --add-scram "SCRAM-SHA-512=[name=$user,password=$password]") >"$dir/format.log" 2>&1 || {
     cat "$dir/format.log" >&2
-    fail "the storage could not be formatted"
+    fail "the storage of node $1 could not be formatted"
   }
-  (
-    trap '' HUP
-    java_run kafka.Kafka "$dir/server.properties" </dev/null >"$dir/server.log" 2>&1 &
-    echo $! >"$dir/pid"
-  )
 }
 
-# await NODE PORT returns once the node answers as a client needs it to: it lists itself, and coordinates groups.
-await() {
-  local deadline=$((SECONDS + start_timeout)) log
-  log=$(node_dir "$1")/server.log
-  until [[ $(brokers_seen "$2") -ge 1 ]] 2>/dev/null && coordinates "$2"; do
-    alive "$1" || {
-      tail -n 30 "$log" >&2
-      fail "the broker ended while starting; its log is $log"
-    }
-    ((SECONDS < deadline)) || {
-      tail -n 30 "$log" >&2
-      fail "the broker does not serve after $start_timeout s; its log is $log"
-    }
-    sleep 0.1
+# each FUNCTION runs it for all nodes at once, and ends if it fails for one.
+each() {
+  local n pids=()
+  for ((n = 1; n <= brokers; n++)); do
+    "$1" "$n" &
+    pids+=($!)
+  done
+  for n in "${pids[@]}"; do wait "$n" || exit 1; done
+}
+
+# serve returns once the nodes answer as a client needs it to: each knows all of them, and groups are coordinated.
+serve() {
+  local n all
+  all=$(nodes)
+  for n in $all; do
+    # shellcheck disable=SC2086 # One word a node.
+    await "$n" "knows all nodes" sees "$(node_port "$n")" $all
+    await "$n" "finds the coordinator of a group" coordinates "$(node_port "$n")"
   done
 }
 
@@ -96,20 +139,50 @@ announce() {
   echo "KAFKA_BROKERS=$(<"$cache/brokers")"
 }
 
-mkdir -p "$cache"
-if alive 1; then
-  echo "kafka-up: already running, process $(<"$(node_dir 1)/pid")"
+# resume deals with a cluster that is there: it must be of the size that is asked for, and what has died of it starts.
+resume() {
+  local n size
+  size=$(nodes | wc -l)
+  ((size == brokers)) || fail "a cluster of $size runs, not of $brokers: make kafka-down ends it"
+  for n in $(nodes); do
+    if alive "$n"; then
+      echo "kafka-up: node $n already runs, process $(<"$(node_dir "$n")/pid")"
+    else
+      echo "kafka-up: node $n starts again"
+      launch "$n"
+    fi
+  done
+  serve
   announce
-  exit
-fi
+}
+
+# create makes a cluster.
+create() {
+  local n offset
+  for ((n = 0; n < brokers; n++)); do
+    for offset in 0 100 200; do
+      ! listens "$((port + offset + n))" || fail "port $((port + offset + n)) is taken: choose others with KAFKA_PORT=…"
+    done
+  done
+  fetch_jars
+  rm -rf "$cache"/node-* "$cache/brokers" "$cache/secure-brokers" "$cache/node.p12" "$cache/ca.pem"
+  certify
+  for ((n = 1; n <= brokers; n++)); do configure "$n"; done
+  each format
+  for ((n = 1; n <= brokers; n++)); do launch "$n"; done
+  serve
+  list 0 >"$cache/brokers"
+  list 200 >"$cache/secure-brokers"
+  announce
+}
+
+[[ $brokers =~ ^[1-9]$ ]] || fail "BROKERS=$brokers: must be 1 to 9"
+mkdir -p "$cache"
 command -v java >/dev/null || fail "java not found: Kafka needs Java 17 or later"
-if (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
-  fail "port $port is taken: choose another with KAFKA_PORT=…"
-fi
-fetch_jars
-rm -rf "$(node_dir 1)" "$cache/brokers"
-configure 1 "$port"
-launch 1
-await 1 "$port"
-echo "$host:$port" >"$cache/brokers"
-announce
+for n in $(nodes); do
+  if alive "$n"; then
+    resume
+    exit
+  fi
+done
+create

@@ -1,0 +1,170 @@
+//go:build kafka
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"convdel/imclient/imtest"
+)
+
+// TestKafka_BrokerKilled kills the node that coordinates the group and leads partitions of both topics, while three
+// replicas work and events arrive: work goes on, nothing is lost, and the quota holds, when it comes back too.
+//
+//nolint:paralleltest // the others would lose the node as well
+func TestKafka_BrokerKilled(t *testing.T) {
+	s := newClusterStage(t, 6, quotaOf200())
+	backlog := events("backlog", 0, 2000)
+	s.produce(values(t, backlog)...)
+	traffic := s.flow("user", 20*time.Millisecond)
+	bad := events("code-50001", 0, 300) // dead letters all the while
+	s.produce(values(t, bad)...)
+	replicas := []*process{s.service(), s.service(), s.service()}
+	s.awaitMembers(3)
+	s.awaitCalls(300)
+
+	victim := s.coordinator()
+	if s.led(s.topic, victim) == 0 || s.led(s.dlt, victim) == 0 {
+		t.Fatalf("node %d coordinates the group and leads no partition of both topics", victim)
+	}
+	killed := time.Now()
+	revive := s.killNode(victim)
+	s.await(time.Minute, "another coordinator and other leaders", func() bool {
+		found := s.admin.FindGroupCoordinators(t.Context(), s.group)
+		return found.Error() == nil && found[s.group].NodeID != victim && s.leads(s.topic, 6) && s.leads(s.dlt, 6)
+	})
+	moved := time.Since(killed)
+	s.awaitCalls(400)
+	t.Logf("node %d killed: coordinator and leaders elsewhere after %s; no call for up to %s; 400 calls later after %s",
+		victim, moved.Round(100*time.Millisecond), s.longestPause(killed).Round(100*time.Millisecond), time.Since(killed).Round(100*time.Millisecond))
+	// The cluster takes its 9 s to miss the node, the group may take 12 s more to miss members that it no longer knows.
+	if pause := s.longestPause(killed); pause > 40*time.Second {
+		t.Errorf("no call for %s", pause)
+	}
+	back := time.Now()
+	revive()
+	s.awaitCalls(100)
+	t.Logf("node %d back: no call for up to %s", victim, s.longestPause(back).Round(100*time.Millisecond))
+	sent := s.end(traffic)
+	s.await(2*time.Minute, "every offset committed", s.drained)
+	for _, p := range replicas {
+		p.stop()
+	}
+	again := s.wantDeleted(backlog, sent)
+	t.Logf("%d of %d events done again", again, len(backlog)+len(sent))
+	// A second of work until the heartbeats fail, and the last commit before.
+	if again > 400 {
+		t.Errorf("%d events done twice", again)
+	}
+	wantKinds(t, letterKinds(s.deadLetters()), map[string]int{"permanent 50001": len(bad)})
+	s.wantQuota(200)
+}
+
+// TestKafka_DeadLettersNotReplicated has the dead-letter topic want three replicas in sync and takes one away: good
+// events go on, no offset of an event that needs a dead letter is committed, and the letters are written when the
+// node is back.
+//
+//nolint:paralleltest // the others would lose the node as well
+func TestKafka_DeadLettersNotReplicated(t *testing.T) {
+	s := newClusterStage(t, 3, imtest.Config{})
+	s.configure(s.dlt, "min.insync.replicas", "3")
+	p := s.service("--drain-timeout", "3s")
+	s.produce(values(t, events("before", 0, 60))...)
+	s.await(time.Minute, "every offset committed", s.drained)
+	revive := s.killNode(s.coordinator()%3 + 1) // not the one that coordinates: that is another test
+	s.await(time.Minute, "a replica missing", func() bool { return !s.inSync() && s.leads(s.topic, 3) && s.leads(s.dlt, 3) })
+
+	first := s.committed()
+	bad := events("code-50001", 0, 30)
+	s.produce(values(t, bad)...)
+	good := events("good", 0, 300)
+	s.produce(values(t, good)...)
+	all := append(events("before", 0, 60), good...)
+	s.await(time.Minute, "all good events deleted", func() bool { return len(s.deletes()) >= len(all) })
+	s.await(time.Minute, "letters that can't be written", func() bool { return len(p.lines("dead letters not written, will retry")) >= 3 })
+	for partition, at := range s.committed() {
+		if at != first[partition] {
+			t.Errorf("partition %d: %d committed, although the event at %d needs a dead letter that is not written", partition, at, first[partition])
+		}
+	}
+	p.stop() // in the middle of it: what has been done is not done again, what waits is not lost
+	for partition, at := range s.committed() {
+		if at != first[partition] {
+			t.Errorf("partition %d: %d committed by the stop, although the event at %d has no dead letter", partition, at, first[partition])
+		}
+	}
+	p = s.service()
+	s.await(time.Minute, "letters that can't be written", func() bool { return len(p.lines("dead letters not written, will retry")) >= 3 })
+	back := time.Now()
+	revive()
+	s.await(time.Minute, "every offset committed", s.drained)
+	t.Logf("all letters written %s after the start of the node", time.Since(back).Round(100*time.Millisecond))
+	p.stop()
+	letters := s.deadLetters()
+	wantKinds(t, letterKinds(letters), map[string]int{"permanent 50001": len(bad)})
+	if len(letters) != len(bad) {
+		t.Errorf("%d letters in the table, want %d", len(letters), len(bad))
+	}
+	if again := s.wantDeleted(all); again != 0 {
+		t.Errorf("%d events done twice", again)
+	}
+}
+
+// TestKafka_RetentionCutsTheLog lets the brokers' own retention remove what a paused service has not read: it says so
+// and goes on with what is left.
+func TestKafka_RetentionCutsTheLog(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, setting, value string }{
+		{"ByTime", "retention.ms", "100"},
+		{"BySize", "retention.bytes", "1048576"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, 2, imtest.Config{})
+			s.configure(s.topic, "segment.bytes", "1048576") // the least that Kafka takes
+			paused := s.sim.Script(imtest.Fault{Code: 60012})
+			old := events("old", 0, 6000)
+			s.producePadded(old)
+			p := s.service("--max-in-flight", "20", "--calls-per-second", "0")
+			s.await(30*time.Second, "a pause", func() bool { return strings.Contains(p.stderr.String(), "calls paused") })
+			s.configure(s.topic, test.setting, test.value)
+			starts := s.awaitCut()
+			s.configure(s.topic, test.setting, "-1")
+			fresh := events("fresh", 0, 200)
+			s.produce(values(t, fresh)...)
+			paused.Remove()
+			s.await(time.Minute, "every offset committed", s.drained)
+			p.stop()
+			s.wantCut(p, old, max(starts[0], starts[1]))
+			deletes := s.deletes()
+			for _, e := range fresh {
+				if deletes[e.From] != 1 {
+					t.Errorf("%s done %d times", e.From, deletes[e.From])
+				}
+			}
+		})
+	}
+}
+
+// awaitCut waits until retention has moved the start of both partitions beyond what a paused service has read, and
+// stands still, and returns where they are.
+func (s *stage) awaitCut() []int64 {
+	s.tb.Helper()
+	var starts, before []int64
+	s.await(time.Minute, "records removed by retention", func() bool {
+		offsets, err := s.admin.ListStartOffsets(s.tb.Context(), s.topic)
+		if err != nil || offsets.Error() != nil {
+			return false
+		}
+		before, starts = starts, nil
+		for partition := range int32(2) {
+			o, _ := offsets.Lookup(s.topic, partition)
+			starts = append(starts, o.Offset)
+		}
+		return starts[0] > 500 && starts[1] > 500 && slices.Equal(starts, before)
+	})
+	return starts
+}

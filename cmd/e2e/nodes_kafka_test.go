@@ -1,0 +1,117 @@
+//go:build kafka
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"convdel/imclient/imtest"
+)
+
+// The tests behind the build tag kafka need a cluster of three real nodes, and what `make test-kafka` tells of it.
+
+// setting is a variable that `make test-kafka` sets.
+func setting(tb testing.TB, name string) string {
+	tb.Helper()
+	value := os.Getenv(name)
+	if value == "" {
+		tb.Fatalf("%s is not set: run `make test-kafka`", name)
+	}
+	return value
+}
+
+// node has deploy/kafka/node.sh do something with a node: kill, stop, start.
+func node(tb testing.TB, what string, id int32) {
+	tb.Helper()
+	out, err := exec.CommandContext(context.Background(), setting(tb, "CONVDEL_TEST_KAFKA_NODE"), what, strconv.Itoa(int(id))).CombinedOutput()
+	if err != nil {
+		tb.Fatalf("node.sh %s %d: %v\n%s", what, id, err, out)
+	}
+}
+
+// newClusterStage makes topics of three replicas. Afterwards all nodes run and are in sync again, for the next test.
+func newClusterStage(t *testing.T, partitions int32, sim imtest.Config) *stage {
+	t.Helper()
+	setting(t, "CONVDEL_TEST_BROKERS")
+	s := newStage(t, partitions, sim)
+	s.await(time.Minute, "three replicas in sync", s.inSync)
+	return s
+}
+
+// killNode kills a node as a lost machine would be, and returns what starts it again, which also happens at the
+// test's end.
+func (s *stage) killNode(id int32) (revive func()) {
+	s.tb.Helper()
+	node(s.tb, "kill", id)
+	down := true
+	revive = func() {
+		if !down {
+			return
+		}
+		down = false
+		node(s.tb, "start", id)
+		s.await(time.Minute, "three replicas in sync", s.inSync)
+	}
+	s.tb.Cleanup(revive)
+	return revive
+}
+
+// inSync says whether all partitions, those of the group coordinators too, have three replicas in sync.
+func (s *stage) inSync() bool {
+	topics, err := s.admin.ListTopicsWithInternal(context.Background(), s.topic, s.dlt, "__consumer_offsets")
+	if err != nil || len(topics) != 3 || topics.Error() != nil {
+		return false
+	}
+	all := true
+	topics.EachPartition(func(p kadm.PartitionDetail) { all = all && len(p.ISR) == 3 })
+	return all
+}
+
+// coordinator is the node that coordinates the group.
+func (s *stage) coordinator() int32 {
+	s.tb.Helper()
+	found := s.admin.FindGroupCoordinators(s.tb.Context(), s.group)
+	if err := found.Error(); err != nil {
+		s.tb.Fatal(err)
+	}
+	return found[s.group].NodeID
+}
+
+// led is how many partitions of a topic a node leads.
+func (s *stage) led(topic string, id int32) (n int) {
+	s.tb.Helper()
+	topics, err := s.admin.ListTopics(s.tb.Context(), topic)
+	if err != nil || topics.Error() != nil {
+		s.tb.Fatal(err, topics.Error())
+	}
+	for _, p := range topics[topic].Partitions {
+		if p.Leader == id {
+			n++
+		}
+	}
+	return n
+}
+
+// configure changes a topic's setting.
+func (s *stage) configure(topic, name, value string) {
+	s.tb.Helper()
+	res, err := s.admin.AlterTopicConfigs(s.tb.Context(), []kadm.AlterConfig{{Name: name, Value: &value}}, topic)
+	if err == nil {
+		for _, r := range res {
+			if r.Err != nil {
+				err = fmt.Errorf("%s: %w", r.Name, r.Err)
+			}
+		}
+	}
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}

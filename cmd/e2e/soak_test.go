@@ -1,0 +1,235 @@
+//go:build kafka && soak
+
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"convdel/imclient/imtest"
+)
+
+const (
+	soakQuota      = 200
+	soakPartitions = 6
+	soakReplicas   = 3
+
+	sampleEvery = 5 * time.Second
+	// settleLimit is for the backlog and for what keeps failing: after an outage it has six attempts again, up to 45 s
+	// apart. drainLimit is for the few events that come after.
+	settleLimit = 8 * time.Minute
+	drainLimit  = time.Minute
+	// stopLimit is the drain timeout and some time to leave.
+	stopLimit = 20 * time.Second
+	// disruptionLimit is how many deletes one kill, lost broker or zombie may repeat: in 200 ms at 200 a second are
+	// 40, in flight at up to 120 ms are 24, and a busy machine takes its time to notice.
+	disruptionLimit = 100
+	// peakLimit tells replicas that share the quota from such that don't. The exact bound is for virtual time.
+	peakLimit = 300
+	// recoveryLimit is two probes of a replica that probes every half a minute, and some time to make them.
+	recoveryLimit = 75 * time.Second
+)
+
+// soak is three replicas at work while one fault a minute befalls them, their Kafka or their API.
+type soak struct {
+	*stage
+	seed     uint64
+	lasts    time.Duration
+	every    time.Duration
+	rand     *rand.Rand // Of faults, drawn by the main loop alone.
+	began    time.Time
+	books    *books
+	traffic  *apiTraffic
+	replicas []*replica
+	seen     func() []string
+
+	deck     []fault
+	struck   []strike
+	next     time.Time // Of the next fault's begin, or of the current one's end.
+	end      func()    // Ends the current fault; nil if there is none.
+	reported time.Time
+	sampled  time.Time
+	// healthy is since when the API has worked, zero while it does not.
+	healthy time.Time
+	// recovery is the longest time for which a replica made no calls with the API at work.
+	recovery time.Duration
+}
+
+// TestSoak runs for CONVDEL_SOAK_MINUTES (`make soak MINUTES=n`), printing a line a minute and one for each fault.
+// At the end, without faults, the ledger must balance, and memory, goroutines and descriptors must not have grown.
+// CONVDEL_SOAK_SEED repeats the sequence of faults, CONVDEL_SOAK_FAULTS (names, comma-separated) and
+// CONVDEL_SOAK_EVERY (a duration) choose them.
+func TestSoak(t *testing.T) { //nolint:paralleltest // it wants the machine for itself
+	s := newSoak(t)
+	p := s.newPublisher()
+	p.start()
+	s.run()
+	s.settle(p)
+	s.judge()
+}
+
+func newSoak(t *testing.T) *soak {
+	t.Helper()
+	minutes, err := strconv.ParseFloat(cmp.Or(os.Getenv("CONVDEL_SOAK_MINUTES"), "30"), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	every, err := time.ParseDuration(cmp.Or(os.Getenv("CONVDEL_SOAK_EVERY"), "1m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("CONVDEL_SOAK_SEED"), strconv.FormatInt(time.Now().Unix(), 10)), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &soak{seed: seed, lasts: time.Duration(minutes * float64(time.Minute)), every: every, rand: rand.New(rand.NewPCG(seed, 1))}
+	s.stage = newStage(t, soakPartitions, imtest.Config{
+		Quota: soakQuota, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond), Seed: seed, RecordLimit: -1,
+	})
+	s.quiet = true
+	s.books = newBooks()
+	s.traffic = newAPITraffic()
+	var url string
+	s.seen, url = s.watchSignatures(s.observe(s.sim))
+	for i := range soakReplicas {
+		s.replicas = append(s.replicas, &replica{s: s, name: fmt.Sprint("r", i+1), admin: freeAddr(t), api: url})
+	}
+	return s
+}
+
+// run begins and ends faults, samples and reports until the time is over. It ends without a fault.
+func (s *soak) run() {
+	s.tb.Logf("soak of %s, seed %d, brokers %v, faults every %s", s.lasts, s.seed, s.brokers, s.every)
+	s.began = time.Now()
+	s.reported, s.sampled, s.healthy = s.began, s.began, s.began
+	s.next = s.began.Add(s.every / 4)
+	for _, r := range s.replicas {
+		r.start()
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for time.Since(s.began) < s.lasts {
+		now := <-tick.C
+		if !now.Before(s.next) {
+			s.turn()
+		}
+		s.watch(now)
+	}
+	if s.end != nil {
+		s.turn()
+	}
+	s.report()
+}
+
+// watch looks at everything that is due to be looked at.
+func (s *soak) watch(now time.Time) {
+	s.tb.Helper()
+	s.wantAlive()
+	if now.Sub(s.sampled) >= sampleEvery {
+		s.sampled = now
+		s.sample()
+	}
+	if now.Sub(s.reported) >= time.Minute {
+		s.report()
+	}
+}
+
+// wantAlive fails as soon as a replica has ended that nobody has ended.
+func (s *soak) wantAlive() {
+	s.tb.Helper()
+	for _, r := range s.replicas {
+		select {
+		case <-r.process.done:
+			if !r.down {
+				s.tb.Fatalf("%s has ended by itself: %v", r.name, r.process.err)
+			}
+		default:
+		}
+	}
+}
+
+// settle waits until all that was published has ended, and stops the replicas. A few good events go on being published
+// until the last dead letter is there: what fails where nothing else happens could be an outage's victim.
+func (s *soak) settle(p *publisher) {
+	s.tb.Helper()
+	p.calm.Store(true)
+	began := time.Now()
+	if !s.within(settleLimit, func() bool { return s.books.due(s.deadLetters()) == 0 }) {
+		s.tb.Errorf("%s after the last fault there are dead letters missing", settleLimit)
+	}
+	p.stop()
+	if !s.within(drainLimit, s.drained) {
+		s.tb.Errorf("%s after the last record not everything is committed", drainLimit)
+	}
+	s.tb.Logf("%s settled in %.1f s", s.at(), time.Since(began).Seconds())
+	s.report()
+	for _, r := range s.replicas {
+		r.stop()
+	}
+}
+
+// within asks every few seconds until the answer is yes or the limit is over.
+func (s *soak) within(limit time.Duration, ok func() bool) bool {
+	s.tb.Helper()
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); !ok(); {
+		now := <-tick.C
+		if now.After(deadline) {
+			return false
+		}
+		s.watch(now)
+	}
+	return true
+}
+
+// at is the time since the beginning, as minutes and seconds.
+func (s *soak) at() string {
+	d := time.Since(s.began).Round(time.Second)
+	return fmt.Sprintf("%3d:%02d", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+func (s *soak) report() {
+	s.reported = time.Now()
+	calls, peak, codes := s.traffic.since()
+	parts := []string{fmt.Sprintf("%s %s, %s", s.at(), s.books, s.lag()), fmt.Sprintf("%d calls, peak %d/s, codes %v", calls, peak, codes)}
+	for _, r := range s.replicas {
+		parts = append(parts, r.String())
+	}
+	s.tb.Log(strings.Join(parts, "; "))
+}
+
+// lag says how much is published and not committed, and how many letters were written.
+func (s *soak) lag() string {
+	ctx, cancel := context.WithTimeout(s.tb.Context(), 5*time.Second)
+	defer cancel()
+	ends, err := s.admin.ListEndOffsets(ctx, s.topic, s.dlt)
+	if err != nil || ends.Error() != nil {
+		return "lag and letters not known"
+	}
+	committed, err := s.admin.FetchOffsets(ctx, s.group)
+	if err != nil || committed.Error() != nil {
+		return "lag and letters not known"
+	}
+	lag, letters := int64(0), int64(0)
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Topic == s.dlt {
+			letters += end.Offset
+			return
+		}
+		lag += end.Offset
+		if at, ok := committed.Lookup(s.topic, end.Partition); ok {
+			lag -= at.At
+		}
+	})
+	return fmt.Sprintf("%d letters, lag %d", letters, lag)
+}
