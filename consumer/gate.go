@@ -69,6 +69,7 @@ type gate struct {
 	probes   int
 	// denied and spent count in a row, see deniedInARow and spentInARow.
 	denied, spent int
+	spentSince    time.Time // when the first of those in a row was given up
 	// gaveUp says that the gate was opened for want of anything to tell an outage by.
 	gaveUp bool
 	// success is when the API last did its work, proof when the youngest call began for which it did.
@@ -165,7 +166,10 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	defer g.mu.Unlock()
 	now := time.Now()
 	if alive(a) {
-		g.success, g.denied, g.spent, g.gaveUp = now, 0, 0, false
+		g.success, g.denied, g.gaveUp = now, 0, false
+		if started.After(g.spentSince) { // not one that was under way before
+			g.spent = 0
+		}
 		if started.After(g.proof) {
 			g.proof = started
 		}
@@ -246,7 +250,10 @@ func (g *gate) blames(failing, first, proven time.Time, a Answer) bool {
 		return true
 	}
 	if a.Code != 0 {
-		if g.spent++; g.spent < spentInARow {
+		if g.spent++; g.spent == 1 {
+			g.spentSince = time.Now()
+		}
+		if g.spent < spentInARow {
 			return true
 		}
 	}

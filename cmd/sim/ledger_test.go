@@ -209,7 +209,7 @@ func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
 	for i, a := range l.w.sc.acts {
 		for j, wave := range a.times() {
 			if began := l.w.began.Add(a.at + wave[0]); a.outage && !began.After(d.LastAttempt) && !began.Add(wave[1]).Before(d.FirstAttempt) {
-				key := fmt.Sprintf("%d/%d by %s", i, j, l.lastCaller(e, d))
+				key := fmt.Sprintf("%d/%d by %s", i, j, l.w.tap.writer[e.id])
 				if l.given[key] == nil {
 					l.given[key] = map[schema.Conversation]bool{}
 				}
@@ -224,20 +224,10 @@ func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
 // blamable says whether a call that began after the record's first one was answered well: then the replica may take the
 // record for the one at fault.
 func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
-	by := l.lastCaller(e, d)
+	by := l.w.tap.writer[e.id]
 	return slices.ContainsFunc(l.w.api.took(), func(c *call) bool {
 		return c.by == by && (c.ok || c.code == 50001 || c.code == 50002) && c.at.After(d.FirstAttempt) && c.answered.Before(d.LastAttempt)
 	})
-}
-
-// lastCaller is the replica that gave a record up.
-func (l *ledger) lastCaller(e *entry, d schema.DeadLetter) (by string) {
-	for _, c := range l.calls[e.Conversation] {
-		if !c.at.After(d.LastAttempt.Add(time.Millisecond)) {
-			by = c.by
-		}
-	}
-	return by
 }
 
 // obvious says whether the replica that gave a record up had to take what happened for an outage, by the rule in the
@@ -246,7 +236,7 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 	if d.Code == 0 {
 		return true
 	}
-	by := l.lastCaller(e, d)
+	by := l.w.tap.writer[e.id]
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
 		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) {

@@ -161,7 +161,7 @@ func (w *wire) pump(from, to net.Conn, up bool) {
 			continue
 		}
 		if !up && w.p.tap != nil {
-			w.p.tap.answered(r, frame)
+			w.p.tap.answered(w.p, r, frame)
 		}
 		if _, err := to.Write(frame); err != nil {
 			return

@@ -18,6 +18,7 @@ type tap struct {
 	mu      sync.Mutex
 	commits []commit
 	acked   map[string]time.Time // by ID of the letter: when first
+	writer  map[string]string    // by ID of the letter: which replica wrote it first
 	heard   map[string]time.Time // of members of the group, by ID: when last
 	strange []string
 }
@@ -32,7 +33,9 @@ type commit struct {
 	above [][2]int64
 }
 
-func newTap() *tap { return &tap{acked: map[string]time.Time{}, heard: map[string]time.Time{}} }
+func newTap() *tap {
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, heard: map[string]time.Time{}}
+}
 
 // asked looks at a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
@@ -123,7 +126,7 @@ func (t *tap) lettersIn(batch []byte) []string {
 }
 
 // answered looks at an answer that its client is about to get.
-func (t *tap) answered(r request, frame []byte) {
+func (t *tap) answered(p *party, r request, frame []byte) {
 	if r.letters == nil {
 		return
 	}
@@ -146,7 +149,7 @@ func (t *tap) answered(r request, frame []byte) {
 			}
 			for _, id := range r.letters[part.Partition] {
 				if _, before := t.acked[id]; !before {
-					t.acked[id] = time.Now()
+					t.acked[id], t.writer[id] = time.Now(), p.name
 				}
 			}
 		}
@@ -156,11 +159,15 @@ func (t *tap) answered(r request, frame []byte) {
 // finished reads the list of ended offsets that a commit carries, by the form that docs/design.md gives it: on purpose
 // not with the service's own code.
 func (t *tap) finished(watermark int64, metadata string) [][2]int64 {
-	form, text, _ := strings.Cut(metadata, ":")
-	buf, err := base64.RawStdEncoding.DecodeString(text)
-	if metadata == "" {
+	fields := strings.Fields(metadata)
+	if len(fields) > 0 && strings.HasPrefix(fields[0], "convdel-topic1:") { // of which topic the offset is
+		fields = fields[1:]
+	}
+	if len(fields) == 0 {
 		return nil
 	}
+	form, text, _ := strings.Cut(fields[0], ":")
+	buf, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil || form != "convdel1" && form != "convdel2" {
 		t.strange = append(t.strange, "commit metadata that does not parse: "+metadata)
 		return nil
