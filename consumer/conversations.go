@@ -27,6 +27,8 @@ type flight struct {
 	// called is when its last call began, probe whether the call under way is the gate's probe.
 	called time.Time
 	probe  bool
+	// proven is the gate's when that call began.
+	proven time.Time
 	// failing is since when its calls have failed, zero if the last one has not.
 	failing time.Time
 	// backoff spaces the attempts; nil until the first failure.
@@ -125,6 +127,7 @@ func (s *session) popReady(probe bool) *flight {
 	}
 	f, _ := heap.Remove(s.ready, at).(*flight)
 	f.called, f.probe, f.ready = time.Now(), probe, false
+	f.proven = s.gate.proven()
 	f.calling, f.queued = f.queued, nil
 	s.countReadyLocked()
 	return f

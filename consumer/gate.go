@@ -65,10 +65,10 @@ type gate struct {
 	probing  bool
 	probes   int
 	denied   int
-	// success is when the API last did its work.
-	success time.Time
-	recent  [10]tally
-	changed chan struct{}
+	// success is when the API last did its work, proof when the youngest call began for which it did.
+	success, proof time.Time
+	recent         [10]tally
+	changed        chan struct{}
 }
 
 // tally counts the calls of a tenth of the outage window.
@@ -151,20 +151,24 @@ func alive(a Answer) bool {
 	return a.Verdict == Deleted || a.Verdict == Permanent && !a.Denied
 }
 
-// answered is told of every answer. It says whether the answer counts for its events: not if the gate is
+// answered is told of every answer, to a call that began at started. It says whether the answer counts for its events: not if the gate is
 // closed, by this answer or already, unless it ends them. failing is since when the conversation's own
 // calls have failed, zero if they have not.
-func (g *gate) answered(conversation schema.Conversation, a Answer, probe bool, failing time.Time) (counts bool) {
+func (g *gate) answered(conversation schema.Conversation, a Answer, started time.Time, probe bool, failing time.Time) (counts bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
 	if alive(a) {
 		g.success, g.denied = now, 0
+		if started.After(g.proof) {
+			g.proof = started
+		}
 	}
 	switch {
 	case probe:
-		g.probedLocked(a, now)
-		return alive(a) || a.Verdict == Again
+		over := g.pause != nil && overBy(g.pause.Reason, a)
+		g.probedLocked(a, over, now)
+		return over || alive(a) || a.Verdict == Again
 	case g.pause != nil:
 		return alive(a) || a.Verdict == Again
 	case a.Verdict == Halt:
@@ -210,28 +214,52 @@ func (g *gate) giveUp() {
 	}
 }
 
-// blames says whether an event that has used up its attempts since first may be blamed for that. It may
-// not where the API could not be reached at all and nothing has succeeded meanwhile: the traffic may be
-// too little to tell an outage by. Then the gate closes.
-func (g *gate) blames(first time.Time, a Answer) bool {
+// proven is when the youngest call began that the API is known by now to have done its work for.
+func (g *gate) proven() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !a.Outage || a.Code != 0 || g.suspectLocked(first) {
+	return g.proof
+}
+
+// blames says whether an event that has used up its attempts since first may be blamed for that, given what was proven when
+// the last of them began. It may not where the API could not be reached at all and no call that began meanwhile had
+// succeeded: the traffic may be too little to tell an outage by. Then the gate closes. What proves nothing is a call that
+// was under way at first and was answered just before an outage began, or one that came after it while the event's last
+// call still hung.
+func (g *gate) blames(first, proven time.Time, a Answer) bool {
+	if !a.Outage || a.Code != 0 || proven.After(first) {
 		return true
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.pause == nil {
 		g.closeLocked(PauseOutage, a.Err, time.Now())
 	}
 	return false
 }
 
-func (g *gate) probedLocked(a Answer, now time.Time) {
+// overBy says whether a probe's answer shows that what a pause is about is over. The probe itself may have failed: whoever
+// is told that an account does not exist has been let in.
+func overBy(reason PauseReason, a Answer) bool {
+	judged := a.Verdict == Permanent || a.Verdict == Transient && a.Code != 0 // by the API, not by something on the way to it
+	switch reason {
+	case PauseHalt:
+		return alive(a) || judged
+	case PauseDenied:
+		return alive(a) || judged && !a.Denied
+	case PauseOutage:
+		return alive(a) || judged && !a.Outage && !a.Denied
+	}
+	return alive(a)
+}
+
+func (g *gate) probedLocked(a Answer, over bool, now time.Time) {
 	g.probing = false
 	if g.pause == nil {
 		return
 	}
 	switch {
-	case alive(a):
+	case over:
 		g.openLocked(now)
 		return
 	case a.Verdict == Again:

@@ -208,7 +208,7 @@ var errNoVerdict = errors.New("the API's answer carries no verdict")
 func (s *session) settle(f *flight, a Answer, started time.Time) {
 	calling := f.calling
 	f.calling = nil
-	if !s.gate.answered(f.conversation, a, f.probe, f.failing) {
+	if !s.gate.answered(f.conversation, a, started, f.probe, f.failing) {
 		s.requeue(f, calling, 0) // it waits for the gate, and nothing has been used up
 		s.refund()
 		return
@@ -250,7 +250,7 @@ func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time
 		switch {
 		case ev.attempts < s.cfg.MaxAttempts:
 			left = append(left, ev)
-		case !s.gate.blames(ev.first, a):
+		case !s.gate.blames(ev.first, f.proven, a):
 			ev.refund()
 			left = append(left, ev)
 		default:

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"convdel/cmd/internal/service"
+	"convdel/consumer"
 	"convdel/imclient/imtest"
 	"convdel/schema"
 )
@@ -64,7 +66,7 @@ type demo struct {
 	con     *console
 	broker  *demoBroker
 	sim     *imtest.Server
-	service *service
+	service *service.Service
 }
 
 // Run is the whole show.
@@ -104,7 +106,7 @@ func newDemo(ctx context.Context, opts demoOptions, con *console) (*demo, error)
 
 // newService reads its settings from a command line, so that nothing but that line differs from
 // `convdel run`. The waits between attempts are short, or the demo would take minutes.
-func (d *demo) newService(ctx context.Context) (*service, error) {
+func (d *demo) newService(ctx context.Context) (*service.Service, error) {
 	env := func(name string) (string, bool) {
 		if name == string(imSecretKey) {
 			return demoSecretKey, true
@@ -128,7 +130,7 @@ func (d *demo) newService(ctx context.Context) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newService(ctx, cfg, newLogger(d.con.stderr, cfg.logLevel, cfg.logFormat))
+	return newService(ctx, cfg, d.con)
 }
 
 func (d *demo) close() {
@@ -187,7 +189,7 @@ func (d *demo) serve(ctx context.Context) *served {
 	s := &served{stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.err = d.service.run(ctx)
+		s.err = d.service.Run(ctx)
 	}()
 	return s
 }
@@ -201,7 +203,7 @@ func (s *served) end() error {
 
 // publish puts the samples on the topic.
 func (d *demo) publish(ctx context.Context, samples []sample) error {
-	sink := newKafkaSink(d.service.cfg.consumer.Cluster, schema.Topic)
+	sink := newKafkaSink(consumer.Cluster{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
 	records := make([]record, len(samples))
 	for i, s := range samples {
 		records[i] = s.record

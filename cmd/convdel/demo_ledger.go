@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/cmd/internal/service"
 	"convdel/schema"
 )
 
@@ -47,8 +48,8 @@ func (l *ledger) problem(format string, args ...any) {
 // draw reads everything and draws up the ledger.
 func (d *demo) draw(ctx context.Context, start mark, samples []sample) (*ledger, error) {
 	l := &ledger{
-		service: countsOf(d.service.registry, "convdel_events_total"), leftover: start.backlog > 0,
-		regrouped: sum(countsOf(d.service.registry, "convdel_generations_total")) > 1,
+		service: d.service.Counts("convdel_events_total"), leftover: start.backlog > 0,
+		regrouped: service.Sum(d.service.Counts("convdel_generations_total")) > 1,
 	}
 	ends, err := d.broker.ends(ctx, schema.Topic)
 	if err != nil {
@@ -205,15 +206,15 @@ func (l *ledger) classes() map[schema.Class]map[int]int {
 
 // compare holds what the service has counted against what the others say.
 func (l *ledger) compare() {
-	if n := sum(l.service); n != l.published {
+	if n := service.Sum(l.service); n != l.published {
 		l.problem("the service counts %d events, the topic holds %d", n, l.published)
 	}
 	if n := l.service["deleted"]; n != l.deleted {
 		l.problem("the service counts %d events deleted, it should be %d", n, l.deleted)
 	}
 	classes := l.classes()
-	for _, outcome := range deadOutcomes() {
-		if n, found := l.service[string(outcome)], sum(classes[schema.Class(outcome)]); n != found {
+	for _, outcome := range service.DeadOutcomes() {
+		if n, found := l.service[string(outcome)], service.Sum(classes[schema.Class(outcome)]); n != found {
 			l.problem("the service counts %d dead letters of class %s, the topic holds %d", n, outcome, found)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"convdel/cmd/internal/service"
 	"convdel/imclient/imtest"
 	"convdel/schema"
 )
@@ -19,7 +20,7 @@ func (d *demo) introduce() {
 	d.printf("convdel demo: everything in this process, nothing leaves this machine\n\n")
 	d.printf("  broker   %-24s embedded, speaks Kafka: any client may publish to it\n", d.broker.address)
 	d.printf("  API      %-24s simulator, quota %s, latency 20 to 120 ms\n", strings.TrimPrefix(d.sim.URL, "http://"), quotaText(d.quota))
-	d.printf("  service  %-24s the same as convdel run; retries after 100 ms to 1 s, not\n", strings.TrimPrefix(d.service.admin.url(), "http://"))
+	d.printf("  service  %-24s the same as convdel run; retries after 100 ms to 1 s, not\n", strings.TrimPrefix(d.service.AdminURL(), "http://"))
 	d.printf("  %33s 500 ms to 30 s, so that the demo does not take minutes\n\n", "")
 }
 
@@ -43,19 +44,19 @@ func (d *demo) reportLedger(l *ledger) {
 		d.printf("  %-16s %8d %8d   %s\n", what, service, found, source)
 	}
 	letters := len(l.letters)
-	consumed := sum(l.service)
+	consumed := service.Sum(l.service)
 	d.printf("\nLedger            service  checked   against\n")
 	d.printf("  %-16s %8s %8d   %s\n", "published", "", l.published, "topic "+schema.Topic)
 	row("consumed", consumed, l.deleted+letters, "committed offsets = ends of the topic")
 	row("= deleted", l.service["deleted"], l.deleted, "the simulator's own record")
 	row("+ dead letters", consumed-l.service["deleted"], letters, "topic …dead-letter, bytes as published")
 	classes := l.classes()
-	for _, outcome := range deadOutcomes() {
+	for _, outcome := range service.DeadOutcomes() {
 		codes := classes[schema.Class(outcome)]
 		if len(codes) == 0 && l.service[string(outcome)] == 0 {
 			continue
 		}
-		row("    "+string(outcome), l.service[string(outcome)], sum(codes), describeCodes(codes))
+		row("    "+string(outcome), l.service[string(outcome)], service.Sum(codes), describeCodes(codes))
 	}
 	if l.foreign > 0 {
 		d.printf("  %d of them are not the demo's own\n", l.foreign)
@@ -83,8 +84,8 @@ func describeCodes(codes map[int]int) string {
 
 func (d *demo) reportCalls() {
 	c := measureCalls(d.sim.Arrivals())
-	coalesced := countsOf(d.service.registry, "convdel_coalesced_total")[""]
-	retries := countsOf(d.service.registry, "convdel_retries_total")[""]
+	coalesced := d.service.Counts("convdel_coalesced_total")[""]
+	retries := d.service.Counts("convdel_retries_total")[""]
 	stats := d.sim.Stats()
 	d.printf("\nCalls, as the simulator saw them\n")
 	d.printf("  made      %d in %.1f s, %d of them repeats; %d more events shared another's call\n",
@@ -192,5 +193,5 @@ func (d *demo) invite() {
 	d.printf("  convdel publish --brokers %s --from code-50001-alice --to bob\n", d.broker.address)
 	d.printf("  echo '{\"From_Account\":\"alice\",\"Type\":1,\"To_Account\":\"bob\"}' |\n    kcat -b %s -t %s -P\n", d.broker.address, schema.Topic)
 	d.printf("  kcat -b %s -t %s -C -f '%%k %%h %%s\\n'\n", d.broker.address, schema.DeadLetterTopic)
-	d.printf("  curl %s/metrics    curl %s/readyz\n", d.service.admin.url(), d.service.admin.url())
+	d.printf("  curl %s/metrics    curl %s/readyz\n", d.service.AdminURL(), d.service.AdminURL())
 }

@@ -2,16 +2,14 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"convdel/consumer"
+	"convdel/imclient"
 	"convdel/imclient/imtest"
 	"convdel/schema"
 )
@@ -232,13 +230,14 @@ func TestLedgerKnowsWhatWasDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sim.Close)
-	d := &demo{sim: sim, con: &console{stderr: io.Discard}, demoOptions: demoOptions{logLevel: "error"}, broker: &demoBroker{address: "127.0.0.1:1"}}
-	s, err := d.newService(t.Context())
+	d := &demo{sim: sim}
+	client, err := imclient.New(imclient.Config{
+		Endpoint: sim.URL, SDKAppID: demoApp, Identifier: demoIdentifier, SecretKey: imclient.StaticKey(demoSecretKey),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.admin.listener.Close() })
-	t.Cleanup(s.api.CloseIdleConnections)
+	t.Cleanup(client.CloseIdleConnections)
 	gone := schema.Event{Conversation: schema.Conversation{From: "a", Type: schema.C2C, To: "b"}, ClearRamble: true}
 	judge := func(made sample, isDead bool) string {
 		l := &ledger{}
@@ -250,9 +249,9 @@ func TestLedgerKnowsWhatWasDeleted(t *testing.T) {
 	}
 	call := func(clearRamble bool) {
 		t.Helper()
-		request := consumer.Call{Conversation: gone.Conversation, ClearRamble: clearRamble, Sent: func() {}}
-		if answer := (&caller{client: s.api}).Delete(t.Context(), request); answer.Err != nil {
-			t.Fatal(answer.Err)
+		request := imclient.DeleteRequest{From: gone.From, Type: int(gone.Type), To: gone.To, ClearRamble: clearRamble}
+		if err := client.DeleteConversation(t.Context(), request); err != nil {
+			t.Fatal(err)
 		}
 	}
 	call(false)
@@ -295,25 +294,5 @@ func TestCallFigures(t *testing.T) {
 	}
 	if c := measureCalls(nil); c != (callFigures{}) {
 		t.Errorf("of nothing: %+v", c)
-	}
-}
-
-func TestCountsOf(t *testing.T) {
-	t.Parallel()
-	registry := prometheus.NewRegistry()
-	labelled := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "a"}, []string{"l"})
-	plain := prometheus.NewCounter(prometheus.CounterOpts{Name: "b"})
-	registry.MustRegister(labelled, plain)
-	labelled.WithLabelValues("x").Add(2)
-	labelled.WithLabelValues("y").Add(3)
-	plain.Add(4)
-	if got := countsOf(registry, "a"); got["x"] != 2 || got["y"] != 3 || sum(got) != 5 {
-		t.Errorf("a: %v", got)
-	}
-	if got := countsOf(registry, "b"); sum(got) != 4 {
-		t.Errorf("b: %v", got)
-	}
-	if got := countsOf(registry, "c"); sum(got) != 0 {
-		t.Errorf("c: %v", got)
 	}
 }

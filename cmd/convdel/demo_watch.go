@@ -9,6 +9,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"convdel/cmd/internal/service"
 	"convdel/imclient/imtest"
 )
 
@@ -35,7 +36,7 @@ var (
 // watch shows progress until all is committed. On the way it lets the API fail for everybody: HTTP
 // 502 when 3 of 10 events have ended, calls refused as too fast when 9 of 10 have (that slows the
 // service down for a while).
-func (d *demo) watch(ctx context.Context, service *served, total int) error {
+func (d *demo) watch(ctx context.Context, work *served, total int) error {
 	show := d.newShow(total)
 	defer show.end()
 	faults := []struct {
@@ -53,11 +54,11 @@ func (d *demo) watch(ctx context.Context, service *served, total int) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("interrupted: %d of %d events had ended", n, total)
-		case <-service.done:
+		case <-work.done:
 			return errStopsEarly
 		case <-ticker.C:
 		}
-		n = sum(countsOf(d.service.registry, "convdel_events_total"))
+		n = service.Sum(d.service.Counts("convdel_events_total"))
 		show.set(n)
 		for len(faults) > 0 && n >= faults[0].due {
 			faults[0].fault.NotAfter = time.Now().Add(faults[0].lasts)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -106,4 +108,38 @@ func TestWhatTheClientRefusesIsWrongUsage(t *testing.T) {
 	if status := report(&console{stderr: &stderr}, asUsage(errors.New("port in use"))); status != exitFailed {
 		t.Errorf("status %d", status)
 	}
+}
+
+func TestAdminAddressInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	addr := taken.Addr().String()
+	run := invoke(t, required(), "", "run", "--admin-addr", addr)
+	if run.status != exitFailed || !strings.HasPrefix(run.stderr, "convdel: --admin-addr (CONVDEL_ADMIN_ADDR) "+addr+": ") || strings.Count(run.stderr, "\n") != 1 {
+		t.Errorf("status %d, stderr %q", run.status, run.stderr)
+	}
+}
+
+// get fetches a page.
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"convdel/cmd/internal/service"
 	"convdel/consumer"
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
@@ -37,44 +38,37 @@ type serviceSettings struct {
 
 // serviceConfig is the settings of the service, read and checked.
 type serviceConfig struct {
-	consumer consumer.Config
-	im       imclient.Config
-	// redis is the budget that replicas share; nil unless asked for.
-	redis     *redisbudget.Config
-	adminAddr string
+	service.Config
+
 	logLevel  slog.Level
 	logFormat string
-	// effective is each setting with the text that counts, for the log; no secrets.
-	effective []slog.Attr
-	// warnings are settings that are allowed and seldom meant.
-	warnings []string
 }
 
 // check reads all settings, or returns a *usageError with a line for each wrong one.
 func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig, error) {
 	var c checker
 	var cfg serviceConfig
-	cfg.consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
-	c.checkTopics(s, &cfg.consumer)
-	endpoint := c.checkAPI(s.apiSettings, env, &cfg.im)
-	c.checkPace(s.paceSettings, &cfg.consumer)
-	cfg.redis = c.checkQuota(s.paceSettings, env, &cfg)
-	c.checkBounds(s.boundSettings, &cfg.consumer)
+	cfg.Consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
+	c.checkTopics(s, &cfg.Consumer)
+	endpoint := c.checkAPI(s.apiSettings, env, &cfg.IM)
+	c.checkPace(s.paceSettings, &cfg.Consumer)
+	cfg.Redis = c.checkQuota(s.paceSettings, env, &cfg)
+	c.checkBounds(s.boundSettings, &cfg.Consumer)
 	if s.AdminAddr != "" {
-		cfg.adminAddr = c.listenAddress("admin-addr", s.AdminAddr, ", or empty to turn it off")
+		cfg.AdminAddr = c.listenAddress("admin-addr", s.AdminAddr, ", or empty to turn it off")
 	} else {
 		c.note("admin-addr", "")
 	}
 	cfg.logLevel = c.logLevel(s.LogLevel)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
-	if cfg.consumer.MaxCalls == 0 {
-		cfg.consumer.MaxCalls = callsNeeded(cfg.consumer)
-		c.note("max-calls-needed", strconv.Itoa(cfg.consumer.MaxCalls))
+	if cfg.Consumer.MaxCalls == 0 {
+		cfg.Consumer.MaxCalls = callsNeeded(cfg.Consumer)
+		c.note("max-calls-needed", strconv.Itoa(cfg.Consumer.MaxCalls))
 	}
-	cfg.im.CallTimeout = cfg.consumer.CallTimeout
-	cfg.im.MaxConcurrent = cfg.consumer.MaxCalls
-	cfg.effective = c.read
-	cfg.warnings = warnings(s, endpoint, cfg.consumer.Cluster.TLS != nil)
+	cfg.IM.CallTimeout = cfg.Consumer.CallTimeout
+	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
+	cfg.Effective = c.read
+	cfg.Warnings = warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)
 	return cfg, c.err()
 }
 
@@ -130,10 +124,10 @@ func (c *checker) checkPace(s paceSettings, cfg *consumer.Config) {
 // checkQuota reads how the quota is shared, after all that it depends on.
 func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cfg *serviceConfig) *redisbudget.Config {
 	how := c.oneOf("quota", s.Quota, quotaPartitions, quotaRedis, quotaLocal)
-	cfg.consumer.ShareByPartitions = how == quotaPartitions || how == quotaRedis
+	cfg.Consumer.ShareByPartitions = how == quotaPartitions || how == quotaRedis
 	key := s.RedisKey
 	if key == "" {
-		key = redisbudget.KeyOf(cfg.im.SDKAppID)
+		key = redisbudget.KeyOf(cfg.IM.SDKAppID)
 	}
 	c.printable("redis-key", key, 255)
 	if how != quotaRedis {
@@ -143,7 +137,7 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 		c.conflict("calls-per-second", s.CallsPerSecond, "must be at least 1 with --quota redis")
 	}
 	from := c.secret(redisURL, env, true)
-	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.consumer.CallsPerSecond}
+	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.Consumer.CallsPerSecond}
 	wrong, ok := errors.AsType[*redisbudget.ConfigError](redis.Validate())
 	if _, err := from.read(); ok && wrong.Field == "URL" && from.given() && err == nil {
 		c.problems = append(c.problems, redisURL.says(from)+" "+wrong.Reason)

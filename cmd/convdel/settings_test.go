@@ -53,7 +53,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	got := cfg.consumer
+	got := cfg.Consumer
 	got.Cluster = consumer.Cluster{}
 	want := consumer.Config{
 		Topic: "conversation.delete.requested", Group: "convdel", DeadLetterTopic: "conversation.delete.requested.dead-letter",
@@ -68,21 +68,21 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout {
 		t.Errorf("consumer: %+v\nwant %+v", got, want)
 	}
-	if brokers := cfg.consumer.Cluster.Brokers; !slices.Equal(brokers, []string{"kafka-1:9092", "kafka-2:9092"}) {
+	if brokers := cfg.Consumer.Cluster.Brokers; !slices.Equal(brokers, []string{"kafka-1:9092", "kafka-2:9092"}) {
 		t.Errorf("brokers %q", brokers)
 	}
-	if cfg.consumer.Cluster.TLS != nil || cfg.consumer.Cluster.SASL != nil {
+	if cfg.Consumer.Cluster.TLS != nil || cfg.Consumer.Cluster.SASL != nil {
 		t.Error("TLS or SASL without being asked for")
 	}
-	if cfg.im.Endpoint != "https://console.tim.qq.com" || cfg.im.SDKAppID != 1400000000 || cfg.im.Identifier != "administrator" ||
-		cfg.im.CallTimeout != 5*time.Second || cfg.im.MaxConcurrent != 1000 {
-		t.Errorf("im: %v", cfg.im)
+	if cfg.IM.Endpoint != "https://console.tim.qq.com" || cfg.IM.SDKAppID != 1400000000 || cfg.IM.Identifier != "administrator" ||
+		cfg.IM.CallTimeout != 5*time.Second || cfg.IM.MaxConcurrent != 1000 {
+		t.Errorf("im: %v", cfg.IM)
 	}
-	if key, err := cfg.im.SecretKey.Key(); key != testSecretKey || err != nil {
+	if key, err := cfg.IM.SecretKey.Key(); key != testSecretKey || err != nil {
 		t.Errorf("secret key not taken over: %v", err)
 	}
-	if cfg.adminAddr != "127.0.0.1:8080" || cfg.logLevel != 0 || cfg.logFormat != "auto" || len(cfg.warnings) != 0 {
-		t.Errorf("admin %q, log %v %q, warnings %q", cfg.adminAddr, cfg.logLevel, cfg.logFormat, cfg.warnings)
+	if cfg.AdminAddr != "127.0.0.1:8080" || cfg.logLevel != 0 || cfg.logFormat != "auto" || len(cfg.Warnings) != 0 {
+		t.Errorf("admin %q, log %v %q, warnings %q", cfg.AdminAddr, cfg.logLevel, cfg.logFormat, cfg.Warnings)
 	}
 }
 
@@ -143,19 +143,19 @@ func TestFlagBeatsEnvironment(t *testing.T) {
 		"CONVDEL_CALLS_PER_SECOND": "50", "CONVDEL_KAFKA_TLS": "true", "CONVDEL_CREATE_TOPICS": "yes", "CONVDEL_TOPIC": "from.env",
 	})
 	cfg, problems := settle(t, env)
-	if problems != nil || cfg.consumer.CallsPerSecond != 50 || cfg.consumer.Topic != "from.env" ||
-		cfg.consumer.Cluster.TLS == nil || !cfg.consumer.CreateTopics {
-		t.Errorf("from the environment: %v, problems %q", cfg.consumer, problems)
+	if problems != nil || cfg.Consumer.CallsPerSecond != 50 || cfg.Consumer.Topic != "from.env" ||
+		cfg.Consumer.Cluster.TLS == nil || !cfg.Consumer.CreateTopics {
+		t.Errorf("from the environment: %v, problems %q", cfg.Consumer, problems)
 	}
 	cfg, problems = settle(t, env, "--calls-per-second", "70", "--kafka-tls=false", "--create-topics=0", "--topic", "from.flag")
-	if problems != nil || cfg.consumer.CallsPerSecond != 70 || cfg.consumer.Topic != "from.flag" ||
-		cfg.consumer.Cluster.TLS != nil || cfg.consumer.CreateTopics {
-		t.Errorf("from flags: %v, problems %q", cfg.consumer, problems)
+	if problems != nil || cfg.Consumer.CallsPerSecond != 70 || cfg.Consumer.Topic != "from.flag" ||
+		cfg.Consumer.Cluster.TLS != nil || cfg.Consumer.CreateTopics {
+		t.Errorf("from flags: %v, problems %q", cfg.Consumer, problems)
 	}
 	if _, problems = settle(t, env, "--calls-per-second", "x"); len(problems) != 1 || !strings.Contains(problems[0], `"x"`) {
 		t.Errorf("a wrong flag above a right variable: %q", problems)
 	}
-	if cfg, problems = settle(t, env.with(environment{"CONVDEL_CALLS_PER_SECOND": "x"}), "--calls-per-second", "7"); problems != nil || cfg.consumer.CallsPerSecond != 7 {
+	if cfg, problems = settle(t, env.with(environment{"CONVDEL_CALLS_PER_SECOND": "x"}), "--calls-per-second", "7"); problems != nil || cfg.Consumer.CallsPerSecond != 7 {
 		t.Errorf("a right flag above a wrong variable: %q", problems)
 	}
 }
@@ -257,8 +257,8 @@ func TestCallsUnderWayFollowTheQuota(t *testing.T) {
 		{[]string{"--max-calls=7"}, 7},
 	} {
 		cfg, problems := settle(t, required(), c.args...)
-		if problems != nil || cfg.consumer.MaxCalls != c.want || cfg.im.MaxConcurrent != c.want {
-			t.Errorf("%v: %d calls, %d connections, want %d (%q)", c.args, cfg.consumer.MaxCalls, cfg.im.MaxConcurrent, c.want, problems)
+		if problems != nil || cfg.Consumer.MaxCalls != c.want || cfg.IM.MaxConcurrent != c.want {
+			t.Errorf("%v: %d calls, %d connections, want %d (%q)", c.args, cfg.Consumer.MaxCalls, cfg.IM.MaxConcurrent, c.want, problems)
 		}
 	}
 }
@@ -278,13 +278,13 @@ func TestQuotaInRedis(t *testing.T) {
 		{environment{"CONVDEL_REDIS_URL_FILE": file}, []string{"--redis-key=all"}, "all"},
 	} {
 		cfg, problems := settle(t, required().with(c.env), append(c.args, "--quota=redis")...)
-		if problems != nil || cfg.redis == nil || cfg.redis.Key != c.key || cfg.redis.CallsPerSecond != 200 || !cfg.consumer.ShareByPartitions {
-			t.Fatalf("%+v, problems %q", cfg.redis, problems)
+		if problems != nil || cfg.Redis == nil || cfg.Redis.Key != c.key || cfg.Redis.CallsPerSecond != 200 || !cfg.Consumer.ShareByPartitions {
+			t.Fatalf("%+v, problems %q", cfg.Redis, problems)
 		}
-		noSecrets(t, fmt.Sprint(cfg.effective))
+		noSecrets(t, fmt.Sprint(cfg.Effective))
 	}
-	if cfg, problems := settle(t, required().with(environment{"CONVDEL_REDIS_URL": "not used"})); problems != nil || cfg.redis != nil {
-		t.Errorf("without --quota=redis: %+v, problems %q", cfg.redis, problems)
+	if cfg, problems := settle(t, required().with(environment{"CONVDEL_REDIS_URL": "not used"})); problems != nil || cfg.Redis != nil {
+		t.Errorf("without --quota=redis: %+v, problems %q", cfg.Redis, problems)
 	}
 }
 
@@ -309,8 +309,8 @@ func TestDeadLetterTopicFollowsTheTopic(t *testing.T) {
 		"a.dead-letter":        {"--topic=a"},
 		"b":                    {"--topic=a", "--dead-letter-topic=b"},
 	} {
-		if cfg, problems := settle(t, required(), args...); problems != nil || cfg.consumer.DeadLetterTopic != want {
-			t.Errorf("%v: %q, want %q (%q)", args, cfg.consumer.DeadLetterTopic, want, problems)
+		if cfg, problems := settle(t, required(), args...); problems != nil || cfg.Consumer.DeadLetterTopic != want {
+			t.Errorf("%v: %q, want %q (%q)", args, cfg.Consumer.DeadLetterTopic, want, problems)
 		}
 	}
 }
@@ -331,7 +331,7 @@ func TestWarnings(t *testing.T) {
 			env["CONVDEL_KAFKA_PASSWORD"] = testPassword
 		}
 		cfg, problems := settle(t, env, c.args...)
-		got := strings.Join(cfg.warnings, "\n")
+		got := strings.Join(cfg.Warnings, "\n")
 		if problems != nil || (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%v: warnings %q, want %q (%q)", c.args, got, c.want, problems)
 		}
@@ -342,7 +342,7 @@ func TestEveryServiceSettingIsLogged(t *testing.T) {
 	t.Parallel()
 	cfg, _ := settle(t, required())
 	var logged []string
-	for _, attr := range cfg.effective {
+	for _, attr := range cfg.Effective {
 		logged = append(logged, attr.Key)
 	}
 	for _, flag := range model(t).Children[0].Flags {

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"convdel/imclient/imtest"
 	"convdel/schema"
 )
+
+const secretKey = "secret-key-of-the-tests"
 
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
@@ -71,13 +73,13 @@ func TestDoubtfulAnswers(t *testing.T) {
 
 func TestCallsCarryTheWholeRequest(t *testing.T) {
 	t.Parallel()
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 7, Identifier: "admin", SecretKey: testSecretKey})
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 7, Identifier: "admin", SecretKey: secretKey})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sim.Close)
 	client, err := imclient.New(imclient.Config{
-		Endpoint: sim.URL, SDKAppID: 7, Identifier: "admin", SecretKey: imclient.StaticKey(testSecretKey),
+		Endpoint: sim.URL, SDKAppID: 7, Identifier: "admin", SecretKey: imclient.StaticKey(secretKey),
 	})
 	if err != nil {
 		t.Fatal(err)

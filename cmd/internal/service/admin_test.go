@@ -1,10 +1,10 @@
-package main
+package service
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -15,23 +15,10 @@ import (
 )
 
 // get fetches a page.
-func get(t *testing.T, url string) (status int, body string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+func (a *admin) get(path string) (status int, body string) {
+	w := httptest.NewRecorder()
+	a.server.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Code, w.Body.String()
 }
 
 func TestAdminAnswers(t *testing.T) {
@@ -50,20 +37,20 @@ func TestAdminAnswers(t *testing.T) {
 		status int
 	}{{false, 503}, {true, 200}, {false, 503}} {
 		status.Live, status.Generation, status.Partitions = c.live, 3, 6
-		code, body := get(t, a.url()+"/readyz")
+		code, body := a.get("/readyz")
 		var r readiness
 		if err := json.Unmarshal([]byte(body), &r); err != nil || code != c.status || r.Ready != c.live ||
 			r.Generation != 3 || r.Partitions != 6 || !r.Since.Equal(status.Since) {
 			t.Errorf("live %v: %d %s %v", c.live, code, body, err)
 		}
-		if code, _ := get(t, a.url()+"/livez"); code != http.StatusOK {
+		if code, _ := a.get("/livez"); code != http.StatusOK {
 			t.Errorf("livez: %d", code)
 		}
 	}
-	if code, body := get(t, a.url()+"/metrics"); code != http.StatusOK || !strings.Contains(body, "convdel_commits_total 0") {
+	if code, body := a.get("/metrics"); code != http.StatusOK || !strings.Contains(body, "convdel_commits_total 0") {
 		t.Errorf("metrics: %d %s", code, body)
 	}
-	if code, _ := get(t, a.url()+"/"); code != http.StatusNotFound {
+	if code, _ := a.get("/"); code != http.StatusNotFound {
 		t.Errorf("anything else: %d", code)
 	}
 	if err := a.close(t.Context()); err != nil {
@@ -71,20 +58,6 @@ func TestAdminAnswers(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Error(err)
-	}
-}
-
-func TestAdminAddressInUse(t *testing.T) {
-	t.Parallel()
-	a, err := newAdmin(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = a.listener.Close() })
-	addr := a.listener.Addr().String()
-	run := invoke(t, required(), "", "run", "--admin-addr", addr)
-	if run.status != exitFailed || !strings.HasPrefix(run.stderr, "convdel: --admin-addr (CONVDEL_ADMIN_ADDR) "+addr+": ") || strings.Count(run.stderr, "\n") != 1 {
-		t.Errorf("status %d, stderr %q", run.status, run.stderr)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package service
 
 import (
 	"context"
@@ -29,7 +29,7 @@ const adminClose = 2 * time.Second
 func newAdmin(ctx context.Context, addr string, registry *prometheus.Registry, status func() consumer.Status, log *slog.Logger) (*admin, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("--admin-addr (%s) %s: %w", envName("admin-addr"), addr, err)
+		return nil, fmt.Errorf("--admin-addr (CONVDEL_ADMIN_ADDR) %s: %w", addr, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{

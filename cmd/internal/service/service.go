@@ -1,0 +1,117 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+
+	"convdel/consumer"
+	"convdel/consumer/redisbudget"
+	"convdel/imclient"
+)
+
+// Config is what a [Service] is made of.
+type Config struct {
+	// Consumer and IM configure the two halves. What connects them (API, Budget, Recheck, loggers, metrics) is set
+	// by [New].
+	Consumer consumer.Config
+	IM       imclient.Config
+	// Redis is the budget that replicas share. Default: none.
+	Redis *redisbudget.Config
+	// AdminAddr is where /metrics, /livez and /readyz are, host:port. Default: nowhere.
+	AdminAddr string
+	// Effective is each setting with the text that counts, for the log, without secrets; Warnings are
+	// settings that are allowed and seldom meant; Version and Commit are those of the binary.
+	Effective       []slog.Attr
+	Warnings        []string
+	Version, Commit string
+}
+
+// Service is everything that `convdel run` runs. Make it with [New], use it once with [Service.Run].
+type Service struct {
+	cfg      Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	api      *imclient.Client
+	budget   *redisbudget.Budget // nil unless replicas share one
+	consumer *consumer.Consumer
+	recheck  chan struct{} // to the consumer, when the secret key has changed
+	admin    *admin        // nil when turned off
+}
+
+// New puts the parts together. Nothing moves before Run, but the admin address is taken. Errors are those of the
+// parts: [imclient.ConfigError], [redisbudget.ConfigError], [consumer.ConfigError], or what listening says.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
+	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry(), recheck: make(chan struct{})}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	cfg.IM.Logger = log
+	if s.api, err = imclient.New(cfg.IM); err != nil {
+		return nil, err
+	}
+	if cfg.Redis != nil {
+		if s.budget, err = redisbudget.New(*cfg.Redis); err != nil {
+			return nil, err
+		}
+		cfg.Consumer.Budget = s.budget
+	}
+	cfg.Consumer.API = &caller{client: s.api}
+	cfg.Consumer.Recheck = s.recheck
+	cfg.Consumer.Logger = log
+	cfg.Consumer.Metrics = consumer.NewMetrics(s.registry)
+	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
+		return nil, err
+	}
+	if cfg.AdminAddr != "" {
+		s.admin, err = newAdmin(ctx, cfg.AdminAddr, s.registry, s.consumer.Status, log)
+	}
+	return s, err
+}
+
+// Run works until ctx ends, then drains and returns nil; the admin addresses answer to the last. An error is that
+// of the start, a topic that is missing say, or the admin server's. The last log line has it.
+func (s *Service) Run(ctx context.Context) error {
+	s.logStart(ctx)
+	work, ctx := errgroup.WithContext(ctx)
+	if s.admin != nil {
+		work.Go(s.admin.serve)
+	}
+	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
+	work.Go(func() error {
+		err := s.consumer.Run(ctx)
+		if s.admin != nil {
+			err = errors.Join(err, s.admin.close(ctx))
+		}
+		return err
+	})
+	err := work.Wait()
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
+		err = fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	}
+	s.api.CloseIdleConnections()
+	if s.budget != nil {
+		_ = s.budget.Close() // nothing is lost with its connections
+	}
+	s.logStop(ctx, err)
+	return err
+}
+
+// AdminURL is where the admin addresses are, port 0 resolved; empty when turned off.
+func (s *Service) AdminURL() string {
+	if s.admin == nil {
+		return ""
+	}
+	return s.admin.url()
+}
+
+// Status is the consumer's.
+func (s *Service) Status() consumer.Status { return s.consumer.Status() }
+
+// Counts reads a counter of the service's by the value of its label, which is empty for one without.
+func (s *Service) Counts(name string) map[string]int { return countsOf(s.registry, name) }

@@ -1,0 +1,169 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"convdel/imclient/imtest"
+	"convdel/schema"
+)
+
+const (
+	sdkAppID   = 1400000077
+	admin      = "administrator"
+	firstKey   = "sim-first-key-0c1d9e77"
+	secondKey  = "sim-second-key-77e9d1c0"
+	wrongKey   = "sim-wrong-key-5a5a5a5a"
+	password   = "sim-kafka-password-3b2a"
+	redisGuard = "sim-redis-password-91ff"
+)
+
+// api is the simulated API, and a record of its own of all calls, as they arrive and as they are answered.
+type api struct {
+	sim *imtest.Server
+	// slow is what every answer takes longer, in nanoseconds.
+	slow atomic.Int64
+
+	mu       sync.Mutex
+	calls    []*call
+	underway map[caller]int
+	// overlaps are calls that arrived while another one of the same replica for the same conversation was under way.
+	overlaps []*call
+	sigs     map[string]bool // every signature seen
+	servers  []*http.Server
+}
+
+type caller struct {
+	by string
+	schema.Conversation
+}
+
+// call is one call as the API saw it.
+type call struct {
+	caller
+	clearRamble  bool
+	at, answered time.Time // answered is zero if it never was
+	status, code int
+	ok, ended    bool
+}
+
+func newAPI(sc *scenario) *api {
+	a := &api{underway: map[caller]int{}, sigs: map[string]bool{}}
+	usual := imtest.Uniform(sc.latency/2, sc.latency)
+	a.sim = imtest.New(imtest.Config{
+		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed,
+		Latency: func(r *rand.Rand) time.Duration { return usual(r) + time.Duration(a.slow.Load()) },
+	})
+	return a
+}
+
+// serve answers the calls of one replica on a port of its own, until close.
+func (a *api) serve(w *world, by string, port int) {
+	l, err := w.net.Listen("tcp", fmtAddress(port))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.answer(w, r, by)
+	})}
+	a.mu.Lock()
+	a.servers = append(a.servers, s)
+	a.mu.Unlock()
+	go func() { _ = s.Serve(l) }()
+}
+
+func (a *api) close() {
+	a.sim.Close()
+	for _, s := range a.servers {
+		_ = s.Close()
+	}
+}
+
+func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
+	c := &call{at: time.Now()}
+	c.by = by
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	var body struct {
+		From        string `json:"From_Account"`
+		Type        int
+		To          string `json:"To_Account"`
+		ClearRamble int
+	}
+	_ = json.Unmarshal(text, &body) // the simulator has its say on it
+	c.Conversation = schema.Conversation{From: body.From, Type: schema.ConversationType(body.Type), To: body.To}
+	c.clearRamble = body.ClearRamble == 1
+	a.mu.Lock()
+	a.sigs[r.URL.Query().Get("usersig")] = true
+	a.calls = append(a.calls, c)
+	if a.underway[c.caller]++; a.underway[c.caller] > 1 {
+		a.overlaps = append(a.overlaps, c)
+	}
+	a.mu.Unlock()
+
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	// net/http watches for a caller who has gone only once it has seen the end of the body, which it has.
+	a.sim.ServeHTTP(&witness{ResponseWriter: w, a: a, c: c}, r)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.endLocked(c)
+}
+
+func (a *api) endLocked(c *call) {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if a.underway[c.caller]--; a.underway[c.caller] <= 0 {
+		delete(a.underway, c.caller)
+	}
+}
+
+// witness notes what a call is answered with, just before its caller can know.
+type witness struct {
+	http.ResponseWriter
+
+	a *api
+	c *call
+}
+
+// Unwrap lets net/http find what it needs.
+func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *witness) WriteHeader(status int) {
+	w.c.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *witness) Write(text []byte) (int, error) {
+	var answer struct {
+		ActionStatus          string
+		ErrorCode, ResultCode int
+	}
+	parsed := json.Unmarshal(text, &answer) == nil
+	w.a.mu.Lock()
+	w.c.answered = time.Now()
+	if parsed {
+		w.c.code = max(answer.ErrorCode, answer.ResultCode)
+	}
+	w.c.ok = parsed && w.c.status == http.StatusOK && answer.ActionStatus == "OK" && w.c.code == 0
+	w.a.endLocked(w.c) // its caller may be back with the next call before the handler returns
+	w.a.mu.Unlock()
+	return w.ResponseWriter.Write(text)
+}
+
+// took are the calls in order of arrival.
+func (a *api) took() []*call {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.calls)
+}

@@ -1,0 +1,179 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/schema"
+)
+
+// idHeader is on each published record, and so on its dead letter: which of the planned records it is.
+const idHeader = "sim-id"
+
+// fate is what must become of a record as far as it is up to the record.
+type fate int
+
+const (
+	good        fate = iota // deleted
+	flaky                   // deleted, after failures of its own
+	refused                 // a dead letter, permanent
+	poisoned                // a dead letter, exhausted
+	undecodable             // a dead letter, never called for
+	expired                 // a dead letter, never called for
+	rolledBack              // nothing: its transaction was aborted
+)
+
+func (f fate) String() string {
+	return [...]string{"good", "flaky", "refused", "poisoned", "undecodable", "expired", "rolled back"}[f]
+}
+
+// planned is a record to be published.
+type planned struct {
+	id     string
+	at     time.Duration
+	fate   fate
+	code   int // the API's, of a refused or poisoned one; 0 where it gives none
+	key    []byte
+	value  []byte // nil is null
+	header []kgo.RecordHeader
+	// age is how much older than its publication the record says it is.
+	age time.Duration
+	// partition is where it goes, if its publisher does not choose.
+	partition int32
+
+	schema.Conversation
+	clearRamble bool
+	// alone says that no other record is about its conversation.
+	alone bool
+}
+
+// poisons are accounts that the simulator never answers well, with the code that it gives, and how often to draw them.
+var poisons = []struct {
+	account string
+	code    int
+	share   float64
+}{
+	{"code-50004", 50004, 0.3}, {"code-70107", 70107, 0.2}, {"code-60002", 60002, 0.1}, {"result-70500", 70500, 0.1},
+	{"http-502", 0, 0.1}, {"reset", 0, 0.1}, {"garbage", 0, 0.08}, {"hang", 0, 0.02},
+}
+
+// drawEvents plans what is published.
+func (d *drawer) drawEvents() []*planned {
+	n := 60 + d.IntN(min(900, int(float64(d.sc.quota)*d.sc.length.Seconds()/2.5)))
+	var all []*planned
+	denied := 0 // an account that always lacks the permission looks like the service's own fault from the fifth on
+	at := d.between(0, 5*time.Second)
+	for i := range n {
+		if d.chance(0.1) { // else in one burst with the one before
+			at = d.between(0, d.sc.length)
+		}
+		e := &planned{id: fmt.Sprint(i), at: at, alone: true, clearRamble: d.chance(0.5)}
+		e.Conversation = schema.Conversation{From: fmt.Sprintf("user-%d", i), Type: schema.C2C, To: "friend"}
+		if d.chance(0.2) {
+			e.Type, e.To = schema.G2C, "@TGS#group"
+		}
+		switch p := d.Float64(); {
+		case p < 0.62:
+		case p < 0.74: // several events for a few conversations
+			e.From, e.alone = fmt.Sprintf("dup-%d", d.IntN(6)), false
+		case p < 0.80:
+			e.fate, e.From = flaky, fmt.Sprintf("flaky-%d-%d", 1+d.IntN(3), i)
+		case p < 0.86:
+			e.fate, e.code = refused, 50001+d.IntN(2)
+			if denied < 3 && d.chance(0.2) {
+				denied++
+				e.code = 50003
+			}
+			e.From = fmt.Sprintf("%s-%d-%d", pick(d.Rand, []string{"code", "result"}), e.code, i)
+		case p < 0.91:
+			d.poison(e, i)
+		case p < 0.97:
+			e.fate = undecodable
+		case d.sc.maxEventAge > 0:
+			e.fate = expired
+		}
+		d.wrap(e)
+		all = append(all, e)
+	}
+	return all
+}
+
+func (d *drawer) poison(e *planned, i int) {
+	p := d.Float64()
+	for _, kind := range poisons {
+		if p -= kind.share; p <= 0 {
+			e.fate, e.code, e.From = poisoned, kind.code, fmt.Sprintf("%s-%d", kind.account, i)
+			return
+		}
+	}
+}
+
+// wrap makes a record of an event, in one of the ways that are accepted, or of what is none.
+func (d *drawer) wrap(e *planned) {
+	e.key = pick(d.Rand, [][]byte{nil, []byte(e.Key()), []byte(e.Key()), []byte(e.id), {}})
+	if d.chance(0.2) {
+		e.header = append(e.header, kgo.RecordHeader{Key: "trace", Value: []byte{0, 0xff, byte(len(e.id))}})
+	}
+	clearRamble := 0
+	if e.clearRamble {
+		clearRamble = 1
+	}
+	data := fmt.Sprintf(`{"From_Account":%q,"Type":%d,"To_Account":%q,"ClearRamble":%d}`, e.From, e.Type, e.To, clearRamble)
+	happened := ""
+	if e.fate == expired {
+		if e.age = d.sc.maxEventAge + d.between(time.Minute, 24*time.Hour); d.chance(0.5) {
+			happened = epoch.Add(e.at - e.age).Format(time.RFC3339Nano)
+			e.age = 0
+		}
+	}
+	switch p := d.Float64(); {
+	case e.fate == undecodable:
+		e.value = pick(d.Rand, [][]byte{nil, {}, []byte("\x00\xff garbage"), []byte(data[:len(data)-1]), []byte("[]"),
+			[]byte(strings.Replace(data, `"Type":`, `"Type":"1","Was":`, 1)), []byte(strings.Replace(data, `"To_Account":"`, `"To_Account":"\u0007`, 1)),
+			[]byte(strings.Replace(data, `"From_Account":`, `"from":`, 1))})
+		return
+	case p < 0.5 && happened == "":
+		e.value = []byte(data)
+	case p < 0.75:
+		e.value = fmt.Appendf(nil, `{"specversion":"1.0","type":%q,"source":"/sim","id":%q,"data":%s`, schema.EventType, e.id, data)
+		if happened != "" {
+			e.value = fmt.Appendf(e.value, `,"time":%q`, happened)
+		}
+		e.value = append(e.value, '}')
+	default:
+		e.value = []byte(data)
+		header := func(key, value string) { e.header = append(e.header, kgo.RecordHeader{Key: key, Value: []byte(value)}) }
+		header("ce_specversion", "1.0")
+		header("ce_type", schema.EventType)
+		header("ce_source", "/sim")
+		header("ce_id", e.id)
+		if happened != "" {
+			header("ce_time", happened)
+		}
+	}
+}
+
+// epoch is when time begins in a synctest bubble.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// drawer draws a scenario.
+type drawer struct {
+	*rand.Rand
+	sc *scenario
+}
+
+func (d *drawer) chance(p float64) bool { return d.Float64() < p }
+
+// between is uniform, both ends possible.
+func (d *drawer) between(from, to time.Duration) time.Duration {
+	if to <= from {
+		return from
+	}
+	return from + time.Duration(d.Int64N(int64(to-from)+1))
+}
+
+func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/consumer/deadletter"
+	"convdel/schema"
+)
+
+// publish publishes the planned records, each at its time, and waits until the brokers have them all.
+func (w *world) publish() {
+	events := make(map[time.Duration][]*planned)
+	var times []time.Duration
+	for _, e := range w.sc.events {
+		if events[e.at] == nil {
+			times = append(times, e.at)
+		}
+		events[e.at] = append(events[e.at], e)
+	}
+	sortDurations(times)
+	for _, at := range times {
+		time.Sleep(time.Until(w.began.Add(at)))
+		for _, e := range events[at] {
+			w.send(w.publisher, e)
+		}
+	}
+	if err := w.publisher.Flush(context.Background()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) send(by *kgo.Client, e *planned) {
+	w.mu.Lock()
+	w.sent[e.id] = time.Now()
+	w.mu.Unlock()
+	r := &kgo.Record{
+		Topic: topic, Partition: e.partition, Key: e.key, Value: e.value, Timestamp: time.Now().Add(-e.age),
+		Headers: append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.id)}}, e.header...),
+	}
+	by.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
+		if err != nil {
+			w.t.Errorf("record %s not published: %v", e.id, err)
+		}
+	})
+}
+
+// trickle publishes a good event to each partition, beyond the planned ones.
+func (w *world) trickle() {
+	for _, p := range w.kafka.PartitionInfos(topic) {
+		w.mu.Lock()
+		w.trickled++
+		e := &planned{id: fmt.Sprintf("trickle-%d", w.trickled), alone: true, partition: p.Partition}
+		e.From, e.Type, e.To = e.id, schema.C2C, "friend"
+		e.value = fmt.Appendf(nil, `{"From_Account":%q,"Type":1,"To_Account":"friend"}`, e.id)
+		w.sc.events = append(w.sc.events, e)
+		w.mu.Unlock()
+		w.send(w.aimer, e)
+	}
+}
+
+// order is what an operator is to do with dead letters.
+type order struct {
+	all      bool // permanent and undecodable ones too
+	rate     float64
+	limit    int
+	patience time.Duration // after which the operator gives up in the middle; 0: never
+}
+
+func (o order) String() string {
+	text := "exhausted and expired"
+	if o.all {
+		text = "all classes"
+	}
+	if o.limit > 0 {
+		text += fmt.Sprintf(", at most %d", o.limit)
+	}
+	if o.patience > 0 {
+		text += fmt.Sprintf(", interrupted after %s", o.patience.Round(100*time.Millisecond))
+	}
+	return text
+}
+
+func (o order) choice() deadletter.Choice {
+	c := deadletter.Choice{Topic: topic, Rate: o.rate, MaxAge: 24 * time.Hour, Filter: deadletter.Filter{Limit: o.limit}}
+	if o.all {
+		c.Filter.Classes = schema.Classes()
+	}
+	return c
+}
+
+func (w *world) replay(o order) {
+	w.settle(o, "replayed", func(ctx context.Context, t *deadletter.Table, done func(*deadletter.Letter)) error {
+		_, err := t.Replay(ctx, o.choice(), done)
+		return err
+	})
+}
+
+func (w *world) discard(o order) {
+	w.settle(o, "discarded", func(ctx context.Context, t *deadletter.Table, done func(*deadletter.Letter)) error {
+		c := o.choice()
+		c.MaxAge = 0
+		_, err := t.Discard(ctx, c, "the simulation says so", done)
+		return err
+	})
+}
+
+// settle lets an operator work beside everything else.
+func (w *world) settle(o order, how string, do func(context.Context, *deadletter.Table, func(*deadletter.Letter)) error) {
+	w.acting.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		table, err := deadletter.Open(ctx, w.cluster(w.net.party("operator", nil)), deadLetters)
+		if err != nil {
+			w.note("operator: %v", err)
+			return
+		}
+		defer table.Close()
+		if o.patience > 0 {
+			ctx, cancel = context.WithTimeout(ctx, o.patience)
+			defer cancel()
+		}
+		count := 0
+		err = do(ctx, table, func(l *deadletter.Letter) {
+			count++
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.settled[l.ID()] = how
+		})
+		if half, ok := errors.AsType[*deadletter.SettleError](err); ok {
+			w.mu.Lock()
+			w.unsure[half.ID] = true
+			w.mu.Unlock()
+		}
+		w.note("operator: %d letters %s, %v", count, how, err)
+	})
+}

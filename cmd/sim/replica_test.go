@@ -1,0 +1,225 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/twmb/franz-go/pkg/kgo"
+	kgoplain "github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"convdel/cmd/internal/service"
+	"convdel/consumer"
+	"convdel/consumer/redisbudget"
+	"convdel/imclient"
+)
+
+// stopSlack is what a clean stop may take beyond the drain: the last commit and the goodbye, each tried for a while.
+const stopSlack = 40 * time.Second
+
+// slot is a place for a replica: at most one runs in it, one after the other.
+type slot struct {
+	w      *world
+	number int
+
+	// turn is taken while one is started or stopped. It is no mutex, since time stands still for who waits for one.
+	turn    chan struct{}
+	running sync.Mutex // guards current
+	current *replica
+	count   int
+}
+
+// replica is one process of the service.
+type replica struct {
+	name   string
+	party  *party
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// start starts a replica unless one runs.
+func (s *slot) start() {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	s.running.Lock()
+	defer s.running.Unlock()
+	if s.current != nil {
+		return
+	}
+	s.count++
+	s.current = s.w.launch(fmt.Sprintf("%d.%d", s.number, s.count), apiPort+100*s.number+s.count)
+}
+
+func (s *slot) take() *replica {
+	s.running.Lock()
+	defer s.running.Unlock()
+	return s.current
+}
+
+func (s *slot) clear(r *replica) {
+	s.running.Lock()
+	defer s.running.Unlock()
+	if s.current == r {
+		s.current = nil
+	}
+}
+
+// stop ends the replica cleanly.
+func (s *slot) stop() {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	r := s.take()
+	if r == nil {
+		return
+	}
+	began := time.Now()
+	r.cancel()
+	<-r.done
+	s.clear(r)
+	if r.party.isDead() {
+		return
+	}
+	s.w.note("replica %s has stopped", r.name)
+	if r.err != nil {
+		s.w.fail("stuck", "replica %s ended with: %v", r.name, r.err)
+	}
+	if took := time.Since(began); took > s.w.sc.drainTimeout+stopSlack {
+		s.w.fail("stuck", "replica %s took %s to stop, with a drain timeout of %s", r.name, took, s.w.sc.drainTimeout)
+	}
+	time.Sleep(5 * time.Second) // what it has closed arrives at the other side
+	if open := r.party.open(); len(open) > 0 && !s.w.held() {
+		s.w.fail("left behind", "replica %s has stopped and has connections to ports %v", r.name, open)
+	}
+}
+
+// kill ends the replica without goodbye, whatever it is doing. What it does afterwards has no effect.
+func (s *slot) kill() {
+	r := s.take()
+	if r == nil {
+		return
+	}
+	r.party.sever()
+	r.cancel()
+	s.clear(r)
+	s.w.acting.Go(func() { <-r.done })
+}
+
+func (w *world) stopSlot(n int)  { w.acting.Go(w.slots[n].stop) }
+func (w *world) startSlot(n int) { w.acting.Go(w.slots[n].start) }
+func (w *world) killSlot(n int)  { w.slots[n].kill() }
+
+func (w *world) rollingRestart(each time.Duration) {
+	w.acting.Go(func() {
+		for _, s := range w.slots {
+			s.stop()
+			time.Sleep(each)
+			s.start()
+		}
+	})
+}
+
+// setAway changes what a slot's replica reaches of the brokers.
+func (w *world) setAway(n int, away, mute bool) {
+	r := w.slots[n].take()
+	if r == nil {
+		return
+	}
+	wasMute := false
+	w.net.set(func() { wasMute, r.party.away, r.party.mute = r.party.mute, away, mute })
+	if away || wasMute {
+		w.net.cutAll(false, func(p *party, port int) bool { return p == r.party && toKafka(port) })
+	}
+}
+
+// held says that frames may still be held up.
+func (w *world) held() bool {
+	w.net.mu.Lock()
+	defer w.net.mu.Unlock()
+	return len(w.net.rules) > 0 || len(w.net.refused) > 0
+}
+
+// launch starts a process of the service, as `convdel run` would.
+func (w *world) launch(name string, port int) *replica {
+	w.note("replica %s starts", name)
+	r := &replica{name: name, party: w.net.party(name, w.tap), done: make(chan struct{})}
+	w.api.serve(w, name, port)
+	out := &output{name: name}
+	w.mu.Lock()
+	w.output = append(w.output, out)
+	w.mu.Unlock()
+	level := slog.LevelInfo
+	if w.sc.debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
+	s, err := service.New(context.Background(), w.config(r, port), log)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() {
+		defer close(r.done)
+		r.err = s.Run(ctx)
+	}()
+	return r
+}
+
+func (w *world) config(r *replica, port int) service.Config {
+	sc := w.sc
+	cfg := service.Config{
+		Consumer: consumer.Config{
+			Cluster: w.cluster(r.party), Topic: topic, Group: group, DeadLetterTopic: deadLetters,
+			CallsPerSecond: sc.quota, ShareByPartitions: sc.quotaMode != byOne,
+			CallTimeout: sc.callTimeout, MaxAttempts: sc.maxAttempts, RetryMax: sc.retryMax,
+			MaxInFlight: sc.maxInFlight, MaxEventAge: sc.maxEventAge, DrainTimeout: sc.drainTimeout,
+		},
+		IM: imclient.Config{
+			Endpoint: "http://" + fmtAddress(port), SDKAppID: sdkAppID, Identifier: admin, SecretKey: w.key,
+			CallTimeout: sc.callTimeout, MaxConcurrent: sc.quota, DialContext: r.party.dial,
+		},
+	}
+	if w.redis != nil {
+		cfg.Redis = &redisbudget.Config{
+			URL: func() (string, error) { return "redis://:" + redisGuard + "@redis:6379", nil },
+			Key: redisKey, CallsPerSecond: sc.quota, Dial: func(context.Context, string, string) (net.Conn, error) { return w.redis.dial(r.party) },
+		}
+	}
+	return cfg
+}
+
+// cluster is Kafka as the service's own client reaches it.
+func (w *world) cluster(p *party) consumer.Cluster {
+	c := consumer.Cluster{Brokers: w.brokers(), Dial: p.dial}
+	if w.sc.sasl {
+		c.SASL = plain.Mechanism{Username: "convdel", Password: password}
+	}
+	return c
+}
+
+func saslOf() kgo.Opt { return kgo.SASL(kgoplain.Auth{User: "convdel", Pass: password}.AsMechanism()) }
+
+// output is what a process prints.
+type output struct {
+	name string
+	mu   sync.Mutex
+	b    bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}

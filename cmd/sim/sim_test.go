@@ -1,0 +1,234 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 6, "how many days to simulate")
+	from  = flag.Uint64("from", 1, "the first one's seed")
+	seed  = flag.Uint64("seed", 0, "simulate this one alone, and print its timeline")
+	logs  = flag.String("logs", "", "folder for timelines and logs of days on which a promise was broken")
+)
+
+// realLimit is far more than a day takes, in real time.
+const realLimit = 3 * time.Minute
+
+// TestSimulation lives through the days of some seeds and holds what happened against the promises.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	first, count := *from, *seeds
+	if *seed != 0 {
+		first, count = *seed, 1
+	}
+	var all totals
+	t.Cleanup(func() { t.Log(all.String()) })
+	for n := first; n < first+count; n++ {
+		t.Run(fmt.Sprint("seed=", n), func(t *testing.T) {
+			t.Parallel()
+			all.add(simulate(t, n))
+		})
+	}
+}
+
+// simulate is one day in a bubble.
+func simulate(t *testing.T, n uint64) *world {
+	t.Helper()
+	sc := draw(n)
+	var w *world
+	// A mutex that somebody holds over time stops time itself. The clock of this timer is the real one.
+	watchdog := time.AfterFunc(realLimit, func() {
+		panic(fmt.Sprintf("seed %d stands still, in a bubble whose time does not pass:\n%s", n, sc))
+	})
+	defer watchdog.Stop()
+	synctest.Test(t, func(t *testing.T) {
+		w = newWorld(t, sc)
+		w.live()
+		w.audit()
+		w.close()
+		w.leftBehind()
+	})
+	w.report(t)
+	return w
+}
+
+// leftBehind looks for goroutines of this bubble, and for connections.
+func (w *world) leftBehind() {
+	synctest.Wait()
+	w.net.mu.Lock()
+	open := len(w.net.wires)
+	w.net.mu.Unlock()
+	if open > 0 {
+		w.fail("left behind", "%d connections are open after the end of everything", open)
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, false)]
+	_, bubble, ok := strings.Cut(firstLine(stacks), "synctest bubble ")
+	if !ok {
+		w.t.Fatalf("no bubble in %q", firstLine(stacks))
+	}
+	bubble, _, _ = strings.Cut(bubble, "]")
+	stacks = make([]byte, 16<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for one := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(firstLine([]byte(one)), "synctest bubble "+bubble+"]") && !strings.Contains(one, "leftBehind") && !strings.Contains(one, "testingSynctestTest") && !strings.Contains(one, "internal/synctest.Run(") {
+			w.fail("left behind", "a goroutine: %s", one)
+		}
+	}
+}
+
+func firstLine(b []byte) string {
+	line, _, _ := strings.Cut(string(b), "\n")
+	return line
+}
+
+// report prints what went wrong, with the day's timeline, and for a single day the timeline in any case.
+func (w *world) report(t *testing.T) {
+	t.Helper()
+	if len(w.broken) == 0 && *seed == 0 {
+		return
+	}
+	story := w.story()
+	if len(w.broken) == 0 {
+		t.Log(story)
+		return
+	}
+	t.Errorf("%s\nrepeat it: make sim SEED=%d", story, w.sc.seed)
+	if *logs == "" {
+		return
+	}
+	if err := os.MkdirAll(*logs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString(story)
+	for _, o := range w.output {
+		fmt.Fprintf(&b, "\n=== replica %s\n%s", o.name, o)
+	}
+	if err := os.WriteFile(filepath.Join(*logs, fmt.Sprintf("seed-%d.log", w.sc.seed)), []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// story is the scenario, the timeline and what was broken.
+func (w *world) story() string {
+	var b strings.Builder
+	b.WriteString(w.sc.String())
+	b.WriteString("timeline\n")
+	for _, l := range w.lines {
+		fmt.Fprintf(&b, "  %10.3f s  %s\n", l.at.Seconds(), l.text)
+	}
+	fmt.Fprintf(&b, "%s\n", &w.stats)
+	shown := map[string]int{}
+	for _, v := range w.broken {
+		if shown[v.invariant]++; shown[v.invariant] <= 5 {
+			fmt.Fprintf(&b, "broken %s: %s\n", v.invariant, v.text)
+		}
+	}
+	for _, k := range sorted(shown) {
+		fmt.Fprintf(&b, "broken in all: %s %d times\n", k, shown[k])
+	}
+	return b.String()
+}
+
+func sorted(m map[string]int) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// stats are figures of one day.
+type stats struct {
+	records, deleted, letters, settled, calls, commits, repeats int
+	peak                                                        float64
+	lasted                                                      time.Duration
+}
+
+func (s *stats) take(l *ledger) {
+	s.records = len(l.entries)
+	for _, e := range l.entries {
+		if e.deleted {
+			s.deleted++
+		}
+	}
+	s.letters, s.settled, s.calls, s.commits = len(l.letters), len(l.w.settled), len(l.w.api.took()), len(l.w.tap.commits)
+	s.lasted = time.Since(l.w.began)
+}
+
+func (s *stats) String() string {
+	return fmt.Sprintf("%s: %d records, %d deleted (%d again), %d letters, %d of them settled, %d calls, peak %.0f %% of the quota, %d commits",
+		s.lasted.Round(time.Second), s.records, s.deleted, s.repeats, s.letters, s.settled, s.calls, 100*s.peak, s.commits)
+}
+
+// totals add up days.
+type totals struct {
+	mu     sync.Mutex
+	days   int
+	sum    stats
+	acts   map[string]int
+	broken map[string]int
+	failed []uint64
+}
+
+func (t *totals) add(w *world) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.acts == nil {
+		t.acts, t.broken = map[string]int{}, map[string]int{}
+	}
+	t.days++
+	s := w.stats
+	t.sum.records += s.records
+	t.sum.deleted += s.deleted
+	t.sum.letters += s.letters
+	t.sum.settled += s.settled
+	t.sum.calls += s.calls
+	t.sum.commits += s.commits
+	t.sum.repeats += s.repeats
+	t.sum.lasted += s.lasted
+	t.sum.peak = max(t.sum.peak, s.peak)
+	for _, a := range w.sc.acts {
+		t.acts[a.name]++
+	}
+	kinds := map[string]bool{}
+	for _, v := range w.broken {
+		kinds[v.invariant] = true
+	}
+	for k := range kinds {
+		t.broken[k]++
+	}
+	if len(kinds) > 0 {
+		t.failed = append(t.failed, w.sc.seed)
+	}
+}
+
+func (t *totals) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d days, %s\n", t.days, &t.sum)
+	for _, name := range sorted(t.acts) {
+		fmt.Fprintf(&b, "  %4d × %s\n", t.acts[name], name)
+	}
+	for _, name := range sorted(t.broken) {
+		fmt.Fprintf(&b, "  broken on %d days: %s\n", t.broken[name], name)
+	}
+	slices.Sort(t.failed)
+	if len(t.failed) > 0 {
+		fmt.Fprintf(&b, "  seeds: %v\n", t.failed)
+	}
+	return b.String()
+}

@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// tap listens on the replicas' connections to the brokers: what they commit, and which dead letters
+// have been acknowledged.
+type tap struct {
+	mu      sync.Mutex
+	commits []commit
+	acked   map[string]time.Time // by ID of the letter: when first
+	strange []string
+}
+
+// commit is what a replica asked the broker to remember of a partition.
+type commit struct {
+	at        time.Time
+	by        string
+	partition int32
+	offset    int64
+	// above are the offsets from offset on that are said to have ended already, both ends included.
+	above [][2]int64
+}
+
+func newTap() *tap { return &tap{acked: map[string]time.Time{}} }
+
+// asked looks at a request on its way to a broker.
+func (t *tap) asked(p *party, r *request, frame []byte) {
+	if r.key != int16(kmsg.Produce) && r.key != int16(kmsg.OffsetCommit) {
+		return
+	}
+	body := kbin.Reader{Src: frame[12:]}
+	body.NullableString()
+	req := kmsg.RequestForKey(r.key)
+	req.SetVersion(r.version)
+	if req.IsFlexible() {
+		kmsg.SkipTags(&body)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := req.ReadFrom(body.Src); err != nil {
+		t.strange = append(t.strange, "a request that does not parse: "+err.Error())
+		return
+	}
+	switch req := req.(type) {
+	case *kmsg.ProduceRequest:
+		r.letters = map[int32][]string{}
+		for _, topic := range req.Topics {
+			for _, part := range topic.Partitions {
+				r.letters[part.Partition] = t.lettersIn(part.Records)
+			}
+		}
+	case *kmsg.OffsetCommitRequest:
+		for _, topic := range req.Topics {
+			for _, part := range topic.Partitions {
+				c := commit{at: time.Now(), by: p.name, partition: part.Partition, offset: part.Offset}
+				if part.Metadata != nil {
+					c.above = t.finished(part.Offset, *part.Metadata)
+				}
+				t.commits = append(t.commits, c)
+			}
+		}
+	}
+}
+
+func (t *tap) lettersIn(batch []byte) []string {
+	var b kmsg.RecordBatch
+	if err := b.ReadFrom(batch); err != nil {
+		t.strange = append(t.strange, "a batch that does not parse: "+err.Error())
+		return nil
+	}
+	records, err := kfake.BatchRecords(b)
+	if err != nil {
+		t.strange = append(t.strange, "a batch whose records do not parse: "+err.Error())
+	}
+	var ids []string
+	for _, r := range records {
+		ids = append(ids, string(r.Key))
+	}
+	return ids
+}
+
+// answered looks at an answer that its client is about to get.
+func (t *tap) answered(r request, frame []byte) {
+	if r.letters == nil {
+		return
+	}
+	res := kmsg.NewPtrProduceResponse()
+	res.SetVersion(r.version)
+	body := kbin.Reader{Src: frame[8:]}
+	if res.IsFlexible() {
+		kmsg.SkipTags(&body)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := res.ReadFrom(body.Src); err != nil {
+		t.strange = append(t.strange, "an answer that does not parse: "+err.Error())
+		return
+	}
+	for _, topic := range res.Topics {
+		for _, part := range topic.Partitions {
+			if part.ErrorCode != 0 {
+				continue
+			}
+			for _, id := range r.letters[part.Partition] {
+				if _, before := t.acked[id]; !before {
+					t.acked[id] = time.Now()
+				}
+			}
+		}
+	}
+}
+
+// finished reads the list of ended offsets that a commit carries, by the form that docs/design.md gives it: on purpose
+// not with the service's own code.
+func (t *tap) finished(watermark int64, metadata string) [][2]int64 {
+	form, text, _ := strings.Cut(metadata, ":")
+	buf, err := base64.RawStdEncoding.DecodeString(text)
+	if metadata == "" {
+		return nil
+	}
+	if err != nil || form != "convdel1" && form != "convdel2" {
+		t.strange = append(t.strange, "commit metadata that does not parse: "+metadata)
+		return nil
+	}
+	var above [][2]int64
+	if form == "convdel2" {
+		for i := range 8 * len(buf) {
+			if buf[i/8]&(1<<(i%8)) != 0 {
+				above = append(above, [2]int64{watermark + int64(i), watermark + int64(i)})
+			}
+		}
+		return above
+	}
+	for from := watermark; len(buf) > 0; {
+		gap, n := binary.Uvarint(buf)
+		length, m := binary.Uvarint(buf[n:])
+		if n <= 0 || m <= 0 {
+			t.strange = append(t.strange, "commit metadata that ends early: "+metadata)
+			return above
+		}
+		buf = buf[n+m:]
+		first := from + int64(gap)
+		from = first + int64(length)
+		above = append(above, [2]int64{first, from})
+	}
+	return above
+}

@@ -1,0 +1,349 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/imclient"
+)
+
+const (
+	topic       = "events"
+	deadLetters = "events.dead-letter"
+	group       = "convdel"
+	redisKey    = "convdel:quota:sim"
+
+	// drainLimit is how long the service may take to end everything once all faults are over, trickleEvery how often an
+	// event is published meanwhile: where nothing ever succeeds, an event that fails can't be told from an outage.
+	drainLimit   = 40 * time.Minute
+	trickleEvery = 5 * time.Second
+)
+
+// world is everything there is in one bubble.
+type world struct {
+	t   *testing.T
+	sc  *scenario
+	net *network
+	// began is the time at which the scenario's is zero.
+	began time.Time
+
+	kafka *kfake.Cluster
+	lost  map[int32]bool // brokers that are down
+	tap   *tap
+	api   *api
+	redis *redisServer
+	key   *sharedKey
+
+	publisher *kgo.Client
+	aimer     *kgo.Client // publishes to the partition that a record names
+	admin     *kadm.Client
+	clients   []*kgo.Client
+
+	slots []*slot
+	// acting are acts that go on beside the others, a stop that drains say.
+	acting sync.WaitGroup
+
+	mu       sync.Mutex
+	lines    []line
+	broken   []violation
+	sent     map[string]time.Time // by planned record: when it was handed to the client
+	settled  map[string]string    // letters that the operator has settled, by ID: how
+	unsure   map[string]bool      // letters whose settling failed half-way
+	trickled int
+	output   []*output
+	stats    stats
+}
+
+// line is one of the timeline.
+type line struct {
+	at   time.Duration
+	text string
+}
+
+// violation is a promise that was not kept.
+type violation struct{ invariant, text string }
+
+func newWorld(t *testing.T, sc *scenario) *world {
+	t.Helper()
+	w := &world{
+		t: t, sc: sc, net: newNetwork(), began: time.Now(), lost: map[int32]bool{}, tap: newTap(), api: newAPI(sc), key: &sharedKey{key: firstKey},
+		sent: map[string]time.Time{}, settled: map[string]string{}, unsure: map[string]bool{},
+	}
+	w.startKafka()
+	w.setLag(sc.lag)
+	w.publisher = w.client("publisher", kgo.ProducerLinger(0), kgo.ProducerBatchCompression(pick(rngOf(sc, 1), compressions)))
+	// Asked for now, since later, with brokers away, the client's goroutines would wait for it with a mutex.
+	if _, _, err := w.publisher.ProducerID(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.aimer = w.client("aimer", kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableIdempotentWrite())
+	w.admin = kadm.NewClient(w.client("admin"))
+	if sc.quotaMode == byRedis {
+		w.redis = startRedis()
+	}
+	for i := range sc.replicas {
+		w.slots = append(w.slots, &slot{w: w, number: i, turn: make(chan struct{}, 1)})
+	}
+	return w
+}
+
+// Zstandard is left out: its decoders, which clients keep for each other, have channels, and those can't leave a bubble.
+var compressions = []kgo.CompressionCodec{kgo.NoCompression(), kgo.SnappyCompression(), kgo.GzipCompression(), kgo.Lz4Compression()}
+
+func (w *world) startKafka() {
+	w.t.Helper()
+	ports := []int{kafkaPort, kafkaPort + 1, kafkaPort + 2}[:w.sc.brokers]
+	opts := []kfake.Opt{
+		kfake.ListenFn(w.net.Listen), kfake.NumBrokers(w.sc.brokers), kfake.Ports(ports...), kfake.SeedTopics(w.sc.partitions, topic),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
+	}
+	if w.sc.sasl {
+		opts = append(opts, kfake.EnableSASL(), kfake.Superuser("PLAIN", "convdel", password))
+	}
+	w.kafka = kfake.MustCluster(opts...)
+	if err := w.kafka.CreateTopic(deadLetters, 3, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// fmtAddress is a port's address on the virtual network.
+func fmtAddress(port int) string { return fmt.Sprintf("localhost:%d", port) }
+
+// rngOf draws what is not a part of the scenario itself, the same for each use.
+func rngOf(sc *scenario, use uint64) *rand.Rand { return rand.New(rand.NewPCG(sc.seed, use)) }
+
+func (w *world) brokers() []string {
+	var all []string
+	for i := range w.sc.brokers {
+		all = append(all, fmtAddress(kafkaPort+i))
+	}
+	return all
+}
+
+// client is a Kafka client that is not the service's.
+func (w *world) client(name string, opts ...kgo.Opt) *kgo.Client {
+	w.t.Helper()
+	opts = append(opts, kgo.SeedBrokers(w.brokers()...), kgo.Dialer(w.net.party(name, nil).dial),
+		kgo.RequestRetries(1_000_000), kgo.RetryTimeout(time.Hour), kgo.UnknownTopicRetries(-1)) // who publishes does not give up
+	if w.sc.sasl {
+		opts = append(opts, saslOf())
+	}
+	c, err := kgo.NewClient(opts...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.clients = append(w.clients, c)
+	return c
+}
+
+// note adds a line to the timeline.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, line{time.Since(w.began), fmt.Sprintf(format, args...)})
+}
+
+// fail adds a violation. A hundred of a kind say no more than a few.
+func (w *world) fail(invariant, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = append(w.broken, violation{invariant, fmt.Sprintf(format, args...)})
+}
+
+// live lives through the day: publishers and acts, then the drain, then the end of all replicas.
+func (w *world) live() {
+	for _, s := range w.slots {
+		s.start()
+	}
+	var publishing sync.WaitGroup
+	publishing.Go(w.publish)
+	w.perform()
+	publishing.Wait()
+	w.acting.Wait()
+	w.note("all faults are over")
+	for _, s := range w.slots {
+		s.start()
+	}
+	w.drain()
+	for _, s := range w.slots {
+		s.stop()
+	}
+}
+
+// perform carries out the acts, each at its time.
+func (w *world) perform() {
+	type step struct {
+		at   time.Duration
+		text string
+		do   func(*world)
+	}
+	var steps []step
+	for _, a := range w.sc.acts {
+		steps = append(steps, step{a.at, a.String(), a.begin})
+		if a.end != nil {
+			steps = append(steps, step{a.at + a.span, "over: " + a.String(), a.end})
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b step) int { return int(a.at - b.at) })
+	for _, s := range steps {
+		time.Sleep(time.Until(w.began.Add(s.at)))
+		w.note("%s", s.text)
+		s.do(w)
+	}
+}
+
+// drain waits until the group has committed everything.
+func (w *world) drain() {
+	deadline, next := time.Now().Add(drainLimit), time.Now()
+	for {
+		if w.drained() {
+			w.note("everything is committed")
+			return
+		}
+		if time.Now().After(deadline) {
+			w.fail("stuck", "%s after the last fault the group has not committed everything: %s", drainLimit, w.lag())
+			return
+		}
+		if !time.Now().Before(next) {
+			next = time.Now().Add(trickleEvery)
+			w.trickle()
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (w *world) committed() map[int32]int64 {
+	all := map[int32]int64{}
+	if info := w.kafka.GroupInfo(group); info != nil {
+		for p, c := range info.Commits[topic] {
+			all[p] = c.Offset
+		}
+	}
+	return all
+}
+
+func (w *world) drained() bool {
+	committed := w.committed()
+	for _, p := range w.kafka.PartitionInfos(topic) {
+		if p.HighWatermark > 0 && committed[p.Partition] < p.HighWatermark {
+			return false
+		}
+	}
+	return true
+}
+
+// lag says where the group stands in each partition.
+func (w *world) lag() string {
+	text, committed := "", w.committed()
+	for _, p := range w.kafka.PartitionInfos(topic) {
+		text += fmt.Sprintf(" %d: %d of %d;", p.Partition, committed[p.Partition], p.HighWatermark)
+	}
+	return text
+}
+
+// close ends everything but the replicas, which have ended.
+func (w *world) close() {
+	for _, c := range w.clients {
+		c.Close()
+	}
+	w.api.close()
+	if w.redis != nil {
+		w.redis.Close()
+	}
+	w.kafka.Close()
+	time.Sleep(time.Minute) // frames on their way arrive, clients notice
+}
+
+// setLag makes every frame take up to so long.
+func (w *world) setLag(most time.Duration) {
+	r, mu := rngOf(w.sc, 2), sync.Mutex{}
+	w.net.set(func() {
+		w.net.lag = func() time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			if most == 0 {
+				return 0
+			}
+			return time.Duration(r.Int64N(int64(most) + 1))
+		}
+	})
+}
+
+func (w *world) loseBroker(node int32) {
+	if w.lost[node] || len(w.lost) == w.sc.brokers-1 {
+		w.note("… which is not possible now")
+		return
+	}
+	w.lost[node] = true
+	w.refuseLost()
+	w.net.cutAll(true, func(_ *party, port int) bool { return port == kafkaPort+int(node) })
+	if err := w.kafka.RemoveNode(node); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) refuseLost() {
+	w.net.set(func() {
+		for node := range w.lost {
+			w.net.refused[kafkaPort+int(node)] = true
+		}
+	})
+}
+
+func (w *world) returnBroker(node int32) {
+	if !w.lost[node] {
+		return
+	}
+	delete(w.lost, node)
+	w.net.set(func() { delete(w.net.refused, kafkaPort+int(node)) })
+	if _, _, err := w.kafka.AddNode(node, kafkaPort+int(node)); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) addPartitions(n int) {
+	w.acting.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		res, err := w.admin.CreatePartitions(ctx, n, topic)
+		if err = errors.Join(err, res.Error()); err != nil {
+			w.note("partitions not added: %v", err)
+		}
+	})
+}
+
+// sharedKey is the file with the secret key, which all replicas read.
+type sharedKey struct {
+	mu  sync.Mutex
+	key string
+}
+
+// Key is the key as it is now.
+func (k *sharedKey) Key() (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.key, nil
+}
+
+var _ imclient.KeySource = (*sharedKey)(nil)
+
+// replaceKey puts a new key into the file, or into the API.
+func (w *world) replaceKey(key string, intoFile bool) {
+	if !intoFile {
+		w.api.sim.SetSecretKey(key)
+		return
+	}
+	w.key.mu.Lock()
+	defer w.key.mu.Unlock()
+	w.key.key = key
+}
