@@ -120,9 +120,23 @@ func (t *tap) answered(r request, frame []byte) {
 	}
 }
 
+// unstamped takes the topic's identity off a commit's metadata: a hash of the cluster's ID and the topic's ID.
+func (t *tap) unstamped(metadata string) string {
+	text, stamped := strings.CutPrefix(metadata, "convdel-topic1:")
+	if !stamped {
+		return metadata
+	}
+	id, list, _ := strings.Cut(text, " ")
+	if raw, err := base64.RawStdEncoding.DecodeString(id); err != nil || len(raw) != 4+16 {
+		t.strange = append(t.strange, "a topic's identity that does not parse: "+metadata)
+	}
+	return list
+}
+
 // finished reads the list of ended offsets that a commit carries, by the form that docs/design.md gives it: on purpose
 // not with the service's own code.
 func (t *tap) finished(watermark int64, metadata string) [][2]int64 {
+	metadata = t.unstamped(metadata)
 	form, text, _ := strings.Cut(metadata, ":")
 	buf, err := base64.RawStdEncoding.DecodeString(text)
 	if metadata == "" {
