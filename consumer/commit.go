@@ -203,3 +203,11 @@ func isFenced(err error) bool {
 	var f *fencedError
 	return errors.As(err, &f)
 }
+
+// coordinatorLost says whether a commit failed for want of the group's coordinator: nobody answers, or who does is not it
+// or not ready.
+func coordinatorLost(err error) bool {
+	verdict, answered := errors.AsType[kafka.Error](err)
+	return !answered || verdict == kafka.GroupCoordinatorNotAvailable || verdict == kafka.NotCoordinatorForGroup ||
+		verdict == kafka.GroupLoadInProgress
+}

@@ -97,7 +97,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 		lanes.Go(func() { s.writeLetters(s.workCtx) })
 	}
 	s.intake(ctx, cancel)
-	s.drain(context.WithoutCancel(ctx))
+	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
 	lanes.Wait()
 	s.callers.close()
@@ -140,7 +140,7 @@ func (s *session) fence(err error) {
 // drain lets the calls under way and the dead letters end, committing all the while, and commits
 // what has ended. What is only queued, or waits for a retry, is left to the next owner. Its ctx
 // does not end.
-func (s *session) drain(ctx context.Context) {
+func (s *session) drain(ctx context.Context, stop <-chan struct{}) {
 	if s.fenced.Load() {
 		s.awaitWork()
 		return
@@ -156,24 +156,39 @@ func (s *session) drain(ctx context.Context) {
 	stopCommits()
 	committing.Wait()
 	if !s.fenced.Load() {
-		s.commitLast(ctx)
+		s.commitLast(ctx, stop)
 	}
 }
 
 // commitLast commits what has ended since the commit before, and does not give up at once.
-func (s *session) commitLast(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
-	defer cancel()
-	for {
+//
+// Where the coordinator is lost, and we go on, it waits for the next one for as long as that lets members come back. To
+// join takes a coordinator as well, so that nothing is gained by giving up; and kafka-go forgets who it was when it
+// finds none, after which the group would wait for that member until its session ends.
+func (s *session) commitLast(ctx context.Context, stop <-chan struct{}) {
+	for began := time.Now(); ; {
 		err := s.committer.commit(ctx, false)
 		if err == nil || isFenced(err) {
 			return
 		}
-		if pause(ctx, commitEvery) != nil {
+		patience := 2 * commitTimeout
+		if coordinatorLost(err) && !closed(stop) {
+			patience = s.cfg.DrainTimeout + rebalanceSlack
+		}
+		if time.Since(began)+commitRetry > patience || pause(ctx, commitRetry) != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",
 				slog.Any("error", err))
 			return
 		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

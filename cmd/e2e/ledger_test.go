@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,13 @@ func (s *stage) wantDeleted(all ...[]schema.Event) (again int) {
 		s.tb.Errorf("deletes that nobody asked for: %v", sortedKeys(deletes))
 	}
 	return again
+}
+
+// deleted are the accounts with a prefix that have had deletes.
+func (s *stage) deleted(prefix string) []string {
+	deletes := s.deletes()
+	maps.DeleteFunc(deletes, func(account string, _ int) bool { return !strings.HasPrefix(account, prefix+"-") })
+	return sortedKeys(deletes)
 }
 
 // wantQuota checks the greatest number of calls in any second. A machine that is short of processors delays

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/imclient/imtest"
 )
@@ -75,14 +76,49 @@ func (s *stage) inSync() bool {
 	return all
 }
 
-// coordinator is the node that coordinates the group.
-func (s *stage) coordinator() int32 {
+// coordinator is the node that coordinates a group.
+func (s *stage) coordinator(group string) int32 {
 	s.tb.Helper()
-	found := s.admin.FindGroupCoordinators(s.tb.Context(), s.group)
+	found := s.admin.FindGroupCoordinators(s.tb.Context(), group)
 	if err := found.Error(); err != nil {
 		s.tb.Fatal(err)
 	}
-	return found[s.group].NodeID
+	return found[group].NodeID
+}
+
+// chooseGroup takes a name for the group, which is what decides who coordinates it: the node whose controller is the
+// active one, or another. It returns that node.
+func (s *stage) chooseGroup(activeController bool) int32 {
+	s.tb.Helper()
+	// Nodes that have been away lead nothing until somebody asks for it.
+	if _, err := s.admin.ElectLeaders(s.tb.Context(), kadm.ElectPreferredReplica, nil); err != nil {
+		s.tb.Fatal(err)
+	}
+	controller := s.controller()
+	for n := range 200 {
+		group := fmt.Sprintf("%s-%d", s.topic, n)
+		if node := s.coordinator(group); (node == controller) == activeController {
+			s.group = group
+			return node
+		}
+	}
+	s.tb.Fatalf("node %d is the active controller, and no group's coordinator is fit", controller)
+	return 0
+}
+
+// controller is the node whose controller is the active one.
+func (s *stage) controller() int32 {
+	s.tb.Helper()
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	topic, partition := kmsg.NewDescribeQuorumRequestTopic(), kmsg.NewDescribeQuorumRequestTopicPartition()
+	topic.Topic = "__cluster_metadata"
+	topic.Partitions = append(topic.Partitions, partition)
+	req.Topics = append(req.Topics, topic)
+	res, err := req.RequestWith(s.tb.Context(), s.client)
+	if err != nil || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		s.tb.Fatalf("quorum not described: %v, %v", res, err)
+	}
+	return res.Topics[0].Partitions[0].LeaderID
 }
 
 // led is how many partitions of a topic a node leads.

@@ -105,8 +105,13 @@ var outages = []struct {
 	name  string
 	fault imtest.Fault
 }{
-	{"502", imtest.Fault{HTTPStatus: 502}}, {"503", imtest.Fault{HTTPStatus: 503}}, {"hangs", imtest.Fault{Hang: true}}, {"resets", imtest.Fault{Reset: true}},
-	{"garbage", imtest.Fault{Body: "<html>maintenance</html>"}}, {"50004", imtest.Fault{Code: 50004}}, {"50005", imtest.Fault{Code: 50005}},
+	{"502", imtest.Fault{HTTPStatus: 502}},
+	{"503", imtest.Fault{HTTPStatus: 503}},
+	{"hangs", imtest.Fault{Hang: true}},
+	{"resets", imtest.Fault{Reset: true}},
+	{"garbage", imtest.Fault{Body: "<html>maintenance</html>"}},
+	{"50004", imtest.Fault{Code: 50004}},
+	{"50005", imtest.Fault{Code: 50005}},
 }
 
 func apiMakers() []maker {
@@ -268,17 +273,23 @@ func kafkaMakers() []maker {
 		}},
 		{name: "brokers answer with errors", weight: 6, draw: func(d *drawer) *act {
 			return answered(d, pick(d.Rand, []kfake.Fault{
-				{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition}, {Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.KafkaStorageError},
-				{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.LeaderNotAvailable}, {Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, Err: kerr.LeaderNotAvailable},
+				{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition},
+				{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.KafkaStorageError},
+				{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.LeaderNotAvailable},
+				{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, Err: kerr.LeaderNotAvailable},
 				{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress},
 			}), 20*time.Second)
 		}},
 		{name: "group requests fail", rough: true, weight: 6, draw: func(d *drawer) *act {
 			a := answered(d, pick(d.Rand, []kfake.Fault{
-				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorLoadInProgress}, {Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut},
-				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.NotCoordinator}, {Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RebalanceInProgress},
-				{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress}, {Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID},
-				{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable}, {Keys: []kmsg.Key{kmsg.SyncGroup}, Err: kerr.RebalanceInProgress},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorLoadInProgress},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.NotCoordinator},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RebalanceInProgress},
+				{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress},
+				{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID},
+				{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable},
+				{Keys: []kmsg.Key{kmsg.SyncGroup}, Err: kerr.RebalanceInProgress},
 				{Keys: []kmsg.Key{kmsg.FindCoordinator}, Err: kerr.CoordinatorNotAvailable},
 			}), 20*time.Second)
 			a.redo = a.span + 30*time.Second

@@ -57,8 +57,14 @@ var poisons = []struct {
 	code    int
 	share   float64
 }{
-	{"code-50004", 50004, 0.3}, {"code-70107", 70107, 0.2}, {"code-60002", 60002, 0.1}, {"result-70500", 70500, 0.1},
-	{"http-502", 0, 0.1}, {"reset", 0, 0.1}, {"garbage", 0, 0.08}, {"hang", 0, 0.02},
+	{"code-50004", 50004, 0.3},
+	{"code-70107", 70107, 0.2},
+	{"code-60002", 60002, 0.1},
+	{"result-70500", 70500, 0.1},
+	{"http-502", 0, 0.1},
+	{"reset", 0, 0.1},
+	{"garbage", 0, 0.08},
+	{"hang", 0, 0.02},
 }
 
 // drawEvents plans what is published.
@@ -132,9 +138,13 @@ func (d *drawer) wrap(e *planned) {
 	}
 	switch p := d.Float64(); {
 	case e.fate == undecodable:
-		e.value = pick(d.Rand, [][]byte{nil, {}, []byte("\x00\xff garbage"), []byte(data[:len(data)-1]), []byte("[]"),
+		e.value = pick(d.Rand, [][]byte{
+			nil,
+			{},
+			[]byte("\x00\xff garbage"), []byte(data[:len(data)-1]), []byte("[]"),
 			[]byte(strings.Replace(data, `"Type":`, `"Type":"1","Was":`, 1)), []byte(strings.Replace(data, `"To_Account":"`, `"To_Account":"\u0007`, 1)),
-			[]byte(strings.Replace(data, `"From_Account":`, `"from":`, 1))})
+			[]byte(strings.Replace(data, `"From_Account":`, `"from":`, 1)),
+		})
 		return
 	case p < 0.5 && happened == "":
 		e.value = []byte(data)
