@@ -70,12 +70,11 @@ type gate struct {
 	// denied and spent count in a row, see deniedInARow and spentInARow.
 	denied, spent int
 	spentSince    time.Time // when the first of those in a row was given up
-	// gaveUp says that the gate was opened for want of anything to tell an outage by.
-	gaveUp bool
-	// success is when the API last did its work, proof when the youngest call began for which it did.
-	success, proof time.Time
-	recent         [10]tally
-	changed        chan struct{}
+	// proof is when the youngest call began that the API did its work for. Not when it was answered: a call that was under
+	// way when an outage began proves nothing against those that were caught by it.
+	proof   time.Time
+	recent  [10]tally
+	changed chan struct{}
 }
 
 // tally counts the calls of a tenth of the outage window.
@@ -166,7 +165,7 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	defer g.mu.Unlock()
 	now := time.Now()
 	if alive(a) {
-		g.success, g.denied, g.gaveUp = now, 0, false
+		g.denied = 0
 		if started.After(g.spentSince) { // not one that was under way before
 			g.spent = 0
 		}
@@ -205,7 +204,7 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 }
 
 // suspect says whether a conversation whose calls have failed since failing is to blame for it: others
-// have succeeded since.
+// that were called after it have succeeded.
 func (g *gate) suspect(failing time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -213,7 +212,7 @@ func (g *gate) suspect(failing time.Time) bool {
 }
 
 func (g *gate) suspectLocked(failing time.Time) bool {
-	return !failing.IsZero() && g.success.After(failing)
+	return !failing.IsZero() && g.proof.After(failing)
 }
 
 // giveUp opens the gate where an outage can't be told from what is left: only conversations that have
@@ -224,7 +223,6 @@ func (g *gate) giveUp() {
 	g.probing = false
 	if g.pause != nil {
 		g.openLocked(time.Now())
-		g.gaveUp = true
 	}
 }
 
@@ -235,20 +233,17 @@ func (g *gate) proven() time.Time {
 	return g.proof
 }
 
-// blames says whether a conversation that has been failing since then, with events that have used up their attempts since
-// first, may be blamed for that, given what was proven when the last of them began. It may not where nothing that began meanwhile had succeeded and either
-// the API could not be reached at all or several others have just fared likewise: the traffic may be too little to tell an
-// outage by. Then the gate closes. What proves nothing is a call that was under way at first and was answered just
-// before an outage began, or one that came after it while the event's last call still hung.
-func (g *gate) blames(failing, first, proven time.Time, a Answer) bool {
-	if !a.Outage || proven.After(first) {
+// blames says whether a conversation that has been failing since then, and has used up the attempts of an event, may be
+// blamed for that, given what was proven when its last call began. It may not where nothing that was called meanwhile has
+// succeeded and either the API could not be reached at all or several others have just fared likewise: the traffic may be
+// too little to tell an outage by. Then the gate closes. What proves nothing is a call that was under way at first and was
+// answered just before an outage began, or one that came after it while the last call still hung.
+func (g *gate) blames(failing, proven time.Time, a Answer) bool {
+	if !a.Outage || proven.After(failing) {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gaveUp && g.suspectLocked(failing) {
-		return true
-	}
 	if a.Code != 0 {
 		if g.spent++; g.spent == 1 {
 			g.spentSince = time.Now()

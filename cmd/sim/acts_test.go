@@ -23,6 +23,8 @@ type act struct {
 	// outage says that all calls fail while it lasts; denied that they lack the permission; doubt that calls
 	// may be executed without their caller learning of it.
 	outage, denied, doubt bool
+	// late says that a dead letter may be written without its writer learning of it, or after it has given up.
+	late bool
 	// waves, if not nil, are when in its span it really happens: begin and length of each.
 	waves [][2]time.Duration
 }
@@ -303,9 +305,11 @@ func kafkaMakers() []maker {
 			})}, time.Minute)
 		}},
 		{name: "dead letters refused though appended", weight: 4, draw: func(d *drawer) *act {
-			return answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: deadLetters, Err: pick(d.Rand, []*kerr.Error{
+			a := answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: deadLetters, Err: pick(d.Rand, []*kerr.Error{
 				kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut,
 			})}, time.Minute)
+			a.late = true
+			return a
 		}},
 		{name: "dead letters acknowledged late", weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.Produce, false) }},
 		{name: "dead letters arrive late", weight: 3, draw: func(d *drawer) *act { return held(d, kmsg.Produce, true) }},
@@ -361,6 +365,7 @@ func held(d *drawer, key kmsg.Key, up bool) *act {
 		detail += ", then cut"
 	}
 	a := &act{detail: detail, span: d.between(time.Second, 30*time.Second)}
+	a.late = key == kmsg.Produce
 	if key == kmsg.OffsetCommit {
 		a.redo = a.span + r.delay + 30*time.Second
 	}

@@ -163,7 +163,8 @@ func (l *ledger) judgeLetter(e *entry, r *kgo.Record) {
 	if why := l.wrongClass(e, d, r.Timestamp); why != "" {
 		l.w.fail("class", "the letter of %s is %s, code %d, after %d attempts: %s: %s", e.id, d.Class, d.Code, d.Attempts, why, l.describe(e))
 	}
-	if l.w.sc.gentle && e.deleted && e.alone && !e.replay && l.replays[e.id] == 0 && !l.doubted(e) {
+	late := l.w.during(func(a *act) bool { return a.late }, e.since, time.Now())
+	if l.w.sc.gentle && e.deleted && e.alone && !e.replay && l.replays[e.id] == 0 && !l.doubted(e) && !late {
 		l.w.fail("class", "%s is deleted and a dead letter: %s", e.id, l.describe(e))
 	}
 }
@@ -221,12 +222,18 @@ func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
 	return 0
 }
 
-// blamable says whether a call that began after the record's first one was answered well: then the replica may take the
-// record for the one at fault.
+// blamable says whether a call that began after the record's conversation had begun to fail was answered well: then the
+// replica may take the record for the one at fault.
 func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
-	by := l.w.tap.writer[e.id]
+	by, failing := l.w.tap.writer[e.id], d.FirstAttempt
+	for _, c := range slices.Backward(l.calls[e.Conversation]) {
+		if c.by == by && !c.at.After(d.LastAttempt) {
+			failing = l.failingSince(c)
+			break
+		}
+	}
 	return slices.ContainsFunc(l.w.api.took(), func(c *call) bool {
-		return c.by == by && (c.ok || c.code == 50001 || c.code == 50002) && c.at.After(d.FirstAttempt) && c.answered.Before(d.LastAttempt)
+		return c.by == by && (c.ok || c.code == 50001 || c.code == 50002) && c.at.After(failing) && c.answered.Before(d.LastAttempt)
 	})
 }
 
@@ -257,6 +264,14 @@ func (l *ledger) suspect(c *call) bool {
 	if c.ok {
 		return false
 	}
+	failing := l.failingSince(c)
+	return slices.ContainsFunc(l.w.api.took(), func(o *call) bool {
+		return o.by == c.by && (o.ok || o.code == 50001 || o.code == 50002) && o.answered.After(failing) && o.answered.Before(c.at)
+	})
+}
+
+// failingSince is when the calls for a failed call's conversation began to fail, as far as its replica knows.
+func (l *ledger) failingSince(c *call) time.Time {
 	failing := c.at
 	for _, before := range slices.Backward(l.calls[c.Conversation]) {
 		if before.by != c.by || !before.at.Before(c.at) {
@@ -267,9 +282,7 @@ func (l *ledger) suspect(c *call) bool {
 		}
 		failing = before.at
 	}
-	return slices.ContainsFunc(l.w.api.took(), func(o *call) bool {
-		return o.by == c.by && (o.ok || o.code == 50001 || o.code == 50002) && o.answered.After(failing) && o.answered.Before(c.at)
-	})
+	return failing
 }
 
 // failures counts the calls for a record's conversation that used up an attempt, and those of them outside
