@@ -193,12 +193,11 @@ func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) st
 	if e.fate == poisoned {
 		return ""
 	}
-	total, own := l.failures(e, written)
 	switch {
-	case own > 0 || l.blamable(e, d):
+	case l.ownFailures(e, written) > 0 || l.blamable(e, d):
 		return ""
-	case total < l.w.sc.maxAttempts: // connections that were refused or cut never got to the API
-		return fmt.Sprintf("only %d calls for it have failed", total)
+	case d.Code == 0:
+		return "it failed in outages only, in which the API could not be reached"
 	case l.obvious(e, d) || l.spent(e, d) > 2:
 		return "it failed in outages only"
 	}
@@ -238,11 +237,8 @@ func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
 }
 
 // obvious says whether the replica that gave a record up had to take what happened for an outage, by the rule in the
-// README with something to spare. An outage in which the API can't be reached at all must always be told.
+// README with something to spare.
 func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
-	if d.Code == 0 {
-		return true
-	}
 	by := l.w.tap.writer[e.id]
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
@@ -255,7 +251,7 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 			failed++
 		}
 	}
-	return calls >= 25 && len(conversations) >= 12 && float64(failed) >= 0.85*float64(calls)
+	return calls >= 40 && len(conversations) >= 15 && float64(failed) >= 0.85*float64(calls)
 }
 
 // suspect says whether a failed call's conversation had failed while others succeeded, as far as its replica knows: then
@@ -285,19 +281,14 @@ func (l *ledger) failingSince(c *call) time.Time {
 	return failing
 }
 
-// failures counts the calls for a record's conversation that used up an attempt, and those of them outside
-// of outages.
-func (l *ledger) failures(e *entry, until time.Time) (total, own int) {
+// ownFailures counts the calls for a record's conversation that used up an attempt outside of outages.
+func (l *ledger) ownFailures(e *entry, until time.Time) (own int) {
 	for _, c := range l.calls[e.Conversation] {
-		if c.ok || c.at.Before(e.since) || c.at.After(until) || !usesUp(c) {
-			continue
-		}
-		total++
-		if !l.w.during(func(a *act) bool { return a.outage }, c.at, c.at) {
+		if !c.ok && !c.at.Before(e.since) && !c.at.After(until) && usesUp(c) && !l.w.during(func(a *act) bool { return a.outage }, c.at, c.at) {
 			own++
 		}
 	}
-	return total, own
+	return own
 }
 
 // usesUp says whether a failed call is the kind that counts as an attempt, by the table in the README.
