@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -94,10 +95,10 @@ func (d *drawer) drawActs() []*act {
 }
 
 // scripted is an act that is a fault of the API's.
-func scripted(d *drawer, f imtest.Fault, detail string, least, most time.Duration) *act {
+func scripted(d *drawer, f imtest.Fault, detail string, most time.Duration) *act {
 	var on *imtest.Scripted
 	return &act{
-		detail: detail, span: d.between(least, most),
+		detail: detail, span: d.between(time.Second, most),
 		begin: func(w *world) { on = w.api.sim.Script(f) },
 		end:   func(*world) { on.Remove() },
 	}
@@ -120,7 +121,7 @@ func apiMakers() []maker {
 	return []maker{
 		{name: "api outage", weight: 10, draw: func(d *drawer) *act {
 			o := pick(d.Rand, outages)
-			a := scripted(d, o.fault, o.name, time.Second, 2*time.Minute)
+			a := scripted(d, o.fault, o.name, 2*time.Minute)
 			a.outage = true
 			return a
 		}},
@@ -160,23 +161,23 @@ func apiMakers() []maker {
 		{name: "some calls fail", weight: 8, draw: func(d *drawer) *act {
 			o := pick(d.Rand, outages)
 			o.fault.Share = 0.1 + 0.4*d.Float64()
-			return scripted(d, o.fault, fmt.Sprintf("%s, %.0f %%", o.name, 100*o.fault.Share), time.Second, time.Minute)
+			return scripted(d, o.fault, fmt.Sprintf("%s, %.0f %%", o.name, 100*o.fault.Share), time.Minute)
 		}},
 		{name: "some answers are lost", weight: 4, draw: func(d *drawer) *act {
-			a := scripted(d, imtest.Fault{Reset: true, Deletes: true, Share: 0.05 + 0.2*d.Float64()}, "", time.Second, time.Minute)
+			a := scripted(d, imtest.Fault{Reset: true, Deletes: true, Share: 0.05 + 0.2*d.Float64()}, "", time.Minute)
 			a.doubt = true
 			return a
 		}},
 		{name: "throttled", weight: 6, draw: func(d *drawer) *act {
 			code := pick(d.Rand, []int{60007, 60011, 60018, 60019})
-			return scripted(d, imtest.Fault{Code: code, Share: pick(d.Rand, []float64{0.1, 0.5, 1})}, fmt.Sprint(code), time.Second, time.Minute)
+			return scripted(d, imtest.Fault{Code: code, Share: pick(d.Rand, []float64{0.1, 0.5, 1})}, strconv.Itoa(code), time.Minute)
 		}},
 		{name: "halted", weight: 6, draw: func(d *drawer) *act {
 			code := pick(d.Rand, []int{60004, 60006, 60010, 60017, 60020, 60021, 70009, 70013, 70050, 70051})
-			return scripted(d, imtest.Fault{Code: code}, fmt.Sprint(code), time.Second, 2*time.Minute)
+			return scripted(d, imtest.Fault{Code: code}, strconv.Itoa(code), 2*time.Minute)
 		}},
 		{name: "permission denied", weight: 2, draw: func(d *drawer) *act {
-			a := scripted(d, imtest.Fault{Code: 50003}, "50003", time.Second, time.Minute)
+			a := scripted(d, imtest.Fault{Code: 50003}, "50003", time.Minute)
 			a.denied = true
 			return a
 		}},
@@ -223,7 +224,7 @@ func kafkaMakers() []maker {
 		}, fits: several},
 		{name: "broker lost", rough: true, weight: 8, draw: func(d *drawer) *act {
 			node := int32(d.IntN(3))
-			a := &act{detail: fmt.Sprint(node), span: d.between(time.Second, time.Minute)}
+			a := &act{detail: strconv.Itoa(int(node)), span: d.between(time.Second, time.Minute)}
 			a.redo = a.span + 30*time.Second
 			a.begin = func(w *world) { w.loseBroker(node) }
 			a.end = func(w *world) { w.returnBroker(node) }
@@ -251,7 +252,7 @@ func kafkaMakers() []maker {
 		}},
 		{name: "replica cut off from brokers", rough: true, weight: 6, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
-			a := &act{detail: fmt.Sprint(slot), span: d.between(time.Second, time.Minute)}
+			a := &act{detail: strconv.Itoa(slot), span: d.between(time.Second, time.Minute)}
 			a.redo = a.span + 30*time.Second
 			a.begin = func(w *world) { w.setAway(slot, true, false) }
 			a.end = func(w *world) { w.setAway(slot, false, false) }
@@ -259,7 +260,7 @@ func kafkaMakers() []maker {
 		}},
 		{name: "replica sends into the void", rough: true, weight: 5, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
-			a := &act{detail: fmt.Sprint(slot), span: d.between(time.Second, time.Minute)}
+			a := &act{detail: strconv.Itoa(slot), span: d.between(time.Second, time.Minute)}
 			a.redo = a.span + 30*time.Second
 			a.begin = func(w *world) { w.setAway(slot, false, true) }
 			a.end = func(w *world) { w.setAway(slot, false, false) }
@@ -315,7 +316,7 @@ func kafkaMakers() []maker {
 		{name: "dead letters arrive late", weight: 3, draw: func(d *drawer) *act { return held(d, kmsg.Produce, true) }},
 		{name: "partitions added", weight: 3, draw: func(d *drawer) *act {
 			n := 1 + d.IntN(3)
-			return &act{detail: fmt.Sprint(n), begin: func(w *world) { w.addPartitions(n) }}
+			return &act{detail: strconv.Itoa(n), begin: func(w *world) { w.addPartitions(n) }}
 		}},
 		{name: "dead letters compacted", weight: 3, draw: func(*drawer) *act {
 			return &act{begin: func(w *world) { w.kafka.Compact() }}
@@ -380,7 +381,7 @@ func peopleMakers() []maker {
 		{name: "replica stopped and started", weight: 10, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
 			return &act{
-				detail: fmt.Sprint(slot), span: d.between(0, 20*time.Second),
+				detail: strconv.Itoa(slot), span: d.between(0, 20*time.Second),
 				begin: func(w *world) { w.stopSlot(slot) }, end: func(w *world) { w.startSlot(slot) },
 			}
 		}},
@@ -391,14 +392,14 @@ func peopleMakers() []maker {
 		{name: "replica killed", rough: true, weight: 14, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
 			return &act{
-				detail: fmt.Sprint(slot), span: d.between(100*time.Millisecond, 30*time.Second), redo: 2 * time.Second,
+				detail: strconv.Itoa(slot), span: d.between(100*time.Millisecond, 30*time.Second), redo: 2 * time.Second,
 				begin: func(w *world) { w.killSlot(slot) }, end: func(w *world) { w.startSlot(slot) },
 			}
 		}},
 		{name: "replica killed while it stops", rough: true, weight: 3, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
 			return &act{
-				detail: fmt.Sprint(slot), span: d.between(time.Millisecond, 500*time.Millisecond), redo: 2 * time.Second,
+				detail: strconv.Itoa(slot), span: d.between(time.Millisecond, 500*time.Millisecond), redo: 2 * time.Second,
 				begin: func(w *world) { w.stopSlot(slot) },
 				end:   func(w *world) { w.killSlot(slot); w.startSlot(slot) },
 			}

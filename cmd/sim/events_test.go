@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,12 +73,15 @@ func (d *drawer) drawEvents() []*planned {
 	n := 60 + d.IntN(min(900, int(float64(d.sc.quota)*d.sc.length.Seconds()/2.5)))
 	var all []*planned
 	denied := 0 // an account that always lacks the permission looks like the service's own fault from the fifth on
-	at := d.between(0, 5*time.Second)
+	until, at := d.sc.length, d.between(0, 5*time.Second)
+	if d.chance(0.25) {
+		until = 10 * time.Second // a backlog for most of the day
+	}
 	for i := range n {
 		if d.chance(0.1) { // else in one burst with the one before
-			at = d.between(0, d.sc.length)
+			at = d.between(0, until)
 		}
-		e := &planned{id: fmt.Sprint(i), at: at, alone: true, clearRamble: d.chance(0.5)}
+		e := &planned{id: strconv.Itoa(i), at: at, alone: true, clearRamble: d.chance(0.5)}
 		e.Conversation = schema.Conversation{From: fmt.Sprintf("user-%d", i), Type: schema.C2C, To: "friend"}
 		if d.chance(0.2) {
 			e.Type, e.To = schema.G2C, "@TGS#group"

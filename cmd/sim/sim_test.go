@@ -18,6 +18,7 @@ var (
 	seeds = flag.Uint64("seeds", 6, "how many days to simulate")
 	from  = flag.Uint64("from", 1, "the first one's seed")
 	seed  = flag.Uint64("seed", 0, "simulate this one alone, and print its timeline")
+	stop  = flag.Bool("stop", false, "begin no day after one on which a promise was broken")
 	logs  = flag.String("logs", "", "folder for timelines and logs of days on which a promise was broken")
 )
 
@@ -36,6 +37,9 @@ func TestSimulation(t *testing.T) {
 	for n := first; n < first+count; n++ {
 		t.Run(fmt.Sprint("seed=", n), func(t *testing.T) {
 			t.Parallel()
+			if *stop && all.anyBroken() {
+				return
+			}
 			all.add(simulate(t, n))
 		})
 	}
@@ -218,6 +222,12 @@ func (t *totals) add(w *world) {
 	if len(kinds) > 0 {
 		t.failed = append(t.failed, w.sc.seed)
 	}
+}
+
+func (t *totals) anyBroken() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.failed) > 0
 }
 
 func (t *totals) String() string {

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,9 +40,7 @@ func newTap() *tap {
 
 // asked looks at a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
-	switch kmsg.Key(r.key) {
-	case kmsg.Produce, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup:
-	default:
+	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, kmsg.Key(r.key)) {
 		return
 	}
 	arrives := !p.isMute()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -246,11 +247,12 @@ func (w *world) drained() bool {
 
 // lag says where the group stands in each partition.
 func (w *world) lag() string {
-	text, committed := "", w.committed()
+	var b strings.Builder
+	committed := w.committed()
 	for _, p := range w.kafka.PartitionInfos(topic) {
-		text += fmt.Sprintf(" %d: %d of %d;", p.Partition, committed[p.Partition], p.HighWatermark)
+		fmt.Fprintf(&b, " %d: %d of %d;", p.Partition, committed[p.Partition], p.HighWatermark)
 	}
-	return text
+	return b.String()
 }
 
 // close ends everything but the replicas, which have ended.

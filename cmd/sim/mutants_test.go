@@ -1,0 +1,177 @@
+//go:build mutants
+
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mutant is a service that is broken on purpose.
+type mutant struct {
+	name  string
+	edits []edit
+	// breaks are the invariants that it may be caught by.
+	breaks []string
+}
+
+// edit replaces a text, which must stand once in a file below the module's root.
+type edit struct{ file, old, new string }
+
+// patience is within how many days a mutant must be caught.
+const patience = 50
+
+// TestMutants breaks the service in one way after the other and demands that the simulation notices, and for
+// the right reason. The broken files are laid over the real ones by the Go toolchain; the tree is not touched.
+func TestMutants(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := os.Getenv("CONVDEL_MUTANT")
+	for _, m := range mutants() {
+		if only != "" && !strings.Contains(m.name, only) {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			output, caught := m.live(t, root)
+			if !caught {
+				t.Fatalf("not caught within %d days:\n%s", patience, tail(output, 30))
+			}
+			days, broken := verdict(output)
+			t.Logf("caught after %s days: %s", days, strings.Join(broken, ", "))
+			if !slices.ContainsFunc(broken, func(b string) bool { return slices.Contains(m.breaks, b) }) {
+				t.Errorf("caught by %v, want one of %v:\n%s", broken, m.breaks, tail(output, 30))
+			}
+		})
+	}
+}
+
+// live simulates days with the broken service until one fails.
+func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
+	t.Helper()
+	overlay := struct{ Replace map[string]string }{Replace: map[string]string{}}
+	for i, e := range m.edits {
+		path := filepath.Join(root, e.file)
+		from := path
+		if done, ok := overlay.Replace[path]; ok {
+			from = done
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), e.old); n != 1 {
+			t.Fatalf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
+		}
+		broken := filepath.Join(t.TempDir(), strconv.Itoa(i)+".go")
+		if err := os.WriteFile(broken, []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		overlay.Replace[path] = broken
+	}
+	text, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", file, "-run", "^TestSimulation$",
+		"./cmd/sim", "-seeds", strconv.Itoa(patience), "-stop")
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(out), "[build failed]") {
+		t.Fatalf("does not compile:\n%s", out)
+	}
+	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
+}
+
+var (
+	daysSaid   = regexp.MustCompile(`(\d+) days, `)
+	brokenSaid = regexp.MustCompile(`broken in all: (.+) \d+ times`)
+)
+
+// verdict is after how many days, and by which invariants.
+func verdict(output string) (days string, broken []string) {
+	if found := daysSaid.FindStringSubmatch(output); found != nil {
+		days = found[1]
+	}
+	for _, found := range brokenSaid.FindAllStringSubmatch(output, -1) {
+		broken = append(broken, found[1])
+	}
+	slices.Sort(broken)
+	return days, slices.Compact(broken)
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(text, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// one is a mutant of a single edit.
+func one(name, file, old, replacement string, breaks ...string) mutant {
+	return mutant{name, []edit{{file, old, replacement}}, breaks}
+}
+
+func mutants() []mutant {
+	return []mutant{
+		{"events end before their letters are acknowledged", []edit{
+			{
+				"consumer/deadletter.go", "		failed, err := s.writeBatch(ctx, batch)\n",
+				"		for _, l := range batch {\n			if l.backoff == nil {\n				s.end(l.event, l.outcome)\n			}\n		}\n		failed, err := s.writeBatch(ctx, batch)\n",
+			},
+			{"consumer/deadletter.go", "	s.end(l.event, l.outcome)\n	s.work.Done()\n", "	s.work.Done()\n"},
+		}, []string{"commit"}},
+		one("letters that fail are dropped", "consumer/deadletter.go", "		if err == nil {\n			continue\n		}\n		delay, kept",
+			"		for _, l := range failed {\n			s.buried(ctx, l)\n		}\n		if err == nil || len(failed) > 0 {\n			continue\n		}\n		delay, kept", "commit", "lost"),
+		one("the quota is every replica's", "consumer/quota.go", "c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, total))",
+			"c.limiter.setQuota(float64(c.cfg.CallsPerSecond))", "quota"),
+		one("no quiet window after a handover", "consumer/limiter.go", "	l.quota = callsPerSecond\n	l.closed = time.Now().Add(window)\n",
+			"	l.quota = callsPerSecond\n", "quota"),
+		one("the quota's window is too short", "consumer/limiter.go", "window = 1010 * time.Millisecond", "window = 980 * time.Millisecond", "quota"),
+		one("retries pass the limiter by", "consumer/record.go", "	permit, err := s.limiter.wait(ctx)\n",
+			"	if ready, _ := s.promote(time.Now()); ready && !probe && len(s.flights) > 40 {\n		if f := s.next(false); f != nil {\n			return f, nil\n		}\n	}\n	permit, err := s.limiter.wait(ctx)\n", "quota"),
+		one("the position is committed", "consumer/watermark.go", "	return t.at(t.head).offset\n", "	return t.position\n", "commit"),
+		one("the list of what has ended has what has not", "consumer/watermark.go", "			done = append(done, offsetRange{first: e.offset, last: e.offset})\n			open = true\n",
+			"			done = append(done, offsetRange{first: e.offset, last: e.offset + 1})\n			open = true\n", "commit", "lost"),
+		one("the list of what has ended is not inherited", "consumer/offsets.go", "	p.tracker.inherit(done)\n", "", "repeated"),
+		one("no last commit", "consumer/session.go", "		s.commitLast(ctx)\n", "", "repeated"),
+		one("a commit is given up when the drain begins", "consumer/commit.go", "context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)",
+			"context.WithTimeout(ctx, commitTimeout)", "repeated"),
+		one("errors in committed offsets count as none", "consumer/offsets.go", "		if c.Error != nil {\n			return", "		if c.Error != nil && len(ids) > 1000 {\n			return", "repeated"),
+		one("an event joins the call under way", "consumer/conversations.go", "	f.queued = append(f.queued, ev)\n	if len(f.queued) == 1",
+			"	if f.index < 0 && len(f.calling) > 0 {\n		f.calling = append(f.calling, ev)\n		return\n	}\n	f.queued = append(f.queued, ev)\n	if len(f.queued) == 1", "lost", "commit"),
+		one("two calls at once for a conversation", "consumer/conversations.go", "	if f == nil {\n		f = &flight{", "	if f == nil || f.index < 0 {\n		f = &flight{", "overlap"),
+		one("roaming messages as the last event has it", "consumer/record.go", "call.ClearRamble = call.ClearRamble || ev.clearRamble", "call.ClearRamble = ev.clearRamble", "lost", "commit"),
+		one("the gate never closes", "consumer/gate.go", "	g.interval, g.probes = probeFirst, 0\n", "	if g != nil {\n		return\n	}\n	g.interval, g.probes = probeFirst, 0\n", "class"),
+		one("the gate never opens", "consumer/gate.go", "	case over:\n		g.openLocked(now)\n		return\n", "	case over && g.probes > 1000:\n		g.openLocked(now)\n		return\n", "stuck"),
+		one("an attempt is not made", "consumer/record.go", "if ev.attempts < s.cfg.MaxAttempts {", "if ev.attempts < s.cfg.MaxAttempts-1 {", "class"),
+		one("an internal error is final", "imclient/class.go", "	case 50001, 50002, 50003:\n", "	case 50001, 50002, 50003, 50004:\n", "class"),
+		one("an old event is executed", "consumer/record.go", "	if age <= s.cfg.MaxEventAge {", "	if age <= 1000*s.cfg.MaxEventAge {", "class", "unasked"),
+		one("what is no event is passed over", "consumer/record.go", "		s.bury(ev, OutcomeUndecodable)\n", "		s.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
+		one("a null value stays null", "consumer/deadletter.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
+		one("headers are lost", "consumer/deadletter.go", "	headers := d.Headers(l.headers)\n", "	headers := d.Headers(nil)\n", "bytes"),
+		one("the signature is logged", "imclient/usersig.go", `slog.String("reason", `, `slog.String("sig", made.sig), slog.String("reason", `, "secret"),
+		one("goroutines stay", "consumer/session.go", "	s.callers.close()\n", "", "left behind"),
+		one("connections stay", "consumer/connections.go", "	c.transport.CloseIdleConnections()\n", "", "left behind"),
+		one("a replay is settled before it is published", "consumer/deadletter/settle.go",
+			"		if err := write(ctx, events, replayed(l)); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n",
+			"		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if time.Now().UnixNano()%7 == 0 {\n			return &SettleError{ID: l.ID(), Err: errors.New(\"killed\")}\n		}\n		if err := write(ctx, events, replayed(l)); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n", "lost"),
+	}
+}
