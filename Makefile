@@ -93,6 +93,18 @@ test-kafka: export BROKERS := 3
 test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
 	$(KAFKA_ENV) go test -count=1 -tags kafka $(KAFKA_TESTS)
 
+# From FROM on, so many days are simulated, or the one of SEED alone.
+SEEDS ?= 100
+FROM ?= 1
+.PHONY: sim
+sim: ## Simulate SEEDS (100) bad days in virtual time, or the one of SEED=n with its timeline; logs of bad ones in .cache/sim
+	go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./cmd/sim -logs $(CURDIR)/.cache/sim \
+		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
+
+.PHONY: sim-check
+sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
+	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./cmd/sim | grep -v '^ *==='
+
 .PHONY: soak
 soak: export BROKERS := 3
 soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30) while faults befall them; the ledger must balance

@@ -122,6 +122,8 @@ type Answer struct {
 	// Outage says that a Transient answer may be the API's fault rather than the event's: no
 	// answer, a timeout, an HTTP status, an internal error.
 	Outage bool
+	// Quiet is for how long the API wants no call at all after a Halt answer, 0 if it does not say so.
+	Quiet time.Duration
 	// Denied says that a Permanent answer is one of missing permission, which is usually the
 	// service's and not the event's.
 	Denied bool

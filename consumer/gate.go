@@ -65,8 +65,10 @@ type gate struct {
 	mu       sync.Mutex
 	pause    *Pause // nil: open
 	interval time.Duration
-	probing  bool
-	probes   int
+	// quiet is until when the API wants no call at all.
+	quiet   time.Time
+	probing bool
+	probes  int
 	// denied and spent count in a row, see deniedInARow and spentInARow.
 	denied, spent int
 	spentSince    time.Time // when the first of those in a row was given up
@@ -147,7 +149,7 @@ func (g *gate) hurry() {
 	defer g.mu.Unlock()
 	if g.pause != nil {
 		g.interval = probeFirst
-		g.pause.NextProbe = time.Now()
+		g.pause.NextProbe = latest(time.Now(), g.quiet)
 		g.wakeLocked()
 	}
 }
@@ -164,6 +166,9 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
+	if a.Quiet > 0 {
+		g.quiet = now.Add(a.Quiet)
+	}
 	if alive(a) {
 		g.denied = 0
 		if started.After(g.spentSince) { // not one that was under way before
@@ -182,6 +187,7 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 		return alive(a) || a.Verdict == Again
 	case a.Verdict == Halt:
 		g.closeLocked(PauseHalt, a.Err, now)
+		g.pause.NextProbe = latest(g.pause.NextProbe, g.quiet)
 		return false
 	case a.Denied:
 		if g.denied++; g.denied >= deniedInARow {
@@ -224,6 +230,13 @@ func (g *gate) giveUp() {
 	if g.pause != nil {
 		g.openLocked(time.Now())
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // proven is when the youngest call began that the API is known by now to have done its work for.
@@ -289,7 +302,7 @@ func (g *gate) probedLocked(a Answer, over bool, now time.Time) {
 	}
 	g.probes++
 	g.interval = min(2*g.interval, probeMost)
-	g.pause.NextProbe = now.Add(g.interval)
+	g.pause.NextProbe = latest(now.Add(g.interval), g.quiet)
 	if a.Err != nil {
 		g.pause.LastError = a.Err.Error()
 	}

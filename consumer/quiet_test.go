@@ -148,3 +148,31 @@ func TestJoinIsNotRepeatedAtOnce(t *testing.T) {
 		w.awaitDrained(time.Minute)
 	})
 }
+
+// TestQuietAfterALockedSignature: an API that wants a minute without calls gets it, even where a new key would have been a
+// reason to probe at once.
+func TestQuietAfterALockedSignature(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		locked := verdict(consumer.Halt, 70050)
+		locked.Quiet = time.Minute
+		w.api.set(50*time.Millisecond, func(_ consumer.Call, before int) consumer.Answer {
+			if before == 0 {
+				return locked
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		recheck := make(chan struct{})
+		w.publish(0, eventValue(0))
+		w.start(func(c *consumer.Config) { c.Recheck = recheck })
+		w.await(10*time.Second, "the first call", func() bool { return len(w.api.made()) == 1 })
+		time.Sleep(5 * time.Second)
+		recheck <- struct{}{}
+		w.awaitDrained(5 * time.Minute)
+		calls := w.api.made()
+		if len(calls) != 2 || calls[1].began.Sub(calls[0].began) < time.Minute {
+			t.Errorf("calls %+v", calls)
+		}
+	})
+}

@@ -18,7 +18,7 @@ import (
 )
 
 // These tests hold kafka-go's ConsumerGroup and the broker to what the drain of package consumer is built on, without
-// the service. docs/proof-drains.md has what they measured.
+// the service. docs/proof-kafka.md has what they measured.
 
 // groupMember is a member of the stage's group by kafka-go.
 type groupMember struct {

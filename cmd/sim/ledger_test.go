@@ -386,8 +386,22 @@ func (l *ledger) judgeCalls() {
 			l.w.fail("unasked", "at %s replica %s deletes %v, which nobody has asked for", l.w.clock(c.at), c.by, c.Conversation)
 		}
 	}
+	l.judgeQuiet(calls)
 	for _, c := range l.w.api.overlaps {
 		l.w.fail("overlap", "at %s replica %s calls for %v while another of its calls for that is under way", l.w.clock(c.at), c.by, c.Conversation)
+	}
+}
+
+// judgeQuiet checks that after 70050 a replica makes no call for a minute. What it has sent before still arrives.
+func (l *ledger) judgeQuiet(calls []*call) {
+	until := map[string]time.Time{}
+	for _, c := range calls {
+		if end, ok := until[c.by]; ok && c.at.Before(end) && c.at.After(end.Add(-55*time.Second)) {
+			l.w.fail("quiet", "at %s replica %s calls although the API wants none until %s", l.w.clock(c.at), c.by, l.w.clock(end))
+		}
+		if c.code == 70050 {
+			until[c.by] = c.answered.Add(time.Minute)
+		}
 	}
 }
 

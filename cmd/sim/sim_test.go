@@ -82,12 +82,17 @@ func (w *world) leftBehind() {
 		w.t.Fatalf("no bubble in %q", firstLine(stacks))
 	}
 	bubble, _, _ = strings.Cut(bubble, "]")
+	found := false
 	stacks = make([]byte, 16<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for one := range strings.SplitSeq(string(stacks), "\n\n") {
 		if strings.Contains(firstLine([]byte(one)), "synctest bubble "+bubble+"]") && !strings.Contains(one, "leftBehind") && !strings.Contains(one, "testingSynctestTest") && !strings.Contains(one, "internal/synctest.Run(") {
 			w.fail("left behind", "a goroutine: %s", one)
+			found = true
 		}
+	}
+	if found { // said now, since it ends the whole process when the bubble does
+		fmt.Fprintln(os.Stderr, w.story())
 	}
 }
 

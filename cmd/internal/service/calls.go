@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"time"
 
 	"convdel/consumer"
 	"convdel/imclient"
@@ -26,6 +27,9 @@ const (
 	codeTimeout  = 50005
 )
 
+// lockedFor is how long the API wants no calls after CodeSignatureLocked (product/269/1671).
+const lockedFor = time.Minute
+
 // answerOf says what a call's error means for the events behind it.
 func answerOf(err error) consumer.Answer {
 	if err == nil {
@@ -39,6 +43,9 @@ func answerOf(err error) consumer.Answer {
 		answer.Code = api.Code
 		answer.Denied = api.Code == codeDenied
 		answer.Outage = api.Code == codeInternal || api.Code == codeTimeout
+		if api.Code == imclient.CodeSignatureLocked {
+			answer.Quiet = lockedFor
+		}
 		if api.Renewed {
 			answer.Verdict = consumer.Again
 		}

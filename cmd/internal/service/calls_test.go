@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"convdel/consumer"
 	"convdel/imclient"
@@ -67,6 +68,15 @@ func TestDoubtfulAnswers(t *testing.T) {
 	} {
 		if got := answerOf(c.err); got.Outage != c.outage || got.Denied != c.denied {
 			t.Errorf("%v: outage %t, denied %t", c.err, got.Outage, got.Denied)
+		}
+	}
+}
+
+func TestLockedSignatureWantsAMinute(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]time.Duration{70050: time.Minute, 70009: 0, 50004: 0} {
+		if got := answerOf(&imclient.APIError{Code: code, HTTPStatus: 200}); got.Quiet != want {
+			t.Errorf("code %d: quiet for %s, want %s", code, got.Quiet, want)
 		}
 	}
 }
