@@ -168,6 +168,9 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	now := time.Now()
 	if a.Quiet > 0 {
 		g.quiet = now.Add(a.Quiet)
+		if g.pause != nil { // several calls may have been under way
+			g.pause.NextProbe = latest(g.pause.NextProbe, g.quiet)
+		}
 	}
 	if alive(a) {
 		g.denied = 0

@@ -283,6 +283,15 @@ func kafkaMakers() []maker {
 				{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress},
 			}), 20*time.Second)
 		}},
+		{name: "coordinator loads while replicas restart", weight: 4, draw: func(d *drawer) *act {
+			a := answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress}, 10*time.Second)
+			loads := a.begin
+			a.begin = func(w *world) {
+				loads(w)
+				w.rollingRestart(500 * time.Millisecond)
+			}
+			return a
+		}},
 		{name: "group requests fail", rough: true, weight: 6, draw: func(d *drawer) *act {
 			a := answered(d, pick(d.Rand, []kfake.Fault{
 				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorLoadInProgress},

@@ -173,6 +173,8 @@ func (w *world) live() {
 	publishing.Wait()
 	w.acting.Wait()
 	w.note("all faults are over")
+	w.replaceKey(firstKey, true) // two replacements may have crossed
+	w.replaceKey(firstKey, false)
 	for _, s := range w.slots {
 		s.start()
 	}
