@@ -46,6 +46,9 @@ type planned struct {
 	// partition is where it goes, if its publisher does not choose.
 	partition int32
 
+	// transaction says that it is published in one, which is committed unless the fate is rolledBack.
+	transaction bool
+
 	schema.Conversation
 	clearRamble bool
 	// alone says that no other record is about its conversation.
@@ -105,6 +108,11 @@ func (d *drawer) drawEvents() []*planned {
 			e.fate = undecodable
 		case d.sc.maxEventAge > 0:
 			e.fate = expired
+		}
+		if d.sc.transactions && d.chance(0.1) {
+			if e.transaction = true; e.fate == good && e.alone && d.chance(0.5) {
+				e.fate = rolledBack
+			}
 		}
 		d.wrap(e)
 		all = append(all, e)

@@ -123,6 +123,10 @@ func (l *ledger) deleting(e *entry) *call {
 func (l *ledger) judge(e *entry) {
 	letter := l.letters[e.id]
 	switch {
+	case e.fate == rolledBack:
+		if letter != nil {
+			l.w.fail("unasked", "%s is a dead letter although it was rolled back: %s", e.id, l.describe(e))
+		}
 	case letter == nil && !e.deleted:
 		l.w.fail("lost", "%s is neither deleted nor a dead letter: %s", e.id, l.describe(e))
 	case letter == nil && e.fate != good && e.fate != flaky:
@@ -486,7 +490,7 @@ func (w *world) clock(at time.Time) string {
 func (w *world) readAll(name string) []*kgo.Record {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	c := w.client("reader", kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	c := w.client("reader", kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, name)
 	if err != nil {
 		w.t.Error(err)
@@ -506,7 +510,9 @@ func (w *world) readAll(name string) []*kgo.Record {
 			return all
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			all = append(all, r)
+			if !r.Attrs.IsControl() {
+				all = append(all, r)
+			}
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
 			}

@@ -26,11 +26,28 @@ func (w *world) publish() {
 	for _, at := range times {
 		time.Sleep(time.Until(w.began.Add(at)))
 		for _, e := range events[at] {
-			w.send(w.publisher, e)
+			if e.transaction {
+				w.transact(e)
+			} else {
+				w.send(w.publisher, e)
+			}
 		}
 	}
 	if err := w.publisher.Flush(context.Background()); err != nil {
 		w.t.Error(err)
+	}
+}
+
+// transact publishes a record in a transaction of its own.
+func (w *world) transact(e *planned) {
+	ctx := context.Background()
+	if err := w.transactor.BeginTransaction(); err != nil {
+		w.t.Error(err)
+	}
+	w.send(w.transactor, e)
+	err := errors.Join(w.transactor.Flush(ctx), w.transactor.EndTransaction(ctx, kgo.TransactionEndTry(e.fate != rolledBack)))
+	if err != nil {
+		w.t.Errorf("record %s: transaction not ended: %v", e.id, err)
 	}
 }
 

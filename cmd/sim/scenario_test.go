@@ -25,6 +25,9 @@ type scenario struct {
 	// latency is the longest of the API, lag that of the network to the brokers.
 	latency, lag time.Duration
 	sasl, debug  bool
+	// transactions says that some events are published in some, and some of those rolled back. Not where brokers
+	// fail: the publisher's client waits for them with a mutex, for which virtual time stands still.
+	transactions bool
 
 	// length is how long there are faults, and events.
 	length time.Duration
@@ -62,6 +65,7 @@ func draw(seed uint64) *scenario {
 	sc.lag = pick(d.Rand, []time.Duration{0, 0, time.Millisecond, 20 * time.Millisecond})
 	sc.sasl = d.chance(0.2)
 	sc.debug = d.chance(0.15)
+	sc.transactions = sc.gentle && sc.brokers == 1
 	sc.length = d.between(time.Minute, 6*time.Minute)
 	sc.events = d.drawEvents()
 	sc.acts = d.drawActs()

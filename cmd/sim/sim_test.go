@@ -25,6 +25,18 @@ var (
 // realLimit is far more than a day takes, in real time.
 const realLimit = 3 * time.Minute
 
+// heapSlack is what pools and caches may keep.
+const heapSlack = 48 << 20
+
+// heap is what is live, in bytes.
+func heap() int {
+	runtime.GC()
+	runtime.GC() // what finalizers and pools have let go
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
 // TestSimulation lives through the days of some seeds and holds what happened against the promises.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
@@ -33,7 +45,16 @@ func TestSimulation(t *testing.T) {
 		first, count = *seed, 1
 	}
 	var all totals
-	t.Cleanup(func() { t.Log(all.String()) })
+	before := heap()
+	t.Cleanup(func() {
+		t.Log(all.String())
+		// What a day has used is garbage when it is over: a leak of a megabyte a day would show after fifty.
+		if grown := heap() - before; grown > heapSlack {
+			t.Errorf("the heap has grown by %d MiB in %d days", grown>>20, all.days)
+		} else {
+			t.Logf("the heap has grown by %d KiB", grown>>10)
+		}
+	})
 	for n := first; n < first+count; n++ {
 		t.Run(fmt.Sprint("seed=", n), func(t *testing.T) {
 			t.Parallel()

@@ -47,8 +47,10 @@ type world struct {
 
 	publisher *kgo.Client
 	aimer     *kgo.Client // publishes to the partition that a record names
-	admin     *kadm.Client
-	clients   []*kgo.Client
+	// transactor publishes in transactions; nil on days without.
+	transactor *kgo.Client
+	admin      *kadm.Client
+	clients    []*kgo.Client
 
 	slots []*slot
 	// acting are acts that go on beside the others, a stop that drains say.
@@ -88,6 +90,9 @@ func newWorld(t *testing.T, sc *scenario) *world {
 		t.Fatal(err)
 	}
 	w.aimer = w.client("aimer", kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableIdempotentWrite())
+	if sc.transactions {
+		w.transactor = w.client("transactor", kgo.TransactionalID("sim"), kgo.ProducerLinger(0))
+	}
 	w.admin = kadm.NewClient(w.client("admin"))
 	if sc.quotaMode == byRedis {
 		w.redis = startRedis()
