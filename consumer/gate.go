@@ -10,13 +10,6 @@ import (
 )
 
 const (
-	// An outage is outageShare of at least outageCalls calls for at least outageConversations
-	// conversations, within the last outageWindow or, to be quick about it where there is much
-	// traffic, within its last fifth.
-	outageWindow        = 10 * time.Second
-	outageCalls         = 20
-	outageConversations = 10
-	outageShare         = 0.8
 	// deniedInARow is how many answers of missing permission, with no success between, are taken for the
 	// service's own: each of them is a dead letter.
 	deniedInARow = 5
@@ -75,15 +68,8 @@ type gate struct {
 	// proof is when the youngest call began that the API did its work for. Not when it was answered: a call that was under
 	// way when an outage began proves nothing against those that were caught by it.
 	proof   time.Time
-	recent  [10]tally
+	recent  recent
 	changed chan struct{}
-}
-
-// tally counts the calls of a tenth of the outage window.
-type tally struct {
-	slot          int64
-	calls, failed int
-	conversations map[schema.Conversation]struct{}
 }
 
 func newGate(log *slog.Logger, m *Metrics, reopened func()) *gate {
@@ -204,8 +190,8 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	if a.Verdict == Throttled || a.Verdict == Again {
 		return true // neither done nor failed
 	}
-	g.tallyLocked(conversation, a.Outage, now)
-	if a.Outage && (g.outageLocked(now, len(g.recent)) || g.outageLocked(now, len(g.recent)/5)) {
+	g.recent.add(conversation, a.Outage, now)
+	if a.Outage && g.recent.outage(now) {
 		g.closeLocked(PauseOutage, a.Err, now)
 		return false
 	}
@@ -327,7 +313,7 @@ func (g *gate) closeLocked(reason PauseReason, err error, now time.Time) {
 func (g *gate) openLocked(now time.Time) {
 	was := g.pause
 	g.pause, g.denied = nil, 0
-	g.recent = [10]tally{}
+	g.recent = recent{}
 	g.metrics.pausedFor(was.Reason, false)
 	g.wakeLocked()
 	g.reopened()
@@ -338,39 +324,6 @@ func (g *gate) openLocked(now time.Time) {
 func (g *gate) wakeLocked() {
 	close(g.changed)
 	g.changed = make(chan struct{})
-}
-
-func (g *gate) tallyLocked(c schema.Conversation, failed bool, now time.Time) {
-	slot := now.UnixNano() / int64(outageWindow/time.Duration(len(g.recent)))
-	t := &g.recent[slot%int64(len(g.recent))]
-	if t.slot != slot {
-		*t = tally{slot: slot, conversations: make(map[schema.Conversation]struct{}, outageConversations)}
-	}
-	t.calls++
-	if failed {
-		t.failed++
-	}
-	if len(t.conversations) < outageConversations {
-		t.conversations[c] = struct{}{}
-	}
-}
-
-// outageLocked says whether the calls of the last so many tenths of the window make an outage.
-func (g *gate) outageLocked(now time.Time, tenths int) bool {
-	newest := now.UnixNano() / int64(outageWindow/time.Duration(len(g.recent)))
-	calls, failed := 0, 0
-	conversations := make(map[schema.Conversation]struct{}, outageConversations)
-	for _, t := range g.recent {
-		if t.slot <= newest-int64(tenths) {
-			continue
-		}
-		calls += t.calls
-		failed += t.failed
-		for c := range t.conversations {
-			conversations[c] = struct{}{}
-		}
-	}
-	return calls >= outageCalls && len(conversations) >= outageConversations && float64(failed) >= outageShare*float64(calls)
 }
 
 // awaitFetch holds fetching back while the gate is closed and enough conversations wait.

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -78,4 +80,63 @@ func (w *world) unjam() {
 	w.net.cutAll(true, func(p *party, port int) bool { return p.tap != nil && toKafka(port) })
 	time.Sleep(time.Minute)
 	w.net.set(func() { w.net.jammed = false })
+}
+
+func (w *world) startKafka() {
+	w.t.Helper()
+	ports := []int{kafkaPort, kafkaPort + 1, kafkaPort + 2}[:w.sc.brokers]
+	opts := []kfake.Opt{
+		kfake.ListenFn(w.net.Listen), kfake.NumBrokers(w.sc.brokers), kfake.Ports(ports...), kfake.SeedTopics(w.sc.partitions, topic),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
+	}
+	if w.sc.sasl {
+		opts = append(opts, kfake.EnableSASL(), kfake.Superuser("PLAIN", "convdel", password))
+	}
+	w.kafka = kfake.MustCluster(opts...)
+	if err := w.kafka.CreateTopic(deadLetters, 3, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) loseBroker(node int32) {
+	if w.lost[node] || len(w.lost) == w.sc.brokers-1 {
+		w.note("… which is not possible now")
+		return
+	}
+	w.lost[node] = true
+	w.refuseLost()
+	w.net.cutAll(true, func(_ *party, port int) bool { return port == kafkaPort+int(node) })
+	if err := w.kafka.RemoveNode(node); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) refuseLost() {
+	w.net.set(func() {
+		for node := range w.lost {
+			w.net.refused[kafkaPort+int(node)] = true
+		}
+	})
+}
+
+func (w *world) returnBroker(node int32) {
+	if !w.lost[node] {
+		return
+	}
+	delete(w.lost, node)
+	w.net.set(func() { delete(w.net.refused, kafkaPort+int(node)) })
+	if _, _, err := w.kafka.AddNode(node, kafkaPort+int(node)); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *world) addPartitions(n int) {
+	w.acting.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		res, err := w.admin.CreatePartitions(ctx, n, topic)
+		if err = errors.Join(err, res.Error()); err != nil {
+			w.note("partitions not added: %v", err)
+		}
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +25,7 @@ var (
 const realLimit = 3 * time.Minute
 
 // heapSlack is what pools and caches may keep.
-const heapSlack = 48 << 20
+const heapSlack = 16 << 20
 
 // heap is what is live, in bytes.
 func heap() int {
@@ -183,93 +182,4 @@ func sorted(m map[string]int) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// stats are figures of one day.
-type stats struct {
-	records, deleted, letters, settled, calls, commits, repeats int
-	peak                                                        float64
-	lasted                                                      time.Duration
-}
-
-func (s *stats) take(l *ledger) {
-	s.records = len(l.entries)
-	for _, e := range l.entries {
-		if e.deleted {
-			s.deleted++
-		}
-	}
-	s.letters, s.settled, s.calls, s.commits = len(l.letters), len(l.w.settled), len(l.w.api.took()), len(l.w.tap.commits)
-	s.lasted = time.Since(l.w.began)
-}
-
-func (s *stats) String() string {
-	return fmt.Sprintf("%s: %d records, %d deleted (%d again), %d letters, %d of them settled, %d calls, peak %.0f %% of the quota, %d commits",
-		s.lasted.Round(time.Second), s.records, s.deleted, s.repeats, s.letters, s.settled, s.calls, 100*s.peak, s.commits)
-}
-
-// totals add up days.
-type totals struct {
-	mu     sync.Mutex
-	days   int
-	sum    stats
-	acts   map[string]int
-	broken map[string]int
-	failed []uint64
-}
-
-func (t *totals) add(w *world) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.acts == nil {
-		t.acts, t.broken = map[string]int{}, map[string]int{}
-	}
-	t.days++
-	s := w.stats
-	t.sum.records += s.records
-	t.sum.deleted += s.deleted
-	t.sum.letters += s.letters
-	t.sum.settled += s.settled
-	t.sum.calls += s.calls
-	t.sum.commits += s.commits
-	t.sum.repeats += s.repeats
-	t.sum.lasted += s.lasted
-	t.sum.peak = max(t.sum.peak, s.peak)
-	for _, a := range w.sc.acts {
-		t.acts[a.name]++
-	}
-	kinds := map[string]bool{}
-	for _, v := range w.broken {
-		kinds[v.invariant] = true
-	}
-	for k := range kinds {
-		t.broken[k]++
-	}
-	if len(kinds) > 0 {
-		t.failed = append(t.failed, w.sc.seed)
-	}
-}
-
-func (t *totals) anyBroken() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.failed) > 0
-}
-
-func (t *totals) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d days, %s\n", t.days, &t.sum)
-	for _, name := range sorted(t.acts) {
-		fmt.Fprintf(&b, "  %4d × %s\n", t.acts[name], name)
-	}
-	for _, name := range sorted(t.broken) {
-		fmt.Fprintf(&b, "  broken on %d days: %s\n", t.broken[name], name)
-	}
-	slices.Sort(t.failed)
-	if len(t.failed) > 0 {
-		fmt.Fprintf(&b, "  seeds: %v\n", t.failed)
-	}
-	return b.String()
 }

@@ -1,0 +1,180 @@
+package sim
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func kafkaMakers() []maker {
+	return []maker{
+		{name: "leaders move", weight: 5, draw: func(*drawer) *act {
+			return &act{begin: func(w *world) { w.kafka.ShufflePartitionLeaders() }}
+		}, fits: several},
+		{name: "coordinator moves", rough: true, weight: 4, draw: func(*drawer) *act {
+			return &act{redo: 30 * time.Second, begin: func(w *world) { w.kafka.RehashCoordinators() }}
+		}, fits: several},
+		{name: "broker lost", rough: true, weight: 8, draw: func(d *drawer) *act {
+			node := int32(d.IntN(3))
+			a := &act{detail: strconv.Itoa(int(node)), span: d.between(time.Second, time.Minute)}
+			a.redo = a.span + 30*time.Second
+			a.begin = func(w *world) { w.loseBroker(node) }
+			a.end = func(w *world) { w.returnBroker(node) }
+			return a
+		}, fits: several},
+		{name: "brokers refuse connections", rough: true, weight: 5, draw: func(d *drawer) *act {
+			a := &act{span: d.between(time.Second, time.Minute)}
+			a.redo = a.span + 30*time.Second
+			a.begin = func(w *world) {
+				w.net.set(func() {
+					for i := range 3 {
+						w.net.refused[kafkaPort+i] = true
+					}
+				})
+				w.net.cutAll(true, func(_ *party, port int) bool { return toKafka(port) })
+			}
+			a.end = func(w *world) { w.net.set(func() { clear(w.net.refused) }); w.refuseLost() }
+			return a
+		}},
+		{name: "broker connections cut", rough: true, weight: 6, draw: func(d *drawer) *act {
+			arrives := d.chance(0.5)
+			return &act{redo: 20 * time.Second, begin: func(w *world) {
+				w.net.cutAll(arrives, func(_ *party, port int) bool { return toKafka(port) })
+			}}
+		}},
+		{name: "replica cut off from brokers", rough: true, weight: 6, draw: func(d *drawer) *act {
+			slot := d.IntN(d.sc.replicas)
+			a := &act{detail: strconv.Itoa(slot), span: d.between(time.Second, time.Minute)}
+			a.redo = a.span + 30*time.Second
+			a.begin = func(w *world) { w.setAway(slot, true, false) }
+			a.end = func(w *world) { w.setAway(slot, false, false) }
+			return a
+		}},
+		{name: "replica sends into the void", rough: true, weight: 5, draw: func(d *drawer) *act {
+			slot := d.IntN(d.sc.replicas)
+			a := &act{detail: strconv.Itoa(slot), span: d.between(time.Second, time.Minute)}
+			a.redo = a.span + 30*time.Second
+			a.begin = func(w *world) { w.setAway(slot, false, true) }
+			a.end = func(w *world) { w.setAway(slot, false, false) }
+			return a
+		}},
+		{name: "slow brokers", rough: true, weight: 4, draw: func(d *drawer) *act {
+			by := d.between(50*time.Millisecond, 3*time.Second)
+			a := &act{detail: by.Round(10 * time.Millisecond).String(), span: d.between(5*time.Second, 40*time.Second)}
+			a.redo = a.span + 30*time.Second
+			a.begin = func(w *world) { w.setLag(by) }
+			a.end = func(w *world) { w.setLag(w.sc.lag) }
+			return a
+		}},
+		{name: "brokers answer with errors", weight: 6, draw: func(d *drawer) *act {
+			return answered(d, pick(d.Rand, []kfake.Fault{
+				{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition},
+				{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.KafkaStorageError},
+				{Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.LeaderNotAvailable},
+				{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, Err: kerr.LeaderNotAvailable},
+				{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress},
+			}), 20*time.Second)
+		}},
+		{name: "coordinator loads while replicas restart", weight: 4, draw: func(d *drawer) *act {
+			a := answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress}, 10*time.Second)
+			loads := a.begin
+			a.begin = func(w *world) {
+				loads(w)
+				w.rollingRestart(500 * time.Millisecond)
+			}
+			return a
+		}},
+		{name: "group requests fail", rough: true, weight: 6, draw: func(d *drawer) *act {
+			a := answered(d, pick(d.Rand, []kfake.Fault{
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorLoadInProgress},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RequestTimedOut},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.NotCoordinator},
+				{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.RebalanceInProgress},
+				{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress},
+				{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID},
+				{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.CoordinatorNotAvailable},
+				{Keys: []kmsg.Key{kmsg.SyncGroup}, Err: kerr.RebalanceInProgress},
+				{Keys: []kmsg.Key{kmsg.FindCoordinator}, Err: kerr.CoordinatorNotAvailable},
+			}), 20*time.Second)
+			a.redo = a.span + 30*time.Second
+			return a
+		}},
+		{name: "commits arrive late", rough: true, weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.OffsetCommit, true) }},
+		{name: "commits answered late", rough: true, weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.OffsetCommit, false) }},
+		{name: "dead letters refused", weight: 7, draw: func(d *drawer) *act {
+			return answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: deadLetters, Err: pick(d.Rand, []*kerr.Error{
+				kerr.NotEnoughReplicas, kerr.NotLeaderForPartition, kerr.UnknownServerError, kerr.KafkaStorageError, kerr.TopicAuthorizationFailed,
+			})}, time.Minute)
+		}},
+		{name: "dead letters refused though appended", weight: 4, draw: func(d *drawer) *act {
+			a := answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: deadLetters, Err: pick(d.Rand, []*kerr.Error{
+				kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut,
+			})}, time.Minute)
+			a.late = true
+			return a
+		}},
+		{name: "dead letters acknowledged late", weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.Produce, false) }},
+		{name: "dead letters arrive late", weight: 3, draw: func(d *drawer) *act { return held(d, kmsg.Produce, true) }},
+		{name: "partitions added", weight: 3, draw: func(d *drawer) *act {
+			n := 1 + d.IntN(3)
+			return &act{detail: strconv.Itoa(n), begin: func(w *world) { w.addPartitions(n) }}
+		}},
+		{name: "dead letters compacted", weight: 3, draw: func(*drawer) *act {
+			return &act{begin: func(w *world) { w.kafka.Compact() }}
+		}},
+		{name: "redis lost", weight: 6, fits: withRedis, draw: func(d *drawer) *act {
+			return &act{
+				span:  d.between(time.Second, 40*time.Second),
+				begin: func(w *world) { w.redis.die() }, end: func(w *world) { w.redis.rise() },
+			}
+		}},
+		{name: "redis loses its data", weight: 3, fits: withRedis, draw: func(*drawer) *act {
+			return &act{begin: func(w *world) { w.redis.FlushAll() }}
+		}},
+		{name: "redis is slow", weight: 3, fits: withRedis, draw: func(d *drawer) *act {
+			by := d.between(5*time.Millisecond, 50*time.Millisecond) // more, and some fall back to their share while others do not
+			return &act{
+				detail: by.Round(time.Millisecond).String(), span: d.between(time.Second, 20*time.Second),
+				begin: func(w *world) { w.redis.setSlow(by) }, end: func(w *world) { w.redis.setSlow(0) },
+			}
+		}},
+	}
+}
+
+// answered is an act by which brokers answer some requests, or all, with an error.
+func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
+	f.Count = -1
+	if d.chance(0.3) {
+		f.Count = 1 + d.IntN(5)
+	}
+	f.TopLevel = len(f.Topic) == 0 && (f.Keys[0] == kmsg.Heartbeat || f.Keys[0] == kmsg.JoinGroup || f.Keys[0] == kmsg.SyncGroup)
+	var on *kfake.FaultHandle
+	return &act{
+		detail: f.Keys[0].Name() + ": " + f.Err.Message, span: d.between(time.Second, most),
+		begin: func(w *world) { on = w.kafka.Fault(f) },
+		end:   func(*world) { on.Remove() },
+	}
+}
+
+// longestHold is how long a request or an answer is held up at most.
+const longestHold = 12 * time.Second
+
+// held is an act by which requests of replicas, or their answers, take long or never come.
+func held(d *drawer, key kmsg.Key, up bool) *act {
+	r := &rule{up: up, key: int16(key), delay: d.between(time.Second, longestHold), cut: d.chance(0.3)}
+	detail := r.delay.Round(100 * time.Millisecond).String()
+	if r.cut {
+		detail += ", then cut"
+	}
+	a := &act{detail: detail, span: d.between(time.Second, 30*time.Second)}
+	a.late = key == kmsg.Produce
+	if key == kmsg.OffsetCommit {
+		a.redo = a.span + r.delay + 30*time.Second
+	}
+	a.begin = func(w *world) { w.net.set(func() { w.net.rules[r] = true }) }
+	a.end = func(w *world) { w.net.set(func() { delete(w.net.rules, r) }) }
+	return a
+}

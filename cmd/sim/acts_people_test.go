@@ -1,0 +1,49 @@
+package sim
+
+import (
+	"strconv"
+	"time"
+)
+
+// peopleMakers are what operators do, and machines that run replicas.
+func peopleMakers() []maker {
+	return []maker{
+		{name: "replica stopped and started", weight: 10, draw: func(d *drawer) *act {
+			slot := d.IntN(d.sc.replicas)
+			return &act{
+				detail: strconv.Itoa(slot), span: d.between(0, 20*time.Second),
+				begin: func(w *world) { w.stopSlot(slot) }, end: func(w *world) { w.startSlot(slot) },
+			}
+		}},
+		{name: "rolling restart", weight: 5, draw: func(d *drawer) *act {
+			each := d.between(500*time.Millisecond, 10*time.Second)
+			return &act{detail: each.Round(100*time.Millisecond).String() + " each", begin: func(w *world) { w.rollingRestart(each) }}
+		}},
+		{name: "replica killed", rough: true, weight: 14, draw: func(d *drawer) *act {
+			slot := d.IntN(d.sc.replicas)
+			return &act{
+				detail: strconv.Itoa(slot), span: d.between(100*time.Millisecond, 30*time.Second), redo: 2 * time.Second,
+				begin: func(w *world) { w.killSlot(slot) }, end: func(w *world) { w.startSlot(slot) },
+			}
+		}},
+		{name: "replica killed while it stops", rough: true, weight: 3, draw: func(d *drawer) *act {
+			slot := d.IntN(d.sc.replicas)
+			return &act{
+				detail: strconv.Itoa(slot), span: d.between(time.Millisecond, 500*time.Millisecond), redo: 2 * time.Second,
+				begin: func(w *world) { w.stopSlot(slot) },
+				end:   func(w *world) { w.killSlot(slot); w.startSlot(slot) },
+			}
+		}},
+		{name: "operator replays", weight: 8, draw: func(d *drawer) *act {
+			o := order{all: d.chance(0.5), rate: pick(d.Rand, []float64{0, 5, 50}), limit: pick(d.Rand, []int{0, 0, 10})}
+			if d.chance(0.3) {
+				o.patience = d.between(100*time.Millisecond, 5*time.Second)
+			}
+			return &act{detail: o.String(), begin: func(w *world) { w.replay(o) }}
+		}},
+		{name: "operator discards", weight: 3, draw: func(d *drawer) *act {
+			o := order{limit: 1 + d.IntN(5)}
+			return &act{detail: o.String(), begin: func(w *world) { w.discard(o) }}
+		}},
+	}
+}

@@ -1,0 +1,143 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"convdel/schema"
+)
+
+// judgeLetters looks for letters of what was never published.
+func (l *ledger) judgeLetters() {
+	known := map[string]bool{}
+	for _, e := range l.entries {
+		known[e.id] = true
+	}
+	for id, r := range l.letters {
+		if !known[id] {
+			l.w.fail("bytes", "a letter %q of no record: %v", id, r.Headers)
+		}
+	}
+}
+
+// judgeCommits checks that nobody ever asked a broker to commit past a record that had not ended by then.
+func (l *ledger) judgeCommits() {
+	byPartition := map[int32][]*entry{}
+	for _, e := range l.entries {
+		byPartition[e.r.Partition] = append(byPartition[e.r.Partition], e)
+	}
+	for _, c := range l.w.tap.commits {
+		for _, e := range byPartition[c.partition] {
+			if c.passes(e.r.Offset) && e.fate != rolledBack && (e.ended.IsZero() || e.ended.After(c.at)) {
+				l.w.fail("commit", "at %s replica %s committed %d/%d, finished above %v, although %s had not ended: %s",
+					l.w.clock(c.at), c.by, c.partition, c.offset, c.above, e.id, l.describe(e))
+			}
+		}
+	}
+}
+
+// passes says whether a commit declares an offset as ended.
+func (c *commit) passes(offset int64) bool {
+	return offset < c.offset || slices.ContainsFunc(c.above, func(r [2]int64) bool { return r[0] <= offset && offset <= r[1] })
+}
+
+// judgeCalls checks the pace, that calls for a conversation do not overlap, and that each was asked for.
+func (l *ledger) judgeCalls() {
+	asked := map[schema.Conversation]time.Time{}
+	for _, e := range l.entries {
+		if e.fate == undecodable || e.fate == expired || e.fate == rolledBack {
+			continue
+		}
+		if at, ok := asked[e.Conversation]; !ok || e.since.Before(at) {
+			asked[e.Conversation] = e.since
+		}
+	}
+	calls := l.w.api.took()
+	from := 0
+	for i, c := range calls {
+		for c.at.Sub(calls[from].at) > time.Second {
+			from++
+		}
+		if n := i - from + 1; n > l.w.sc.quota {
+			l.w.fail("quota", "%d calls in the second up to %s", n, l.w.clock(c.at))
+		}
+		l.w.stats.peak = max(l.w.stats.peak, float64(i-from+1)/float64(l.w.sc.quota))
+		if at, ok := asked[c.Conversation]; !ok || c.at.Before(at) {
+			l.w.fail("unasked", "at %s replica %s deletes %v, which nobody has asked for", l.w.clock(c.at), c.by, c.Conversation)
+		}
+	}
+	l.judgeQuiet(calls)
+	for _, c := range l.w.api.overlaps {
+		l.w.fail("overlap", "at %s replica %s calls for %v while another of its calls for that is under way", l.w.clock(c.at), c.by, c.Conversation)
+	}
+}
+
+// judgeQuiet checks that after 70050 a replica makes no call for a minute. What it has sent before still arrives.
+func (l *ledger) judgeQuiet(calls []*call) {
+	until := map[string]time.Time{}
+	for _, c := range calls {
+		if end, ok := until[c.by]; ok && c.at.Before(end) && c.at.After(end.Add(-55*time.Second)) {
+			l.w.fail("quiet", "at %s replica %s calls although the API wants none until %s", l.w.clock(c.at), c.by, l.w.clock(end))
+		}
+		if c.code == 70050 {
+			until[c.by] = c.answered.Add(time.Minute)
+		}
+	}
+}
+
+// judgeRepeats checks that work is done again only where it may be, and how much.
+func (l *ledger) judgeRepeats() {
+	repeats, allowed := 0, 0.0
+	for _, a := range l.w.sc.acts {
+		if a.redo > 0 {
+			allowed += float64(l.w.sc.quota) * (a.redo + 2*l.w.sc.latency + l.w.sc.callTimeout).Seconds()
+		}
+	}
+	for _, e := range l.entries {
+		if !e.alone || e.replay || l.replays[e.id] > 0 || e.fate != good && e.fate != flaky {
+			continue
+		}
+		done := 0
+		for _, c := range l.calls[e.Conversation] {
+			if c.ok {
+				done++
+			}
+		}
+		if done < 2 || l.doubted(e) {
+			continue
+		}
+		repeats += done - 1
+		if allowed == 0 {
+			l.w.fail("repeated", "%s is deleted %d times: %s", e.id, done, l.describe(e))
+		}
+	}
+	l.w.stats.repeats = repeats
+	if allowed > 0 && float64(repeats) > allowed {
+		l.w.fail("repeated", "%d events done again, at most %.0f were to be expected", repeats, allowed)
+	}
+}
+
+// judgeOutput looks for secrets in all that was printed and written.
+func (l *ledger) judgeOutput() {
+	secrets := []string{firstKey, secondKey, password, redisGuard}
+	for sig := range l.w.api.sigs {
+		if sig != "" {
+			secrets = append(secrets, sig)
+		}
+	}
+	look := func(where, text string) {
+		for _, s := range secrets {
+			if strings.Contains(text, s) {
+				l.w.fail("secret", "%.8s… is in %s", s, where)
+			}
+		}
+	}
+	for _, o := range l.w.output {
+		look("the output of replica "+o.name, o.String())
+	}
+	for id, r := range l.letters {
+		look("letter "+id, fmt.Sprintf("%s %q", r.Value, r.Headers))
+	}
+}

@@ -1,0 +1,182 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"convdel/schema"
+)
+
+// judgeTombstone finds out who settled a letter.
+func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
+	how := l.w.settled[e.id]
+	discarded := header(r, schema.HeaderReason) != ""
+	if how == "" && !l.w.unsure[e.id] && l.replays[e.id] == 0 && !discarded {
+		l.w.fail("lost", "the letter of %s is settled, but by nobody: %s", e.id, l.describe(e))
+	}
+	if !discarded && l.replays[e.id] == 0 {
+		l.w.fail("lost", "the letter of %s is settled as replayed, but there is no replay: %s", e.id, l.describe(e))
+	}
+}
+
+// judgeLetter holds an open letter against its source record and against what the API said.
+func (l *ledger) judgeLetter(e *entry, r *kgo.Record) {
+	d, err := schema.ParseDeadLetter(headersOf(r))
+	if err != nil {
+		l.w.fail("bytes", "the letter of %s does not parse: %v", e.id, err)
+		return
+	}
+	if !bytes.Equal(r.Value, e.r.Value) || d.NullValue != (e.r.Value == nil) || !bytes.Equal(d.Key, e.r.Key) || (d.Key == nil) != (e.r.Key == nil) {
+		l.w.fail("bytes", "the letter of %s has value %q and key %q, the record %q and %q", e.id, r.Value, d.Key, e.r.Value, e.r.Key)
+	}
+	if !slices.EqualFunc(ownHeaders(r), ownHeaders(e.r), func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }) {
+		l.w.fail("bytes", "the letter of %s has headers %v, the record %v", e.id, ownHeaders(r), ownHeaders(e.r))
+	}
+	if why := l.wrongClass(e, d, r.Timestamp); why != "" {
+		l.w.fail("class", "the letter of %s is %s, code %d, after %d attempts: %s: %s", e.id, d.Class, d.Code, d.Attempts, why, l.describe(e))
+	}
+	late := l.w.during(func(a *act) bool { return a.late }, e.since, time.Now())
+	if l.w.sc.gentle && e.deleted && e.alone && !e.replay && l.replays[e.id] == 0 && !l.doubted(e) && !late {
+		l.w.fail("class", "%s is deleted and a dead letter: %s", e.id, l.describe(e))
+	}
+}
+
+// wrongClass says why a letter should not be what it is; empty if it should.
+func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) string {
+	switch {
+	case e.fate == undecodable || e.fate == expired:
+		if string(d.Class) != e.fate.String() || d.Attempts != 0 {
+			return "it must be " + e.fate.String()
+		}
+		return ""
+	case d.Class == schema.ClassPermanent:
+		if !l.answered(e, d.Code) || d.Code != 50001 && d.Code != 50002 && d.Code != 50003 {
+			return "the API never said so"
+		}
+		if e.fate != refused && !l.w.during(func(a *act) bool { return a.denied }, e.since, written) {
+			return "the API has nothing against it"
+		}
+		return ""
+	case d.Class != schema.ClassExhausted:
+		return "nothing makes it so"
+	case d.Attempts != l.w.sc.maxAttempts:
+		return "attempts are left"
+	}
+	if e.fate == poisoned {
+		return ""
+	}
+	switch {
+	case l.ownFailures(e, written) > 0 || l.blamable(e, d):
+		return ""
+	case d.Code == 0:
+		return "it failed in outages only, in which the API could not be reached"
+	case l.obvious(e, d) || l.spent(e, d) > 2:
+		return "it failed in outages only"
+	}
+	return ""
+}
+
+// spent counts the conversations that a replica has given up in the outage that a record was given up in.
+func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
+	for i, a := range l.w.sc.acts {
+		for j, wave := range a.times() {
+			if began := l.w.began.Add(a.at + wave[0]); a.outage && !began.After(d.LastAttempt) && !began.Add(wave[1]).Before(d.FirstAttempt) {
+				key := fmt.Sprintf("%d/%d by %s", i, j, l.w.tap.writer[e.id])
+				if l.given[key] == nil {
+					l.given[key] = map[schema.Conversation]bool{}
+				}
+				l.given[key][e.Conversation] = true
+				return len(l.given[key])
+			}
+		}
+	}
+	return 0
+}
+
+// blamable says whether a call that began after the record's conversation had begun to fail was answered well: then the
+// replica may take the record for the one at fault.
+func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
+	by, failing := l.w.tap.writer[e.id], d.FirstAttempt
+	for _, c := range slices.Backward(l.calls[e.Conversation]) {
+		if c.by == by && !c.at.After(d.LastAttempt) {
+			failing = l.failingSince(c)
+			break
+		}
+	}
+	return slices.ContainsFunc(l.w.api.took(), func(c *call) bool {
+		return c.by == by && (c.ok || c.code == 50001 || c.code == 50002) && c.at.After(failing) && c.answered.Before(d.LastAttempt)
+	})
+}
+
+// obvious says whether the replica that gave a record up had to take what happened for an outage, by the rule in the
+// README with something to spare.
+func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
+	by := l.w.tap.writer[e.id]
+	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
+	for _, c := range l.w.api.took() {
+		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) {
+			continue
+		}
+		calls++
+		conversations[c.Conversation] = true
+		if !c.ok && (c.code == 0 || c.code == 50004 || c.code == 50005) {
+			failed++
+		}
+	}
+	return calls >= 40 && len(conversations) >= 15 && float64(failed) >= 0.85*float64(calls)
+}
+
+// suspect says whether a failed call's conversation had failed while others succeeded, as far as its replica knows: then
+// it says nothing of the API.
+func (l *ledger) suspect(c *call) bool {
+	if c.ok {
+		return false
+	}
+	failing := l.failingSince(c)
+	return slices.ContainsFunc(l.w.api.took(), func(o *call) bool {
+		return o.by == c.by && (o.ok || o.code == 50001 || o.code == 50002) && o.answered.After(failing) && o.answered.Before(c.at)
+	})
+}
+
+// failingSince is when the calls for a failed call's conversation began to fail, as far as its replica knows.
+func (l *ledger) failingSince(c *call) time.Time {
+	failing := c.at
+	for _, before := range slices.Backward(l.calls[c.Conversation]) {
+		if before.by != c.by || !before.at.Before(c.at) {
+			continue
+		}
+		if before.ok {
+			break
+		}
+		failing = before.at
+	}
+	return failing
+}
+
+// ownFailures counts the calls for a record's conversation that used up an attempt outside of outages.
+func (l *ledger) ownFailures(e *entry, until time.Time) (own int) {
+	for _, c := range l.calls[e.Conversation] {
+		if !c.ok && !c.at.Before(e.since) && !c.at.After(until) && usesUp(c) && !l.w.during(func(a *act) bool { return a.outage }, c.at, c.at) {
+			own++
+		}
+	}
+	return own
+}
+
+// usesUp says whether a failed call is the kind that counts as an attempt, by the table in the README.
+func usesUp(c *call) bool {
+	switch c.code {
+	case 50001, 50002, 50003, 60007, 60011, 60018, 60019, 60004, 60005, 60006, 60009, 60010, 60012, 60016, 60017, 60020, 60021:
+		return false
+	}
+	return c.code < 70001 || c.code > 70099
+}
+
+// answered says whether the API has answered a call that could know of the record with a code.
+func (l *ledger) answered(e *entry, code int) bool {
+	return slices.ContainsFunc(l.calls[e.Conversation], func(c *call) bool { return c.code == code && !c.at.Before(e.since) })
+}
