@@ -145,8 +145,8 @@ func alive(a Answer) bool {
 	return a.Verdict == Deleted || a.Verdict == Permanent && !a.Denied
 }
 
-// answered is told of every answer, to a call that began at started. It says whether the answer counts for its events: not if the gate is
-// closed, by this answer or already, unless it ends them. failing is since when the conversation's own
+// answered is told of every answer, to a call that began at started. It says whether the answer counts for its events:
+// not if the gate is closed, by this answer or already, unless it ends them. failing is since when the conversation's own
 // calls have failed, zero if they have not.
 func (g *gate) answered(conversation schema.Conversation, a Answer, started time.Time, probe bool, failing time.Time) (counts bool) {
 	g.mu.Lock()
