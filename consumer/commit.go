@@ -103,7 +103,7 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 		if !changed && !all {
 			continue
 		}
-		one := commit{partition: id, offset: watermark}
+		one := commit{partition: id, offset: watermark, metadata: stamp(c.s.identity, "")}
 		if !c.plain {
 			one.metadata = stamp(c.s.identity, encodeDone(watermark, done))
 		}
@@ -134,7 +134,7 @@ func (c *committer) send(ctx context.Context, commits []commit) error {
 		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses lists of finished offsets (offset.metadata.max.bytes); going on without",
 			slog.Any("error", err))
 		for i := range commits {
-			commits[i].metadata = ""
+			commits[i].metadata = stamp(c.s.identity, "")
 		}
 		err = c.sendWithMetadata(ctx, commits)
 	}

@@ -98,19 +98,32 @@ func (s *session) conversations() int {
 	return len(s.flights)
 }
 
-// onlySuspects says whether an outage is being probed for and no conversation is left that could tell.
+// onlySuspects says whether an outage is being probed for and no conversation is left, or can come, that could tell.
 func (s *session) onlySuspects() bool {
 	if p := s.gate.paused(); p == nil || p.Reason != PauseOutage {
 		return false
 	}
+	full := s.isFull()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if full && len(s.flights) < outageConversations && s.gate.patient() {
+		return true // they take all the room there is, and no other event will ever get in
+	}
 	for _, f := range s.flights {
 		if !s.gate.suspect(f.failing) {
 			return false
 		}
 	}
 	return true
+}
+
+// isFull says whether no further event has room among those in flight.
+func (s *session) isFull() bool {
+	if !s.events.TryAcquire(1) {
+		return true
+	}
+	s.events.Release(1)
+	return false
 }
 
 // popReady takes the oldest ready flight or, to probe with, the one that says most about the API.

@@ -23,6 +23,9 @@ const (
 	// others to probe with.
 	fetchWhileClosed = 50
 	fetchPerProbe    = 20
+	// patientProbes is how many probes must have failed before a few conversations that leave no room for others are
+	// taken for what fails, rather than the API.
+	patientProbes = 5
 )
 
 // PauseReason says why no calls are made.
@@ -65,6 +68,8 @@ type gate struct {
 	// denied and spent count in a row, see deniedInARow and spentInARow.
 	denied, spent int
 	spentSince    time.Time // when the first of those in a row was given up
+	// gaveUp is when the gate was last opened for want of anybody to tell an outage by: who failed before may be blamed.
+	gaveUp time.Time
 	// proof is when the youngest call began that the API did its work for. Not when it was answered: a call that was under
 	// way when an outage began proves nothing against those that were caught by it.
 	proof   time.Time
@@ -160,6 +165,8 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	}
 	if alive(a) {
 		g.denied = 0
+	}
+	if a.Verdict == Deleted { // a refusal of bad input may come from what stands before an API that is down
 		if started.After(g.spentSince) { // not one that was under way before
 			g.spent = 0
 		}
@@ -198,8 +205,15 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	return true
 }
 
+// patient says whether an outage has been probed for in vain for long.
+func (g *gate) patient() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.probes >= patientProbes
+}
+
 // suspect says whether a conversation whose calls have failed since failing is to blame for it: others
-// that were called after it have succeeded.
+// that were called after it have succeeded, and not long ago.
 func (g *gate) suspect(failing time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -207,17 +221,18 @@ func (g *gate) suspect(failing time.Time) bool {
 }
 
 func (g *gate) suspectLocked(failing time.Time) bool {
-	return !failing.IsZero() && g.proof.After(failing)
+	return !failing.IsZero() && g.proof.After(failing) && time.Since(g.proof) < outageWindow
 }
 
 // giveUp opens the gate where an outage can't be told from what is left: only conversations that have
-// failed while others succeeded. They use up their attempts, then.
+// failed while others succeeded, or a house full of a few. They use up their attempts, then.
 func (g *gate) giveUp() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.probing = false
 	if g.pause != nil {
-		g.openLocked(time.Now())
+		g.gaveUp = time.Now()
+		g.openLocked(g.gaveUp)
 	}
 }
 
@@ -246,6 +261,9 @@ func (g *gate) blames(failing, proven time.Time, a Answer) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if failing.Before(g.gaveUp) {
+		return true
+	}
 	if a.Code != 0 {
 		if g.spent++; g.spent == 1 {
 			g.spentSince = time.Now()
@@ -270,7 +288,7 @@ func overBy(reason PauseReason, a Answer) bool {
 	case PauseDenied:
 		return alive(a) || judged && !a.Denied
 	case PauseOutage:
-		return alive(a) || judged && !a.Outage && !a.Denied
+		return alive(a) || judged && !a.Outage
 	}
 	return alive(a)
 }

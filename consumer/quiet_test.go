@@ -1,6 +1,7 @@
 package consumer_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,12 +43,12 @@ func TestPromise5_ThrottledOutage(t *testing.T) {
 	inWorld(t, worldOptions{}, func(w *world) {
 		t := w.t
 		down := &outage{from: time.Now().Add(5 * time.Second), to: time.Now().Add(5 * time.Minute)}
-		calls := 0
+		var calls atomic.Int64
 		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer {
-			switch calls++; {
+			switch {
 			case !down.on():
 				return verdict(consumer.Deleted, 0)
-			case calls%2 == 0:
+			case calls.Add(1)%2 == 0:
 				return verdict(consumer.Throttled, 60011)
 			}
 			return verdict(consumer.Transient, 50004)

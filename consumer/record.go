@@ -254,10 +254,11 @@ func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time
 		}
 	}
 	if len(spent) > 0 && !s.gate.blames(f.failing, f.proven, a) {
-		for _, ev := range spent {
+		left, spent = calling, nil
+		for _, ev := range left {
 			ev.refund()
 		}
-		left, spent = append(spent, left...), nil
+		s.refund()
 	}
 	s.requeue(f, left, f.nextDelay(s.cfg))
 	for _, ev := range spent {

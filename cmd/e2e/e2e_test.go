@@ -16,12 +16,15 @@ func TestEndToEnd_MainJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 3, imtest.Config{Latency: imtest.Uniform(5*time.Millisecond, 30*time.Millisecond)})
 	good := s.publishAllKinds()
+	traffic := s.flow("traffic", 20*time.Millisecond) // as long as nothing succeeds, what fails could be an outage's victim
 	p := s.service("--calls-per-second", "1000", "--retry-initial", "20ms", "--retry-max", "100ms")
+	s.await(time.Minute, "all kinds of dead letters", func() bool { return s.letterCount() >= 73 })
+	sent := s.end(traffic)
 	s.await(time.Minute, "every offset committed", s.drained)
 	p.stop()
 
 	s.wantAllKinds()
-	if again := s.wantDeleted(good); again != 0 {
+	if again := s.wantDeleted(good, sent); again != 0 {
 		t.Errorf("%d events done twice", again)
 	}
 }

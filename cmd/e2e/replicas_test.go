@@ -97,7 +97,7 @@ func TestEndToEnd_RollingRestart(t *testing.T) {
 func (s *stage) publishAllKinds() []schema.Event {
 	s.tb.Helper()
 	good := append(events("good", 0, 600), events("flaky-2", 0, 50)...)
-	good = append(good, events("slow-2000", 0, 5)...) // as long as nothing succeeds, the others could be an outage's victims
+	good = append(good, events("slow-2000", 0, 5)...)
 	s.publish(good...)
 	s.publish(events("code-50001", 0, 20)...)
 	s.publish(events("result-50002", 0, 20)...)

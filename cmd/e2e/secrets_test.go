@@ -32,6 +32,7 @@ func TestPromise7_SecretsStaySecret(t *testing.T) {
 	}
 	s.produce([]byte("garbage"))
 	s.produce(values(t, events("slow-400", 0, 200))...)
+	traffic := s.flow("traffic", 20*time.Millisecond)
 	admin := freeAddr(t)
 	flags := []string{
 		"--log-level", "debug", "--admin-addr", admin, "--im-endpoint", api,
@@ -39,13 +40,9 @@ func TestPromise7_SecretsStaySecret(t *testing.T) {
 		"--call-timeout", "500ms", "--max-attempts", "3", "--retry-initial", "10ms", "--retry-max", "50ms",
 	}
 	p := s.service(flags...)
-	later := 0
-	s.await(time.Minute, "every offset committed", func() bool {
-		if later++; later%10 == 0 { // what nobody succeeds beside could be an outage
-			s.produce(values(t, events("later", later, later+1))...)
-		}
-		return s.drained()
-	})
+	s.await(time.Minute, "all kinds of dead letters", func() bool { return s.letterCount() >= 22 })
+	s.end(traffic)
+	s.await(time.Minute, "every offset committed", s.drained)
 	pages := page(t, "http://"+admin+"/metrics") + page(t, "http://"+admin+"/readyz")
 	p.stop()
 	s.produce(values(t, events("code-70009", 0, 3))...)

@@ -41,7 +41,7 @@ func apiMakers() []maker {
 		}},
 		{name: "api refuses connections", weight: 4, draw: func(d *drawer) *act {
 			return &act{
-				span: d.between(time.Second, 2*time.Minute), outage: true,
+				span: d.between(time.Second, 2*time.Minute), outage: true, doubt: true,
 				begin: func(w *world) {
 					w.net.set(func() { w.net.apiDown = true })
 					w.net.cutAll(true, func(_ *party, port int) bool { return !toKafka(port) })
@@ -98,7 +98,7 @@ func apiMakers() []maker {
 		{name: "slow answers", weight: 5, draw: func(d *drawer) *act {
 			by := d.between(500*time.Millisecond, d.sc.callTimeout*3/4)
 			return &act{
-				detail: by.Round(100 * time.Millisecond).String(), span: d.between(5*time.Second, time.Minute),
+				detail: by.Round(100 * time.Millisecond).String(), span: d.between(5*time.Second, time.Minute), slow: true,
 				begin: func(w *world) { w.api.slow.Store(int64(by)) }, end: func(w *world) { w.api.slow.Store(0) },
 			}
 		}},

@@ -18,6 +18,8 @@ type act struct {
 	outage, denied, doubt bool
 	// late says that a dead letter may be written without its writer learning of it, or after it has given up.
 	late bool
+	// slow says that answers take longer than usual.
+	slow bool
 	// waves, if not nil, are when in its span it really happens: begin and length of each.
 	waves [][2]time.Duration
 }

@@ -66,10 +66,11 @@ func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) st
 	case d.Attempts != l.w.sc.maxAttempts:
 		return "attempts are left"
 	}
-	if e.fate == poisoned {
-		return ""
-	}
 	switch {
+	case !usesUp(&call{code: d.Code}):
+		return "its last answer uses up no attempt"
+	case e.fate == poisoned:
+		return ""
 	case l.ownFailures(e, written) > 0 || l.blamable(e, d):
 		return ""
 	case d.Code == 0:
@@ -108,7 +109,7 @@ func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
 		}
 	}
 	return slices.ContainsFunc(l.w.api.took(), func(c *call) bool {
-		return c.by == by && (c.ok || c.code == 50001 || c.code == 50002) && c.at.After(failing) && c.answered.Before(d.LastAttempt)
+		return c.by == by && c.ok && c.at.After(failing) && c.answered.Before(d.LastAttempt)
 	})
 }
 
@@ -138,7 +139,7 @@ func (l *ledger) suspect(c *call) bool {
 	}
 	failing := l.failingSince(c)
 	return slices.ContainsFunc(l.w.api.took(), func(o *call) bool {
-		return o.by == c.by && (o.ok || o.code == 50001 || o.code == 50002) && o.answered.After(failing) && o.answered.Before(c.at)
+		return o.by == c.by && o.ok && o.answered.After(failing) && o.answered.Before(c.at)
 	})
 }
 

@@ -176,6 +176,8 @@ func mutants() []mutant {
 		one("an old event is executed", "consumer/record.go", "	if age <= s.cfg.MaxEventAge {", "	if age <= 1000*s.cfg.MaxEventAge {", "class", "unasked"),
 		one("what is no event is passed over", "consumer/record.go", "		s.bury(ev, OutcomeUndecodable)\n", "		s.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.Attributes.Transactional() || !a.open[b.ProducerID], nil", "return true, nil", "unasked"),
+		one("throttled answers use up attempts", "consumer/record.go", "	case Throttled:\n		s.limiter.throttled()\n		s.requeue(f, calling, f.nextDelay(s.cfg))\n",
+			"	case Throttled:\n		s.limiter.throttled()\n		s.retry(f, calling, a, started)\n", "class"),
 		one("a null value stays null", "consumer/deadletter.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
 		one("headers are lost", "consumer/deadletter.go", "	headers := d.Headers(l.headers)\n", "	headers := d.Headers(nil)\n", "bytes"),
 		one("the signature is logged", "imclient/usersig.go", `slog.String("reason", `, `slog.String("sig", made.sig), slog.String("reason", `, "secret"),

@@ -19,13 +19,19 @@ func (c *caller) Delete(ctx context.Context, call consumer.Call) consumer.Answer
 	}))
 }
 
-// Codes of the page of the call whose fault may be another than the event's: 50003 usually means a
-// wrong administrator's account, 50004 and 50005 that the API is not well.
-const (
-	codeDenied   = 50003
-	codeInternal = 50004
-	codeTimeout  = 50005
-)
+// codeDenied is the code of the page of the call by which the administrator's permission is missing. It usually means
+// a wrong administrator's account.
+const codeDenied = 50003
+
+// internal says whether a code is one by which the API says that it is not well itself: those of the page of the call, and
+// of the public list (product/269/1671) timeouts and internal errors.
+func internal(code int) bool {
+	switch code {
+	case 50004, 50005, 60008, 60013, 60014, 70169, 70500:
+		return true
+	}
+	return false
+}
 
 // lockedFor is how long the API wants no calls after CodeSignatureLocked (product/269/1671).
 const lockedFor = time.Minute
@@ -42,7 +48,7 @@ func answerOf(err error) consumer.Answer {
 	if api, ok := errors.AsType[*imclient.APIError](err); ok {
 		answer.Code = api.Code
 		answer.Denied = api.Code == codeDenied
-		answer.Outage = api.Code == codeInternal || api.Code == codeTimeout
+		answer.Outage = internal(api.Code)
 		if api.Code == imclient.CodeSignatureLocked {
 			answer.Quiet = lockedFor
 		}

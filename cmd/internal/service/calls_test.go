@@ -63,6 +63,12 @@ func TestDoubtfulAnswers(t *testing.T) {
 		{code(50004), true, false},
 		{code(50005), true, false},
 		{code(60007), false, false},
+		{code(60008), true, false},
+		{code(60013), true, false},
+		{code(60014), true, false},
+		{code(70169), true, false},
+		{code(70500), true, false},
+		{code(60002), false, false},
 		{code(70107), false, false},
 		{&imclient.NetworkError{Reason: "http status 502", HTTPStatus: 502}, true, false},
 	} {
