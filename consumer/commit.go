@@ -103,11 +103,11 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 		if !changed && !all {
 			continue
 		}
-		one := commit{partition: id, offset: watermark, metadata: stamp(c.s.identity, "")}
+		list := ""
 		if !c.plain {
-			one.metadata = stamp(c.s.identity, encodeDone(watermark, done))
+			list = encodeDone(watermark, done)
 		}
-		commits = append(commits, one)
+		commits = append(commits, commit{partition: id, offset: watermark, metadata: stamp(c.s.identity, list)})
 	}
 	if len(commits) == 0 {
 		return nil

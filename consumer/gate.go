@@ -89,6 +89,7 @@ func (g *gate) paused() *Pause {
 		return nil
 	}
 	p := *g.pause
+	p.NextProbe = g.dueLocked()
 	if g.probing {
 		p.NextProbe = time.Time{}
 	}
@@ -111,7 +112,7 @@ func (g *gate) await(ctx context.Context) (probe bool, err error) {
 			g.mu.Unlock()
 			return false, ctx.Err()
 		}
-		due, changed := g.pause.NextProbe, g.changed
+		due, changed := g.dueLocked(), g.changed
 		if g.probing {
 			due = time.Time{}
 		} else if !time.Now().Before(due) && ctx.Err() == nil {
@@ -124,6 +125,14 @@ func (g *gate) await(ctx context.Context) (probe bool, err error) {
 			return false, err
 		}
 	}
+}
+
+// dueLocked is when the next probe may be made: whatever has set it, not before the API wants calls again.
+func (g *gate) dueLocked() time.Time {
+	if g.quiet.After(g.pause.NextProbe) {
+		return g.quiet
+	}
+	return g.pause.NextProbe
 }
 
 // abandoned ends a probe without an answer.
@@ -140,7 +149,7 @@ func (g *gate) hurry() {
 	defer g.mu.Unlock()
 	if g.pause != nil {
 		g.interval = probeFirst
-		g.pause.NextProbe = latest(time.Now(), g.quiet)
+		g.pause.NextProbe = time.Now()
 		g.wakeLocked()
 	}
 }
@@ -159,9 +168,6 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 	now := time.Now()
 	if a.Quiet > 0 {
 		g.quiet = now.Add(a.Quiet)
-		if g.pause != nil { // several calls may have been under way
-			g.pause.NextProbe = latest(g.pause.NextProbe, g.quiet)
-		}
 	}
 	if alive(a) {
 		g.denied = 0
@@ -183,7 +189,6 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 		return alive(a) || a.Verdict == Again
 	case a.Verdict == Halt:
 		g.closeLocked(PauseHalt, a.Err, now)
-		g.pause.NextProbe = latest(g.pause.NextProbe, g.quiet)
 		return false
 	case a.Denied:
 		if g.denied++; g.denied >= deniedInARow {
@@ -234,13 +239,6 @@ func (g *gate) giveUp() {
 		g.gaveUp = time.Now()
 		g.openLocked(g.gaveUp)
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // proven is when the youngest call began that the API is known by now to have done its work for.
@@ -309,7 +307,7 @@ func (g *gate) probedLocked(a Answer, over bool, now time.Time) {
 	}
 	g.probes++
 	g.interval = min(2*g.interval, probeMost)
-	g.pause.NextProbe = latest(now.Add(g.interval), g.quiet)
+	g.pause.NextProbe = now.Add(g.interval)
 	if a.Err != nil {
 		g.pause.LastError = a.Err.Error()
 	}

@@ -238,5 +238,3 @@ func headersOf(r *kgo.Record) []schema.Header {
 func ownHeaders(r *kgo.Record) []kgo.RecordHeader {
 	return slices.DeleteFunc(slices.Clone(r.Headers), func(h kgo.RecordHeader) bool { return strings.HasPrefix(h.Key, schema.HeaderPrefix) })
 }
-
-func sortDurations(all []time.Duration) { slices.Sort(all) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,7 +23,7 @@ func (w *world) publish() {
 		}
 		events[e.at] = append(events[e.at], e)
 	}
-	sortDurations(times)
+	slices.Sort(times)
 	for _, at := range times {
 		time.Sleep(time.Until(w.began.Add(at)))
 		for _, e := range events[at] {
