@@ -22,14 +22,14 @@ func peopleMakers() []maker {
 		{name: "replica killed", rough: true, weight: 14, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
 			return &act{
-				detail: strconv.Itoa(slot), span: d.between(100*time.Millisecond, 30*time.Second), redo: time.Second,
+				detail: strconv.Itoa(slot), span: d.between(100*time.Millisecond, 30*time.Second), redo: time.Second, kills: true,
 				begin: func(w *world) { w.killSlot(slot) }, end: func(w *world) { w.startSlot(slot) },
 			}
 		}},
 		{name: "replica killed while it stops", rough: true, weight: 3, draw: func(d *drawer) *act {
 			slot := d.IntN(d.sc.replicas)
 			return &act{
-				detail: strconv.Itoa(slot), span: d.between(time.Millisecond, 500*time.Millisecond), redo: time.Second,
+				detail: strconv.Itoa(slot), span: d.between(time.Millisecond, 500*time.Millisecond), redo: time.Second, kills: true,
 				begin: func(w *world) { w.stopSlot(slot) },
 				end:   func(w *world) { w.killSlot(slot); w.startSlot(slot) },
 			}

@@ -13,6 +13,8 @@ type act struct {
 	end      func(w *world) // nil: nothing to undo
 	// redo bounds, as time at the full quota, how much work may be done again because of it.
 	redo time.Duration
+	// kills says that what may be done again is what had ended in the last moments before it, and nothing older.
+	kills bool
 	// outage says that all calls fail while it lasts; denied that they lack the permission; doubt that calls
 	// may be executed without their caller learning of it.
 	outage, denied, doubt bool

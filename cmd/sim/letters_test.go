@@ -39,6 +39,9 @@ func (l *ledger) judgeLetter(e *entry, r *kgo.Record) {
 	if why := l.wrongClass(e, d, r.Timestamp); why != "" {
 		l.w.fail("class", "the letter of %s is %s, code %d, after %d attempts: %s: %s", e.id, d.Class, d.Code, d.Attempts, why, l.describe(e))
 	}
+	if why := l.untrue(e, d, r.Timestamp); why != "" {
+		l.w.fail("headers", "the letter of %s: %s: %+v: %s", e.id, why, d, l.describe(e))
+	}
 	late := l.w.during(func(a *act) bool { return a.late }, e.since, time.Now())
 	if l.w.sc.gentle && e.deleted && e.alone && !e.replay && l.replays[e.id] == 0 && !l.doubted(e) && !late {
 		l.w.fail("class", "%s is deleted and a dead letter: %s", e.id, l.describe(e))
