@@ -12,8 +12,9 @@ GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
 FUZZRUNS ?= 200000
 BENCH ?= .
 
-# How long the soak runs.
+# How long the soak runs, and how its replicas share the quota: partitions or redis, which takes redis-server.
 MINUTES ?= 30
+QUOTA ?= partitions
 
 # The tests that take their Redis from CONVDEL_TEST_REDIS.
 REDIS_TESTS := ./consumer/redisbudget ./cmd/e2e
@@ -111,7 +112,7 @@ sim-check: ## Break the service on purpose, in one way after the other: the simu
 soak: export BROKERS := 3
 soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30) while faults befall them; the ledger must balance
 	@mkdir -p .cache/soak && rm -f .cache/soak/*.log
-	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
+	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_QUOTA=$(QUOTA) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
 		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./cmd/e2e
 
 .PHONY: redis-up

@@ -48,6 +48,8 @@ var faults = []fault{
 	{name: "letters", begin: (*soak).blockLetters},
 	{name: "partitions", begin: (*soak).addPartitions},
 	{name: "broker", repeats: true, begin: (*soak).killBroker},
+	{name: "redis-lost", begin: (*soak).loseRedis},
+	{name: "redis-hang", begin: (*soak).freezeRedis},
 }
 
 // turn begins the next fault, or ends the current one.
@@ -95,11 +97,14 @@ func (s *soak) draw() fault {
 	return f
 }
 
-// possible says whether a fault can happen now: a single broker may not be lost, and partitions are added once.
+// possible says whether a fault can happen now: a single broker may not be lost, partitions are added once, and not
+// every soak has a Redis.
 func (s *soak) possible(name string) bool {
 	switch name {
 	case "broker":
 		return len(s.brokers) > 1
+	case "redis-lost", "redis-hang":
+		return s.redis != nil
 	case "partitions":
 		return !slices.ContainsFunc(s.struck, func(o strike) bool { return o.name == name })
 	}

@@ -49,7 +49,7 @@ func (r *replica) start() {
 			}
 		}
 	})
-	p = r.s.service("--im-endpoint", r.api, "--admin-addr", r.admin)
+	p = r.s.service(append([]string{"--im-endpoint", r.api, "--admin-addr", r.admin}, r.s.flags...)...)
 	r.process, r.processes = p, append(r.processes, p)
 }
 

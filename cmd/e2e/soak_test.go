@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	soakQuota      = 200
 	soakPartitions = 6
 	soakReplicas   = 3
 
@@ -50,6 +49,8 @@ type soak struct {
 	books    *books
 	traffic  *apiTraffic
 	replicas []*replica
+	redis    *redisProcess // Nil unless it keeps the quota.
+	flags    []string      // Of all replicas.
 	seen     func() []string
 
 	deck     []fault
@@ -66,8 +67,8 @@ type soak struct {
 
 // TestSoak runs for CONVDEL_SOAK_MINUTES (`make soak MINUTES=n`), printing a line a minute and one for each fault.
 // At the end, without faults, the ledger must balance, and memory, goroutines and descriptors must not have grown.
-// CONVDEL_SOAK_SEED repeats the sequence of faults, CONVDEL_SOAK_FAULTS (names, comma-separated) and
-// CONVDEL_SOAK_EVERY (a duration) choose them.
+// CONVDEL_SOAK_QUOTA (`make soak QUOTA=redis`) is the replicas' setting quota, CONVDEL_SOAK_SEED repeats the sequence of
+// faults, CONVDEL_SOAK_FAULTS (names, comma-separated) and CONVDEL_SOAK_EVERY (a duration) choose them.
 func TestSoak(t *testing.T) { //nolint:paralleltest // it wants the machine for itself
 	s := newSoak(t)
 	p := s.newPublisher()
@@ -92,12 +93,13 @@ func newSoak(t *testing.T) *soak {
 		t.Fatal(err)
 	}
 	s := &soak{seed: seed, lasts: time.Duration(minutes * float64(time.Minute)), every: every, rand: rand.New(rand.NewPCG(seed, 1))}
-	s.stage = newStage(t, soakPartitions, imtest.Config{
-		Quota: soakQuota, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond), Seed: seed, RecordLimit: -1,
-	})
+	api := vendor()
+	api.Seed, api.RecordLimit = seed, -1
+	s.stage = newStage(t, soakPartitions, api)
 	s.quiet = true
 	s.books = newBooks()
 	s.traffic = newAPITraffic()
+	s.shareQuota()
 	var url string
 	s.seen, url = s.watchSignatures(s.observe(s.sim))
 	for i := range soakReplicas {
@@ -106,9 +108,23 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
+// shareQuota has the replicas share the quota as asked for.
+func (s *soak) shareQuota() {
+	s.tb.Helper()
+	switch quota := cmp.Or(os.Getenv("CONVDEL_SOAK_QUOTA"), "partitions"); quota {
+	case "partitions":
+	case "redis":
+		s.redis = newRedisProcess(s.tb)
+		s.env = append(s.env, "CONVDEL_REDIS_URL=redis://"+s.redis.addr)
+		s.flags = []string{"--quota", quota}
+	default:
+		s.tb.Fatalf("CONVDEL_SOAK_QUOTA is %q, must be partitions or redis", quota)
+	}
+}
+
 // run begins and ends faults, samples and reports until the time is over. It ends without a fault.
 func (s *soak) run() {
-	s.tb.Logf("soak of %s, seed %d, brokers %v, faults every %s", s.lasts, s.seed, s.brokers, s.every)
+	s.tb.Logf("soak of %s, seed %d, brokers %v, faults every %s %v", s.lasts, s.seed, s.brokers, s.every, s.flags)
 	s.began = time.Now()
 	s.reported, s.sampled, s.healthy = s.began, s.began, s.began
 	s.next = s.began.Add(s.every / 4)
