@@ -55,8 +55,8 @@ func TestEndToEnd_Kill9OfThree(t *testing.T) {
 	s.await(time.Minute, "every offset committed", s.drained)
 	again := s.wantDeleted(sent)
 	t.Logf("%d of %d events done again after %d kills", again, len(sent), kills)
-	// A third of 200 a second is 67: 4 in flight at 50 ms, 14 in 200 ms, and twice as many for a slow machine.
-	if again > kills*40 {
+	// A third of 200 a second is 67: 4 in flight at 50 ms, 14 in 200 ms; a machine short of processors commits later.
+	if again > kills*60 {
 		t.Errorf("%d events done twice after %d kills", again, kills)
 	}
 }
@@ -65,7 +65,7 @@ func TestEndToEnd_Kill9OfThree(t *testing.T) {
 // none is done twice, and the quota holds throughout.
 func TestEndToEnd_RollingRestart(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, 6, quotaOf200())
+	s := newStage(t, 6, vendor())
 	backlog := events("backlog", 0, 1500)
 	s.produce(values(t, backlog)...)
 	traffic := s.flow("user", 8*time.Millisecond)
@@ -90,7 +90,7 @@ func TestEndToEnd_RollingRestart(t *testing.T) {
 		t.Errorf("%d of %d events done twice", again, len(backlog)+len(sent))
 	}
 	t.Logf("%d events over 6 restarts", len(backlog)+len(sent))
-	s.wantQuota(200)
+	s.wantQuota()
 }
 
 // publishAllKinds publishes events that end in every way there is, and returns those that are to be deleted.
