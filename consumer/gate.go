@@ -249,17 +249,20 @@ func (g *gate) proven() time.Time {
 }
 
 // blames says whether a conversation that has been failing since then, and has used up the attempts of an event, may be
-// blamed for that, given what was proven when its last call began. It may not where nothing that was called meanwhile has
-// succeeded and either the API could not be reached at all or several others have just fared likewise: the traffic may be
-// too little to tell an outage by. Then the gate closes. What proves nothing is a call that was under way at first and was
-// answered just before an outage began, or one that came after it while the last call still hung.
-func (g *gate) blames(failing, proven time.Time, a Answer) bool {
+// blamed for that, given when its last call began and what was proven by then. It may not where nothing that was called
+// meanwhile has succeeded and either the API could not be reached at all or several others have just fared likewise: the
+// traffic may be too little to tell an outage by. Then the gate closes, unless a later call shows that it is over already.
+// What proves nothing is a call that was under way at first and was answered just before an outage began.
+func (g *gate) blames(failing, called, proven time.Time, a Answer) bool {
 	if !a.Outage || proven.After(failing) {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if failing.Before(g.gaveUp) {
+	switch {
+	case g.proof.After(called):
+		return false // the API came back while the last call hung
+	case failing.Before(g.gaveUp):
 		return true
 	}
 	if a.Code != 0 {

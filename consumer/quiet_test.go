@@ -1,6 +1,7 @@
 package consumer_test
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,6 +90,39 @@ func TestPromise5_CaughtByAnOutage(t *testing.T) {
 		time.Sleep(time.Until(begins.Add(-90 * time.Millisecond)))
 		w.publish(0, eventValue(0), eventValue(1))
 		time.Sleep(time.Until(ends.Add(time.Second)))
+		w.publish(0, eventValue(2))
+		w.awaitDrained(time.Hour)
+		if n := len(w.letterKeys()); n > 0 {
+			t.Errorf("%d dead letters of an outage", n)
+		}
+	})
+}
+
+// TestPromise5_CaughtByTheEnd: last attempts of several conversations that still hang when the API comes back, one after the
+// other, are no one's fault, whatever the first of them leads to.
+func TestPromise5_CaughtByTheEnd(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		var hanging sync.WaitGroup
+		hanging.Add(2)
+		w.api.set(50*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
+			switch {
+			case c.Conversation == conversation(2) || before > 5:
+				return verdict(consumer.Deleted, 0)
+			case before == 5: // the last attempt
+				hanging.Done()
+				hanging.Wait()
+				time.Sleep(2 * time.Second)
+				if c.Conversation == conversation(1) {
+					time.Sleep(5 * time.Second)
+				}
+			}
+			return verdict(consumer.Transient, 0)
+		})
+		w.start(func(c *consumer.Config) { c.RetryMax = 2 * time.Second })
+		w.publish(0, eventValue(0), eventValue(1))
+		hanging.Wait()
 		w.publish(0, eventValue(2))
 		w.awaitDrained(time.Hour)
 		if n := len(w.letterKeys()); n > 0 {

@@ -253,7 +253,7 @@ func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time
 			spent = append(spent, ev)
 		}
 	}
-	if len(spent) > 0 && !s.gate.blames(f.failing, f.proven, a) {
+	if len(spent) > 0 && !s.gate.blames(f.failing, f.called, f.proven, a) {
 		left, spent = calling, nil
 		for _, ev := range left {
 			ev.refund()

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -122,6 +123,10 @@ func kafkaMakers() []maker {
 			n := 1 + d.IntN(3)
 			return &act{detail: strconv.Itoa(n), begin: func(w *world) { w.addPartitions(n) }}
 		}},
+		{name: "retention", weight: 4, draw: func(d *drawer) *act {
+			share := pick(d.Rand, []float64{0.5, 0.9, 1})
+			return &act{detail: fmt.Sprintf("%.0f %%", 100*share), begin: func(w *world) { w.cutLog(share) }}
+		}, fits: func(sc *scenario) bool { return !sc.transactions }},
 		{name: "dead letters compacted", weight: 3, draw: func(*drawer) *act {
 			return &act{begin: func(w *world) { w.kafka.Compact() }}
 		}},

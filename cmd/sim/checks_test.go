@@ -30,12 +30,17 @@ func (l *ledger) judgeCommits() {
 	}
 	for _, c := range l.w.tap.commits {
 		for _, e := range byPartition[c.partition] {
-			if c.passes(e.r.Offset) && e.fate != rolledBack && (e.ended.IsZero() || e.ended.After(c.at)) {
+			if c.passes(e.r.Offset) && e.fate != rolledBack && !e.had(c.at) {
 				l.w.fail("commit", "at %s replica %s committed %d/%d, finished above %v, although %s had not ended: %s",
 					l.w.clock(c.at), c.by, c.partition, c.offset, c.above, e.id, l.describe(e))
 			}
 		}
 	}
+}
+
+// had says whether a record had ended by a time, or was no more.
+func (e *entry) had(at time.Time) bool {
+	return !e.ended.IsZero() && !e.ended.After(at) || !e.removed.IsZero() && !e.removed.After(at)
 }
 
 // passes says whether a commit declares an offset as ended.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/schema"
@@ -37,7 +36,9 @@ type entry struct {
 	// since is a time before which nobody can have known of the record.
 	since time.Time
 	// ended is when it had ended, deleted or acknowledged as a dead letter; zero if never.
-	ended   time.Time
+	ended time.Time
+	// removed is when retention removed it; zero if never.
+	removed time.Time
 	deleted bool
 	replay  bool
 }
@@ -54,7 +55,7 @@ func (w *world) audit() {
 	for _, r := range w.readAll(deadLetters) {
 		l.letters[string(r.Key)] = r
 	}
-	l.enter(w.readAll(topic))
+	l.enter(append(w.retention.removed, w.readAll(topic)...))
 	for _, e := range l.entries {
 		l.judge(e)
 	}
@@ -71,9 +72,14 @@ func (w *world) audit() {
 
 // enter makes entries of the topic's records.
 func (l *ledger) enter(records []*kgo.Record) {
-	published := map[string]bool{}
+	published, entered := map[string]bool{}, map[string]bool{}
 	for _, r := range records {
 		e := &entry{planned: l.planned[header(r, idHeader)], r: r, id: fmt.Sprintf("%s/%d/%d", topic, r.Partition, r.Offset)}
+		if entered[e.id] { // left by a removal that was refused
+			continue
+		}
+		entered[e.id] = true
+		e.removed = l.w.retention.removedAt(r.Partition, r.Offset)
 		if e.planned == nil {
 			l.w.fail("bytes", "%s is no record that was planned: %q", e.id, r.Value)
 			continue
@@ -126,6 +132,7 @@ func (l *ledger) judge(e *entry) {
 		if letter != nil {
 			l.w.fail("unasked", "%s is a dead letter although it was rolled back: %s", e.id, l.describe(e))
 		}
+	case letter == nil && !e.removed.IsZero(): // with or without having been read
 	case letter == nil && !e.deleted:
 		l.w.fail("lost", "%s is neither deleted nor a dead letter: %s", e.id, l.describe(e))
 	case letter == nil && e.fate != good && e.fate != flaky:
@@ -187,17 +194,12 @@ func (w *world) readAll(name string) []*kgo.Record {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	c := w.client("reader", kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
-	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, name)
-	if err != nil {
-		w.t.Error(err)
-		return nil
-	}
 	left := map[int32]int64{}
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
+	for _, p := range w.kafka.PartitionInfos(name) {
+		if p.HighWatermark > p.LogStartOffset {
+			left[p.Partition] = p.HighWatermark
 		}
-	})
+	}
 	var all []*kgo.Record
 	for len(left) > 0 {
 		fetches := c.PollFetches(ctx)

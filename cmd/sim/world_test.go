@@ -51,6 +51,8 @@ type world struct {
 	admin      *kadm.Client
 	clients    []*kgo.Client
 
+	retention retention
+
 	slots []*slot
 	// acting are acts that go on beside the others, a stop that drains say.
 	acting sync.WaitGroup
@@ -79,7 +81,8 @@ func newWorld(t *testing.T, sc *scenario) *world {
 	t.Helper()
 	w := &world{
 		t: t, sc: sc, net: newNetwork(), began: time.Now(), lost: map[int32]bool{}, tap: newTap(), api: newAPI(sc), key: &sharedKey{key: firstKey},
-		sent: map[string]time.Time{}, settled: map[string]string{}, unsure: map[string]bool{},
+		retention: retention{turn: make(chan struct{}, 1)},
+		sent:      map[string]time.Time{}, settled: map[string]string{}, unsure: map[string]bool{},
 	}
 	w.startKafka()
 	w.setLag(sc.lag)
