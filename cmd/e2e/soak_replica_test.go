@@ -24,7 +24,9 @@ type replica struct {
 	down      bool // Ended on purpose.
 	frozen    bool
 	samples   []sample // Of process.
-	stops     []time.Duration
+	// pausedSince is since when it has made no calls with the API at work, zero if it makes some.
+	pausedSince time.Time
+	stops       []time.Duration
 }
 
 // sample is what a process takes at one moment.
@@ -39,7 +41,7 @@ type sample struct {
 
 func (r *replica) start() {
 	r.s.tb.Helper()
-	r.samples, r.down = nil, false
+	r.samples, r.pausedSince, r.down = nil, time.Time{}, false
 	log := fmt.Sprintf("%s-%02d.log", r.name, len(r.processes)+1)
 	var p *process
 	r.s.tb.Cleanup(func() { // after the process's own, which ends it
@@ -107,11 +109,24 @@ func (s *soak) sample() {
 		if one, err := r.measure(); err == nil {
 			one.calm = s.calm()
 			r.samples = append(r.samples, one)
-			if one.paused != "" && !s.healthy.IsZero() {
-				s.recovery = max(s.recovery, time.Since(s.healthy))
-			}
+			s.follow(r, one)
 		}
 	}
+}
+
+// follow notes for how long a replica has made no calls although the API was at work.
+func (s *soak) follow(r *replica, one sample) {
+	switch {
+	case one.paused == "" || s.healthy.IsZero():
+		r.pausedSince = time.Time{}
+		return
+	case r.pausedSince.IsZero() || r.pausedSince.Before(s.healthy):
+		r.pausedSince = s.healthy
+		if n := len(r.samples); n > 1 && r.samples[n-2].paused == "" && r.samples[n-2].at.After(s.healthy) {
+			r.pausedSince = r.samples[n-2].at // it made calls then
+		}
+	}
+	s.recovery = max(s.recovery, one.at.Sub(r.pausedSince))
 }
 
 // measure asks the process and the system. What has just been started may not answer yet.

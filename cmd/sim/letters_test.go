@@ -89,7 +89,7 @@ func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
 	for i, a := range l.w.sc.acts {
 		for j, wave := range a.times() {
 			if began := l.w.began.Add(a.at + wave[0]); a.outage && !began.After(d.LastAttempt) && !began.Add(wave[1]).Before(d.FirstAttempt) {
-				key := fmt.Sprintf("%d/%d by %s", i, j, l.w.tap.writer[e.id])
+				key := fmt.Sprintf("%d/%d by %s", i, j, l.w.tap.by(e.id))
 				if l.given[key] == nil {
 					l.given[key] = map[schema.Conversation]bool{}
 				}
@@ -104,7 +104,7 @@ func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
 // blamable says whether a call that began after the record's conversation had begun to fail was answered well: then the
 // replica may take the record for the one at fault.
 func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
-	by, failing := l.w.tap.writer[e.id], d.FirstAttempt
+	by, failing := l.w.tap.by(e.id), d.FirstAttempt
 	for _, c := range slices.Backward(l.calls[e.Conversation]) {
 		if c.by == by && !c.at.After(d.LastAttempt) {
 			failing = l.failingSince(c)
@@ -119,7 +119,7 @@ func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
 // obvious says whether the replica that gave a record up had to take what happened for an outage, by the rule in the
 // README with something to spare.
 func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
-	by := l.w.tap.writer[e.id]
+	by := l.w.tap.by(e.id)
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
 		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) {

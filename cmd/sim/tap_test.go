@@ -20,6 +20,7 @@ type tap struct {
 	commits []commit
 	acked   map[string]time.Time // by ID of the letter: when first
 	writer  map[string]string    // by ID of the letter: which replica wrote it first
+	tried   map[string]string    // by ID of the letter: which replica tried to last
 	heard   map[string]time.Time // of members of the group, by ID: when last
 	strange []string
 }
@@ -35,7 +36,7 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, heard: map[string]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, heard: map[string]time.Time{}}
 }
 
 // asked looks at a request on its way to a broker.
@@ -66,6 +67,9 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 		for _, topic := range req.Topics {
 			for _, part := range topic.Partitions {
 				r.letters[part.Partition] = t.lettersIn(part.Records)
+				for _, id := range r.letters[part.Partition] {
+					t.tried[id] = p.name
+				}
 			}
 		}
 	case *kmsg.OffsetCommitRequest:
@@ -105,6 +109,14 @@ func (t *tap) silent(id string, since time.Duration) bool {
 		t.heard[id] = time.Now()
 	}
 	return known && time.Since(last) > since
+}
+
+// by is which replica wrote a letter; if it was never acknowledged, though it may be there, which tried to.
+func (t *tap) by(id string) string {
+	if name, ok := t.writer[id]; ok {
+		return name
+	}
+	return t.tried[id]
 }
 
 func (t *tap) lettersIn(batch []byte) []string {
