@@ -22,6 +22,7 @@ type member struct {
 type connections struct {
 	transport *kafka.Transport
 	client    *kafka.Client
+	group     string
 	// writer writes dead letters in batches, lone one at a time.
 	writer, lone *kafka.Writer
 	closers      []func() error
@@ -29,7 +30,7 @@ type connections struct {
 
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.Topic, cfg.DeadLetterTopic)
-	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}}
+	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group}
 	var closeWriter, closeLone func() error
 	c.writer, closeWriter = cfg.Cluster.Writer(cfg.DeadLetterTopic)
 	c.lone, closeLone = cfg.Cluster.Writer(cfg.DeadLetterTopic)
@@ -42,7 +43,7 @@ func connect(cfg Config) *connections {
 
 // log is a topic to read from.
 func (c *connections) log(topic string) *recordlog.Log {
-	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic}
+	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic, Group: c.group}
 }
 
 func (c *connections) close(log *slog.Logger) {

@@ -162,8 +162,8 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		log := c.log.With(slog.Int("generation", member.generation))
 		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
 		c.setStatus(true, member.generation, len(ids))
-		if len(ids) > 0 && c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids) == nil {
-			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids)
+		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
+			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids, shares)
 			c.limiter.setQuota(0)
 		} else {
 			awaitEither(generation, ctx)

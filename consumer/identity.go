@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// identityEvery is how often the topic's ID is looked at. For so long a topic that was made anew may be taken for
-	// the one before it; what that misses is read afterwards.
-	identityEvery = 5 * time.Second
+	// topicEvery is how often the topic is looked at. For so long one that was made anew may be taken for the one before
+	// it; what that misses is read afterwards.
+	topicEvery = 5 * time.Second
 	// A commit's metadata begins with the identity of the log that its offset is one of: this, 20 bytes in unpadded
 	// base64, and a space.
 	stampPrefix = "convdel-topic1:"
@@ -70,29 +70,30 @@ func originOf(committed, now recordlog.ID) origin {
 	}
 }
 
-// replaced asks whether the topic is another one than when the session began. If so, nothing more of the session is to
-// be committed: its offsets are the old topic's.
-func (s *session) replaced(ctx context.Context) (bool, error) {
-	if s.identity == (recordlog.ID{}) {
-		return false, nil
-	}
-	now, err := s.source.ID(ctx)
-	if err != nil || now == (recordlog.ID{}) || now == s.identity {
-		return false, err
+// look asks about the topic, and whether it is another one than when the session began. If so, nothing more of the session
+// is to be committed: its offsets are the old topic's.
+func (s *session) look(ctx context.Context) (topic recordlog.Topic, replaced bool, err error) {
+	topic, err = s.source.Describe(ctx)
+	if err != nil || topic.ID == (recordlog.ID{}) || s.identity == (recordlog.ID{}) || topic.ID == s.identity {
+		return topic, false, err
 	}
 	for _, p := range s.partitions {
 		p.gone.Store(true)
 	}
-	return true, nil
+	return topic, true, nil
 }
 
-// watchIdentity calls stop once the topic has been replaced. By its offsets alone a new topic that is as long as
-// the old one can't be told from it, and the beginning of it would never be read.
-func (s *session) watchIdentity(ctx context.Context, stop context.CancelFunc) {
-	for pause(ctx, identityEvery) == nil {
-		replaced, err := s.replaced(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.log.LogAttrs(ctx, slog.LevelDebug, "topic's ID not read, will retry", slog.Any("error", err))
+// watchTopic calls stop once the topic has been replaced. By its offsets alone a new topic that is as long as
+// the old one can't be told from it, and the beginning of it would never be read. If it has got more partitions, the
+// share of the quota follows.
+func (s *session) watchTopic(ctx context.Context, stop context.CancelFunc) {
+	for pause(ctx, topicEvery) == nil {
+		topic, replaced, err := s.look(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.log.LogAttrs(ctx, slog.LevelDebug, "topic not looked at, will retry", slog.Any("error", err))
+		case err == nil && !replaced:
+			s.reshare(ctx, topic.Partitions)
 		}
 		if replaced {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "topic made anew: leaving the generation to read the new one from its start",

@@ -35,10 +35,11 @@ func (s *session) open(ctx context.Context, ids []int) error {
 func (s *session) openOnce(ctx context.Context, ids []int) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	var err error
-	if s.identity, err = s.source.ID(ctx); err != nil {
+	topic, err := s.source.Describe(ctx)
+	if err != nil {
 		return fmt.Errorf("topic %s: %w", s.cfg.Topic, err)
 	}
+	s.identity = topic.ID
 	res, err := s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{
 		GroupID: s.cfg.Group, Topics: map[string][]int{s.cfg.Topic: ids},
 	})
@@ -109,7 +110,7 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 		return fmt.Errorf("%w: %s/%d/%d, although the log is %d to %d", recordlog.ErrOffsetGone, s.cfg.Topic, p.id, position, first, last)
 	}
 	if position > last {
-		if replaced, err := s.replaced(ctx); err != nil {
+		if _, replaced, err := s.look(ctx); err != nil {
 			return err
 		} else if replaced {
 			return errRestart

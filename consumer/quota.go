@@ -2,42 +2,71 @@ package consumer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"convdel/consumer/internal/recordlog"
 )
 
-// shareQuota gives the limiter this replica's part of the quota for a generation. For the first
-// window nothing is called: what other replicas called just before they lost their partitions
-// to this one still counts at the API. A budget needs no such pause, and has the share in reserve.
-func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlog.Log, owned []int) error {
+// shareQuota gives the limiter this replica's part of the quota for a generation, and returns by how many partitions that is
+// shared; 0 if it is not. For the first window nothing is called: what other replicas called just before they lost their
+// partitions to this one still counts at the API. A budget needs no such pause, and has the share in reserve.
+func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlog.Log, owned []int) (shares int, err error) {
+	if len(owned) == 0 {
+		return 0, nil
+	}
 	if !c.cfg.ShareByPartitions {
 		c.limiter.setQuota(float64(c.cfg.CallsPerSecond))
-		return nil
+		return 0, nil
 	}
 	for {
-		total, err := source.Partitions(generation)
-		if err == nil && total > c.cfg.CallsPerSecond && c.cfg.CallsPerSecond > 0 {
-			c.log.LogAttrs(generation, slog.LevelWarn, "more partitions than calls a second: with several replicas a second may see more calls than the quota",
-				slog.Int("partitions", total), slog.Int("calls_per_second", c.cfg.CallsPerSecond))
+		topic, err := source.Describe(generation)
+		if err == nil && topic.Partitions <= slices.Max(owned) {
+			err = &partitionsError{owned: slices.Max(owned), known: topic.Partitions}
 		}
 		if err == nil {
-			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, total))
-			return nil
+			if topic.Partitions > c.cfg.CallsPerSecond && c.cfg.CallsPerSecond > 0 {
+				c.log.LogAttrs(generation, slog.LevelWarn, "more partitions than calls a second: with several replicas a second may see more calls than the quota",
+					slog.Int("partitions", topic.Partitions), slog.Int("calls_per_second", c.cfg.CallsPerSecond))
+			}
+			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, topic.Partitions))
+			return topic.Partitions, nil
 		}
 		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry",
 			slog.String("topic", c.cfg.Topic), slog.Any("error", err))
 		if err := pause(generation, time.Second); err != nil {
-			return err
+			return 0, err
 		}
 		if err := stop.Err(); err != nil {
-			return err
+			return 0, err
 		}
 	}
 }
 
-// share splits a quota over a topic's partitions and returns what the owned ones have. The parts are
+// partitionsError says that a broker does not know a partition yet that the group has given to this replica.
+type partitionsError struct{ owned, known int }
+
+func (e *partitionsError) Error() string {
+	return fmt.Sprintf("the broker knows %d partitions, and partition %d is this replica's", e.known, e.owned)
+}
+
+// reshare changes the limiter's part of the quota if the topic has another number of partitions than it was shared by. The
+// group may not have shared the new ones out yet; their part of the quota waits for it.
+func (s *session) reshare(ctx context.Context, total int) {
+	owned := slices.Collect(maps.Keys(s.partitions))
+	if s.shares == 0 || total == s.shares || total <= slices.Max(owned) {
+		return
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "the topic has another number of partitions: the quota is shared anew",
+		slog.String("topic", s.cfg.Topic), slog.Int("partitions", total), slog.Int("before", s.shares))
+	s.shares = total
+	s.limiter.setQuota(share(s.cfg.CallsPerSecond, owned, total))
+}
+
+// share splits a quota over a topic's partitions, all of them known, and returns what the owned ones have. The parts are
 // whole calls that add up to exactly the quota. Where there are more partitions than calls they are
 // fractions, which add up too, but of which several may fall due in the same second.
 func share(callsPerSecond int, owned []int, total int) float64 {
@@ -46,9 +75,7 @@ func share(callsPerSecond int, owned []int, total int) float64 {
 	}
 	whole := 0
 	for _, id := range owned {
-		if id < total {
-			whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total
-		}
+		whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total
 	}
 	return float64(whole)
 }

@@ -32,9 +32,11 @@ type session struct {
 	// identity is the topic's at the beginning of the session.
 	identity   recordlog.ID
 	partitions map[int]*partition
-	committer  *committer
-	letters    *letters
-	callers    *callers
+	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
+	shares    int
+	committer *committer
+	letters   *letters
+	callers   *callers
 
 	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
 	events, bytes, fetched, slots *semaphore.Weighted
@@ -78,7 +80,8 @@ type letterWriter interface {
 }
 
 // run works until the generation ends, stop is closed, or the member is fenced; then it drains.
-func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int) {
+func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int, shares int) {
+	s.shares = shares
 	ctx, cancel := context.WithCancel(generation)
 	defer cancel()
 	go func() {
@@ -119,7 +122,7 @@ func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
 	}
 	tasks.Go(func() { s.dispatch(ctx) })
 	tasks.Go(func() { s.watchLag(ctx) })
-	tasks.Go(func() { s.watchIdentity(ctx, stop) })
+	tasks.Go(func() { s.watchTopic(ctx, stop) })
 	tasks.Go(func() {
 		if err := s.committer.run(ctx); err != nil {
 			s.fence(err)

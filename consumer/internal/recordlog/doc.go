@@ -4,8 +4,8 @@
 //
 // kafka-go's own readers deliver both, and can't tell a null value from an empty one.
 //
-// It keeps no position, retries nothing and knows no group: who asks says from where, and what to do
-// about an error.
+// It keeps no position and retries nothing: who asks says from where, and what to do about an error. Of the
+// group it knows nothing but whose coordinator to ask about the topic.
 //
 //	log := &recordlog.Log{Transport: t, Addr: addr, Topic: "events"}
 //	fetched, err := log.Fetch(ctx, recordlog.Request{Partition: 3, Offset: 42, MaxBytes: 1 << 20})

@@ -31,6 +31,8 @@ type Log struct {
 	Transport *kafka.Transport
 	Addr      net.Addr
 	Topic     string
+	// Group is whose coordinator Describe asks.
+	Group string
 }
 
 // Request is one fetch.
@@ -199,7 +201,8 @@ func (l *Log) Offset(ctx context.Context, partition int, which int64) (int64, er
 	return 0, errors.New("offset response without the partition")
 }
 
-// Partitions returns how many partitions the topic has; [kafka.UnknownTopicOrPartition] if it is not there.
+// Partitions returns how many partitions the topic has, as far as the transport knows; [kafka.UnknownTopicOrPartition] if
+// it is not there. A transport that has just been made knows what is true.
 func (l *Log) Partitions(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()

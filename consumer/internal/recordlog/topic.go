@@ -20,17 +20,25 @@ type ID struct {
 	Topic   [16]byte
 }
 
-// identityVersion is the version of Metadata that has topic IDs first. kafka-go knows none that has.
-const identityVersion = 10
+// Topic is what a broker says of a topic.
+type Topic struct {
+	ID         ID
+	Partitions int
+}
+
+// topicVersion is the version of Metadata that has topic IDs first. kafka-go knows none that has.
+const topicVersion = 10
 
 // maxMetadata bounds what a broker may answer to a question for one topic.
 const maxMetadata = 16 << 20
 
 var errMetadata = errors.New("metadata response does not parse")
 
-// ID asks for the topic's ID. It is the zero ID where brokers are older than topics' IDs, and the error is
+// Describe asks a broker about the topic: the coordinator of l.Group, which has shared the partitions out by what it knew
+// itself. kafka-go's transports answer such questions from memory, with what was true some seconds ago or, where brokers
+// are away, longer; so does Describe where brokers are older than topics' IDs, and leaves the ID zero. The error is
 // [kafka.UnknownTopicOrPartition] where there is no topic.
-func (l *Log) ID(ctx context.Context) (ID, error) {
+func (l *Log) Describe(ctx context.Context) (Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	client := &kafka.Client{Addr: l.Addr, Transport: l.Transport}
@@ -39,44 +47,52 @@ func (l *Log) ID(ctx context.Context) (ID, error) {
 		err = versions.Error
 	}
 	if err != nil {
-		return ID{}, err
+		return Topic{}, err
 	}
 	for _, api := range versions.ApiKeys {
-		if api.ApiKey == int(protocol.Metadata) && api.MaxVersion < identityVersion {
-			return ID{}, nil
+		if api.ApiKey == int(protocol.Metadata) && api.MaxVersion < topicVersion {
+			n, err := l.Partitions(ctx)
+			return Topic{Partitions: n}, err
 		}
 	}
-	message, err := l.Transport.RoundTrip(ctx, l.Addr, &identity{Topic: l.Topic})
+	message, err := l.Transport.RoundTrip(ctx, l.Addr, &inquiry{name: l.Topic, group: l.Group})
 	if err != nil {
-		return ID{}, err
+		return Topic{}, err
 	}
-	answer, _ := message.(*identity)
+	answer, _ := message.(*inquiry)
 	switch {
-	case answer == nil || answer.Topic != l.Topic:
-		return ID{}, errors.New("metadata response without the topic")
+	case answer == nil || answer.name != l.Topic:
+		return Topic{}, errors.New("metadata response without the topic")
 	case answer.code != 0:
-		return ID{}, kafka.Error(answer.code)
+		return Topic{}, kafka.Error(answer.code)
 	}
-	return answer.id, nil
+	return answer.Topic, nil
 }
 
-// identity is the question for a topic's ID, and its answer. It writes and reads itself.
-type identity struct {
-	Topic string
-	id    ID
-	code  int16
+// inquiry is the question about a topic, and its answer. It writes and reads itself.
+type inquiry struct {
+	Topic
+
+	name, group string
+	code        int16
 }
 
-var _ protocol.RawExchanger = (*identity)(nil)
+var (
+	_ protocol.RawExchanger = (*inquiry)(nil)
+	_ protocol.GroupMessage = (*inquiry)(nil)
+)
 
 // ApiKey says that it is a kind of Metadata.
-func (*identity) ApiKey() protocol.ApiKey { return protocol.Metadata }
+func (*inquiry) ApiKey() protocol.ApiKey { return protocol.Metadata }
+
+// Group says whose coordinator is to be asked.
+func (i *inquiry) Group() string { return i.group }
 
 // Required says that kafka-go is not to write it.
-func (*identity) Required(map[protocol.ApiKey]int16) bool { return true }
+func (*inquiry) Required(map[protocol.ApiKey]int16) bool { return true }
 
 // RawExchange asks on a connection on which nothing else is under way.
-func (i *identity) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+func (i *inquiry) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if _, err := rw.Write(i.request()); err != nil {
 		return nil, err
 	}
@@ -92,28 +108,28 @@ func (i *identity) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if _, err := io.ReadFull(rw, body); err != nil {
 		return nil, err
 	}
-	return readIdentity(body)
+	return readInquiry(body)
 }
 
 // request is Metadata version 10 for one topic, by its name.
-func (i *identity) request() []byte {
-	b := make([]byte, 4, 64+len(i.Topic))
+func (i *inquiry) request() []byte {
+	b := make([]byte, 4, 64+len(i.name))
 	b = binary.BigEndian.AppendUint16(b, uint16(protocol.Metadata))
-	b = binary.BigEndian.AppendUint16(b, identityVersion)
+	b = binary.BigEndian.AppendUint16(b, topicVersion)
 	b = append(b, 0, 0, 0, 0)          // correlation: nothing else is under way
 	b = append(b, 0xff, 0xff, 0)       // no client ID, no tags
 	b = append(b, 2)                   // one topic, counted from one
 	b = append(b, make([]byte, 16)...) // by its name, not by ID
-	b = binary.AppendUvarint(b, uint64(len(i.Topic)+1))
-	b = append(b, i.Topic...)
+	b = binary.AppendUvarint(b, uint64(len(i.name)+1))
+	b = append(b, i.name...)
 	b = append(b, 0)                                // no tags
 	b = append(b, 0, 0, 0, 0)                       // not to be created, no authorized operations twice, no tags
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4)) //nolint:gosec // a topic's name has 249 characters at most
 	return b
 }
 
-// readIdentity reads an answer as far as the topic's ID.
-func readIdentity(body []byte) (*identity, error) {
+// readInquiry reads an answer as far as the number of the topic's partitions.
+func readInquiry(body []byte) (*inquiry, error) {
 	r := reader{bytes.NewReader(body), nil}
 	r.skip(4) // correlation
 	r.tags()
@@ -131,14 +147,20 @@ func readIdentity(body []byte) (*identity, error) {
 	if r.uvarint() != 2 {
 		return nil, fmt.Errorf("%w: not one topic", errMetadata)
 	}
-	answer := &identity{}
+	answer := &inquiry{}
 	code := r.take(2)
-	answer.Topic = r.text()
-	copy(answer.id.Topic[:], r.take(16))
-	answer.id.Cluster = cluster.Sum32()
+	answer.name = r.text()
+	copy(answer.ID.Topic[:], r.take(16))
+	answer.ID.Cluster = cluster.Sum32()
+	r.skip(1) // internal
+	partitions := r.uvarint()
+	if r.err == nil && partitions > uint64(len(body)) {
+		r.err = fmt.Errorf("%w: it can't have %d partitions", errMetadata, partitions)
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
+	answer.Partitions = max(0, int(partitions)-1)      //nolint:gosec // fewer than the answer's bytes
 	answer.code = int16(binary.BigEndian.Uint16(code)) //nolint:gosec // errors are signed: -1 is one
 	return answer, nil
 }

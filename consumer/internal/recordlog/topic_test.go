@@ -6,47 +6,66 @@ import (
 	"testing"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// TestID: a topic's ID is the broker's, stays as long as the topic does, and is not that of the next one of its name.
-func TestID(t *testing.T) {
+// TestDescribe: a topic's ID is the broker's, stays as long as the topic does, and is not that of the next one of its name.
+// The number of its partitions is the one of now.
+func TestDescribe(t *testing.T) {
 	t.Parallel()
 	cluster := kfake.MustCluster(kfake.NumBrokers(3), kfake.ClusterID("somewhere"), kfake.SeedTopics(2, "events", "others"))
 	t.Cleanup(cluster.Close)
 	l := newLog(t, cluster, "events")
-	first, err := l.ID(t.Context())
-	if want := cluster.TopicInfo("events").TopicID; err != nil || first.Topic != want {
-		t.Fatalf("%v, %v; want %v", first, err, want)
+	first, err := l.Describe(t.Context())
+	if want := cluster.TopicInfo("events").TopicID; err != nil || first.ID.Topic != want || first.Partitions != 2 {
+		t.Fatalf("%v, %v; want %v and 2 partitions", first, err, want)
 	}
-	if again, err := l.ID(t.Context()); err != nil || again != first {
+	if again, err := l.Describe(t.Context()); err != nil || again != first {
 		t.Errorf("%v, %v; want %v as before", again, err, first)
 	}
-	if other, err := newLog(t, cluster, "others").ID(t.Context()); err != nil || other.Topic == first.Topic || other.Cluster != first.Cluster {
+	if other, err := newLog(t, cluster, "others").Describe(t.Context()); err != nil || other.ID.Topic == first.ID.Topic || other.ID.Cluster != first.ID.Cluster {
 		t.Errorf("another topic: %v, %v", other, err)
+	}
+	addPartitions(t, cluster, "events", 3)
+	if more, err := l.Describe(t.Context()); err != nil || more.ID != first.ID || more.Partitions != 5 {
+		t.Errorf("with 5 partitions: %v, %v", more, err)
 	}
 	if err := cluster.DeleteTopic("events"); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := l.ID(t.Context()); !errors.Is(err, kafka.UnknownTopicOrPartition) {
-		t.Errorf("of a topic that is gone: %v, %v", id, err)
+	if gone, err := l.Describe(t.Context()); !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		t.Errorf("of a topic that is gone: %v, %v", gone, err)
 	}
-	if err := cluster.CreateTopic("events", 2, nil); err != nil {
+	if err := cluster.CreateTopic("events", 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	if fresh, err := l.ID(t.Context()); err != nil || fresh.Topic == first.Topic || fresh.Cluster != first.Cluster {
+	if fresh, err := l.Describe(t.Context()); err != nil || fresh.ID.Topic == first.ID.Topic || fresh.ID.Cluster != first.ID.Cluster || fresh.Partitions != 1 {
 		t.Errorf("made anew: %v, %v; before %v", fresh, err, first)
 	}
 }
 
-// TestIDOfOldBrokers: brokers before Kafka 2.8 have none to tell.
-func TestIDOfOldBrokers(t *testing.T) {
+// TestDescribeByOldBrokers: brokers before Kafka 2.8 have no IDs to tell.
+func TestDescribeByOldBrokers(t *testing.T) {
 	t.Parallel()
-	cluster := kfake.MustCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V2_7_0()), kfake.SeedTopics(1, "events"))
+	cluster := kfake.MustCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V2_7_0()), kfake.SeedTopics(3, "events"))
 	t.Cleanup(cluster.Close)
-	if id, err := newLog(t, cluster, "events").ID(t.Context()); err != nil || id != (ID{}) {
-		t.Errorf("%v, %v; want none", id, err)
+	if topic, err := newLog(t, cluster, "events").Describe(t.Context()); err != nil || topic != (Topic{Partitions: 3}) {
+		t.Errorf("%v, %v; want 3 partitions and no ID", topic, err)
+	}
+}
+
+func addPartitions(t *testing.T, cluster *kfake.Cluster, topic string, n int) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if res, err := kadm.NewClient(client).CreatePartitions(t.Context(), n, topic); err != nil || res.Error() != nil {
+		t.Fatal(err, res.Error())
 	}
 }
 
@@ -54,16 +73,16 @@ func newLog(t *testing.T, cluster *kfake.Cluster, topic string) *Log {
 	t.Helper()
 	transport := &kafka.Transport{MetadataTopics: []string{topic}, Dial: kafka.DefaultDialer.DialFunc}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Log{Transport: transport, Addr: kafka.TCP(cluster.ListenAddrs()...), Topic: topic}
+	return &Log{Transport: transport, Addr: kafka.TCP(cluster.ListenAddrs()...), Topic: topic, Group: "readers"}
 }
 
-// FuzzReadIdentity: no answer makes it panic or take more memory than the answer has.
-func FuzzReadIdentity(f *testing.F) {
+// FuzzReadInquiry: no answer makes it panic or take more memory than the answer has.
+func FuzzReadInquiry(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, 64))
 	f.Add(append(make([]byte, 9), 1, 1, 0, 0, 0, 0, 2, 0, 3, 2, 'e'))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		answer, err := readIdentity(body)
+		answer, err := readInquiry(body)
 		if (answer == nil) == (err == nil) {
 			t.Errorf("%v, %v", answer, err)
 		}
