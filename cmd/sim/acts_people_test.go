@@ -36,8 +36,8 @@ func peopleMakers() []maker {
 		}},
 		{name: "operator replays", weight: 8, draw: func(d *drawer) *act {
 			o := order{all: d.chance(0.5), rate: pick(d.Rand, []float64{0, 5, 50}), limit: pick(d.Rand, []int{0, 0, 10})}
-			if d.chance(0.3) {
-				o.patience = d.between(100*time.Millisecond, 5*time.Second)
+			if d.chance(0.4) {
+				o.patience, o.cut = d.between(100*time.Millisecond, 5*time.Second), d.chance(0.5)
 			}
 			return &act{detail: o.String(), begin: func(w *world) { w.replay(o) }}
 		}},

@@ -43,6 +43,8 @@ type planned struct {
 	header []kgo.RecordHeader
 	// age is how much older than its publication the record says it is.
 	age time.Duration
+	// happened is when it says it happened, of those that are too old.
+	happened time.Time
 	// partition is where it goes, if its publisher does not choose.
 	partition int32
 
@@ -73,11 +75,15 @@ var poisons = []struct {
 
 // drawEvents plans what is published.
 func (d *drawer) drawEvents() []*planned {
-	n := 60 + d.IntN(min(900, int(float64(d.sc.quota)*d.sc.length.Seconds()/2.5)))
+	capacity := float64(d.sc.quota) * d.sc.length.Seconds()
+	n, backlog := 60+d.IntN(min(900, int(capacity/2.5))), 0.25
+	if d.sc.quota <= 40 && d.chance(0.4) { // so much that the quota is used throughout the day
+		n, backlog = 60+d.IntN(int(0.9*capacity)), 0.75
+	}
 	var all []*planned
 	denied := 0 // an account that always lacks the permission looks like the service's own fault from the fifth on
 	until, at := d.sc.length, d.between(0, 5*time.Second)
-	if d.chance(0.25) {
+	if d.chance(backlog) {
 		until = 10 * time.Second // a backlog for most of the day
 	}
 	for i := range n {
@@ -90,7 +96,12 @@ func (d *drawer) drawEvents() []*planned {
 			e.Type, e.To = schema.G2C, "@TGS#group"
 		}
 		switch p := d.Float64(); {
-		case p < 0.62:
+		case p < 0.58:
+		case p < 0.62: // the same two names, as users in both directions and as user and group
+			e.From, e.To, e.alone = fmt.Sprintf("twin-%d", d.IntN(3)), "twin", false
+			if e.Type = schema.ConversationType(1 + d.IntN(2)); d.chance(0.5) {
+				e.From, e.To = e.To, e.From
+			}
 		case p < 0.74: // several events for a few conversations
 			e.From, e.alone = fmt.Sprintf("dup-%d", d.IntN(6)), false
 		case p < 0.80:
@@ -136,6 +147,9 @@ func (d *drawer) wrap(e *planned) {
 	if d.chance(0.2) {
 		e.header = append(e.header, kgo.RecordHeader{Key: "trace", Value: []byte{0, 0xff, byte(len(e.id))}})
 	}
+	if d.chance(0.05) { // a name may come twice
+		e.header = append(e.header, kgo.RecordHeader{Key: "trace", Value: []byte("1")}, kgo.RecordHeader{Key: "trace", Value: nil})
+	}
 	clearRamble := 0
 	if e.clearRamble {
 		clearRamble = 1
@@ -143,8 +157,9 @@ func (d *drawer) wrap(e *planned) {
 	data := fmt.Sprintf(`{"From_Account":%q,"Type":%d,"To_Account":%q,"ClearRamble":%d}`, e.From, e.Type, e.To, clearRamble)
 	happened := ""
 	if e.fate == expired {
-		if e.age = d.sc.maxEventAge + d.between(time.Minute, 24*time.Hour); d.chance(0.5) {
-			happened = epoch.Add(e.at - e.age).Format(time.RFC3339Nano)
+		e.age = d.sc.maxEventAge + d.between(time.Minute, 24*time.Hour)
+		if e.happened = epoch.Add(e.at - e.age); d.chance(0.5) {
+			happened = e.happened.Format(time.RFC3339Nano)
 			e.age = 0
 		}
 	}

@@ -53,6 +53,9 @@ func (w *world) audit() {
 		l.calls[c.Conversation] = append(l.calls[c.Conversation], c)
 	}
 	for _, r := range w.readAll(deadLetters) {
+		if before := l.letters[string(r.Key)]; before != nil && before.Partition != r.Partition {
+			w.fail("bytes", "the letter %s is in partition %d and in %d, so that neither replaces the other", r.Key, before.Partition, r.Partition)
+		}
 		l.letters[string(r.Key)] = r
 	}
 	l.enter(append(w.retention.removed, w.readAll(topic)...))
@@ -64,6 +67,9 @@ func (w *world) audit() {
 	l.judgeCalls()
 	l.judgeRepeats()
 	l.judgeOutput()
+	if n := w.tap.careless; n > 0 {
+		w.fail("commit", "%d writes of dead letters are not for all replicas of the log to acknowledge", n)
+	}
 	for _, text := range w.tap.strange {
 		w.fail("bytes", "%s", text)
 	}
@@ -89,6 +95,7 @@ func (l *ledger) enter(records []*kgo.Record) {
 			e.replay = true
 			e.since = r.Timestamp
 			l.replays[origin.ID()]++
+			l.judgeReplay(e, origin.ID())
 		} else {
 			published[e.planned.id] = true
 		}

@@ -13,13 +13,43 @@ import (
 
 // judgeTombstone finds out who settled a letter.
 func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
-	how := l.w.settled[e.id]
-	discarded := header(r, schema.HeaderReason) != ""
-	if how == "" && !l.w.unsure[e.id] && l.replays[e.id] == 0 && !discarded {
-		l.w.fail("lost", "the letter of %s is settled, but by nobody: %s", e.id, l.describe(e))
+	how := "replayed"
+	if header(r, schema.HeaderReason) != "" {
+		how = "discarded"
 	}
-	if !discarded && l.replays[e.id] == 0 {
+	if !l.settledBySomebody(e, how) {
+		l.w.fail("lost", "the letter of %s is %s, but by nobody: %s", e.id, how, l.describe(e))
+	}
+	if how == "replayed" && l.replays[e.id] == 0 {
 		l.w.fail("lost", "the letter of %s is settled as replayed, but there is no replay: %s", e.id, l.describe(e))
+	}
+}
+
+// settledBySomebody says whether an operator has, or may have, settled a letter so, or that of a replay of its record,
+// which replaces it.
+func (l *ledger) settledBySomebody(e *entry, how string) bool {
+	if l.w.settled[e.id] == how || l.w.unsure[e.id] {
+		return true
+	}
+	return slices.ContainsFunc(l.entries, func(o *entry) bool {
+		origin, ok := schema.Origin(headersOf(o.r))
+		return ok && origin.ID() == e.id && l.settledBySomebody(o, how)
+	})
+}
+
+// maxReplayAge is how old an event may be that operators replay, and some time for them to do it.
+const maxReplayAge = 24*time.Hour + 5*time.Minute
+
+// judgeReplay checks that a replay is the record that was planned, and not of long ago.
+func (l *ledger) judgeReplay(e *entry, of string) {
+	want := append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.planned.id)}}, e.planned.header...)
+	same := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
+	if !same(e.r.Key, e.planned.key) || !same(e.r.Value, e.planned.value) ||
+		!slices.EqualFunc(ownHeaders(e.r), want, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && same(a.Value, b.Value) }) {
+		l.w.fail("bytes", "%s, a replay of %s, has key %q, value %q, headers %v", e.id, of, e.r.Key, e.r.Value, ownHeaders(e.r))
+	}
+	if e.fate == expired && e.r.Timestamp.Sub(e.happened) > maxReplayAge {
+		l.w.fail("unasked", "%s is a replay of %s, whose event is of %s", e.id, of, e.happened)
 	}
 }
 

@@ -87,6 +87,7 @@ type order struct {
 	rate     float64
 	limit    int
 	patience time.Duration // after which the operator gives up in the middle; 0: never
+	cut      bool          // gives up by losing the network, between two writes perhaps
 }
 
 func (o order) String() string {
@@ -98,7 +99,7 @@ func (o order) String() string {
 		text += fmt.Sprintf(", at most %d", o.limit)
 	}
 	if o.patience > 0 {
-		text += fmt.Sprintf(", interrupted after %s", o.patience.Round(100*time.Millisecond))
+		text += fmt.Sprintf(", interrupted after %s, cut %t", o.patience.Round(100*time.Millisecond), o.cut)
 	}
 	return text
 }
@@ -132,13 +133,17 @@ func (w *world) settle(o order, how string, do func(context.Context, *deadletter
 	w.acting.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		table, err := deadletter.Open(ctx, w.cluster(w.net.party("operator", nil)), deadLetters)
+		operator := w.net.party("operator", nil)
+		table, err := deadletter.Open(ctx, w.cluster(operator), deadLetters)
 		if err != nil {
 			w.note("operator: %v", err)
 			return
 		}
 		defer table.Close()
-		if o.patience > 0 {
+		switch {
+		case o.cut:
+			defer time.AfterFunc(o.patience, operator.sever).Stop()
+		case o.patience > 0:
 			ctx, cancel = context.WithTimeout(ctx, o.patience)
 			defer cancel()
 		}

@@ -23,6 +23,8 @@ type tap struct {
 	tried   map[string]string    // by ID of the letter: which replica tried to last
 	heard   map[string]time.Time // of members of the group, by ID: when last
 	strange []string
+	// careless counts writes that do not wait for all replicas of the log.
+	careless int
 }
 
 // commit is what a replica asked the broker to remember of a partition.
@@ -64,6 +66,9 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
 		r.letters = map[int32][]string{}
+		if req.Acks != -1 {
+			t.careless++
+		}
 		for _, topic := range req.Topics {
 			for _, part := range topic.Partitions {
 				r.letters[part.Partition] = t.lettersIn(part.Records)

@@ -24,8 +24,10 @@ const (
 	redisKey    = "convdel:quota:sim"
 
 	// drainLimit is how long the service may take to end everything once all faults are over, trickleEvery how often an
-	// event is published meanwhile: where nothing ever succeeds, an event that fails can't be told from an outage.
+	// event is published meanwhile, from trickleAfter on: where nothing ever succeeds, an event that fails can't be told
+	// from an outage.
 	drainLimit   = 40 * time.Minute
+	trickleAfter = time.Minute
 	trickleEvery = 5 * time.Second
 )
 
@@ -200,7 +202,7 @@ func (w *world) perform() {
 
 // drain waits until the group has committed everything.
 func (w *world) drain() {
-	deadline, next := time.Now().Add(drainLimit), time.Now()
+	deadline, next := time.Now().Add(drainLimit), time.Now().Add(trickleAfter)
 	for {
 		if w.drained() {
 			w.note("everything is committed")
