@@ -3,6 +3,7 @@ package consumer
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -103,18 +104,23 @@ func (s *session) onlySuspects() bool {
 	if p := s.gate.paused(); p == nil || p.Reason != PauseOutage {
 		return false
 	}
-	full := s.isFull()
+	// Where what is there takes all the room there is, no other event will ever get in.
+	stuck := s.isFull() && s.gate.patient()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if full && len(s.flights) < outageConversations && s.gate.patient() {
-		return true // they take all the room there is, and no other event will ever get in
-	}
+	telling := 0
 	for _, f := range s.flights {
-		if !s.gate.suspect(f.failing) {
-			return false
+		if !s.gate.suspect(f.failing) && (!stuck || !f.onlyReplays()) {
+			telling++
 		}
 	}
-	return true
+	return telling == 0 || stuck && telling < outageConversations
+}
+
+// onlyReplays says whether all of a flight's events have been dead letters before.
+func (f *flight) onlyReplays() bool {
+	fresh := func(ev *event) bool { return !ev.replay }
+	return !slices.ContainsFunc(f.queued, fresh) && !slices.ContainsFunc(f.calling, fresh)
 }
 
 // isFull says whether no further event has room among those in flight.
@@ -158,7 +164,7 @@ func (s *session) countReadyLocked() {
 func (s *session) bestProbeLocked() int {
 	best, suspect := 0, true
 	for i, f := range s.ready.list {
-		own := s.gate.suspect(f.failing)
+		own := f.onlyReplays() || s.gate.suspect(f.failing)
 		if i == 0 || suspect && !own || suspect == own && betterProbe(f, s.ready.list[best]) {
 			best, suspect = i, own
 		}

@@ -161,8 +161,8 @@ func alive(a Answer) bool {
 
 // answered is told of every answer, to a call that began at started. It says whether the answer counts for its events:
 // not if the gate is closed, by this answer or already, unless it ends them. failing is since when the conversation's own
-// calls have failed, zero if they have not.
-func (g *gate) answered(conversation schema.Conversation, a Answer, started time.Time, probe bool, failing time.Time) (counts bool) {
+// calls have failed, zero if they have not; replay says that its events have been dead letters before.
+func (g *gate) answered(conversation schema.Conversation, a Answer, started time.Time, probe, replay bool, failing time.Time) (counts bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -196,8 +196,8 @@ func (g *gate) answered(conversation schema.Conversation, a Answer, started time
 		}
 		return true
 	}
-	if g.suspectLocked(failing) {
-		return true // it has failed while others succeeded: that says nothing of the API
+	if g.suspectLocked(failing) || replay && a.Outage {
+		return true // it has failed while others succeeded, or before: that says nothing of the API
 	}
 	if a.Verdict == Throttled || a.Verdict == Again {
 		return true // neither done nor failed
@@ -230,7 +230,7 @@ func (g *gate) suspectLocked(failing time.Time) bool {
 }
 
 // giveUp opens the gate where an outage can't be told from what is left: only conversations that have
-// failed while others succeeded, or a house full of a few. They use up their attempts, then.
+// failed while others succeeded, or a house full of a few, or of replays. They use up their attempts, then.
 func (g *gate) giveUp() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -30,6 +30,8 @@ type event struct {
 	at           time.Time
 	conversation schema.Conversation
 	clearRamble  bool
+	// replay says that it was a dead letter before: if it fails again, that says nothing of the API.
+	replay bool
 
 	// attempts counts the calls used up, doubted the last ones of them that may have failed in an
 	// outage; the times are the calls', code and err the last one's.
@@ -92,6 +94,7 @@ func (s *session) take(rec record, size int64) {
 		return
 	}
 	ev.conversation, ev.clearRamble = decoded.Conversation, decoded.ClearRamble
+	_, ev.replay = schema.Origin(rec.headers)
 	if s.expired(ev) {
 		s.bury(ev, OutcomeExpired)
 		return
@@ -206,9 +209,10 @@ var errNoVerdict = errors.New("the API's answer carries no verdict")
 
 // settle does with each event of a call what the answer says, and puts back those that go on.
 func (s *session) settle(f *flight, a Answer, started time.Time) {
+	replays := f.onlyReplays()
 	calling := f.calling
 	f.calling = nil
-	if !s.gate.answered(f.conversation, a, started, f.probe, f.failing) {
+	if !s.gate.answered(f.conversation, a, started, f.probe, replays, f.failing) {
 		s.requeue(f, calling, 0) // it waits for the gate, and nothing has been used up
 		s.refund()
 		return

@@ -42,9 +42,9 @@ const maxReplayAge = 24*time.Hour + 5*time.Minute
 
 // judgeReplay checks that a replay is the record that was planned, and not of long ago.
 func (l *ledger) judgeReplay(e *entry, of string) {
-	want := append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.planned.id)}}, e.planned.header...)
+	want := append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.planned.id)}}, e.header...)
 	same := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
-	if !same(e.r.Key, e.planned.key) || !same(e.r.Value, e.planned.value) ||
+	if !same(e.r.Key, e.key) || !same(e.r.Value, e.value) ||
 		!slices.EqualFunc(ownHeaders(e.r), want, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && same(a.Value, b.Value) }) {
 		l.w.fail("bytes", "%s, a replay of %s, has key %q, value %q, headers %v", e.id, of, e.r.Key, e.r.Value, ownHeaders(e.r))
 	}
