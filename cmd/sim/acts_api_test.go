@@ -87,7 +87,7 @@ func apiMakers() []maker {
 			return scripted(d, imtest.Fault{Code: code, Share: pick(d.Rand, []float64{0.1, 0.5, 1})}, strconv.Itoa(code), time.Minute)
 		}},
 		{name: "halted", weight: 6, draw: func(d *drawer) *act {
-			code := pick(d.Rand, []int{60004, 60006, 60010, 60017, 60020, 60021, 70009, 70013, 70050, 70051})
+			code := pick(d.Rand, []int{60004, 60006, 60010, 60017, 60020, 60021, 70009, 70013, 70050, 70050, 70050, 70051})
 			return scripted(d, imtest.Fault{Code: code}, strconv.Itoa(code), 2*time.Minute)
 		}},
 		{name: "permission denied", weight: 2, draw: func(d *drawer) *act {

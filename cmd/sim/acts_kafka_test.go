@@ -119,7 +119,7 @@ func kafkaMakers() []maker {
 		}},
 		{name: "dead letters acknowledged late", weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.Produce, false) }},
 		{name: "dead letters arrive late", weight: 3, draw: func(d *drawer) *act { return held(d, kmsg.Produce, true) }},
-		{name: "partitions added", weight: 3, draw: func(d *drawer) *act {
+		{name: "partitions added", weight: 6, draw: func(d *drawer) *act {
 			n := 1 + d.IntN(3)
 			return &act{detail: strconv.Itoa(n), begin: func(w *world) { w.addPartitions(n) }}
 		}},
