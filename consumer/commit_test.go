@@ -28,3 +28,33 @@ func TestCoordinatorLost(t *testing.T) {
 		}
 	}
 }
+
+// TestFence: by some codes a broker says that the group has gone on without the member. All others may be over at the next commit.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{kafka.IllegalGeneration, true},
+		{kafka.UnknownMemberId, true},
+		{kafka.RebalanceInProgress, true},
+		{kafka.FencedInstanceID, true},
+		{fmt.Errorf("over the group's connection: %w", kafka.UnknownMemberId), true},
+		{kafka.NotCoordinatorForGroup, false},
+		{kafka.GroupCoordinatorNotAvailable, false},
+		{kafka.GroupLoadInProgress, false},
+		{kafka.GroupAuthorizationFailed, false},
+		{kafka.OffsetMetadataTooLarge, false},
+		{kafka.UnknownTopicOrPartition, false},
+		{kafka.FencedLeaderEpoch, false},
+		{kafka.RequestTimedOut, false},
+		{io.ErrUnexpectedEOF, false},
+		{nil, false},
+	} {
+		got := fence(test.err)
+		if isFenced(got) != test.want || !errors.Is(got, test.err) {
+			t.Errorf("%v: %v, fenced %t, want %t", test.err, got, isFenced(got), test.want)
+		}
+	}
+}

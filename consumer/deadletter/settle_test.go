@@ -1,0 +1,63 @@
+package deadletter_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"convdel/consumer/deadletter"
+	"convdel/schema"
+)
+
+// happened is an event that says itself when it happened.
+func happened(n int64, at time.Time) []byte {
+	return fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"/test","type":"conversation.delete.requested","time":%q,"data":%s}`,
+		n, at.Format(time.RFC3339), value(n))
+}
+
+// TestAgeIsTheEvents: how old an event is, where it says so itself, does not depend on when its record was published. An app that
+// publishes late must not make a replay wipe a conversation that has come back to life.
+func TestAgeIsTheEvents(t *testing.T) {
+	t.Parallel()
+	onShelf(t, func(s *shelf) {
+		now := time.Now()
+		long := now.Add(-25 * time.Hour)
+		s.putTo(0, letter(0), happened(0, long)) // published just now
+		s.putTo(0, letter(1, func(d *schema.DeadLetter) { d.Timestamp = long }), happened(1, now))
+		table := s.open()
+		defer table.Close()
+		plan, err := table.Replay(s.t.Context(), deadletter.Choice{Topic: source, MaxAge: 24 * time.Hour}, nil)
+		if err != nil || plan.Settled != 1 || plan.Left[deadletter.LeftTooOld] != 1 || !plan.Oldest.Equal(now.Truncate(time.Second)) {
+			s.t.Errorf("plan %+v, %v", plan, err)
+		}
+		s.wantOpen(0)
+		if records := s.published(); len(records) != 1 || string(records[0].Key) != "key1" {
+			s.t.Errorf("published: %v", records)
+		}
+	})
+}
+
+// TestSettlingLeavesNeighboursOpen: letters of records that stood side by side, and stand so in the dead-letter topic, are settled
+// one by one.
+func TestSettlingLeavesNeighboursOpen(t *testing.T) {
+	t.Parallel()
+	onShelf(t, func(s *shelf) {
+		for o := range int64(6) {
+			s.putTo(0, letter(o), value(o))
+			time.Sleep(time.Second)
+		}
+		table := s.open()
+		defer table.Close()
+		only := func(offset int64) deadletter.Choice {
+			return deadletter.Choice{Topic: source, Filter: deadletter.Filter{IDs: []string{letter(offset).ID()}}}
+		}
+		if _, err := table.Discard(s.t.Context(), only(1), "seen", nil); err != nil {
+			s.t.Fatal(err)
+		}
+		s.wantOpen(0, 2, 3, 4, 5)
+		if _, err := table.Replay(s.t.Context(), only(3), nil); err != nil {
+			s.t.Fatal(err)
+		}
+		s.wantOpen(0, 2, 4, 5)
+	})
+}

@@ -1,0 +1,70 @@
+package recordlog
+
+import (
+	"hash/crc32"
+	"testing"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// emptied is a batch of ten records of which compaction has left nothing but its head.
+func emptied(first int64) []byte {
+	b := kmsg.NewRecordBatch()
+	b.FirstOffset, b.LastOffsetDelta = first, 9
+	b.PartitionLeaderEpoch, b.Magic = -1, 2
+	b.ProducerID, b.ProducerEpoch, b.FirstSequence = -1, -1, -1
+	const head, uncounted = 61, 12 // a batch's length does not count its first offset and itself
+	b.Length = head - uncounted
+	const crcEnd = 21
+	b.CRC = int32(crc32.Checksum(b.AppendTo(nil)[crcEnd:], crc32.MakeTable(crc32.Castagnoli)))
+	return b.AppendTo(nil)
+}
+
+// TestEmptiedBatch: a fetch that brings a batch without records moves on all the same, or it would be repeated for ever.
+func TestEmptiedBatch(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		batches []byte
+		next    int64
+	}{
+		{"one", emptied(40), 41},
+		{"one that begins before", emptied(35), 41},
+		{"two", append(emptied(40), emptied(50)...), 50},
+		{"none", nil, 40},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cluster := kfake.MustCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "events"))
+			t.Cleanup(cluster.Close)
+			answerFetches(cluster, test.batches)
+			fetched, err := newLog(t, cluster, "events").Fetch(t.Context(), Request{Offset: 40, MaxBytes: 1 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := fetched.Each(func(r *protocol.Record, _ bool) error {
+				t.Errorf("record at %d", r.Offset)
+				return nil
+			}); err != nil || fetched.Next != test.next {
+				t.Errorf("next %d, %v; want %d", fetched.Next, err, test.next)
+			}
+		})
+	}
+}
+
+// answerFetches makes the broker answer every fetch of the first partition with these batches.
+func answerFetches(cluster *kfake.Cluster, batches []byte) {
+	cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		answer, _ := req.ResponseKind().(*kmsg.FetchResponse)
+		topic, partition := kmsg.NewFetchResponseTopic(), kmsg.NewFetchResponseTopicPartition()
+		topic.Topic = "events"
+		partition.HighWatermark, partition.LastStableOffset = 100, 100
+		partition.RecordBatches = batches
+		topic.Partitions = append(topic.Partitions, partition)
+		answer.Topics = append(answer.Topics, topic)
+		return answer, nil, true
+	})
+}
