@@ -159,6 +159,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	}
 	p.size.brought(total)
 	p.tracker.advance(fetched.Next)
+	if fetched.Next > position {
+		s.committer.poke() // it may have been nothing but what ends without a call: rolled back, markers
+	}
 	return nil
 }
 

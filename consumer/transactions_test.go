@@ -83,8 +83,6 @@ func TestRollbackAtTheEnd(t *testing.T) {
 		upstream.begin()
 		upstream.publish(5)
 		upstream.end(kgo.TryAbort)
-		time.Sleep(time.Second) // for its fetch
-		w.publish(1, eventValue(6))
 		w.awaitDrained(time.Minute)
 		w.wantDeletedOnce(0, 5)
 	})
