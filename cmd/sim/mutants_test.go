@@ -144,7 +144,6 @@ func mutants() []mutant {
 			"			c.limiter.setQuota(float64(c.cfg.CallsPerSecond))", "quota"),
 		one("shares of the quota are rounded up", "consumer/quota.go", "whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total",
 			"whole += (id-id)*callsPerSecond/total + callsPerSecond/total + 1", "quota"),
-		one("no quiet window after a handover", "consumer/limiter.go", "	l.quota = callsPerSecond\n	l.closed = time.Now().Add(window)\n", "	l.quota = callsPerSecond\n", "quota"),
 		one("the quota's window is too short", "consumer/limiter.go", "window = 1010 * time.Millisecond", "window = 980 * time.Millisecond", "quota"),
 		one("retries pass the limiter by", "consumer/record.go", "	permit, err := s.limiter.wait(ctx)\n",
 			"	if ready, _ := s.promote(time.Now()); ready && !probe && len(s.flights) > 40 {\n		if f := s.next(false); f != nil {\n			return f, nil\n		}\n	}\n	permit, err := s.limiter.wait(ctx)\n", "quota"),
