@@ -152,7 +152,7 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 	by := l.w.tap.by(e.id)
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
-		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) {
+		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) || l.forReplay(c) {
 			continue
 		}
 		calls++
@@ -162,6 +162,13 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 		}
 	}
 	return calls >= 40 && len(conversations) >= 15 && float64(failed) >= 0.85*float64(calls)
+}
+
+// forReplay says whether a failed call may have been for a replay alone: then, too, it says nothing of the API.
+func (l *ledger) forReplay(c *call) bool {
+	return !c.ok && slices.ContainsFunc(l.entries, func(e *entry) bool {
+		return e.replay && e.Conversation == c.Conversation && !e.since.After(c.at)
+	})
 }
 
 // suspect says whether a failed call's conversation had failed while others succeeded, as far as its replica knows: then
