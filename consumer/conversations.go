@@ -18,6 +18,8 @@ type flight struct {
 	conversation schema.Conversation
 	// queued are the events that the next call answers, calling those of the call under way.
 	queued, calling []*event
+	// replays says that all of them have been dead letters before.
+	replays bool
 	// oldest is the earliest event time of queued.
 	oldest time.Time
 	// due is when a waiting flight is ready again.
@@ -55,12 +57,13 @@ func (s *session) join(ev *event) {
 	defer s.mu.Unlock()
 	f := s.flights[ev.conversation]
 	if f == nil {
-		f = &flight{conversation: ev.conversation, queued: []*event{ev}, oldest: ev.at}
+		f = &flight{conversation: ev.conversation, queued: []*event{ev}, oldest: ev.at, replays: ev.replay}
 		s.flights[ev.conversation] = f
 		s.pushReadyLocked(f)
 		return
 	}
 	f.queued = append(f.queued, ev)
+	f.replays = f.replays && ev.replay
 	if len(f.queued) == 1 || ev.at.Before(f.oldest) {
 		f.oldest = ev.at
 	}
@@ -110,17 +113,25 @@ func (s *session) onlySuspects() bool {
 	defer s.mu.Unlock()
 	telling := 0
 	for _, f := range s.flights {
-		if !s.gate.suspect(f.failing) && (!stuck || !f.onlyReplays()) {
+		if !s.gate.suspect(f.failing) && (!stuck || !f.replays) {
 			telling++
 		}
 	}
 	return telling == 0 || stuck && telling < outageConversations
 }
 
-// onlyReplays says whether all of a flight's events have been dead letters before.
-func (f *flight) onlyReplays() bool {
-	fresh := func(ev *event) bool { return !ev.replay }
-	return !slices.ContainsFunc(f.queued, fresh) && !slices.ContainsFunc(f.calling, fresh)
+// failed notes since when a flight's calls have failed.
+func (s *session) failed(f *flight, started time.Time) {
+	s.mu.Lock() // onlySuspects looks at flights that are called, too
+	defer s.mu.Unlock()
+	if f.failing.IsZero() {
+		f.failing = started
+	}
+}
+
+// onlyReplays says whether all events have been dead letters before.
+func onlyReplays(events []*event) bool {
+	return !slices.ContainsFunc(events, func(ev *event) bool { return !ev.replay })
 }
 
 // isFull says whether no further event has room among those in flight.
@@ -164,7 +175,7 @@ func (s *session) countReadyLocked() {
 func (s *session) bestProbeLocked() int {
 	best, suspect := 0, true
 	for i, f := range s.ready.list {
-		own := f.onlyReplays() || s.gate.suspect(f.failing)
+		own := f.replays || s.gate.suspect(f.failing)
 		if i == 0 || suspect && !own || suspect == own && betterProbe(f, s.ready.list[best]) {
 			best, suspect = i, own
 		}
@@ -207,7 +218,7 @@ func (s *session) requeue(f *flight, left []*event, delay time.Duration) {
 		f.backoff, f.failing = nil, time.Time{}
 		delay = 0
 	}
-	f.oldest = f.queued[0].at
+	f.oldest, f.replays = f.queued[0].at, onlyReplays(f.queued)
 	for _, ev := range f.queued {
 		if ev.at.Before(f.oldest) {
 			f.oldest = ev.at

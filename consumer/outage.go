@@ -9,7 +9,7 @@ import (
 const (
 	// An outage is outageShare of at least outageCalls calls for at least outageConversations
 	// conversations, within the last outageWindow or, to be quick about it where there is much
-	// traffic, within less.
+	// traffic, within its last fifth.
 	outageWindow        = 10 * time.Second
 	outageCalls         = 20
 	outageConversations = 10
@@ -42,14 +42,18 @@ func (r *recent) add(c schema.Conversation, failed bool, now time.Time) {
 	}
 }
 
-// outage says whether the calls of the window, or of so many of its last tenths, make one.
+// outage says whether the calls of the window, or of its last fifth, make one.
 func (r *recent) outage(now time.Time) bool {
+	return r.makeOutage(now, len(r)) || r.makeOutage(now, len(r)/5)
+}
+
+// makeOutage says whether the calls of the last so many tenths of the window make an outage.
+func (r *recent) makeOutage(now time.Time, tenths int) bool {
 	newest := now.UnixNano() / int64(outageWindow/time.Duration(len(r)))
 	calls, failed := 0, 0
 	conversations := make(map[schema.Conversation]struct{}, outageConversations)
-	for age := range int64(len(r)) {
-		t := &r[(newest-age)%int64(len(r))]
-		if t.slot != newest-age {
+	for _, t := range r {
+		if t.slot <= newest-int64(tenths) {
 			continue
 		}
 		calls += t.calls
@@ -57,9 +61,6 @@ func (r *recent) outage(now time.Time) bool {
 		for c := range t.conversations {
 			conversations[c] = struct{}{}
 		}
-		if calls >= outageCalls && len(conversations) >= outageConversations && float64(failed) >= outageShare*float64(calls) {
-			return true
-		}
 	}
-	return false
+	return calls >= outageCalls && len(conversations) >= outageConversations && float64(failed) >= outageShare*float64(calls)
 }

@@ -209,10 +209,9 @@ var errNoVerdict = errors.New("the API's answer carries no verdict")
 
 // settle does with each event of a call what the answer says, and puts back those that go on.
 func (s *session) settle(f *flight, a Answer, started time.Time) {
-	replays := f.onlyReplays()
 	calling := f.calling
 	f.calling = nil
-	if !s.gate.answered(f.conversation, a, started, f.probe, replays, f.failing) {
+	if !s.gate.answered(f.conversation, a, started, f.probe, onlyReplays(calling), f.failing) {
 		s.requeue(f, calling, 0) // it waits for the gate, and nothing has been used up
 		s.refund()
 		return
@@ -245,9 +244,7 @@ func (s *session) settle(f *flight, a Answer, started time.Time) {
 // retry uses up an attempt of each event. Those that have none left are dead letters; the others
 // wait without a connection and without quota.
 func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time) {
-	if f.failing.IsZero() {
-		f.failing = started
-	}
+	s.failed(f, started)
 	var left, spent []*event
 	for _, ev := range calling {
 		ev.attempted(a, started)

@@ -152,7 +152,7 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 	by := l.w.tap.by(e.id)
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
-		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-8*time.Second)) || l.suspect(c) || l.forReplay(c) {
+		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-11*time.Second)) || l.suspect(c) || l.forReplay(c) {
 			continue
 		}
 		calls++

@@ -179,7 +179,7 @@ func mutants() []mutant {
 		one("two calls at once for a conversation", "consumer/conversations.go", "	if f == nil {\n		f = &flight{", "	if f == nil || f.index < 0 {\n		f = &flight{", "overlap"),
 		one("roaming messages as the last event has it", "consumer/record.go", "call.ClearRamble = call.ClearRamble || ev.clearRamble", "call.ClearRamble = ev.clearRamble", "lost", "commit"),
 		{"the gate never closes for an outage", []edit{
-			{"consumer/outage.go", "		if calls >= outageCalls && ", "		if calls >= 1000*outageCalls && "},
+			{"consumer/outage.go", "	return calls >= outageCalls && ", "	return calls >= 1000*outageCalls && "},
 			{"consumer/gate.go", "	if !a.Outage || proven.After(failing) {", "	if a.Outage || proven.After(failing) {"},
 		}, []string{"class"}},
 		one("the gate never opens", "consumer/gate.go", "	case over:\n		g.openLocked(now)\n		return\n", "	case over && g.probes > 1000:\n		g.openLocked(now)\n		return\n", "stuck"),
