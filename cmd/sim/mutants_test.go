@@ -174,8 +174,8 @@ func mutants() []mutant {
 			{"consumer/conversations.go", "		delete(s.flights, f.conversation)\n", "		delete(s.flights, keyOf(f.conversation))\n"},
 			{"consumer/conversations.go", "// join puts", "func keyOf(c schema.Conversation) schema.Conversation { c.Type = 0; return c }\n\n// join puts"},
 		}, []string{"lost", "commit"}},
-		one("an event joins the call under way", "consumer/conversations.go", "	f.queued = append(f.queued, ev)\n	if len(f.queued) == 1",
-			"	if f.index < 0 && len(f.calling) > 0 {\n		f.calling = append(f.calling, ev)\n		return\n	}\n	f.queued = append(f.queued, ev)\n	if len(f.queued) == 1", "lost", "commit"),
+		one("an event joins the call under way", "consumer/conversations.go", "	f.queued = append(f.queued, ev)\n	f.replays = f.replays",
+			"	if f.index < 0 && len(f.calling) > 0 {\n		f.calling = append(f.calling, ev)\n		return\n	}\n	f.queued = append(f.queued, ev)\n	f.replays = f.replays", "lost", "commit"),
 		one("two calls at once for a conversation", "consumer/conversations.go", "	if f == nil {\n		f = &flight{", "	if f == nil || f.index < 0 {\n		f = &flight{", "overlap"),
 		one("roaming messages as the last event has it", "consumer/record.go", "call.ClearRamble = call.ClearRamble || ev.clearRamble", "call.ClearRamble = ev.clearRamble", "lost", "commit"),
 		{"the gate never closes for an outage", []edit{
