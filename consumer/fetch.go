@@ -8,10 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/segmentio/kafka-go/protocol"
 
 	"convdel/consumer/internal/recordlog"
-	"convdel/schema"
 )
 
 const (
@@ -132,7 +130,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		defer s.fetched.Release(share)
 	}
 	position := p.tracker.next()
-	fetched, err := s.source.Fetch(ctx, recordlog.Request{Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: hold})
+	fetched, err := s.source.Fetch(ctx, recordlog.Request{Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: hold, Epoch: recordlog.NoEpoch})
 	if err != nil {
 		return err
 	}
@@ -143,13 +141,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	p.sawEnd(fetched.HighWatermark)
 	s.metrics.setLag(p.id, p.lag())
 	var total int64
-	err = fetched.Each(func(r *protocol.Record, use bool) error {
-		size := recordlog.Size(r)
-		total += size
-		if r.Offset < p.tracker.next() {
-			return nil
-		}
-		return s.deliver(ctx, p, r, size, use)
+	err = fetched.Each(0, func(r *recordlog.Record) error {
+		total += r.Size
+		return s.deliver(ctx, p, r)
 	})
 	if errors.Is(err, errSpanFull) {
 		return nil // the rest is fetched again when there is room
@@ -167,9 +161,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 
 // deliver admits a record and takes it. Of transactional producers only what they have committed is
 // used: a rolled-back delete must not be executed.
-func (s *session) deliver(ctx context.Context, p *partition, r *protocol.Record, size int64, use bool) error {
+func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record) error {
 	switch {
-	case !use:
+	case !r.Use:
 		p.tracker.advance(r.Offset + 1)
 		return nil
 	case p.tracker.endedBefore(r.Offset):
@@ -177,35 +171,9 @@ func (s *session) deliver(ctx context.Context, p *partition, r *protocol.Record,
 		s.committer.poke()
 		return nil
 	}
-	if err := s.admit(ctx, p, size); err != nil {
+	if err := s.admit(ctx, p, r.Size); err != nil {
 		return err
 	}
-	rec, err := readRecord(p, r)
-	if err != nil {
-		s.unadmit(size)
-		return err
-	}
-	s.take(rec, size)
+	s.take(record{partition: p, offset: r.Offset, time: r.Time, key: r.Key, value: r.Value, headers: r.Headers}, r.Size)
 	return nil
-}
-
-func readRecord(p *partition, r *protocol.Record) (record, error) {
-	rec := record{partition: p, offset: r.Offset}
-	if r.Time.UnixMilli() > 0 { // -1 is Kafka's word for none
-		rec.time = r.Time
-	}
-	var err error
-	if rec.key, err = protocol.ReadAll(r.Key); err != nil {
-		return rec, err
-	}
-	if rec.value, err = protocol.ReadAll(r.Value); err != nil {
-		return rec, err
-	}
-	if len(r.Headers) > 0 {
-		rec.headers = make([]schema.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			rec.headers[i] = schema.Header{Key: h.Key, Value: h.Value}
-		}
-	}
-	return rec, nil
 }

@@ -91,7 +91,27 @@ type DeadLetter struct {
 	ReplayOf string
 	// NullValue says that the source record's value was null.
 	NullValue bool
+
+	// Omitted says what of the source record the letter lacks; nil if it has all of it.
+	Omitted *Omitted
+	// Event is the source record's event, if it had decoded and is not there otherwise, as [Decode] reads it without headers.
+	Event []byte
+	// Batch are the offsets that the letter stands for, where a whole batch can't be read; nil otherwise. Its value then is
+	// the batch as the log has it.
+	Batch *Batch
 }
+
+// Omitted is what of a source record does not fit into its dead letter, or was not read.
+type Omitted struct {
+	// Why says what is missing and why, in one line.
+	Why string
+	// Size is that of the source record's value in bytes (of a batch, all of it), SHA256 its hash in hex.
+	Size   int64
+	SHA256 string
+}
+
+// Batch is a range of offsets, both included.
+type Batch struct{ First, Last int64 }
 
 // ID returns TOPIC/PARTITION/OFFSET of the source record: the key of the dead letter's record, so
 // that a dead letter written twice replaces itself. [ParseID] reads it.

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer/internal/recordlog"
@@ -93,21 +92,17 @@ func (t *Table) indexPartition(ctx context.Context, partition int) (*partitionIn
 		return err
 	})
 	for err == nil && from < ix.end {
-		from, err = t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: passBytes}, ix.add)
+		from, err = t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: passBytes, Epoch: recordlog.NoEpoch}, ix.add)
 	}
 	return ix, err
 }
 
-func (ix *partitionIndex) add(r *protocol.Record) error {
+func (ix *partitionIndex) add(r *recordlog.Record) error {
 	if r.Offset >= ix.end {
 		return nil
 	}
 	ix.records++
-	raw, err := protocol.ReadAll(r.Key)
-	if err != nil {
-		return err
-	}
-	id := string(raw)
+	id := string(r.Key)
 	if r.Value == nil {
 		delete(ix.open, id)
 		delete(ix.replaces, id)
@@ -127,7 +122,7 @@ func (ix *partitionIndex) add(r *protocol.Record) error {
 }
 
 // inspect looks for what the pass needs to know, without reading all of it.
-func inspect(headers []protocol.Header) (replayOf string, ours bool) {
+func inspect(headers []schema.Header) (replayOf string, ours bool) {
 	for _, h := range headers {
 		switch h.Key {
 		case schema.HeaderClass:

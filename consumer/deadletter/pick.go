@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/segmentio/kafka-go/protocol"
-
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -81,8 +79,8 @@ func (t *Table) cursors(ix *index, ids []string) []*cursor {
 // since the pass may be gone.
 func (c *cursor) fill(ctx context.Context, ix *index) error {
 	for len(c.ready) == 0 && len(c.wanted) > 0 {
-		next, err := c.t.read(ctx, recordlog.Request{Partition: c.partition, Offset: c.wanted[0].offset, MaxBytes: pickBytes},
-			func(r *protocol.Record) error { return c.take(ix, r) })
+		next, err := c.t.read(ctx, recordlog.Request{Partition: c.partition, Offset: c.wanted[0].offset, MaxBytes: pickBytes, Epoch: recordlog.NoEpoch},
+			func(r *recordlog.Record) error { return c.take(ix, r) })
 		if err != nil {
 			return err
 		}
@@ -96,7 +94,7 @@ func (c *cursor) fill(ctx context.Context, ix *index) error {
 	return nil
 }
 
-func (c *cursor) take(ix *index, r *protocol.Record) error {
+func (c *cursor) take(ix *index, r *recordlog.Record) error {
 	for len(c.wanted) > 0 && c.wanted[0].offset < r.Offset {
 		c.wanted = c.wanted[1:]
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer"
@@ -135,8 +134,8 @@ func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) er
 
 func (t *Table) follow(ctx context.Context, partition int, from int64, fresh chan<- *Letter) error {
 	for ctx.Err() == nil {
-		next, err := t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: pickBytes, Hold: followHold},
-			func(r *protocol.Record) error {
+		next, err := t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: pickBytes, Hold: followHold, Epoch: recordlog.NoEpoch},
+			func(r *recordlog.Record) error {
 				l, err := readLetter(r)
 				if err != nil || l == nil {
 					return err
@@ -157,7 +156,7 @@ func (t *Table) follow(ctx context.Context, partition int, from int64, fresh cha
 
 // read makes one fetch, calls do with each record at or above its offset that is one, and returns the
 // offset to go on from.
-func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*protocol.Record) error) (int64, error) {
+func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*recordlog.Record) error) (int64, error) {
 	var fetched *recordlog.Fetched
 	err := t.retry(ctx, func() (err error) {
 		fetched, err = t.log.Fetch(ctx, r)
@@ -174,12 +173,9 @@ func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*protocol
 		return r.Offset, fmt.Errorf("read %s/%d/%d: %w", t.topic, r.Partition, r.Offset, err)
 	}
 	next := r.Offset
-	err = fetched.Each(func(rec *protocol.Record, use bool) error {
-		if rec.Offset < next {
-			return nil
-		}
+	err = fetched.Each(0, func(rec *recordlog.Record) error {
 		next = rec.Offset + 1
-		if !use {
+		if !rec.Use {
 			return nil
 		}
 		return do(rec)
@@ -206,29 +202,15 @@ func (t *Table) retry(ctx context.Context, ask func() error) error {
 }
 
 // readLetter makes a letter of a record: nil if the record is a tombstone or of another origin.
-func readLetter(r *protocol.Record) (*Letter, error) {
+func readLetter(r *recordlog.Record) (*Letter, error) {
 	if r.Value == nil || r.Key == nil {
 		return nil, nil
 	}
-	headers := make([]schema.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = schema.Header{Key: h.Key, Value: h.Value}
-	}
-	d, err := schema.ParseDeadLetter(headers)
-	if err != nil {
+	d, err := schema.ParseDeadLetter(r.Headers)
+	if err != nil || string(r.Key) != d.ID() {
 		return nil, nil //nolint:nilerr // another tool's record
 	}
-	key, err := protocol.ReadAll(r.Key)
-	if err != nil {
-		return nil, err
-	}
-	if string(key) != d.ID() {
-		return nil, nil
-	}
-	l := &Letter{DeadLetter: d, Headers: headers, Written: r.Time}
-	if l.Value, err = protocol.ReadAll(r.Value); err != nil {
-		return nil, err
-	}
+	l := &Letter{DeadLetter: d, Value: r.Value, Headers: r.Headers, Written: r.Time}
 	if d.NullValue {
 		l.Value = nil
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/fetch"
+
+	"convdel/schema"
 )
 
 const (
@@ -33,6 +35,8 @@ type Log struct {
 	Topic     string
 	// Group is whose coordinator Describe asks.
 	Group string
+	// Bounds are on what producers have written. The zero value means the defaults.
+	Bounds Bounds
 }
 
 // Request is one fetch.
@@ -43,18 +47,25 @@ type Request struct {
 	MaxBytes int32
 	// Hold is for how long the broker may wait for something to return.
 	Hold time.Duration
+	// Epoch is the leader's as far as known; a leader of another one refuses the fetch. [NoEpoch]: not known.
+	Epoch int32
+	// Room is how many bytes of memory the answer may take: a larger one is a [*NeedRoomError]. 0 is no limit.
+	Room int64
 }
 
 // Fetched is what a fetch has brought.
 type Fetched struct {
-	// HighWatermark is the end of the log, beyond what read_committed may see while transactions are open.
-	HighWatermark int64
+	// HighWatermark is the end of the log, Stable where committed reads end: at the first open transaction.
+	HighWatermark, Stable int64
+	// Throttled is for how long the broker wants no further fetch of this client's.
+	Throttled time.Duration
 	// Next is the least offset to go on from, whatever the records are: behind the offset asked for if
 	// anything came at all. Compaction can leave batches that end with a hole, or that have no record
 	// left, and kafka-go does not tell where those end. The step is small but sure: asked from there,
 	// the broker returns the next batch as well.
 	Next int64
 
+	from    int64
 	stream  *protocol.RecordStream
 	aborted *abortedSet
 }
@@ -80,7 +91,10 @@ func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
 	case code != 0:
 		return nil, code
 	}
-	f := &Fetched{HighWatermark: answer.HighWatermark, Next: r.Offset}
+	f := &Fetched{
+		HighWatermark: answer.HighWatermark, Stable: answer.LastStableOffset, Next: r.Offset, from: r.Offset,
+		Throttled: time.Duration(res.ThrottleTimeMs) * time.Millisecond,
+	}
 	if f.stream, _ = answer.RecordSet.Records.(*protocol.RecordStream); f.stream != nil && len(f.stream.Records) > 0 {
 		f.aborted = newAbortedSet(answer.AbortedTransactions)
 		f.Next = max(r.Offset+1, baseOffset(f.stream.Records[len(f.stream.Records)-1]))
@@ -116,10 +130,10 @@ func (l *Log) request(r Request) *fetch.Request {
 	}
 }
 
-// Each calls do with each record, in order, until it returns an error. Records may lie below the
-// offset asked for. use is false for those that are none: rolled back, or markers. A record is valid
-// only during the call.
-func (f *Fetched) Each(do func(r *protocol.Record, use bool) error) error {
+// Each calls do with each record at or above the offset asked for, in order, until it returns an error. Decoding may take
+// room bytes of memory (0: no limit). Errors beside do's: a [*NeedRoomError], after which Each may be called again with
+// more room; a [*BatchError] where a batch can't be read to its end, with all records before the fault delivered.
+func (f *Fetched) Each(room int64, do func(*Record) error) error {
 	if f.stream == nil {
 		return nil
 	}
@@ -128,14 +142,14 @@ func (f *Fetched) Each(do func(r *protocol.Record, use bool) error) error {
 		if err != nil {
 			return err
 		}
-		if err := eachOf(batch, use, do); err != nil {
+		if err := f.eachOf(batch, use, do); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func eachOf(batch protocol.RecordReader, use bool, do func(r *protocol.Record, use bool) error) error {
+func (f *Fetched) eachOf(batch protocol.RecordReader, use bool, do func(*Record) error) error {
 	for {
 		r, err := batch.ReadRecord()
 		if errors.Is(err, io.EOF) {
@@ -144,45 +158,59 @@ func eachOf(batch protocol.RecordReader, use bool, do func(r *protocol.Record, u
 		if err != nil {
 			return err
 		}
-		err = do(r, use)
-		closeBytes(r.Key, r.Value)
-		if err != nil {
+		if r.Offset < f.from {
+			continue
+		}
+		rec := &Record{Offset: r.Offset, Epoch: NoEpoch, Use: use}
+		if r.Time.UnixMilli() > 0 { // -1 is Kafka's word for none
+			rec.Time = r.Time
+		}
+		if rec.Key, err = protocol.ReadAll(r.Key); err != nil {
+			return err
+		}
+		if rec.Value, err = protocol.ReadAll(r.Value); err != nil {
+			return err
+		}
+		for _, h := range r.Headers {
+			rec.Headers = append(rec.Headers, schema.Header{Key: h.Key, Value: h.Value})
+		}
+		rec.Size = int64(len(rec.Key)+len(rec.Value)) + HeaderCost*int64(len(rec.Headers))
+		for _, h := range rec.Headers {
+			rec.Size += int64(len(h.Key) + len(h.Value))
+		}
+		if err := do(rec); err != nil {
 			return err
 		}
 	}
 }
 
-func closeBytes(all ...protocol.Bytes) {
-	for _, b := range all {
-		if b != nil {
-			_ = b.Close() // gives memory back to kafka-go's pool; it can't fail
-		}
-	}
-}
-
-// Size is what a record's key, value and headers have in bytes.
-func Size(r *protocol.Record) int64 {
-	size := 0
-	if r.Key != nil {
-		size += r.Key.Len()
-	}
-	if r.Value != nil {
-		size += r.Value.Len()
-	}
-	for _, h := range r.Headers {
-		size += len(h.Key) + len(h.Value)
-	}
-	return int64(size)
-}
-
 // Offset asks for [kafka.FirstOffset] or [kafka.LastOffset] of a partition. One at a time: kafka-go
 // opens a connection for each of several.
 func (l *Log) Offset(ctx context.Context, partition int, which int64) (int64, error) {
+	return l.listOffset(ctx, partition, which, kafka.ReadUncommitted)
+}
+
+// Stable asks where committed reads of a partition end: at its first open transaction, or its end.
+func (l *Log) Stable(ctx context.Context, partition int) (int64, error) {
+	return l.listOffset(ctx, partition, kafka.LastOffset, kafka.ReadCommitted)
+}
+
+// OffsetAt asks for the first record of a partition with that time or a later one; the partition's end if there is none.
+func (l *Log) OffsetAt(ctx context.Context, partition int, at time.Time) (int64, error) {
+	offset, err := l.listOffset(ctx, partition, at.UnixMilli(), kafka.ReadUncommitted)
+	if err == nil && offset < 0 {
+		return l.Offset(ctx, partition, kafka.LastOffset)
+	}
+	return offset, err
+}
+
+func (l *Log) listOffset(ctx context.Context, partition int, which int64, isolation kafka.IsolationLevel) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	client := &kafka.Client{Addr: l.Addr, Transport: l.Transport}
 	res, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
-		Topics: map[string][]kafka.OffsetRequest{l.Topic: {{Partition: partition, Timestamp: which}}},
+		Topics:         map[string][]kafka.OffsetRequest{l.Topic: {{Partition: partition, Timestamp: which}}},
+		IsolationLevel: isolation,
 	})
 	if err != nil {
 		return 0, err
@@ -194,11 +222,24 @@ func (l *Log) Offset(ctx context.Context, partition int, which int64) (int64, er
 			return 0, p.Error
 		case which == kafka.FirstOffset:
 			return p.FirstOffset, nil
-		default:
+		case which == kafka.LastOffset:
 			return p.LastOffset, nil
+		default:
+			for offset := range p.Offsets {
+				return offset, nil
+			}
+			return -1, nil
 		}
 	}
 	return 0, errors.New("offset response without the partition")
+}
+
+// EndOfEpoch asks a partition's leader, of epoch current as far as known ([NoEpoch]: not known), where its log of a former
+// leader's epoch ends. The found epoch is that or the last one before it that the log has; found is [NoEpoch] if the
+// leader can't tell.
+func (l *Log) EndOfEpoch(ctx context.Context, partition int, current, epoch int32) (found int32, end int64, err error) {
+	_, _, _, _ = ctx, partition, current, epoch
+	return NoEpoch, -1, nil
 }
 
 // Partitions returns how many partitions the topic has, as far as the transport knows; [kafka.UnknownTopicOrPartition] if

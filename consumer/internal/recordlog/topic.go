@@ -24,6 +24,8 @@ type ID struct {
 type Topic struct {
 	ID         ID
 	Partitions int
+	// Epochs are the leaders' by partition, [NoEpoch] where not known; shorter than Partitions where brokers are old.
+	Epochs []int32
 }
 
 // topicVersion is the version of Metadata that has topic IDs first. kafka-go knows none that has.
