@@ -52,6 +52,11 @@ type Config struct {
 	// MaxInFlightBytes bounds their keys, values and headers. Default 16 MiB. A single larger
 	// event is taken alone.
 	MaxInFlightBytes int64
+	// MaxBatchBytes is what a batch may decompress to; what is beyond it can't be read. Default 64 MiB.
+	MaxBatchBytes int64
+	// MaxRecordBytes is what a record may have in bytes, 64 for each header included; of a larger one only a dead letter
+	// without its value is made. Default 8 MiB.
+	MaxRecordBytes int64
 	// MaxEventAge sends older events to the dead letters, class expired, uncalled. Default 0: off.
 	MaxEventAge time.Duration
 	// DrainTimeout bounds how long a stop or a rebalance waits for calls under way and for
@@ -148,6 +153,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.RetryMax, 30*time.Second)
 	setDefault(&c.MaxInFlight, 2000)
 	setDefault(&c.MaxInFlightBytes, 16<<20)
+	setDefault(&c.MaxBatchBytes, 64<<20)
+	setDefault(&c.MaxRecordBytes, 8<<20)
 	setDefault(&c.DrainTimeout, 15*time.Second)
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 64

@@ -23,27 +23,32 @@ type connections struct {
 	transport *kafka.Transport
 	client    *kafka.Client
 	group     string
-	// writer writes dead letters in batches, lone one at a time.
-	writer, lone *kafka.Writer
-	closers      []func() error
+	bounds    recordlog.Bounds
+	writers   letterWriters
+	closers   []func() error
 }
 
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.Topic, cfg.DeadLetterTopic)
 	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group}
-	var closeWriter, closeLone func() error
-	c.writer, closeWriter = cfg.Cluster.Writer(cfg.DeadLetterTopic)
-	c.lone, closeLone = cfg.Cluster.Writer(cfg.DeadLetterTopic)
-	c.lone.BatchSize = 1
-	// What did not fit as it is may have come in a compressed batch: it is the batch that is limited.
-	c.lone.Compression = kafka.Gzip
-	c.closers = []func() error{closeWriter, closeLone}
+	writer := func(edit func(*kafka.Writer)) letterWriter {
+		w, closeAll := cfg.Cluster.Writer(cfg.DeadLetterTopic)
+		edit(w)
+		c.closers = append(c.closers, closeAll)
+		return w
+	}
+	c.writers = letterWriters{
+		many:       writer(func(*kafka.Writer) {}),
+		alone:      writer(func(w *kafka.Writer) { w.BatchSize = 1 }),
+		compressed: writer(func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
+	}
+	c.bounds = recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes}
 	return c
 }
 
 // log is a topic to read from.
 func (c *connections) log(topic string) *recordlog.Log {
-	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic, Group: c.group}
+	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic, Group: c.group, Bounds: c.bounds}
 }
 
 func (c *connections) close(log *slog.Logger) {

@@ -37,6 +37,8 @@ type Consumer struct {
 	limiter *limiter
 	gate    *gate
 	status  atomic.Pointer[Status]
+	// session is the one at work; nil between generations.
+	session atomic.Pointer[session]
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
 }
@@ -52,6 +54,8 @@ type Status struct {
 	Since time.Time
 	// Paused says why no calls are made; nil if they are.
 	Paused *Pause
+	// Stalled says that nothing moves although there is something to do and no pause; nil otherwise.
+	Stalled *Stall
 }
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
@@ -74,6 +78,9 @@ func New(cfg Config) (*Consumer, error) {
 func (c *Consumer) Status() Status {
 	s := *c.status.Load()
 	s.Paused = c.gate.paused()
+	if at := c.session.Load(); at != nil && s.Paused == nil {
+		s.Stalled = at.standstill().ruling(time.Now())
+	}
 	return s
 }
 
@@ -164,6 +171,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		c.setStatus(true, member.generation, len(ids))
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
 			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids, shares)
+			c.session.Store(nil)
 			c.limiter.setQuota(0)
 		} else {
 			awaitEither(generation, ctx)

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-
-	"convdel/schema"
 )
 
 const (
@@ -20,48 +18,76 @@ const (
 	letterTimeout = 25 * time.Second
 )
 
+// letterWriter writes dead letters; *kafka.Writer is one.
+type letterWriter interface {
+	WriteMessages(ctx context.Context, messages ...kafka.Message) error
+}
+
+// letterWriters are the ways to write letters: many at once, one alone, and one alone and compressed, since it is the
+// batch whose size a topic limits.
+type letterWriters struct{ many, alone, compressed letterWriter }
+
+// of returns the writer for letters of a form.
+func (w letterWriters) of(f letterForm) letterWriter {
+	switch f {
+	case formWhole:
+		return w.many
+	case formAlone:
+		return w.alone
+	default:
+		return w.compressed
+	}
+}
+
 // writeLetters is one lane. It writes each letter until the broker has it, however long that
 // takes: an event ends as a dead letter or not at all. Letters that failed wait their turn
-// outside of the lane, so that they hold up no other.
+// outside of the lane, and give their bytes back meanwhile, so that they hold up no other event.
 func (s *session) writeLetters(ctx context.Context) {
 	for {
 		batch, err := s.letters.take(ctx)
 		if err != nil {
 			return
 		}
-		failed, err := s.writeBatch(ctx, batch)
-		if err == nil {
-			continue
+		batch, failed, err := s.loadLetters(ctx, batch)
+		if len(batch) > 0 {
+			var refused []*letter
+			var why error
+			if refused, why = s.writeBatch(ctx, batch); len(refused) > 0 {
+				failed, err = append(refused, failed...), why
+			}
 		}
-		delay, kept := s.letters.delay(failed)
-		if !kept {
-			s.work.Add(-len(failed)) // given up: their events have not ended
-			continue
+		if len(failed) > 0 {
+			s.delayLetters(ctx, failed, err)
 		}
-		s.metrics.letterRetries.Add(float64(len(failed)))
-		s.log.LogAttrs(ctx, slog.LevelError, "dead letters not written, will retry",
-			slog.Int("letters", len(failed)), slog.String("first", failed[0].id()),
-			slog.Duration("retry_in", delay), slog.Any("error", err))
 	}
 }
 
-// writeBatch writes letters and ends the events of those acknowledged. It returns the others
+// delayLetters puts letters off that could not be written.
+func (s *session) delayLetters(ctx context.Context, failed []*letter, why error) {
+	for _, l := range failed {
+		s.unload(l)
+	}
+	delay, kept := s.letters.delay(failed, why)
+	if !kept {
+		s.work.Add(-len(failed)) // given up: their events have not ended
+		return
+	}
+	s.metrics.letterRetries.Add(float64(len(failed)))
+	s.log.LogAttrs(ctx, slog.LevelError, "dead letters not written, will retry",
+		slog.Int("letters", len(failed)), slog.String("first", s.letterID(failed[0])),
+		slog.Duration("retry_in", delay), slog.Any("error", why))
+}
+
+// writeBatch writes letters of one form and ends the events of those acknowledged. It returns the others
 // with the first of their errors.
 func (s *session) writeBatch(ctx context.Context, batch []*letter) ([]*letter, error) {
 	messages := make([]kafka.Message, len(batch))
 	for i, l := range batch {
-		if l.message.Key == nil {
-			l.message = s.compose(l)
-		}
-		messages[i] = l.message
-	}
-	writer := s.writer
-	if batch[0].alone {
-		writer = s.loneWriter
+		messages[i] = s.compose(l)
 	}
 	writeCtx, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
-	err := writer.WriteMessages(writeCtx, messages...)
+	err := s.writers.of(batch[0].form).WriteMessages(writeCtx, messages...)
 	var each kafka.WriteErrors
 	if err != nil && !errors.As(err, &each) {
 		return batch, err
@@ -69,15 +95,17 @@ func (s *session) writeBatch(ctx context.Context, batch []*letter) ([]*letter, e
 	var failed []*letter
 	var first error
 	for i, l := range batch {
-		if each != nil && each[i] != nil {
-			l.alone = l.alone || ownFault(each[i])
-			failed = append(failed, l)
-			if first == nil {
-				first = each[i]
-			}
+		if each == nil || each[i] == nil {
+			s.buried(ctx, l)
 			continue
 		}
-		s.buried(ctx, l)
+		if ownFault(each[i]) {
+			s.reduce(ctx, l, each[i])
+		}
+		failed = append(failed, l)
+		if first == nil {
+			first = each[i]
+		}
 	}
 	return failed, first
 }
@@ -89,49 +117,27 @@ func ownFault(err error) bool {
 		errors.Is(err, kafka.InvalidRecord) || errors.Is(err, kafka.InvalidMessage) || errors.As(err, &tooLarge)
 }
 
+// reduce has a letter written in the next smaller form.
+func (s *session) reduce(ctx context.Context, l *letter, why error) {
+	if l.form == formLeast {
+		return
+	}
+	l.form++
+	if l.form > formCompressed {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "the dead-letter topic takes no letter as large: it is written without all of its source record",
+			slog.String("id", s.letterID(l)), slog.String("left_out", l.form.leftOut()), slog.Any("error", why))
+	}
+}
+
 // buried ends an event whose dead letter the broker has.
 func (s *session) buried(ctx context.Context, l *letter) {
 	s.metrics.deadLetters.WithLabelValues(string(l.outcome)).Inc()
 	s.log.LogAttrs(ctx, slog.LevelWarn, "dead letter",
-		slog.String("id", l.id()), slog.String("class", string(l.outcome)), slog.Int("code", l.code),
+		slog.String("id", s.letterID(l)), slog.String("class", string(l.outcome)), slog.Int("code", l.code),
 		slog.Int("attempts", l.attempts), slog.Any("error", l.err))
+	if l.lent {
+		l.size = 0 // its bytes have been given back already
+	}
 	s.end(l.event, l.outcome)
 	s.work.Done()
-}
-
-func (l *letter) id() string { return string(l.message.Key) }
-
-// compose makes the dead-letter record: the source record's bytes with headers that say why. The
-// letter of a replayed record names the one that it replaces.
-func (s *session) compose(l *letter) kafka.Message {
-	d := schema.DeadLetter{
-		Class:        schema.Class(l.outcome),
-		Code:         l.code,
-		Attempts:     l.attempts,
-		FirstAttempt: l.first,
-		LastAttempt:  l.last,
-		Topic:        s.cfg.Topic,
-		Partition:    l.partition.id,
-		Offset:       l.offset,
-		Timestamp:    l.time,
-		Key:          l.key,
-		Group:        s.cfg.Group,
-		NullValue:    l.value == nil,
-	}
-	if l.err != nil {
-		d.Error = l.err.Error()
-	}
-	if origin, ok := schema.Origin(l.headers); ok && origin.Topic == s.cfg.Topic {
-		d.Timestamp, d.Replays, d.ReplayOf = origin.Timestamp, origin.Replays, origin.ID()
-	}
-	value := l.value
-	if value == nil {
-		value = []byte{} // a null value would mean that the letter is settled
-	}
-	headers := d.Headers(l.headers)
-	message := kafka.Message{Key: []byte(d.ID()), Value: value, Headers: make([]kafka.Header, len(headers))}
-	for i, h := range headers {
-		message.Headers[i] = kafka.Header{Key: h.Key, Value: h.Value}
-	}
-	return message
 }

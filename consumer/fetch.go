@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/segmentio/kafka-go"
 
 	"convdel/consumer/internal/recordlog"
 )
@@ -17,47 +18,18 @@ const (
 	fetchWait     = 500 * time.Millisecond
 	fetchRetryMin = 100 * time.Millisecond
 	fetchRetryMax = 5 * time.Second
-
-	// What has been fetched and not been admitted yet takes memory beside the events in flight. All
-	// partitions together share fetchBudget, and a single fetch should bring fetchAim of it.
-	fetchBudget = 4 << 20
-	fetchAim    = 512 << 10
-	// A broker takes the wish for at most so many bytes as compressed ones, and returns at least one
-	// batch. The wish is adapted to what comes out of it, between these.
-	askLeast, askMost = 16 << 10, 1 << 20
-	// trickle is what a fetch may bring without a share of the budget.
-	trickle = 4 << 10
+	// fetchSays is how often the log repeats that a partition can't be read.
+	fetchSays = time.Minute
+	// throttleMost bounds how long a broker's wish for no further fetch is followed at a time.
+	throttleMost = 30 * time.Second
 )
-
-// fetchSize is how much a partition asks for at a time.
-type fetchSize struct {
-	// ask is the wish, expect what the next fetch will bring as far as known: what the last one brought.
-	ask    int32
-	expect int64
-}
-
-func newFetchSize() fetchSize { return fetchSize{ask: askLeast, expect: fetchAim} }
-
-// brought adapts the size to what a fetch has brought.
-func (f *fetchSize) brought(size int64) {
-	switch {
-	case size > fetchAim:
-		f.ask = max(askLeast, f.ask/2)
-	case size > 0 && size < fetchAim/2:
-		f.ask = min(askMost, f.ask*2)
-	}
-	f.expect = size
-}
-
-// backlog says whether there is more to be had at once. If not, the broker is to hold the fetch
-// until there is something.
-func (f *fetchSize) backlog() bool { return f.expect > trickle }
 
 // partition is an owned partition of the topic.
 type partition struct {
 	id      int
 	tracker *tracker
 	size    fetchSize
+	fault   faultCount
 	// places are those taken among the events in flight and not filled yet. Only the partition's
 	// fetching uses it, and gives back what is left at the end of each fetch.
 	places int64
@@ -65,6 +37,8 @@ type partition struct {
 	gone atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds).
 	end, seen atomic.Int64
+	// failing is why the partition can't be read; nil if it can.
+	failing atomic.Pointer[error]
 }
 
 // sawEnd notes a high watermark.
@@ -83,18 +57,18 @@ var errRestart = errors.New("partition has to be opened anew")
 func (s *session) fetch(ctx context.Context, p *partition) error {
 	spacing := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(fetchRetryMin), backoff.WithMaxInterval(fetchRetryMax), backoff.WithMaxElapsedTime(0))
-	failing := false
+	report := fetchReport{s: s, p: p}
 	for s.gate.awaitFetch(ctx, s.conversations) == nil {
 		err := s.fetchOnce(ctx, p)
-		if errors.Is(err, recordlog.ErrOffsetGone) {
-			err = s.relocate(ctx, p)
+		if err != nil && ctx.Err() == nil {
+			s.metrics.fetchFailed(err)
+			err = s.recover(ctx, p, err)
 		}
 		if errors.Is(err, errRestart) {
 			return err
 		}
-		if failed := err != nil && ctx.Err() == nil; failed != failing {
-			failing = failed
-			s.logFetching(ctx, p, err)
+		if ctx.Err() == nil {
+			report.note(ctx, err)
 		}
 		if err == nil {
 			spacing.Reset()
@@ -105,14 +79,44 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 	return nil //nolint:nilerr // told to stop
 }
 
-// logFetching says that fetching has begun to fail, or that it works again.
-func (s *session) logFetching(ctx context.Context, p *partition, err error) {
-	log := s.log.With(slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("offset", p.tracker.next()))
-	if err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "fetch fails, will be retried", slog.Any("error", err))
+// recover deals with a fetch that failed for a reason that another fetch alone does not mend. It returns nil where the
+// next fetch may follow at once.
+func (s *session) recover(ctx context.Context, p *partition, err error) error {
+	var bad *recordlog.BatchError
+	switch {
+	case errors.Is(err, recordlog.ErrOffsetGone):
+		return s.relocate(ctx, p)
+	case errors.As(err, &bad):
+		return s.stepOver(ctx, p, bad)
+	default:
+		return err
+	}
+}
+
+// fetchReport says in the log that fetching has begun to fail, that it still fails, and that it works again.
+type fetchReport struct {
+	s    *session
+	p    *partition
+	said time.Time
+}
+
+func (f *fetchReport) note(ctx context.Context, err error) {
+	p := f.p
+	if err == nil {
+		if p.failing.Swap(nil) != nil {
+			f.log().LogAttrs(ctx, slog.LevelInfo, "fetch works again")
+		}
 		return
 	}
-	log.LogAttrs(ctx, slog.LevelInfo, "fetch works again")
+	fresh := p.failing.Swap(&err) == nil
+	if fresh || time.Since(f.said) >= fetchSays {
+		f.said = time.Now()
+		f.log().LogAttrs(ctx, slog.LevelWarn, "fetch fails, will be retried", slog.Any("error", err))
+	}
+}
+
+func (f *fetchReport) log() *slog.Logger {
+	return f.s.log.With(slog.String("topic", f.s.cfg.Topic), slog.Int("partition", f.p.id), slog.Int64("offset", f.p.tracker.next()))
 }
 
 // fetchOnce makes one fetch and delivers what it brought.
@@ -120,40 +124,53 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	if n, shrunk := p.tracker.span(); n >= maxSpan {
 		return wait(ctx, time.Time{}, shrunk)
 	}
-	hold := fetchWait
-	if p.size.backlog() {
-		hold = 0
-		share := min(p.size.expect, fetchBudget/2) // one partition alone must not keep all others waiting
-		if err := s.fetched.Acquire(ctx, share); err != nil {
-			return err
-		}
-		defer s.fetched.Release(share)
-	}
-	position := p.tracker.next()
-	fetched, err := s.source.Fetch(ctx, recordlog.Request{Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: hold, Epoch: recordlog.NoEpoch})
+	room, err := s.takeRoom(ctx, p.size.need())
 	if err != nil {
 		return err
 	}
+	defer func() { room.giveBack() }()
+	position := p.tracker.next()
+	fetched, err := s.source.Fetch(ctx, recordlog.Request{
+		Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: recordlog.NoEpoch, Room: room.bytes,
+	})
+	if p.size.refused(err) {
+		return nil // it is asked again with the room that it needs
+	}
+	if err != nil {
+		return err
+	}
+	p.sawEnd(fetched.HighWatermark)
+	s.metrics.setLag(p.id, p.lag())
+	if err := s.deliverAll(ctx, p, fetched, room.bytes); err != nil || fetched.Throttled == 0 {
+		return err
+	}
+	return pause(ctx, min(fetched.Throttled, throttleMost))
+}
+
+// deliverAll admits and takes the records of a fetch.
+func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordlog.Fetched, room int64) error {
 	defer func() {
 		s.events.Release(p.places)
 		p.places = 0
 	}()
-	p.sawEnd(fetched.HighWatermark)
-	s.metrics.setLag(p.id, p.lag())
+	position := p.tracker.next()
 	var total int64
-	err = fetched.Each(0, func(r *recordlog.Record) error {
+	err := fetched.Each(room, func(r *recordlog.Record) error {
 		total += r.Size
 		return s.deliver(ctx, p, r)
 	})
-	if errors.Is(err, errSpanFull) {
+	switch {
+	case errors.Is(err, errSpanFull):
 		return nil // the rest is fetched again when there is room
-	}
-	if err != nil {
+	case p.size.refused(err):
+		return nil // it is fetched again with the room that it needs
+	case err != nil:
 		return err
 	}
 	p.size.brought(total)
 	p.tracker.advance(fetched.Next)
 	if fetched.Next > position {
+		s.moved()
 		s.committer.poke() // it may have been nothing but what ends without a call: rolled back, markers
 	}
 	return nil
@@ -174,6 +191,26 @@ func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record
 	if err := s.admit(ctx, p, r.Size); err != nil {
 		return err
 	}
-	s.take(record{partition: p, offset: r.Offset, time: r.Time, key: r.Key, value: r.Value, headers: r.Headers}, r.Size)
+	s.take(record{
+		partition: p, offset: r.Offset, time: r.Time, key: r.Key, value: r.Value, headers: r.Headers, omitted: omittedOf(r.Omitted),
+	}, r.Size)
 	return nil
+}
+
+// fetchFault names why a fetch failed, for metrics.
+func fetchFault(err error) string {
+	var bad *recordlog.BatchError
+	var verdict kafka.Error
+	switch {
+	case errors.As(err, &bad):
+		return bad.Reason
+	case errors.Is(err, recordlog.ErrOffsetGone):
+		return "offset_out_of_range"
+	case errors.Is(err, kafka.FencedLeaderEpoch), errors.Is(err, kafka.UnknownLeaderEpoch):
+		return "leader_epoch"
+	case errors.As(err, &verdict):
+		return "broker"
+	default:
+		return "network"
+	}
 }

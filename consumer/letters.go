@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/segmentio/kafka-go"
 )
 
 const (
-	letterBatch    = 100
+	// letterBatch letters are written at once, or as many as have letterBatchBytes: a batch is limited as a letter is.
+	letterBatch      = 100
+	letterBatchBytes = 512 << 10
+
 	letterRetryMin = 250 * time.Millisecond
 	letterRetryMax = 15 * time.Second
 )
@@ -19,9 +21,13 @@ const (
 type letter struct {
 	*event
 	outcome Outcome
-	message kafka.Message
-	// alone keeps a letter that the broker may have refused for its own sake out of others' batches.
-	alone bool
+	// form is how much of its record it has, and how it is written.
+	form letterForm
+	// lent says that its record's bytes do not count as in flight while it waits. unloaded describes a record whose bytes it
+	// has given back; missing says why they can't be had again.
+	lent     bool
+	unloaded *content
+	missing  string
 	// due is when a letter that could not be written may be tried again, backoff what spaces that.
 	due     time.Time
 	backoff *backoff.ExponentialBackOff
@@ -34,6 +40,8 @@ type letters struct {
 	queue, delayed []*letter
 	added          chan struct{}
 	dropped        bool
+	// why is what the last failed write failed with.
+	why error
 }
 
 func newLetters() *letters { return &letters{added: make(chan struct{}, 1)} }
@@ -59,11 +67,19 @@ func (l *letters) drop() int {
 	return n
 }
 
-// delay puts letters back that could not be written, and says for how long. It reports false,
-// taking none, once the queue has been dropped.
-func (l *letters) delay(failed []*letter) (time.Duration, bool) {
+// waiting is how many letters wait for another attempt, and what the last one failed with.
+func (l *letters) waiting() (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return len(l.delayed), l.why
+}
+
+// delay puts letters back that could not be written, and says for how long. It reports false,
+// taking none, once the queue has been dropped.
+func (l *letters) delay(failed []*letter, why error) (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.why = why
 	if l.dropped {
 		return 0, false
 	}
@@ -107,7 +123,10 @@ func (l *letters) tryTake(now time.Time) (batch []*letter, due time.Time) {
 		l.wakeLocked()
 		return batch, due
 	}
-	n := min(len(l.queue), letterBatch)
+	n := 0
+	for size := int64(0); n < min(len(l.queue), letterBatch) && (n == 0 || size < letterBatchBytes); n++ {
+		size += l.queue[n].size
+	}
 	batch, l.queue = l.queue[:n:n], l.queue[n:]
 	if n > 0 {
 		l.wakeLocked()
@@ -119,8 +138,9 @@ func (l *letters) tryTake(now time.Time) (batch []*letter, due time.Time) {
 // has to be alone.
 func (l *letters) takeDelayedLocked(now time.Time) (batch []*letter, due time.Time) {
 	kept := l.delayed[:0]
+	size := int64(0)
 	for _, x := range l.delayed {
-		full := len(batch) == letterBatch || len(batch) > 0 && (x.alone || batch[0].alone)
+		full := len(batch) == letterBatch || len(batch) > 0 && (x.form != formWhole || batch[0].form != formWhole || size >= letterBatchBytes)
 		if x.due.After(now) || full {
 			kept = append(kept, x)
 			if due.IsZero() || x.due.Before(due) {
@@ -129,6 +149,7 @@ func (l *letters) takeDelayedLocked(now time.Time) (batch []*letter, due time.Ti
 			continue
 		}
 		batch = append(batch, x)
+		size += x.size
 	}
 	clear(l.delayed[len(kept):])
 	l.delayed = kept

@@ -38,6 +38,7 @@ type Metrics struct {
 	generations   prometheus.Counter
 	offsetResets  prometheus.Counter
 	paused        *prometheus.GaugeVec
+	fetchFailures *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them. Names and labels are the documented ones, prefix
@@ -76,6 +77,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
 		deadLetters:   counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
 		letterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
+		fetchFailures: counterVec("fetch_failures_total", "Fetches that failed, or brought a batch that can't be read, by reason.", "reason"),
 		commits:       counter("commits_total", "Offset commits that the broker has accepted."),
 		generations:   counter("generations_total", "Group generations that this replica has worked in."),
 		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log, or of a topic that is no more."),
@@ -88,6 +90,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired} {
 		m.deadLetters.WithLabelValues(string(o)) // from 0, or the first one would be no increase
+	}
+	for _, reason := range []string{"network", "broker", "offset_out_of_range", "leader_epoch", "crc", "compression", "malformed", "too_large"} {
+		m.fetchFailures.WithLabelValues(reason)
 	}
 	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "lag", Help: "Offsets between the committed one and the end of the log, by owned partition.",
@@ -139,6 +144,8 @@ func (m *Metrics) pausedFor(reason PauseReason, yes bool) {
 	}
 	m.paused.WithLabelValues(string(reason)).Set(value)
 }
+
+func (m *Metrics) fetchFailed(err error) { m.fetchFailures.WithLabelValues(fetchFault(err)).Inc() }
 
 func (m *Metrics) setLag(partition int, lag int64) {
 	m.lag.WithLabelValues(strconv.Itoa(partition)).Set(float64(lag))

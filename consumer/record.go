@@ -19,6 +19,10 @@ type record struct {
 	time       time.Time
 	key, value []byte
 	headers    []schema.Header
+	// omitted says what of it was not read, being beyond the bounds; nil for nothing.
+	omitted *schema.Omitted
+	// batch are the offsets that it stands for, where its value is a batch that can't be read; nil otherwise.
+	batch *schema.Batch
 }
 
 // event is a record on its way to its end.
@@ -84,9 +88,12 @@ func (s *session) weight(size int64) int64 { return min(size, s.cfg.MaxInFlightB
 // dead letters uncalled.
 func (s *session) take(rec record, size int64) {
 	ev := &event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: rec.time}
-	decoded, err := schema.Decode(rec.value, rec.headers)
-	if ev.at = schema.EventTime(decoded, rec.headers, rec.time); ev.at.IsZero() {
-		ev.at = time.Now() // a record without a time is as old as we have known it
+	s.moved()
+	decoded, err := rec.decode()
+	// A record without a time is as old as we have known it; and no event has happened after it was read.
+	now := time.Now()
+	if ev.at = schema.EventTime(decoded, rec.headers, rec.time); ev.at.IsZero() || ev.at.After(now) {
+		ev.at = now
 	}
 	if err != nil {
 		ev.err = err
@@ -100,6 +107,19 @@ func (s *session) take(rec record, size int64) {
 		return
 	}
 	s.join(ev)
+}
+
+// decode reads the event in a record.
+func (r *record) decode() (schema.Event, error) {
+	if r.omitted != nil {
+		return schema.Event{}, fmt.Errorf("record is beyond the bounds: %s", r.omitted.Why)
+	}
+	return schema.Decode(r.value, r.headers)
+}
+
+// takeUnreadable starts an admitted record that stands for what can't be read on its way to the dead letters.
+func (s *session) takeUnreadable(rec record, size int64, why error) {
+	s.bury(&event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
 }
 
 // expired says whether the event is too old to be executed, and makes that its error.
@@ -195,6 +215,7 @@ func (s *session) call(f *flight, p *permit) {
 	// Whatever could not say when it was sent counts from its end: later than the truth, never earlier.
 	p.sent()
 	took := time.Since(started)
+	s.moved()
 	s.metrics.called(answer, took)
 	if s.workCtx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
 		if f.probe {
@@ -300,6 +321,7 @@ func (s *session) bury(ev *event, o Outcome) {
 
 // end is the end of an event: its offset may be committed.
 func (s *session) end(ev *event, o Outcome) {
+	s.moved()
 	ev.partition.tracker.end(ev.slot)
 	s.metrics.ended(o, time.Since(ev.at))
 	s.unadmit(ev.size)

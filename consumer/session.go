@@ -23,11 +23,10 @@ type session struct {
 	limiter *limiter
 	gate    *gate
 
-	transport  *kafka.Transport
-	client     *kafka.Client
-	source     *recordlog.Log
-	writer     letterWriter
-	loneWriter letterWriter
+	transport *kafka.Transport
+	client    *kafka.Client
+	source    *recordlog.Log
+	writers   letterWriters
 
 	// identity is the topic's at the beginning of the session.
 	identity   recordlog.ID
@@ -40,6 +39,12 @@ type session struct {
 
 	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
 	events, bytes, fetched, slots *semaphore.Weighted
+	// opened is told when the partitions are known.
+	opened func(*session)
+	// large bounds what batches beyond the ordinary take to be read.
+	large *semaphore.Weighted
+	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
+	movedAt atomic.Int64
 
 	mu      sync.Mutex
 	flights map[schema.Conversation]*flight
@@ -58,7 +63,7 @@ type session struct {
 func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
-		transport: kafkas.transport, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writer: kafkas.writer, loneWriter: kafkas.lone,
+		transport: kafkas.transport, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
 		letters: newLetters(),
 		callers: newCallers(),
 		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
@@ -69,14 +74,12 @@ func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connecti
 		ready:   &flightHeap{less: oldestFirst},
 		waiting: &flightHeap{less: dueFirst},
 		woken:   make(chan struct{}, 1),
+		opened:  c.session.Store,
 	}
+	s.large = semaphore.NewWeighted(s.largest())
+	s.moved()
 	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m, generationCommit: gen.CommitOffsets}
 	return s
-}
-
-// letterWriter writes dead letters; *kafka.Writer is one.
-type letterWriter interface {
-	WriteMessages(ctx context.Context, messages ...kafka.Message) error
 }
 
 // run works until the generation ends, stop is closed, or the member is fenced; then it drains.
@@ -94,6 +97,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	if s.open(ctx, ids) != nil {
 		return
 	}
+	s.opened(s)
 	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
 	var lanes sync.WaitGroup
 	for range letterLanes {

@@ -58,7 +58,7 @@ func newAdmin(ctx context.Context, addr string, registry *prometheus.Registry, s
 
 // readiness is the body of /readyz.
 type readiness struct {
-	// Ready is true while the replica is a working member of its consumer group and makes calls.
+	// Ready is true while the replica is a working member of its consumer group, makes calls, and does not stand still.
 	Ready      bool `json:"ready"`
 	Generation int  `json:"generation"`
 	Partitions int  `json:"partitions"`
@@ -66,6 +66,14 @@ type readiness struct {
 	Since time.Time `json:"since,omitzero"`
 	// Paused says why no calls are made.
 	Paused *pausedBody `json:"paused,omitempty"`
+	// Stalled says that nothing moves, and why, outside of a pause.
+	Stalled *stalledBody `json:"stalled,omitempty"`
+}
+
+// stalledBody is a standstill in /readyz.
+type stalledBody struct {
+	Since time.Time `json:"since"`
+	Why   string    `json:"why"`
 }
 
 // pausedBody is a pause in /readyz.
@@ -78,9 +86,12 @@ type pausedBody struct {
 }
 
 func readinessOf(s consumer.Status) readiness {
-	r := readiness{Ready: s.Live && s.Paused == nil, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since}
+	r := readiness{Ready: s.Live && s.Paused == nil && s.Stalled == nil, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since}
 	if p := s.Paused; p != nil {
 		r.Paused = &pausedBody{Reason: string(p.Reason), Since: p.Since, LastError: p.LastError, NextProbe: p.NextProbe}
+	}
+	if st := s.Stalled; st != nil {
+		r.Stalled = &stalledBody{Since: st.Since, Why: st.Why}
 	}
 	return r
 }

@@ -1,0 +1,119 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"convdel/consumer/internal/recordlog"
+)
+
+const (
+	// What has been fetched and not been admitted yet takes memory beside the events in flight. All
+	// partitions together share fetchBudget, and a single fetch should bring fetchAim of it.
+	fetchBudget = 4 << 20
+	fetchAim    = 512 << 10
+	// A broker takes the wish for at most so many bytes as compressed ones, and returns at least one
+	// batch. The wish is adapted to what comes out of it, between these.
+	askLeast, askMost = 16 << 10, 1 << 20
+	// trickle is what a fetch brings where there is no backlog, quietRoom the memory that it may take without a share of the
+	// budget: a batch as producers make them by default, and what it takes to decompress it.
+	trickle   = 4 << 10
+	quietRoom = 64 << 10
+)
+
+// fetchSize is how much a partition asks for at a time, and how much memory that takes.
+type fetchSize struct {
+	// ask is the wish, expect what the next fetch will bring as far as known: what the last one brought.
+	ask    int32
+	expect int64
+	// refusedBytes is what the last fetch would have needed, where that was more than it had; else 0.
+	refusedBytes int64
+}
+
+func newFetchSize() fetchSize { return fetchSize{ask: askLeast, expect: fetchAim} }
+
+// brought adapts the size to what a fetch has brought.
+func (f *fetchSize) brought(size int64) {
+	switch {
+	case size > fetchAim:
+		f.ask = max(askLeast, f.ask/2)
+	case size > 0 && size < fetchAim/2:
+		f.ask = min(askMost, f.ask*2)
+	}
+	f.expect = size
+	if size < f.refusedBytes/4 {
+		f.refusedBytes = 0
+	}
+}
+
+// refused notes that a fetch needs more room than it had, and says whether err means that.
+func (f *fetchSize) refused(err error) bool {
+	var need *recordlog.NeedRoomError
+	if !errors.As(err, &need) {
+		return false
+	}
+	f.refusedBytes = need.Bytes
+	return true
+}
+
+// backlog says whether there is more to be had at once. If not, the broker is to hold the fetch
+// until there is something.
+func (f *fetchSize) backlog() bool { return f.expect > trickle || f.refusedBytes > 0 }
+
+func (f *fetchSize) hold() time.Duration {
+	if f.backlog() {
+		return 0
+	}
+	return fetchWait
+}
+
+// need is the memory that the next fetch is to have, 0 for one that may wait long for little.
+func (f *fetchSize) need() int64 {
+	switch {
+	case f.refusedBytes > 0:
+		return f.refusedBytes
+	case f.backlog():
+		return max(quietRoom, min(f.expect, fetchBudget/2)) // one partition alone must not keep all others waiting
+	default:
+		return 0
+	}
+}
+
+// room is memory for reading that has been taken: give it back.
+type room struct {
+	bytes int64
+	from  *semaphore.Weighted
+	taken int64
+}
+
+func (r *room) giveBack() {
+	if r.from != nil {
+		r.from.Release(r.taken)
+		r.from = nil
+	}
+}
+
+// takeRoom waits for memory for one fetch: of the budget that all share, or, beyond half of that, of what there is for
+// large batches, which holds the largest one that the bounds allow. Nothing else is held by who waits.
+func (s *session) takeRoom(ctx context.Context, need int64) (*room, error) {
+	r := &room{bytes: need}
+	switch {
+	case need == 0:
+		r.bytes = quietRoom
+		return r, nil
+	case need <= fetchBudget/2:
+		r.from, r.taken = s.fetched, need
+	default:
+		r.from, r.taken = s.large, min(need, s.largest())
+	}
+	if err := r.from.Acquire(ctx, r.taken); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// largest is what the largest batch that the bounds allow takes to be read, about.
+func (s *session) largest() int64 { return s.cfg.MaxBatchBytes + s.cfg.MaxRecordBytes + fetchBudget }

@@ -1,0 +1,70 @@
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// stallAfter is how long nothing may move, with something to do, before a replica says that it stands still.
+const stallAfter = time.Minute
+
+// Stall says that a replica has had something to do for a while, is not paused, and has done nothing.
+type Stall struct {
+	// Since is when something last moved: a record read, a call answered, an event ended.
+	Since time.Time
+	// Why names what is known of the cause, free of secrets.
+	Why string
+}
+
+// standstill is the evidence of a stall.
+type standstill struct {
+	since time.Time
+	// todo is how many offsets are unfinished or unread, patient how many conversations wait for the end of their backoff,
+	// which is no stall.
+	todo    int64
+	patient int
+	// letters is how many dead letters wait for another attempt, lettersWhy what the last one failed with.
+	letters    int
+	lettersWhy error
+	// unread are the partitions that can't be read, each as "PARTITION at OFFSET: why".
+	unread []string
+}
+
+// ruling says whether that is a stall at a time; nil if not.
+func (e standstill) ruling(now time.Time) *Stall {
+	if e.todo == 0 || e.patient > 0 || now.Sub(e.since) < stallAfter {
+		return nil
+	}
+	var causes []string
+	if len(e.unread) > 0 {
+		causes = append(causes, "partitions that can't be read: "+strings.Join(e.unread, "; "))
+	}
+	if e.letters > 0 {
+		causes = append(causes, fmt.Sprintf("%d dead letters can't be written: %v", e.letters, e.lettersWhy))
+	}
+	if len(causes) == 0 {
+		causes = append(causes, "the cause is not known")
+	}
+	return &Stall{Since: e.since, Why: fmt.Sprintf("nothing moves, and %d records are not done: %s", e.todo, strings.Join(causes, "; "))}
+}
+
+// moved notes that something has moved.
+func (s *session) moved() { s.movedAt.Store(time.Now().UnixNano()) }
+
+// standstill is the evidence at this moment.
+func (s *session) standstill() standstill {
+	e := standstill{since: time.Unix(0, s.movedAt.Load())}
+	e.letters, e.lettersWhy = s.letters.waiting()
+	s.mu.Lock()
+	e.patient = s.waiting.Len()
+	s.mu.Unlock()
+	for _, p := range s.partitions {
+		e.todo += p.lag()
+		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
+			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.tracker.next(), *why))
+		}
+	}
+	return e
+}
