@@ -3,6 +3,7 @@ package schema_test
 import (
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,8 +118,16 @@ func TestAsyncAPIDeadLetters(t *testing.T) {
 	doc := readAsyncAPI(t)
 	message := doc.Components.Messages["deadLetter"]
 	all := deadLetter()
-	all.NullValue = true
-	checkSameHeaders(t, "deadLetter", message.Headers, all.Headers(nil))
+	all.NullValue, all.Omitted, all.Event = true, omitted(), []byte(object)
+	written := append(all.Headers(nil), headersOf(schema.HeaderBatch+": 1-2")...)
+	checkSameHeaders(t, "deadLetter", message.Headers, written)
+	for header, value := range map[string]string{
+		schema.HeaderOmitted: omitted().String(), schema.HeaderBatch: schema.Batch{First: 0, Last: 77}.String(),
+	} {
+		if pattern := message.Headers.Properties[header].Pattern; !regexp.MustCompile(pattern).MatchString(value) {
+			t.Errorf("%s %q does not match %s", header, value, pattern)
+		}
+	}
 	checkSameHeaders(t, "settled", doc.Components.Messages["settled"].Headers, headersOf(schema.HeaderReason+": "))
 
 	var least []string // what even the emptiest dead letter has

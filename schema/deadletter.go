@@ -30,6 +30,9 @@ const (
 	HeaderReplays      = HeaderPrefix + "replays"       // how often it was replayed before, absent when never
 	HeaderReplayOf     = HeaderPrefix + "replay-of"     // ID of the dead letter that the source record is a replay of, absent when never replayed
 	HeaderNullValue    = HeaderPrefix + "null-value"    // "true" when the source record's value was null, else absent
+	HeaderOmitted      = HeaderPrefix + "omitted"       // what is not there of the source record, see [Omitted]; absent when all of it is
+	HeaderEvent        = HeaderPrefix + "event"         // the source record's event as JSON, beside dlt-omitted where that record had decoded
+	HeaderBatch        = HeaderPrefix + "batch"         // FIRST-LAST, the offsets of a batch that can't be read, see [Batch]; else absent
 	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded
 )
 
@@ -37,7 +40,7 @@ const (
 const MaxError = 1024
 
 // letterHeaders is how many headers a dead letter adds to its source record's, at most.
-const letterHeaders = 15
+const letterHeaders = 17
 
 // Class says why an event became a dead letter.
 type Class string
@@ -94,24 +97,13 @@ type DeadLetter struct {
 
 	// Omitted says what of the source record the letter lacks; nil if it has all of it.
 	Omitted *Omitted
-	// Event is the source record's event, if it had decoded and is not there otherwise, as [Decode] reads it without headers.
+	// Event is the source record's event where Omitted says that the record is not there and it had
+	// decoded, as [Decode] reads it without headers; nil otherwise. [Event.EncodeWhole] makes it.
 	Event []byte
-	// Batch are the offsets that the letter stands for, where a whole batch can't be read; nil otherwise. Its value then is
-	// the batch as the log has it.
+	// Batch are the offsets that the letter stands for, where a whole batch can't be read; nil
+	// otherwise. The letter's value then is the batch as the log has it, unless Omitted.
 	Batch *Batch
 }
-
-// Omitted is what of a source record does not fit into its dead letter, or was not read.
-type Omitted struct {
-	// Why says what is missing and why, in one line.
-	Why string
-	// Size is that of the source record's value in bytes (of a batch, all of it), SHA256 its hash in hex.
-	Size   int64
-	SHA256 string
-}
-
-// Batch is a range of offsets, both included.
-type Batch struct{ First, Last int64 }
 
 // ID returns TOPIC/PARTITION/OFFSET of the source record: the key of the dead letter's record, so
 // that a dead letter written twice replaces itself. [ParseID] reads it.
@@ -136,7 +128,8 @@ func ParseID(s string) (topic string, partition int, offset int64, err error) {
 // Headers returns the headers of the dead letter's record: the source record's own, in their order,
 // then those of d. Any dlt- header of the source is replaced, so that they never pile up. Times
 // that RFC 3339 cannot express, which a publisher's broken clock can cause, are brought to the
-// nearest that it can. The values are shared with source and d.
+// nearest that it can. An Event is left out unless Omitted says why it is needed, and of a batch. The
+// values are shared with source and d.
 func (d DeadLetter) Headers(source []Header) []Header {
 	headers := SourceHeaders(source)
 	add := func(key, value string) { headers = append(headers, Header{Key: key, Value: []byte(value)}) }
@@ -167,6 +160,15 @@ func (d DeadLetter) Headers(source []Header) []Header {
 	}
 	if d.NullValue {
 		add(HeaderNullValue, "true")
+	}
+	if d.Omitted != nil {
+		add(HeaderOmitted, d.Omitted.String())
+	}
+	if d.keepsEvent() {
+		headers = append(headers, Header{Key: HeaderEvent, Value: d.Event})
+	}
+	if d.Batch != nil {
+		add(HeaderBatch, d.Batch.String())
 	}
 	return headers
 }

@@ -78,10 +78,10 @@ func TestDeadLetterHeadersLeaveOutWhatIsNotThere(t *testing.T) {
 }
 
 func genDeadLetter(t *rapid.T) schema.DeadLetter {
-	return schema.DeadLetter{
+	d := schema.DeadLetter{
 		Class:        rapid.SampledFrom(schema.Classes()).Draw(t, "class"),
 		Code:         rapid.Int().Draw(t, "code"),
-		Error:        rapid.StringOfN(rapid.RuneFrom([]rune("az 09:\"é群\U0001F600\uFFFD")), 0, 250, -1).Draw(t, "error"),
+		Error:        genLine(t, "error"),
 		Attempts:     rapid.IntRange(0, math.MaxInt32).Draw(t, "attempts"),
 		FirstAttempt: genTime(t, "first"),
 		LastAttempt:  genTime(t, "last"),
@@ -95,6 +95,12 @@ func genDeadLetter(t *rapid.T) schema.DeadLetter {
 		ReplayOf:     rapid.SampledFrom([]string{"", "t/0/0", "a.b-c_d/2147483647/9223372036854775807"}).Draw(t, "of"),
 		NullValue:    rapid.Bool().Draw(t, "null"),
 	}
+	genOmitted(t, &d)
+	return d
+}
+
+func genLine(t *rapid.T, label string) string {
+	return rapid.StringOfN(rapid.RuneFrom([]rune("az 09:;\"é群\U0001F600\uFFFD")), 0, 250, -1).Draw(t, label)
 }
 
 func genHeaders(t *rapid.T) []schema.Header {

@@ -33,7 +33,12 @@
 //
 // A [DeadLetter] becomes headers ([DeadLetter.Headers]) and comes back from them
 // ([ParseDeadLetter]). A replayed record carries which dead letter it is a replay of and when it
-// was first published ([DeadLetter.ReplayHeaders], [Origin]).
+// was first published ([DeadLetter.Replay], [Origin]).
+//
+// The value of a dead letter is that of its source record, unless that does not fit or was never read.
+// Then the value is empty and dlt-omitted says why and what it was ([Omitted]), and dlt-event keeps the
+// event if there was one. A batch that can't be read becomes one dead letter, with the offsets that it
+// stands for in dlt-batch ([Batch]).
 //
 // The package reads and writes no topic, knows no Kafka client and makes no call: it is data only,
 // made of the standard library alone. What the codes in a dead letter mean is not its business

@@ -35,6 +35,16 @@ func (e Event) EncodeCloudEvent() ([]byte, error) {
 	return append(e.appendObject(b), '}'), nil
 }
 
+// EncodeWhole returns a value from which [Decode], without any headers, makes the same event: a bare
+// one if it has neither ID nor Source nor Time, else a structured one. It is [DeadLetter.Event] of a
+// record that was decoded and can't be kept. It returns no error for what Decode has returned.
+func (e Event) EncodeWhole() ([]byte, error) {
+	if e.ID == "" && e.Source == "" && e.Time.IsZero() {
+		return e.Encode()
+	}
+	return e.EncodeCloudEvent()
+}
+
 // EncodeCloudEventBinary returns the event in the binary wrapping: the value is that of
 // [Event.Encode], the headers hold the CloudEvents attributes and must all go with it. ID and
 // Source are required, and ce_time is there unless Time is zero. The error is a [*FieldError].

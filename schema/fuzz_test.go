@@ -98,6 +98,12 @@ func FuzzParseDeadLetter(f *testing.F) {
 	f.Add(lines(deadLetter().Headers(headersOf("ce_id: 1", "dlt-x: 1"))))
 	f.Add(lines(deadLetter().ReplayHeaders(nil)))
 	f.Add(lines(schema.DeadLetter{Class: schema.ClassUndecodable, Topic: "t", Key: []byte{}, NullValue: true}.Headers(nil)))
+	bare := schema.DeadLetter{Class: schema.ClassExhausted, Topic: "t", Omitted: omitted(), Event: []byte(object)}
+	f.Add(lines(bare.Headers(headersOf("ce_id: 1"))))
+	bare.Event = []byte(envelope)
+	f.Add(lines(bare.Headers(nil)))
+	bare.Omitted, bare.Batch = &schema.Omitted{Why: "a; 1 bytes; sha256 b", SHA256: someHash}, &schema.Batch{First: 1, Last: 9}
+	f.Add(lines(bare.Headers(nil)))
 	f.Add([]byte("dlt-replays: 2147483647\ndlt-topic: t\ndlt-partition: 2147483647\ndlt-offset: 9223372036854775807"))
 	f.Fuzz(func(t *testing.T, lines []byte) {
 		headers := fuzzHeaders(lines)
@@ -114,6 +120,7 @@ func FuzzParseDeadLetter(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkReplay(t, d, headers)
 		written := d.Headers(headers)
 		again, err := schema.ParseDeadLetter(written)
 		if err != nil || !reflect.DeepEqual(again, d) {
@@ -123,4 +130,29 @@ func FuzzParseDeadLetter(f *testing.F) {
 			t.Fatalf("ID %s read as %s, %d, %d, %v", d.ID(), topic, partition, offset, err)
 		}
 	})
+}
+
+// checkReplay checks that a letter is replayed as a record that names it, with its event if it has kept that, or refused.
+func checkReplay(t *testing.T, d schema.DeadLetter, headers []schema.Header) {
+	t.Helper()
+	r, err := d.Replay([]byte(object), headers)
+	if err != nil {
+		if d.Batch == nil && (d.Omitted == nil || d.Event != nil) {
+			t.Fatalf("%+v is not replayed: %v", d, err)
+		}
+		return
+	}
+	if origin, ok := schema.Origin(r.Headers); !ok || origin.ID() != d.ID() {
+		t.Fatalf("%+v is replayed with origin %+v, %v", d, origin, ok)
+	}
+	if d.Event == nil {
+		return
+	}
+	kept, err := schema.Decode(d.Event, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := schema.Decode(r.Value, r.Headers); err != nil || e != kept {
+		t.Fatalf("event %+v is replayed as %+v, %v", kept, e, err)
+	}
 }

@@ -48,6 +48,7 @@ func ParseDeadLetter(headers []Header) (DeadLetter, error) {
 			r.fail(HeaderNullValue, "must be true or absent, is "+quote(string(null)))
 		}
 	}
+	d.readOmitted(r)
 	if r.err != nil {
 		return DeadLetter{}, r.err
 	}

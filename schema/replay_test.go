@@ -33,7 +33,7 @@ func TestDeadLettersOfReplaysNameTheOneBefore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d, source := genDeadLetter(t), schema.SourceHeaders(genHeaders(t))
-		d.Replays, d.ReplayOf = 0, ""
+		d.Replays, d.ReplayOf, d.Omitted, d.Event, d.Batch = 0, "", nil, nil, nil
 		published := d.Timestamp
 		letter := d.Headers(source)
 		for n := 1; n <= 3; n++ {
@@ -50,6 +50,7 @@ func TestDeadLettersOfReplaysNameTheOneBefore(t *testing.T) {
 				t.Fatalf("source headers %q have become %q", source, replay)
 			}
 			next := genDeadLetter(t)
+			next.Omitted, next.Event, next.Batch = nil, nil, nil
 			next.Timestamp, next.Replays, next.ReplayOf = origin.Timestamp, origin.Replays, origin.ID()
 			letter = next.Headers(replay)
 		}
@@ -113,6 +114,8 @@ func TestEventTime(t *testing.T) {
 	t.Parallel()
 	recordTime := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	replay := deadLetter().ReplayHeaders(nil)
+	late := deadLetter()
+	late.Timestamp = cloudEvent().Time.Add(time.Second)
 	for _, c := range []struct {
 		name    string
 		event   schema.Event
@@ -122,11 +125,35 @@ func TestEventTime(t *testing.T) {
 		{"of the record", event(), nil, recordTime},
 		{"of the record that it first was", event(), replay, deadLetter().Timestamp},
 		{"of the event", cloudEvent(), nil, cloudEvent().Time},
-		{"of the event, replayed", cloudEvent(), replay, cloudEvent().Time},
+		{"of the event, replayed", cloudEvent(), late.ReplayHeaders(nil), cloudEvent().Time},
+		{"of an event that claims to be younger than the record that it first was", cloudEvent(), replay, deadLetter().Timestamp},
 		{"of no event, replayed", schema.Event{}, replay, deadLetter().Timestamp},
 	} {
 		if got := schema.EventTime(c.event, c.headers, recordTime); !got.Equal(c.want) {
 			t.Errorf("%s: EventTime = %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// A publisher's clock that is ahead makes no event younger than its record is known to be.
+func TestEventTimeIsNoneInWhichTheRecordWasThere(t *testing.T) {
+	t.Parallel()
+	written := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	ahead := cloudEvent()
+	ahead.Time = written.Add(48 * time.Hour)
+	later := written.Add(time.Hour)
+	for name, at := range map[string]time.Time{
+		"the event's clock":          schema.EventTime(ahead, nil, written),
+		"the record's clock too":     schema.EventTime(ahead, nil, ahead.Time, later, written, time.Time{}),
+		"no time of the record":      schema.EventTime(ahead, nil, time.Time{}, written),
+		"no event":                   schema.EventTime(schema.Event{}, nil, later, written),
+		"an origin in times to come": schema.EventTime(schema.Event{}, schema.DeadLetter{Topic: "t", Timestamp: ahead.Time}.ReplayHeaders(nil), written),
+	} {
+		if !at.Equal(written) {
+			t.Errorf("%s: EventTime = %s, want %s", name, at, written)
+		}
+	}
+	if at := schema.EventTime(ahead, nil, time.Time{}); !at.Equal(ahead.Time) {
+		t.Errorf("with nothing else known: EventTime = %s", at)
 	}
 }
