@@ -124,7 +124,7 @@ func (l *letter) content() content {
 	}
 	c := content{size: int64(len(l.value)), sha256: sha256.Sum256(l.value), whole: hashRecord(l.key, l.value), origin: l.origin()}
 	if e, err := schema.Decode(l.value, l.headers); err == nil && l.batch == nil {
-		c.event = keep(e)
+		c.event, _ = e.EncodeWhole() // what has been decoded can be encoded
 	}
 	return c
 }
@@ -153,14 +153,4 @@ func hashRecord(key, value []byte) [sha256.Size]byte {
 		h.Write(sum[:])
 	}
 	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// keep is an event as a dead letter carries it beside a value that it lacks.
-func keep(e schema.Event) []byte {
-	encode := e.Encode
-	if e.ID != "" && e.Source != "" {
-		encode = e.EncodeCloudEvent
-	}
-	b, _ := encode() // a decoded event is a valid one
-	return b
 }
