@@ -26,10 +26,11 @@ const (
 	undecodable             // a dead letter, never called for
 	expired                 // a dead letter, never called for
 	rolledBack              // nothing: its transaction was aborted
+	unreadable              // a dead letter for what can't be read of a batch
 )
 
 func (f fate) String() string {
-	return [...]string{"good", "flaky", "refused", "poisoned", "undecodable", "expired", "rolled back"}[f]
+	return [...]string{"good", "flaky", "refused", "poisoned", "undecodable", "expired", "rolled back", "unreadable"}[f]
 }
 
 // planned is a record to be published.
@@ -53,6 +54,8 @@ type planned struct {
 
 	schema.Conversation
 	clearRamble bool
+	// batched says that it is in an odd batch, and published with that.
+	batched bool
 	// alone says that no other record is about its conversation.
 	alone bool
 }

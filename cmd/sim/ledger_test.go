@@ -58,7 +58,7 @@ func (w *world) audit() {
 		}
 		l.letters[string(r.Key)] = r
 	}
-	l.enter(append(w.retention.removed, w.readAll(topic)...))
+	l.enter(append(w.retention.removed, w.readTopic()...))
 	for _, e := range l.entries {
 		l.judge(e)
 	}
@@ -119,7 +119,7 @@ func (l *ledger) enter(records []*kgo.Record) {
 
 // deleting is the call that did what the record asks for and could know of it: of several the one answered first.
 func (l *ledger) deleting(e *entry) *call {
-	if e.fate == undecodable {
+	if e.fate == undecodable || e.fate == unreadable {
 		return nil
 	}
 	var first *call
@@ -147,6 +147,8 @@ func (l *ledger) judge(e *entry) {
 	case letter == nil:
 	case letter.Value == nil:
 		l.judgeTombstone(e, letter)
+	case e.fate == unreadable:
+		l.judgeRest(e, letter)
 	default:
 		l.judgeLetter(e, letter)
 	}

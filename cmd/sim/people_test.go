@@ -18,6 +18,9 @@ func (w *world) publish() {
 	events := make(map[time.Duration][]*planned)
 	var times []time.Duration
 	for _, e := range w.sc.events {
+		if e.batched {
+			continue
+		}
 		if events[e.at] == nil {
 			times = append(times, e.at)
 		}

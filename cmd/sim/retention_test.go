@@ -30,7 +30,7 @@ func (w *world) cutLog(share float64) {
 		for _, p := range w.kafka.PartitionInfos(topic) {
 			below[p.Partition] = p.LogStartOffset + int64(share*float64(p.HighWatermark-p.LogStartOffset))
 		}
-		for _, r := range w.readAll(topic) {
+		for _, r := range w.readTopic() {
 			if r.Offset < below[r.Partition] {
 				w.retention.removed = append(w.retention.removed, r)
 			}

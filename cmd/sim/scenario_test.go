@@ -32,7 +32,9 @@ type scenario struct {
 	// length is how long there are faults, and events.
 	length time.Duration
 	events []*planned
-	acts   []*act
+	// batches are odd ones, whose events are among these.
+	batches []*batch
+	acts    []*act
 }
 
 // The ways to keep the quota.
@@ -69,6 +71,7 @@ func draw(seed uint64) *scenario {
 	sc.length = d.between(time.Minute, 6*time.Minute)
 	sc.events = d.drawEvents()
 	sc.acts = d.drawActs()
+	sc.batches = drawBatches(sc)
 	slices.SortStableFunc(sc.acts, func(a, b *act) int { return int(a.at - b.at) })
 	return sc
 }
@@ -89,7 +92,7 @@ func (sc *scenario) String() string {
 		fates[e.fate]++
 	}
 	fmt.Fprintf(&b, "%d events in %s:", len(sc.events), sc.length.Round(time.Second))
-	for f := good; f <= rolledBack; f++ {
+	for f := good; f <= unreadable; f++ {
 		if fates[f] > 0 {
 			fmt.Fprintf(&b, " %d %s", fates[f], f)
 		}

@@ -50,6 +50,7 @@ type world struct {
 	aimer     *kgo.Client // publishes to the partition that a record names
 	// transactor publishes in transactions; nil on days without.
 	transactor *kgo.Client
+	odd        *kgo.Client // publishes batches byte for byte
 	admin      *kadm.Client
 	clients    []*kgo.Client
 
@@ -94,6 +95,7 @@ func newWorld(t *testing.T, sc *scenario) *world {
 		t.Fatal(err)
 	}
 	w.aimer = w.client("aimer", kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableIdempotentWrite())
+	w.odd = w.client("odd")
 	if sc.transactions {
 		w.transactor = w.client("transactor", kgo.TransactionalID("sim"), kgo.ProducerLinger(0))
 	}
@@ -162,6 +164,7 @@ func (w *world) live() {
 	defer w.tend()()
 	var publishing sync.WaitGroup
 	publishing.Go(w.publish)
+	publishing.Go(w.publishBatches)
 	w.perform()
 	publishing.Wait()
 	w.acting.Wait()

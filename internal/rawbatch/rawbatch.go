@@ -62,7 +62,7 @@ const headSize, crcFrom, uncounted = 61, 21, 12
 func (b Batch) Bytes() []byte {
 	raw := make([]byte, headSize, headSize+len(b.Records))
 	binary.BigEndian.PutUint32(raw[8:], uint32(headSize-uncounted+len(b.Records))) //nolint:gosec // megabytes
-	binary.BigEndian.PutUint32(raw[12:], 0xffffffff)                                // leader epoch: the broker's
+	binary.BigEndian.PutUint32(raw[12:], 0xffffffff)                               // leader epoch: the broker's
 	raw[16] = 2
 	binary.BigEndian.PutUint16(raw[21:], uint16(b.Attributes))      //nolint:gosec // bits
 	binary.BigEndian.PutUint32(raw[23:], uint32(b.LastOffsetDelta)) //nolint:gosec // bits
@@ -90,6 +90,29 @@ func Record(offsetDelta int64, value []byte, emptyHeaders int) []byte {
 	}
 	b = binary.AppendVarint(b, int64(emptyHeaders))
 	b = append(b, make([]byte, 2*emptyHeaders)...)
+	return append(binary.AppendVarint(nil, int64(len(b))), b...)
+}
+
+// Header is a header of a record.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// RecordOf is a record without a key, with headers.
+func RecordOf(offsetDelta int64, value []byte, headers ...Header) []byte {
+	b := []byte{0, 0} // attributes, time delta
+	b = binary.AppendVarint(b, offsetDelta)
+	b = binary.AppendVarint(b, -1) // no key
+	b = binary.AppendVarint(b, int64(len(value)))
+	b = append(b, value...)
+	b = binary.AppendVarint(b, int64(len(headers)))
+	for _, h := range headers {
+		b = binary.AppendVarint(b, int64(len(h.Key)))
+		b = append(b, h.Key...)
+		b = binary.AppendVarint(b, int64(len(h.Value)))
+		b = append(b, h.Value...)
+	}
 	return append(binary.AppendVarint(nil, int64(len(b))), b...)
 }
 
