@@ -28,13 +28,13 @@ type standstill struct {
 	// letters is how many dead letters wait for another attempt, lettersWhy what the last one failed with.
 	letters    int
 	lettersWhy error
-	// unread are the partitions that can't be read, each as "PARTITION at OFFSET: why".
+	// unread are the partitions that can't be read, with something to do or not known to have none, each as "PARTITION at OFFSET: why".
 	unread []string
 }
 
 // ruling says whether that is a stall at a time; nil if not.
 func (e standstill) ruling(now time.Time) *Stall {
-	if e.todo == 0 || e.patient > 0 || now.Sub(e.since) < stallAfter {
+	if e.todo == 0 && len(e.unread) == 0 || e.patient > 0 || now.Sub(e.since) < stallAfter {
 		return nil
 	}
 	var causes []string

@@ -82,3 +82,17 @@ func TestReadinessWhilePaused(t *testing.T) {
 		t.Errorf("while a probe is under way: %s, %v", text, err)
 	}
 }
+
+// A replica that stands still outside of a pause is not ready, and says why and since when.
+func TestReadinessAtAStandstill(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	text, err := json.Marshal(readinessOf(consumer.Status{Live: true, Generation: 1, Partitions: 2, Stalled: &consumer.Stall{Since: since, Why: "nothing moves"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"ready":false,"generation":1,"partitions":2,"stalled":{"since":"2026-01-02T03:04:05Z","why":"nothing moves"}}`
+	if string(text) != want {
+		t.Errorf("%s\nwant %s", text, want)
+	}
+}

@@ -1,0 +1,54 @@
+package consumer
+
+import (
+	"errors"
+	"testing"
+
+	"convdel/consumer/internal/recordlog"
+)
+
+// TestFetchSize: a fetch asks for more where it brought little and for less where it brought much, and takes the memory that
+// was refused to the one before.
+func TestFetchSize(t *testing.T) {
+	t.Parallel()
+	f := newFetchSize()
+	if f.need() != fetchAim || f.hold() != 0 {
+		t.Errorf("at first: need %d, hold %s", f.need(), f.hold())
+	}
+	f.brought(100)
+	if f.need() != 0 || f.hold() != fetchWait || f.ask != 2*askLeast {
+		t.Errorf("after a little: need %d, hold %s, ask %d", f.need(), f.hold(), f.ask)
+	}
+	if f.refused(errors.New("another error")) || f.refused(nil) {
+		t.Error("an error of another kind is taken for want of room")
+	}
+	if !f.refused(&recordlog.NeedRoomError{Bytes: 9 << 20}) || f.need() != 9<<20 || f.hold() != 0 {
+		t.Errorf("after a refusal: need %d, hold %s", f.need(), f.hold())
+	}
+	f.brought(8 << 20)
+	if f.need() != 9<<20 || f.ask != askLeast {
+		t.Errorf("while large ones come: need %d, ask %d", f.need(), f.ask)
+	}
+	f.brought(1 << 20)
+	if f.need() != 1<<20 {
+		t.Errorf("when they have stopped: need %d", f.need())
+	}
+	f.brought(100 << 20)
+	if f.need() != fetchBudget/2 {
+		t.Errorf("one partition alone may take %d of %d", f.need(), fetchBudget)
+	}
+}
+
+// TestFaultCount: three fetches in a row must find the same fault.
+func TestFaultCount(t *testing.T) {
+	t.Parallel()
+	var f faultCount
+	for i, step := range []struct {
+		first int64
+		want  bool
+	}{{7, false}, {7, false}, {8, false}, {8, false}, {8, true}, {7, false}, {7, false}, {7, true}, {0, false}} {
+		if got := f.again(step.first); got != step.want {
+			t.Errorf("step %d: %t, want %t", i, got, step.want)
+		}
+	}
+}
