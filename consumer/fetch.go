@@ -82,15 +82,10 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 // recover deals with a fetch that failed for a reason that another fetch alone does not mend. It returns nil where the
 // next fetch may follow at once.
 func (s *session) recover(ctx context.Context, p *partition, err error) error {
-	var bad *recordlog.BatchError
-	switch {
-	case errors.Is(err, recordlog.ErrOffsetGone):
+	if errors.Is(err, recordlog.ErrOffsetGone) {
 		return s.relocate(ctx, p)
-	case errors.As(err, &bad):
-		return s.stepOver(ctx, p, bad)
-	default:
-		return err
 	}
+	return err
 }
 
 // fetchReport says in the log that fetching has begun to fail, that it still fails, and that it works again.
@@ -141,7 +136,11 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	}
 	p.sawEnd(fetched.HighWatermark)
 	s.metrics.setLag(p.id, p.lag())
-	if err := s.deliverAll(ctx, p, fetched, room.bytes); err != nil || fetched.Throttled == 0 {
+	err = s.deliverAll(ctx, p, fetched, room.bytes)
+	if bad, ok := errors.AsType[*recordlog.BatchError](err); ok {
+		err = s.stepOver(ctx, p, bad)
+	}
+	if err != nil || fetched.Throttled == 0 {
 		return err
 	}
 	return pause(ctx, min(fetched.Throttled, throttleMost))
