@@ -476,25 +476,6 @@ func TestTwoOperators(t *testing.T) {
 	})
 }
 
-// TestReplayedLetterReplacesTheOld: the letter of a record that failed again replaces the letter that
-// was replayed, also where the replay was killed before it could write the tombstone.
-func TestReplayedLetterReplacesTheOld(t *testing.T) {
-	t.Parallel()
-	onShelf(t, func(s *shelf) {
-		again := func(of int64, n int) func(*schema.DeadLetter) {
-			return func(d *schema.DeadLetter) { d.Replays, d.ReplayOf = n, letter(of).ID() }
-		}
-		s.put(letter(0), letter(1), letter(50, again(0, 1)), letter(90, again(50, 2)))
-		s.wantOpen(1, 90)
-		table := s.open()
-		defer table.Close()
-		if _, err := table.Discard(s.t.Context(), deadletter.Choice{Filter: deadletter.Filter{IDs: []string{letter(90).ID()}}}, "seen", nil); err != nil {
-			s.t.Fatal(err)
-		}
-		s.wantOpen(1) // and neither 50 nor 0 has come back
-	})
-}
-
 // TestPartitionsAdded: after partitions were added the same key hashes elsewhere; a letter is settled
 // where it is, and one that is in both is one.
 func TestPartitionsAdded(t *testing.T) {

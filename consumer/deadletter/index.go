@@ -18,18 +18,22 @@ const passLanes = 2
 // index is what a pass over the topic has found: where the open letters are. It keeps some tens of
 // bytes for each, whatever their size and however many are settled.
 type index struct {
-	// ends is where each partition ended when the pass began.
+	// ends is where committed reads of each partition ended when the pass began.
 	ends []int64
 	open map[letterKey]place
 	// elsewhere are further places of the same ID, after partitions were added to the topic.
 	elsewhere map[letterKey][]place
-	// replaces says which letter the letter of a replayed record replaces.
+	// replaces says which letter the letter of a replayed record claims to replace, and, once that has
+	// been looked into, does.
 	replaces map[letterKey]letterKey
 	// topics numbers the source topics' names.
 	topics  map[string]int32
 	names   []string
 	records int
 	foreign int
+	// replaced counts the letters that are open and that another one stands for.
+	replaced int
+	unread   *Unread
 }
 
 // letterKey is an ID.
@@ -45,21 +49,21 @@ type place struct {
 }
 
 func (ix *index) totals() Totals {
-	return Totals{Records: ix.records, Open: len(ix.open), Foreign: ix.foreign}
+	return Totals{Records: ix.records, Open: len(ix.open), Foreign: ix.foreign, Replaced: ix.replaced, Unread: ix.unread}
 }
 
-// index reads the whole topic once.
+// index reads the whole topic once, and what claims to be replaced once more.
 func (t *Table) index(ctx context.Context) (*index, error) {
 	ix := &index{
 		ends: make([]int64, t.partitions), open: make(map[letterKey]place), elsewhere: make(map[letterKey][]place),
 		replaces: make(map[letterKey]letterKey), topics: make(map[string]int32),
 	}
 	found := make([]*partitionIndex, t.partitions)
-	group, ctx := errgroup.WithContext(ctx)
+	group, inGroup := errgroup.WithContext(ctx)
 	group.SetLimit(passLanes)
 	for p := range t.partitions {
 		group.Go(func() (err error) {
-			found[p], err = t.indexPartition(ctx, p)
+			found[p], err = t.indexPartition(inGroup, p)
 			return err
 		})
 	}
@@ -70,7 +74,9 @@ func (t *Table) index(ctx context.Context) (*index, error) {
 		ix.merge(int32(p), one)
 		found[p] = nil
 	}
-	ix.dropReplaced()
+	if err := t.prove(ctx, ix); err != nil {
+		return nil, err
+	}
 	return ix, nil
 }
 
@@ -80,19 +86,38 @@ type partitionIndex struct {
 	open             map[string]int64
 	replaces         map[string]string
 	records, foreign int
+	unread           *Unread
 }
 
 func (t *Table) indexPartition(ctx context.Context, partition int) (*partitionIndex, error) {
 	ix := &partitionIndex{open: make(map[string]int64), replaces: make(map[string]string)}
-	var from int64
+	var from, logEnd int64
 	err := t.retry(ctx, func() (err error) {
-		if from, err = t.log.Offset(ctx, partition, kafka.FirstOffset); err == nil {
-			ix.end, err = t.log.Offset(ctx, partition, kafka.LastOffset)
+		if from, err = t.log.Offset(ctx, partition, kafka.FirstOffset); err != nil {
+			return err
 		}
+		// The log's own end first: what is written between the two questions is no transaction's.
+		if logEnd, err = t.log.Offset(ctx, partition, kafka.LastOffset); err != nil {
+			return err
+		}
+		ix.end, err = t.log.Stable(ctx, partition)
 		return err
 	})
-	for err == nil && from < ix.end {
-		from, err = t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: passBytes, Epoch: recordlog.NoEpoch}, ix.add)
+	if err == nil && ix.end < logEnd {
+		t.note(&ix.unread, Gap{Partition: partition, First: ix.end, Last: logEnd - 1})
+	}
+	r := recordlog.Request{Partition: partition, Offset: from, MaxBytes: passBytes, Epoch: recordlog.NoEpoch}
+	for idle := 0; err == nil && r.Offset < ix.end; {
+		before := r.Offset
+		var gap *Gap
+		if r.Offset, gap, err = t.read(ctx, r, ix.add); gap != nil {
+			t.note(&ix.unread, *gap)
+		}
+		if r.Offset > before {
+			idle = 0
+		} else if idle++; err == nil {
+			err = t.idle(ctx, r, idle)
+		}
 	}
 	return ix, err
 }
@@ -102,6 +127,10 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 		return nil
 	}
 	ix.records++
+	if r.Omitted != nil {
+		ix.foreign++ // no letter is that large, and its value is not null but not there
+		return nil
+	}
 	id := string(r.Key)
 	if r.Value == nil {
 		delete(ix.open, id)
@@ -109,16 +138,21 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 		return nil
 	}
 	replayOf, ours := inspect(r.Headers)
-	if _, _, _, err := schema.ParseID(id); err != nil || !ours {
+	if !isID(id) || !ours {
 		ix.foreign++
-		return nil //nolint:nilerr // another tool's record
+		return nil
 	}
 	ix.open[id] = r.Offset
 	delete(ix.replaces, id)
-	if replayOf != "" {
+	if replayOf != id && isID(replayOf) {
 		ix.replaces[id] = replayOf
 	}
 	return nil
+}
+
+func isID(s string) bool {
+	_, _, _, err := schema.ParseID(s)
+	return err == nil
 }
 
 // inspect looks for what the pass needs to know, without reading all of it.
@@ -138,19 +172,21 @@ func (ix *index) merge(partition int32, one *partitionIndex) {
 	ix.ends[partition] = one.end
 	ix.records += one.records
 	ix.foreign += one.foreign
+	ix.unread = ix.unread.and(one.unread)
 	for id, offset := range one.open {
 		key, at := ix.key(id), place{partition: partition, offset: offset}
 		if other, again := ix.open[key]; again {
 			ix.elsewhere[key] = append(ix.elsewhere[key], other)
 		}
 		ix.open[key] = at
+		delete(ix.replaces, key)
 		if replayed, ok := one.replaces[id]; ok {
 			ix.replaces[key] = ix.key(replayed)
 		}
 	}
 }
 
-// key numbers an ID, which is a legal one but for that of a replaced letter.
+// key numbers an ID. One that is none, as an operator can type it, is no letter's.
 func (ix *index) key(id string) letterKey {
 	topic, partition, offset, err := schema.ParseID(id)
 	if err != nil {
@@ -169,24 +205,6 @@ func (ix *index) id(k letterKey) string {
 	return ix.names[k.topic] + "/" + strconv.Itoa(int(k.partition)) + "/" + strconv.FormatInt(k.offset, 10)
 }
 
-// dropReplaced takes letters out that a newer one replaces, but keeps their places: whoever settles the
-// newer one settles them too.
-func (ix *index) dropReplaced() {
-	for key, old := range ix.replaces {
-		if _, open := ix.open[key]; !open {
-			delete(ix.replaces, key)
-		} else if _, open := ix.open[old]; !open || old == key {
-			delete(ix.replaces, key)
-		}
-	}
-	for _, old := range ix.replaces {
-		if at, open := ix.open[old]; open {
-			ix.elsewhere[old] = append(ix.elsewhere[old], at)
-			delete(ix.open, old)
-		}
-	}
-}
-
 // places are the partitions in which an ID has to be settled.
 func (ix *index) places(k letterKey) []int {
 	var all []int
@@ -203,7 +221,7 @@ func (ix *index) places(k letterKey) []int {
 // chain lists what a letter replaces, and what that replaced.
 func (ix *index) chain(k letterKey) []superseded {
 	var all []superseded
-	for old, ok := ix.replaces[k]; ok && len(all) < len(ix.replaces); old, ok = ix.replaces[old] {
+	for old, ok := ix.replaces[k]; ok; old, ok = ix.replaces[old] {
 		all = append(all, superseded{id: ix.id(old), places: ix.places(old)})
 	}
 	return all

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ type Letter struct {
 	// Written is when the letter was written, by Kafka's time of its record.
 	Written time.Time
 
+	// key is the ID in the index that the letter was found by.
+	key letterKey
 	// places are the partitions of the dead-letter topic in which the ID is open: one, unless partitions
 	// were added to the topic meanwhile.
 	places []int
@@ -30,21 +33,47 @@ type superseded struct {
 	places []int
 }
 
-// Event is the event in the source record, or why there is none.
-func (l *Letter) Event() (schema.Event, error) { return schema.Decode(l.Value, l.Headers) }
+// Replaces lists the IDs of the letters that are open still and that this one stands for, the one that it
+// names first: its source record is a replay of theirs. Whoever settles it settles them along.
+func (l *Letter) Replaces() []string {
+	var ids []string
+	for _, old := range l.supersedes {
+		ids = append(ids, old.id)
+	}
+	return ids
+}
+
+// Event is the event in the source record, or why there is none. Of a record that is not there it is the
+// one that the letter has kept.
+func (l *Letter) Event() (schema.Event, error) {
+	switch {
+	case l.Batch != nil:
+		return schema.Event{}, errBatch
+	case l.DeadLetter.Event != nil:
+		return schema.Decode(l.DeadLetter.Event, nil)
+	case l.Omitted != nil:
+		return schema.Event{}, errOmitted
+	}
+	return schema.Decode(l.Value, l.Headers)
+}
+
+var (
+	errBatch   = errors.New("the letter stands for a batch that can't be read")
+	errOmitted = errors.New("the record's value is not there, and no event is known of it")
+)
+
+// Source is the source record as a replay publishes it. The error is a [*schema.ReplayError].
+func (l *Letter) Source() (schema.Record, error) { return l.Replay(l.Value, l.Headers) }
 
 // Age is how long ago the event happened, at now: what counts when deciding whether it may still be
-// executed. It is the letter's own age where the record had no time.
+// executed. It is the letter's own age where the record had no time, and never less than what is known of
+// the record: it was there when it was first called, and when the letter was written.
 func (l *Letter) Age(now time.Time) time.Duration {
 	e, err := l.Event()
 	if err != nil {
 		e = schema.Event{}
 	}
-	at := schema.EventTime(e, nil, l.Timestamp)
-	if at.IsZero() {
-		at = l.Written
-	}
-	return now.Sub(at)
+	return now.Sub(schema.EventTime(e, nil, l.Timestamp, l.FirstAttempt, l.LastAttempt, l.Written))
 }
 
 // Filter selects letters. What is empty selects all; what is given must all match.

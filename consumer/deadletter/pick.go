@@ -1,11 +1,16 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"convdel/consumer/internal/recordlog"
 )
+
+// readyBytes is how many bytes of letters a cursor holds before it reads on, one letter at least.
+const readyBytes = 1 << 20
 
 // cursor reads the open letters of one partition, in the order of the log.
 type cursor struct {
@@ -13,6 +18,7 @@ type cursor struct {
 	partition int
 	wanted    []wanted // ascending by offset
 	ready     []*Letter
+	held      int64 // bytes in ready
 }
 
 type wanted struct {
@@ -36,8 +42,8 @@ func (t *Table) pick(ctx context.Context, ix *index, ids []string, do func(*Lett
 		if next == nil {
 			return ctx.Err()
 		}
-		l := next.ready[0]
-		next.ready = next.ready[1:]
+		l := next.takeOne()
+		l.places, l.supersedes = ix.places(l.key), ix.chain(l.key)
 		if err := do(l); err != nil {
 			return err
 		}
@@ -52,60 +58,104 @@ func (t *Table) cursors(ix *index, ids []string) []*cursor {
 	for p := range cursors {
 		cursors[p] = &cursor{t: t, partition: p}
 	}
-	add := func(key letterKey, at place) {
-		c := cursors[at.partition]
-		c.wanted = append(c.wanted, wanted{offset: at.offset, key: key})
-	}
 	if len(ids) > 0 {
 		for _, id := range ids {
 			key := ix.key(id)
 			if at, open := ix.open[key]; open {
-				add(key, at)
+				cursors[at.partition].want(at.offset, key)
 			}
 		}
 	} else {
 		for key, at := range ix.open {
-			add(key, at)
+			cursors[at.partition].want(at.offset, key)
 		}
 	}
 	for _, c := range cursors {
-		slices.SortFunc(c.wanted, func(a, b wanted) int { return int(a.offset - b.offset) })
-		c.wanted = slices.CompactFunc(c.wanted, func(a, b wanted) bool { return a.offset == b.offset })
+		c.sort()
 	}
 	return cursors
 }
 
+func (c *cursor) want(offset int64, key letterKey) {
+	c.wanted = append(c.wanted, wanted{offset: offset, key: key})
+}
+
+func (c *cursor) sort() {
+	slices.SortFunc(c.wanted, func(a, b wanted) int { return cmp.Compare(a.offset, b.offset) })
+	c.wanted = slices.CompactFunc(c.wanted, func(a, b wanted) bool { return a.offset == b.offset })
+}
+
+// takeOne takes the next letter, takeAll all that are ready.
+func (c *cursor) takeOne() *Letter {
+	l := c.ready[0]
+	c.ready[0], c.ready = nil, c.ready[1:]
+	if len(c.ready) == 0 {
+		c.held = 0
+	}
+	return l
+}
+
+func (c *cursor) takeAll() []*Letter {
+	all := c.ready
+	c.ready, c.held = nil, 0
+	return all
+}
+
+// errHeld says that a cursor holds enough letters for now.
+var errHeld = errors.New("enough letters are held")
+
 // fill reads on until a letter is ready or none is left. Letters that have been replaced or settled
 // since the pass may be gone.
 func (c *cursor) fill(ctx context.Context, ix *index) error {
-	for len(c.ready) == 0 && len(c.wanted) > 0 {
-		next, err := c.t.read(ctx, recordlog.Request{Partition: c.partition, Offset: c.wanted[0].offset, MaxBytes: pickBytes, Epoch: recordlog.NoEpoch},
-			func(r *recordlog.Record) error { return c.take(ix, r) })
+	for idle := 0; len(c.ready) == 0 && len(c.wanted) > 0; {
+		r := recordlog.Request{Partition: c.partition, Offset: c.wanted[0].offset, MaxBytes: pickBytes, Epoch: recordlog.NoEpoch}
+		next, gap, err := c.t.read(ctx, r, c.add)
+		if gap != nil {
+			c.t.note(&ix.unread, *gap)
+		}
+		if errors.Is(err, errHeld) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		for len(c.wanted) > 0 && c.wanted[0].offset < next {
-			c.wanted = c.wanted[1:]
-		}
+		c.skip(next)
 		if next >= ix.ends[c.partition] {
 			c.wanted = nil
+		}
+		if next > r.Offset {
+			idle = 0
+		} else if idle++; len(c.wanted) > 0 {
+			if err := c.t.idle(ctx, r, idle); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (c *cursor) take(ix *index, r *recordlog.Record) error {
-	for len(c.wanted) > 0 && c.wanted[0].offset < r.Offset {
+// skip gives up what is wanted below an offset.
+func (c *cursor) skip(offset int64) {
+	for len(c.wanted) > 0 && c.wanted[0].offset < offset {
 		c.wanted = c.wanted[1:]
 	}
+}
+
+func (c *cursor) add(r *recordlog.Record) error {
+	c.skip(r.Offset)
 	if len(c.wanted) == 0 || c.wanted[0].offset != r.Offset {
 		return nil
 	}
 	key := c.wanted[0].key
-	l, err := readLetter(r)
-	if l != nil {
-		l.places, l.supersedes = ix.places(key), ix.chain(key)
-		c.ready = append(c.ready, l)
+	c.wanted = c.wanted[1:]
+	l := readLetter(r)
+	if l == nil {
+		return nil
 	}
-	return err
+	l.key = key
+	c.ready = append(c.ready, l)
+	if c.held += r.Size; c.held >= readyBytes {
+		return errHeld
+	}
+	return nil
 }

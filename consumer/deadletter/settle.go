@@ -27,6 +27,9 @@ type Choice struct {
 	MaxAge time.Duration
 	// Rate is letters a second at most; 0 is no limit.
 	Rate float64
+	// Skipped, unless nil, is called by a replay with each letter whose source record the topic of events
+	// refuses for its own sake, its size above all, and why. The letter stays open and the replay goes on.
+	Skipped func(*Letter, error)
 }
 
 // Left says why a letter is left alone.
@@ -38,7 +41,13 @@ const (
 	LeftTooOld     Left = "older than the age allowed"
 	LeftNotNamed   Left = "permanent or undecodable, and not named by class or id"
 	LeftOtherTopic Left = "of another topic"
+	// Of these nothing is there that could be published again.
+	LeftOmitted Left = "without their record's value, and no event is known"
+	LeftBatch   Left = "batches that can't be read"
 )
+
+// maxAlong is how many letters that are settled along with others are told by ID.
+const maxAlong = 1000
 
 // Plan is what a settling would do, or has done.
 type Plan struct {
@@ -50,6 +59,12 @@ type Plan struct {
 	Oldest time.Time
 	// Left counts the letters that the filter selects and that are left alone.
 	Left map[Left]int
+	// Along counts the letters that are settled along with those, since they are replaced by them, and
+	// AlongIDs are the first thousand. See [Letter.Replaces].
+	Along    int
+	AlongIDs []string
+	// Skipped counts the letters that a replay has skipped, see [Choice]. A plan knows of none.
+	Skipped int
 }
 
 // SettleError says how far the letter in hand had come when a write failed. Nothing is lost, and
@@ -86,7 +101,7 @@ func (t *Table) PlanDiscard(ctx context.Context, c Choice) (Plan, error) {
 // settles each letter once its record is acknowledged by every in-sync replica. It goes one by one,
 // the letter written first to begin with, and calls done, which may be nil, after each. When ctx ends
 // it stops between two letters and returns what it has done with ctx's error; a failed write is a
-// [*SettleError].
+// [*SettleError]. A record that the topic refuses for its own sake is skipped, see [Choice].
 func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan, error) {
 	if c.Topic == "" {
 		return Plan{}, errors.New("replay: the choice names no topic")
@@ -96,7 +111,11 @@ func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan,
 	events.BatchSize = 1
 	defer func() { _ = errors.Join(closeEvents(), closeLetters()) }()
 	return t.settle(ctx, c, c.leavesReplay, func(l *Letter) error {
-		if err := write(ctx, events, replayed(l)); err != nil {
+		source, err := l.Source()
+		if err != nil {
+			return err // left alone before
+		}
+		if err := write(ctx, events, messageOf(source)); err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
 		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {
@@ -143,7 +162,12 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 			if err := pace.wait(ctx); err != nil {
 				return err
 			}
-			if err := act(l); err != nil {
+			err := act(l)
+			if refused(err) {
+				plan.skip(&c, l, err)
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -166,9 +190,40 @@ func (p *Plan) count(l *Letter, now time.Time) {
 	if at := now.Add(-l.Age(now)); p.Oldest.IsZero() || at.Before(p.Oldest) {
 		p.Oldest = at
 	}
+	p.Along += len(l.supersedes)
+	for _, old := range l.supersedes {
+		if len(p.AlongIDs) < maxAlong {
+			p.AlongIDs = append(p.AlongIDs, old.id)
+		}
+	}
+}
+
+func (p *Plan) skip(c *Choice, l *Letter, err error) {
+	p.Skipped++
+	if c.Skipped != nil {
+		c.Skipped(l, err)
+	}
+}
+
+// refused says whether the topic of events does not take a letter's record for what it is: the record's own
+// fault, which neither time nor another attempt mends. Nothing has been published then.
+func refused(err error) bool {
+	failed, ok := errors.AsType[*SettleError](err)
+	if !ok || failed.Published {
+		return false
+	}
+	var tooLarge kafka.MessageTooLargeError // of the client's own bound
+	return errors.As(err, &tooLarge) || errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge) ||
+		errors.Is(err, kafka.InvalidMessageSize) || errors.Is(err, kafka.InvalidRecord)
 }
 
 func (c *Choice) leavesReplay(l *Letter, now time.Time) Left {
+	if refused, ok := errors.AsType[*schema.ReplayError](sourceError(l)); ok {
+		if refused.Batch != nil {
+			return LeftBatch
+		}
+		return LeftOmitted
+	}
 	named := len(c.Filter.Classes) > 0 || len(c.Filter.IDs) > 0
 	if (l.Class == schema.ClassPermanent || l.Class == schema.ClassUndecodable) && !named {
 		return LeftNotNamed
@@ -186,10 +241,14 @@ func (c *Choice) leavesDiscard(l *Letter, now time.Time) Left {
 	return ""
 }
 
-// replayed is the source record of a letter, as it is published again.
-func replayed(l *Letter) kafka.Message {
-	m := kafka.Message{Key: l.Key, Value: l.Value}
-	for _, h := range l.ReplayHeaders(l.Headers) {
+func sourceError(l *Letter) error {
+	_, err := l.Source()
+	return err
+}
+
+func messageOf(r schema.Record) kafka.Message {
+	m := kafka.Message{Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
 		m.Headers = append(m.Headers, kafka.Header{Key: h.Key, Value: h.Value})
 	}
 	return m
@@ -230,7 +289,11 @@ func write(ctx context.Context, w *kafka.Writer, messages ...kafka.Message) erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	for _, m := range messages {
-		if err := w.WriteMessages(ctx, m); err != nil {
+		err := w.WriteMessages(ctx, m)
+		if each, ok := errors.AsType[kafka.WriteErrors](err); ok && len(each) == 1 {
+			err = each[0] // the list hides what it holds
+		}
+		if err != nil {
 			return err
 		}
 	}

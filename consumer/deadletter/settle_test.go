@@ -23,7 +23,7 @@ func TestAgeIsTheEvents(t *testing.T) {
 		now := time.Now()
 		long := now.Add(-25 * time.Hour)
 		s.putTo(0, letter(0), happened(0, long)) // published just now
-		s.putTo(0, letter(1, func(d *schema.DeadLetter) { d.Timestamp = long }), happened(1, now))
+		s.putTo(0, letter(1), happened(1, now))
 		table := s.open()
 		defer table.Close()
 		plan, err := table.Replay(s.t.Context(), deadletter.Choice{Topic: source, MaxAge: 24 * time.Hour}, nil)
@@ -34,6 +34,29 @@ func TestAgeIsTheEvents(t *testing.T) {
 		if records := s.published(); len(records) != 1 || string(records[0].Key) != "key1" {
 			s.t.Errorf("published: %v", records)
 		}
+	})
+}
+
+// TestAClockAheadMakesNoEventYounger: no event happens after its record was written, was called or became a letter. A
+// publisher's clock that is ahead must not get an old event past the age allowed.
+func TestAClockAheadMakesNoEventYounger(t *testing.T) {
+	t.Parallel()
+	onShelf(t, func(s *shelf) {
+		ahead := time.Now().Add(100 * time.Hour)
+		s.putTo(0, letter(0), happened(0, ahead))                                                     // the event's
+		s.putTo(1, letter(1, func(d *schema.DeadLetter) { d.Timestamp = ahead }), value(1))           // the record's
+		s.putTo(2, letter(2, func(d *schema.DeadLetter) { d.Timestamp = ahead }), happened(2, ahead)) // both
+		first := time.Now()
+		time.Sleep(25 * time.Hour)
+		s.putTo(0, letter(3, func(d *schema.DeadLetter) { d.Timestamp, d.FirstAttempt, d.LastAttempt = ahead, first, time.Now() }), value(3))
+		s.putTo(0, letter(4, func(d *schema.DeadLetter) { d.Timestamp = ahead }), value(4))
+		table := s.open()
+		defer table.Close()
+		plan, err := table.Replay(s.t.Context(), deadletter.Choice{Topic: source, MaxAge: 24 * time.Hour}, nil)
+		if err != nil || plan.Settled != 1 || plan.Left[deadletter.LeftTooOld] != 4 {
+			s.t.Errorf("plan %+v, %v", plan, err)
+		}
+		s.wantOpen(0, 1, 2, 3)
 	})
 }
 

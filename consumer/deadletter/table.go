@@ -3,7 +3,7 @@ package deadletter
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -11,7 +11,6 @@ import (
 
 	"convdel/consumer"
 	"convdel/consumer/internal/recordlog"
-	"convdel/schema"
 )
 
 const (
@@ -20,15 +19,22 @@ const (
 	// twentyfold.
 	passBytes = 16 << 10
 	pickBytes = 16 << 10
+	// A record that decompresses to more than maxLetterBytes is no letter of ours: it holds a source record
+	// within the service's bound on one (8 MiB by default). A batch that does to more than maxBatchBytes is
+	// stepped over.
+	maxLetterBytes = 32 << 20
+	maxBatchBytes  = 64 << 20
 	// followHold is how long a broker may wait for a new letter.
 	followHold = 500 * time.Millisecond
-	// Reading retries what the brokers refuse for a moment, while leaders move say.
-	readAttempts = 10
-	readPause    = 300 * time.Millisecond
 )
 
 // Table is a dead-letter topic. It is safe for concurrent use. Make it with [Open], and close it.
 type Table struct {
+	// Notice, unless nil, is called with each part of the topic that can't be read, when that is found, one
+	// call at a time; the same part is found again by every pass. To be set before the table is used.
+	Notice func(Gap)
+
+	noticing   sync.Mutex
 	cluster    consumer.Cluster
 	topic      string
 	transport  *kafka.Transport
@@ -40,14 +46,22 @@ type Table struct {
 type Totals struct {
 	// Records are all there were, Open the open letters, whether selected or not.
 	Records, Open int
-	// Foreign are records that no convdel has written: another key, other headers.
+	// Foreign are records that no convdel has written: another key, other headers, or too large.
 	Foreign int
+	// Replaced are letters that are open beside Open, each replaced by the letter of its replay: whoever
+	// settles that settles them along.
+	Replaced int
+	// Unread is what could not be read; nil if all could.
+	Unread *Unread
 }
 
 // Open looks for the topic. It returns a [*consumer.TopicError] if it is not there.
 func Open(ctx context.Context, cluster consumer.Cluster, topic string) (*Table, error) {
 	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
-	t.log = &recordlog.Log{Transport: t.transport, Addr: cluster.Addr(), Topic: topic}
+	t.log = &recordlog.Log{
+		Transport: t.transport, Addr: cluster.Addr(), Topic: topic,
+		Bounds: recordlog.Bounds{Batch: maxBatchBytes, Record: maxLetterBytes},
+	}
 	err := t.retry(ctx, func() (err error) {
 		t.partitions, err = t.log.Partitions(ctx)
 		return err
@@ -72,7 +86,8 @@ func (t *Table) Each(ctx context.Context, f Filter, do func(*Letter) error) (Tot
 	if err != nil {
 		return Totals{}, err
 	}
-	return ix.totals(), t.eachOf(ctx, ix, f, do)
+	err = t.eachOf(ctx, ix, f, do)
+	return ix.totals(), err
 }
 
 // errEnough ends a walk over letters that has seen all it wanted.
@@ -133,86 +148,26 @@ func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) er
 }
 
 func (t *Table) follow(ctx context.Context, partition int, from int64, fresh chan<- *Letter) error {
+	r := recordlog.Request{Partition: partition, Offset: from, MaxBytes: pickBytes, Hold: followHold, Epoch: recordlog.NoEpoch}
 	for ctx.Err() == nil {
-		next, err := t.read(ctx, recordlog.Request{Partition: partition, Offset: from, MaxBytes: pickBytes, Hold: followHold, Epoch: recordlog.NoEpoch},
-			func(r *recordlog.Record) error {
-				l, err := readLetter(r)
-				if err != nil || l == nil {
-					return err
-				}
-				select {
-				case fresh <- l:
-				case <-ctx.Done():
-				}
+		next, gap, err := t.read(ctx, r, func(rec *recordlog.Record) error {
+			l := readLetter(rec)
+			if l == nil {
 				return nil
-			})
+			}
+			select {
+			case fresh <- l:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+		if gap != nil {
+			t.note(new(*Unread), *gap)
+		}
 		if err != nil {
 			return err
 		}
-		from = next
+		r.Offset = next
 	}
 	return ctx.Err()
-}
-
-// read makes one fetch, calls do with each record at or above its offset that is one, and returns the
-// offset to go on from.
-func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*recordlog.Record) error) (int64, error) {
-	var fetched *recordlog.Fetched
-	err := t.retry(ctx, func() (err error) {
-		fetched, err = t.log.Fetch(ctx, r)
-		if errors.Is(err, recordlog.ErrOffsetGone) { // retention or a cut; never below where we were
-			var first int64
-			if first, err = t.log.Offset(ctx, r.Partition, kafka.FirstOffset); err == nil && first > r.Offset {
-				r.Offset = first
-				fetched, err = t.log.Fetch(ctx, r)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return r.Offset, fmt.Errorf("read %s/%d/%d: %w", t.topic, r.Partition, r.Offset, err)
-	}
-	next := r.Offset
-	err = fetched.Each(0, func(rec *recordlog.Record) error {
-		next = rec.Offset + 1
-		if !rec.Use {
-			return nil
-		}
-		return do(rec)
-	})
-	return max(next, fetched.Next), err
-}
-
-// retry asks again a few times: what brokers refuse while they move leaders is over soon.
-func (t *Table) retry(ctx context.Context, ask func() error) error {
-	var err error
-	for attempt := range readAttempts {
-		if err = ask(); err == nil || ctx.Err() != nil || errors.Is(err, kafka.UnknownTopicOrPartition) && attempt > 2 {
-			return err
-		}
-		timer := time.NewTimer(readPause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
-	return err
-}
-
-// readLetter makes a letter of a record: nil if the record is a tombstone or of another origin.
-func readLetter(r *recordlog.Record) (*Letter, error) {
-	if r.Value == nil || r.Key == nil {
-		return nil, nil
-	}
-	d, err := schema.ParseDeadLetter(r.Headers)
-	if err != nil || string(r.Key) != d.ID() {
-		return nil, nil //nolint:nilerr // another tool's record
-	}
-	l := &Letter{DeadLetter: d, Value: r.Value, Headers: r.Headers, Written: r.Time}
-	if d.NullValue {
-		l.Value = nil
-	}
-	return l, nil
 }

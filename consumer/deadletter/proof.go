@@ -1,0 +1,204 @@
+package deadletter
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"math"
+
+	"convdel/schema"
+)
+
+// The letter of a replayed record names the letter that was replayed, and takes its place. That name
+// comes from the headers of a record of the topic of events, where anybody may have forged it to hide
+// somebody else's letter. So it is a claim, and what proves it is the pair itself: a replay publishes
+// the same key, value and headers, with the time of the first record, and one replay more. What passes
+// for a replay of a letter without being one asks for the same delete of the same age, and hides nothing.
+
+// maxProvenReplays bounds how long a chain of letters can be that one letter stands for.
+const maxProvenReplays = 1000
+
+// proof is what a letter shows of its source record.
+type proof struct {
+	// source is a hash of what a replay keeps of it: long enough that nobody finds another record with it.
+	source [16]byte
+	// of is the letter that it is a replay of, if it says so and replays is not 0.
+	of      letterKey
+	replays int32
+}
+
+// proves says whether the letter's source record is a replay of the other one's.
+func (p proof) proves(old proof) bool {
+	return p.source == old.source && p.replays > 0 && p.replays <= maxProvenReplays && p.replays == old.replays+1
+}
+
+// proofOf reads a letter; ok is false for one that has not all of its source record.
+func (ix *index) proofOf(l *Letter) (p proof, ok bool) {
+	if l.Omitted != nil || l.Batch != nil {
+		return proof{}, false
+	}
+	h := sha256.New()
+	writeBytes(h, l.Key)
+	writeBytes(h, l.Value)
+	for _, header := range schema.SourceHeaders(l.Headers) {
+		writeBytes(h, []byte(header.Key))
+		writeBytes(h, header.Value)
+	}
+	var at [12]byte
+	binary.BigEndian.PutUint64(at[:], uint64(l.Timestamp.Unix()))        //nolint:gosec // only to be compared
+	binary.BigEndian.PutUint32(at[8:], uint32(l.Timestamp.Nanosecond())) //nolint:gosec // below a billion
+	_, _ = h.Write(at[:])
+	copy(p.source[:], h.Sum(nil))
+	p.replays = int32(min(l.Replays, math.MaxInt32)) //nolint:gosec // bounded
+	if l.ReplayOf != "" {
+		p.of = ix.key(l.ReplayOf)
+	}
+	return p, true
+}
+
+// writeBytes adds bytes to a hash so that nothing else adds the same: their number first, null told from empty.
+func writeBytes(h hash.Hash, data []byte) {
+	var size [8]byte
+	if data != nil {
+		binary.BigEndian.PutUint64(size[:], uint64(len(data))+1)
+	}
+	_, _ = h.Write(size[:])
+	_, _ = h.Write(data)
+}
+
+// prove looks into what letters claim to replace. It reads those letters that an open one claims to
+// replace, and those that claim it, once more. What is left of the index's replaces is true, and what is
+// replaced is no longer among the open letters.
+func (t *Table) prove(ctx context.Context, ix *index) error {
+	ix.dropIdleClaims()
+	ix.dropCycles()
+	proofs, err := t.proofs(ctx, ix)
+	if err != nil {
+		return err
+	}
+	ix.dropUnproven(proofs)
+	ix.shareOut()
+	ix.hideReplaced()
+	return nil
+}
+
+// dropIdleClaims drops those of and about letters that are not open, and about other topics' letters.
+func (ix *index) dropIdleClaims() {
+	for key, old := range ix.replaces {
+		_, open := ix.open[key]
+		if _, oldOpen := ix.open[old]; !open || !oldOpen || old == key || old.topic != key.topic {
+			delete(ix.replaces, key)
+		}
+	}
+}
+
+// dropCycles drops the claims of letters that claim each other, in a ring of any length: no replay comes
+// before itself. Each letter makes one claim at most, so every walk along them ends, or ends in a ring.
+func (ix *index) dropCycles() {
+	walks := make(map[letterKey]int, len(ix.replaces)) // in which walk a letter was met
+	var rings []letterKey
+	walk := 0
+	for start := range ix.replaces {
+		walk++
+		key, more := start, true
+		for more && walks[key] == 0 {
+			walks[key] = walk
+			key, more = ix.next(key)
+		}
+		if !more || walks[key] != walk {
+			continue
+		}
+		for first := key; ; {
+			rings = append(rings, key)
+			if key, _ = ix.next(key); key == first {
+				break
+			}
+		}
+	}
+	for _, key := range rings {
+		delete(ix.replaces, key)
+	}
+}
+
+func (ix *index) next(key letterKey) (letterKey, bool) {
+	old, ok := ix.replaces[key]
+	return old, ok
+}
+
+// proofs reads the letters that are on either side of a claim.
+func (t *Table) proofs(ctx context.Context, ix *index) (map[letterKey]proof, error) {
+	keys := make(map[letterKey]bool, 2*len(ix.replaces))
+	for key, old := range ix.replaces {
+		keys[key], keys[old] = true, true
+	}
+	cursors := make([]*cursor, t.partitions)
+	for p := range cursors {
+		cursors[p] = &cursor{t: t, partition: p}
+	}
+	for key := range keys {
+		at := ix.open[key]
+		cursors[at.partition].want(at.offset, key)
+	}
+	proofs := make(map[letterKey]proof, len(keys))
+	for _, c := range cursors {
+		c.sort()
+		for {
+			if err := c.fill(ctx, ix); err != nil {
+				return nil, err
+			}
+			if len(c.ready) == 0 {
+				break
+			}
+			for _, l := range c.takeAll() {
+				if p, ok := ix.proofOf(l); ok {
+					proofs[l.key] = p
+				}
+			}
+		}
+	}
+	return proofs, nil
+}
+
+func (ix *index) dropUnproven(proofs map[letterKey]proof) {
+	for key, old := range ix.replaces {
+		newer, ok := proofs[key]
+		older, okOld := proofs[old]
+		if !ok || !okOld || newer.of != old || !newer.proves(older) {
+			delete(ix.replaces, key)
+		}
+	}
+}
+
+// shareOut leaves each replaced letter to one of those that replace it. There are several where it was
+// replayed twice, and it is to be settled with one of them, once.
+func (ix *index) shareOut() {
+	heirs := make(map[letterKey]letterKey, len(ix.replaces))
+	for key, old := range ix.replaces {
+		if other, taken := heirs[old]; !taken || key.compare(other) < 0 {
+			heirs[old] = key
+		}
+	}
+	for key, old := range ix.replaces {
+		if heirs[old] != key {
+			delete(ix.replaces, key)
+		}
+	}
+}
+
+func (k letterKey) compare(other letterKey) int {
+	return cmp.Or(cmp.Compare(k.topic, other.topic), cmp.Compare(k.partition, other.partition), cmp.Compare(k.offset, other.offset))
+}
+
+// hideReplaced takes letters out that another one replaces, but keeps their places: whoever settles that
+// one settles them too.
+func (ix *index) hideReplaced() {
+	for _, old := range ix.replaces {
+		if at, open := ix.open[old]; open {
+			ix.elsewhere[old] = append(ix.elsewhere[old], at)
+			delete(ix.open, old)
+			ix.replaced++
+		}
+	}
+}
