@@ -166,7 +166,9 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 	case err != nil:
 		return err
 	}
-	p.size.brought(total)
+	if total > 0 || fetched.Throttled == 0 { // a throttled fetch says nothing of what there is
+		p.size.brought(total)
+	}
 	p.tracker.advance(fetched.Next)
 	if fetched.Next > position {
 		s.moved()

@@ -395,12 +395,22 @@ func TestThrottledFetch(t *testing.T) {
 func TestLogAppendTime(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{}, func(w *world) {
-		for n, codec := range []int16{rawbatch.None, rawbatch.Zstd} {
-			b := rawbatch.Of(now(), rawbatch.Record(0, eventValue(n), 0)).Compressed(codec)
-			b.Attributes |= rawbatch.LogAppendTime
-			b.BaseTime = now() - (48 * time.Hour).Milliseconds()
-			w.send(0, b.Bytes())
-		}
+		b := rawbatch.Of(now()-(48*time.Hour).Milliseconds(), rawbatch.Record(0, eventValue(0), 0), rawbatch.Record(1, eventValue(1), 0))
+		b.Attributes, b.MaxTime = rawbatch.LogAppendTime, now()
+		w.publish(0, eventValue(0), eventValue(1)) // the embedded broker has no such topics: it is told what to answer
+		w.kafka.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.kafka.KeepControl()
+			asked, _ := req.(*kmsg.FetchRequest)
+			if asked.Topics[0].Topic != testTopic || asked.Topics[0].Partitions[0].FetchOffset != 0 {
+				return nil, nil, false
+			}
+			res, _ := req.ResponseKind().(*kmsg.FetchResponse)
+			topic, partition := kmsg.NewFetchResponseTopic(), kmsg.NewFetchResponseTopicPartition()
+			partition.HighWatermark, partition.LastStableOffset, partition.RecordBatches = 2, 2, b.Bytes()
+			topic.Topic, topic.Partitions = testTopic, append(topic.Partitions, partition)
+			res.Topics = append(res.Topics, topic)
+			return res, nil, true
+		})
 		w.start(func(c *consumer.Config) { c.MaxEventAge = time.Hour })
 		w.awaitDrained(time.Minute)
 		w.wantDeletedOnce(0, 2)

@@ -18,6 +18,8 @@ const missingGone = "value, key and headers: the source record was gone from its
 var (
 	// errNoRoom says that a record can't be read again while there is no room for its bytes.
 	errNoRoom = errors.New("no room among the events in flight to read the source record again")
+	// errNothing says that a fetch has brought nothing, since the broker throttles it perhaps.
+	errNothing = errors.New("nothing fetched")
 	// errFound ends the search for a record.
 	errFound = errors.New("record found")
 )
@@ -107,7 +109,7 @@ func (s *session) readOnce(ctx context.Context, l *letter, need int64) (found *r
 	}
 	defer room.giveBack()
 	fetched, err := s.source.Fetch(ctx, recordlog.Request{
-		Partition: l.partition.id, Offset: l.offset, MaxBytes: 1, Epoch: recordlog.NoEpoch, Room: room.bytes,
+		Partition: l.partition.id, Offset: l.offset, MaxBytes: askLeast, Epoch: recordlog.NoEpoch, Room: room.bytes,
 	})
 	if err != nil {
 		return nil, err
@@ -124,8 +126,10 @@ func (s *session) readOnce(ctx context.Context, l *letter, need int64) (found *r
 		return found, nil
 	case errors.As(err, &bad) && l.batch != nil:
 		return &record{value: bad.Raw}, nil
-	case errors.As(err, &bad):
-		return nil, nil
+	case errors.As(err, &bad) || err == nil && fetched.Next > l.offset:
+		return nil, nil // there is no record to be read
+	case err == nil:
+		return nil, errNothing
 	}
 	return nil, err
 }

@@ -21,7 +21,7 @@ const (
 	// trickle is what a fetch brings where there is no backlog, quietRoom the memory that it may take without a share of the
 	// budget: a batch as producers make them by default, and what it takes to decompress it.
 	trickle   = 4 << 10
-	quietRoom = 64 << 10
+	quietRoom = 256 << 10
 )
 
 // fetchSize is how much a partition asks for at a time, and how much memory that takes.

@@ -162,7 +162,8 @@ func Compress(codec int16, records io.Reader) []byte {
 		_, _ = out.ReadFrom(records)
 		return out.Bytes()
 	}
-	if _, err := io.Copy(w, records); err != nil {
+	// lz4's writer can't be closed after its own ReadFrom.
+	if _, err := io.Copy(struct{ io.Writer }{w}, records); err != nil {
 		panic(err) // a buffer takes everything
 	}
 	if err := w.Close(); err != nil {

@@ -71,7 +71,8 @@ func (s *source) fill() error {
 		}
 		b, err := s.chunks.next()
 		var own *fault
-		if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &own) {
+		var need *NeedRoomError
+		if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &own) && !errors.As(err, &need) {
 			err = &fault{ReasonCompression, err}
 		}
 		s.err = err
