@@ -344,7 +344,7 @@ func TestReadyz_Standstill(t *testing.T) {
 		refused := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
 		w.publish(0, []byte("garbage"))
 		time.Sleep(2 * time.Minute)
-		if s := r.Status().Stalled; s == nil || !strings.Contains(s.Why, "1 dead letters can't be written") {
+		if s := r.Status().Stalled; s == nil || !strings.Contains(s.Why, "1 dead letters are not written: [19]") {
 			t.Errorf("with a letter that nobody takes: %+v", s)
 		}
 		refused.Remove()

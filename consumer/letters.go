@@ -40,8 +40,9 @@ type letters struct {
 	queue, delayed []*letter
 	added          chan struct{}
 	dropped        bool
-	// why is what the last failed write failed with.
-	why error
+	// open is how many have been added and not been written, why what the last failed write failed with.
+	open int
+	why  error
 }
 
 func newLetters() *letters { return &letters{added: make(chan struct{}, 1)} }
@@ -54,6 +55,7 @@ func (l *letters) add(fresh *letter) bool {
 		return false
 	}
 	l.queue = append(l.queue, fresh)
+	l.open++
 	l.wakeLocked()
 	return true
 }
@@ -67,11 +69,18 @@ func (l *letters) drop() int {
 	return n
 }
 
-// waiting is how many letters wait for another attempt, and what the last one failed with.
-func (l *letters) waiting() (int, error) {
+// unwritten is how many letters have not been written, and what the last failed write failed with.
+func (l *letters) unwritten() (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.delayed), l.why
+	return l.open, l.why
+}
+
+// written notes that one has been written.
+func (l *letters) written() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
 }
 
 // delay puts letters back that could not be written, and says for how long. It reports false,

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,9 @@ import (
 
 // stallAfter is how long nothing may move, with something to do, before a replica says that it stands still.
 const stallAfter = time.Minute
+
+// errUnanswered is why letters are not written, where no write has failed.
+var errUnanswered = errors.New("their broker has not answered")
 
 // Stall says that a replica has had something to do for a while, is not paused, and has done nothing.
 type Stall struct {
@@ -25,7 +29,7 @@ type standstill struct {
 	// which is no stall.
 	todo    int64
 	patient int
-	// letters is how many dead letters wait for another attempt, lettersWhy what the last one failed with.
+	// letters is how many dead letters are not written, lettersWhy what the last failed write failed with; nil if none has.
 	letters    int
 	lettersWhy error
 	// unread are the partitions that can't be read, with something to do or not known to have none, each as "PARTITION at OFFSET: why".
@@ -42,7 +46,7 @@ func (e standstill) ruling(now time.Time) *Stall {
 		causes = append(causes, "partitions that can't be read: "+strings.Join(e.unread, "; "))
 	}
 	if e.letters > 0 {
-		causes = append(causes, fmt.Sprintf("%d dead letters can't be written: %v", e.letters, e.lettersWhy))
+		causes = append(causes, fmt.Sprintf("%d dead letters are not written: %v", e.letters, cmp.Or(e.lettersWhy, errUnanswered)))
 	}
 	if len(causes) == 0 {
 		causes = append(causes, "the cause is not known")
@@ -56,7 +60,7 @@ func (s *session) moved() { s.movedAt.Store(time.Now().UnixNano()) }
 // standstill is the evidence at this moment.
 func (s *session) standstill() standstill {
 	e := standstill{since: time.Unix(0, s.movedAt.Load())}
-	e.letters, e.lettersWhy = s.letters.waiting()
+	e.letters, e.lettersWhy = s.letters.unwritten()
 	s.mu.Lock()
 	e.patient = s.waiting.Len()
 	s.mu.Unlock()

@@ -29,7 +29,7 @@ func TestStandstill(t *testing.T) {
 			"a partition of which nothing is known", standstill{since: before(time.Minute), unread: []string{"3 at offset 0: no leader"}},
 			"3 at offset 0: no leader",
 		},
-		{"letters", standstill{since: before(time.Minute), todo: 5, letters: 2, lettersWhy: errors.New("refused")}, "2 dead letters can't be written: refused"},
+		{"letters", standstill{since: before(time.Minute), todo: 5, letters: 2, lettersWhy: errors.New("refused")}, "2 dead letters are not written: refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
