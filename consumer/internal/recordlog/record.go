@@ -33,7 +33,7 @@ func (b Bounds) orDefault() Bounds {
 // Room is what no fetch and no [Fetched.Each] ever needs more than, in bytes, where fetches ask for maxBytes at most.
 func (b Bounds) Room(maxBytes int32) int64 {
 	b = b.orDefault()
-	return b.Batch + max(int64(maxBytes), leastWhole) + 2*b.Record + maxStream + leastDecoding
+	return b.Batch + b.Batch/8 + max(int64(maxBytes), 2*leastWhole) + 2*b.Record + maxStream + leastDecoding
 }
 
 // HeaderCost is what a header counts beside its bytes.

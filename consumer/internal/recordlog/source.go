@@ -49,11 +49,11 @@ func whole(b []byte, limit int64) *source {
 }
 
 func (s *source) bring(b []byte) {
-	s.b = b
-	if s.passed += int64(len(b)); s.passed > s.limit {
-		s.b = b[:max(0, int64(len(b))-(s.passed-s.limit))]
-		s.err = s.tooLarge()
+	if left := s.limit - s.passed; int64(len(b)) > left {
+		b, s.err = b[:left], s.tooLarge()
 	}
+	s.b = b
+	s.passed += int64(len(b))
 }
 
 func (s *source) tooLarge() error {

@@ -12,24 +12,30 @@ import (
 // openZstd decompresses a batch that comes out small as a whole, without the window that its producer declares, a larger
 // one piece by piece with that window, or as a whole too where the window is larger than that is worth.
 func (r *reader) openZstd(b []byte, limit int64) (chunker, error) {
-	for size := wholeSize(b); ; {
+	for size := wholeSize(b); ; size *= 2 {
 		a, err := r.wholeZstd(b, size)
-		if err != nil || a.err == nil || !errors.Is(a.err, zstd.ErrDecoderSizeExceeded) {
+		if err != nil || !errors.Is(a.err, zstd.ErrDecoderSizeExceeded) {
 			return a, err
 		}
-		most := max(leastWhole, limit-int64(len(b)))
+		a.close(r.pool)
 		if size >= leastWhole {
-			if window := windowOf(b); window <= maxStream {
-				return r.streamZstd(b, window)
-			}
+			break
 		}
-		if size >= most {
-			a.err = &fault{ReasonTooLarge, fmt.Errorf("it decompresses to more than %d bytes, which its window of %d asks to hold", most, windowOf(b))}
+	}
+	window := windowOf(b)
+	if window <= maxStream {
+		return r.streamZstd(b, window)
+	}
+	for size := int64(4 * leastWhole); ; size *= 4 {
+		size = max(leastWhole, min(size, limit-int64(len(b))))
+		a, err := r.largeZstd(b, size)
+		if err != nil || !errors.Is(a.err, zstd.ErrDecoderSizeExceeded) {
+			return a, err
+		}
+		if size >= limit-int64(len(b)) {
+			a.err = &fault{ReasonTooLarge, fmt.Errorf("it decompresses to more than %d bytes, which its window of %d asks to hold", size, window)}
 			return a, nil
 		}
-		a.close(r.pool)
-		const factor = 4
-		size = min(most, size*factor)
 	}
 }
 
@@ -58,19 +64,60 @@ func windowOf(b []byte) int64 {
 
 // wholeZstd decompresses into so many bytes. What comes before an error is there.
 func (r *reader) wholeZstd(b []byte, size int64) (*all, error) {
-	if err := r.takes(size + zstdSize); err != nil {
+	const over = 2 // the decoder's output grows once where it does not fit, before it says so
+	if err := r.takes(over*size + zstdSize); err != nil {
 		return nil, err
 	}
 	z, err := r.pool.zstd()
 	if err != nil {
 		return nil, err
 	}
-	out, err := z.DecodeAll(b, r.pool.buffer(size))
+	a := decoded(z, b, r.pool.buffer(size))
 	r.pool.putZstd(z)
+	return a, nil
+}
+
+func decoded(z *zstd.Decoder, b, into []byte) *all {
+	out, err := z.DecodeAll(b, into)
 	if err == nil {
 		err = io.EOF
 	}
-	return &all{out, err}, nil
+	return &all{out, err}
+}
+
+// largeZstd is wholeZstd for a batch with a window beyond all reason. The decoder takes the bound on the output for one on
+// the window too, so that the window is declared anew as what the output may have.
+func (r *reader) largeZstd(b []byte, size int64) (*all, error) {
+	const spare = 256 << 10 // a block more, so that the output does not have to grow
+	descriptor, window := windowFor(size)
+	if err := r.takes(window + spare + zstdSize); err != nil {
+		return nil, err
+	}
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(uint64(window))) //nolint:gosec // not negative
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	const head, single, at = 6, 0x20, 5
+	if len(b) >= head && b[at-1]&single == 0 {
+		was := b[at]
+		b[at] = descriptor
+		defer func() { b[at] = was }()
+	}
+	return decoded(z, b, make([]byte, 0, window+spare)), nil
+}
+
+// windowFor is the least window that a frame can declare that has so many bytes, and how it declares it.
+func windowFor(size int64) (byte, int64) {
+	const least, parts = 10, 8
+	for log := least; ; log++ {
+		for part := range parts {
+			if window := int64(1)<<log + int64(1)<<log/parts*int64(part); window >= size {
+				return byte((log-least)<<3 | part), window //nolint:gosec // sizes have 40 bits at most
+			}
+		}
+	}
 }
 
 func (r *reader) streamZstd(b []byte, window int64) (chunker, error) {
@@ -104,7 +151,8 @@ func (d *decoders) zstd() (*zstd.Decoder, error) {
 		d.zstds = d.zstds[:last]
 		return z, nil
 	}
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderMaxWindow(1<<41)) // it is not allocated
 }
 
 func (d *decoders) putZstd(z *zstd.Decoder) {
