@@ -9,6 +9,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+
+	"convdel/consumer/internal/recordlog"
 )
 
 const (
@@ -27,17 +29,25 @@ type committer struct {
 	s      *session
 	poked  chan struct{}
 	member *member
-	// generationCommit is the second way to commit: over the connection of the group itself.
-	generationCommit func(map[string]map[int]int64) error
-	// plain leaves the lists of finished offsets out, once a broker has refused one.
-	plain bool
+	// plain leaves the lists of finished offsets out, once a broker has refused one, and bare the whole stamp.
+	plain, bare bool
 }
 
 // commit is what is committed of one partition.
 type commit struct {
 	partition int
 	offset    int64
-	metadata  string
+	// epoch is that of the leader who has appended the record before the offset.
+	epoch int32
+	stamp stamp
+	bare  bool
+}
+
+func (c *commit) metadata() string {
+	if c.bare {
+		return ""
+	}
+	return c.stamp.text()
 }
 
 // fencedError says that the group has gone on without this member: its partitions are somebody else's.
@@ -99,15 +109,10 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 		if p.gone.Load() {
 			continue
 		}
-		watermark, done, changed := p.tracker.snapshot()
-		if !changed && !all {
-			continue
+		now, changed := p.tracker.snapshot()
+		if changed || all {
+			commits = append(commits, c.commitOf(id, now))
 		}
-		list := ""
-		if !c.plain {
-			list = encodeDone(watermark, done)
-		}
-		commits = append(commits, commit{partition: id, offset: watermark, metadata: stamp(c.s.identity, list)})
 	}
 	if len(commits) == 0 {
 		return nil
@@ -124,67 +129,84 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	return err
 }
 
-// send commits over the pool and, where that fails for another reason than the broker's
-// verdict, over the group's own connection: one of the two may be dead while the other lives. The
-// second way can't carry the lists of finished offsets, and erases those committed before.
+// commitOf is what to commit of a partition that has got so far.
+func (c *committer) commitOf(partition int, now progress) commit {
+	stamp := c.s.cfg.stampAt(now.watermark, c.s.identity)
+	stamp.epoch, stamp.read = now.epoch, now.read
+	if !c.plain {
+		stamp = stamp.list(now.done)
+	}
+	return commit{partition: partition, offset: now.watermark, epoch: now.before, stamp: stamp, bare: c.bare}
+}
+
+// send commits over the pool and, where that fails for another reason than the broker's verdict, over connections that
+// are made anew: those of the pool may be dead without knowing it.
 func (c *committer) send(ctx context.Context, commits []commit) error {
-	err := c.sendWithMetadata(ctx, commits)
-	if errors.Is(err, kafka.OffsetMetadataTooLarge) && !c.plain {
-		c.plain = true
-		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses lists of finished offsets (offset.metadata.max.bytes); going on without",
-			slog.Any("error", err))
-		for i := range commits {
-			commits[i].metadata = stamp(c.s.identity, "")
-		}
-		err = c.sendWithMetadata(ctx, commits)
+	first := c.sendOver(ctx, c.s.transport, commits)
+	if first == nil || isFenced(first) {
+		return first
 	}
-	if err == nil || isFenced(err) {
-		return err
-	}
-	offsets := make(map[int]int64, len(commits))
-	for _, one := range commits {
-		offsets[one.partition] = one.offset
-	}
-	second := c.generationCommit(map[string]map[int]int64{c.s.cfg.Topic: offsets})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	c.s.fresh.CloseIdleConnections()
+	defer c.s.fresh.CloseIdleConnections()
+	second := c.sendOver(ctx, c.s.fresh, commits)
 	if second == nil {
 		return nil
 	}
-	return errors.Join(err, fence(second))
+	return errors.Join(first, second)
+}
+
+// sendOver commits over a transport, and with less metadata where the broker finds that there is too much of it.
+func (c *committer) sendOver(ctx context.Context, transport *kafka.Transport, commits []commit) error {
+	for {
+		err := c.member.commit(ctx, transport, &c.s.cfg, commits)
+		if !errors.Is(err, kafka.OffsetMetadataTooLarge) || c.bare {
+			return err
+		}
+		c.bare, c.plain = c.plain, true
+		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses so much metadata (offset.metadata.max.bytes); going on with less: "+
+			"first without lists of finished offsets, then without any", slog.Bool("without_any", c.bare), slog.Any("error", err))
+		for i := range commits {
+			commits[i].stamp.done, commits[i].bare = "", c.bare
+		}
+	}
 }
 
 // noEpoch says that the leader epoch of a committed offset is not known. kafka-go's client would send
 // 0, by which other clients that take the group over would look for a cut log.
-const noEpoch = -1
+const noEpoch = recordlog.NoEpoch
 
-func (c *committer) sendWithMetadata(ctx context.Context, commits []commit) error {
-	topic := c.s.cfg.Topic
+// commit commits offsets in the name of a member. Errors by which the broker says that there is no such member in the
+// group are a *fencedError.
+func (m *member) commit(ctx context.Context, transport *kafka.Transport, cfg *Config, commits []commit) error {
 	req := &offsetcommit.Request{
-		GroupID:         c.member.group,
-		GenerationID:    int32(c.member.generation), //nolint:gosec // it came from 32 bits
-		MemberID:        c.member.id,
+		GroupID:         m.group,
+		GenerationID:    int32(m.generation), //nolint:gosec // it came from 32 bits
+		MemberID:        m.id,
 		RetentionTimeMs: -1,
-		Topics:          []offsetcommit.RequestTopic{{Name: topic}},
+		Topics:          []offsetcommit.RequestTopic{{Name: cfg.Topic}},
 	}
 	for _, one := range commits {
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, offsetcommit.RequestPartition{
 			PartitionIndex:       int32(one.partition), //nolint:gosec // Kafka's partition numbers are 32 bits wide
 			CommittedOffset:      one.offset,
-			CommittedMetadata:    one.metadata,
-			CommittedLeaderEpoch: noEpoch,
+			CommittedMetadata:    one.metadata(),
+			CommittedLeaderEpoch: one.epoch,
 		})
 	}
-	message, err := c.s.transport.RoundTrip(ctx, c.s.cfg.Cluster.Addr(), req)
+	message, err := transport.RoundTrip(ctx, cfg.Cluster.Addr(), req)
 	if err != nil {
 		return err
 	}
 	res, _ := message.(*offsetcommit.Response)
 	if res == nil || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != len(commits) {
-		return fmt.Errorf("commit of %d partitions of %s: answer for others", len(commits), topic)
+		return fmt.Errorf("commit of %d partitions of %s: answer for others", len(commits), cfg.Topic)
 	}
 	var errs []error
 	for _, p := range res.Topics[0].Partitions {
 		if p.ErrorCode != 0 {
-			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", topic, p.PartitionIndex, fence(kafka.Error(p.ErrorCode))))
+			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", cfg.Topic, p.PartitionIndex, fence(kafka.Error(p.ErrorCode))))
 		}
 	}
 	return errors.Join(errs...)

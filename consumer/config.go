@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"convdel/schema"
@@ -26,6 +27,12 @@ type Config struct {
 	NewPartitions int
 	// API performs the deletes. Required.
 	API API
+	// Start is where a group without any committed offset begins. Default: at the first record if the oldest is younger
+	// than [RecentAge].
+	Start Start
+	// App names what API deletes in, the SDKAppID: commits carry it, and a group whose offsets carry another app or another
+	// dead-letter topic fails the start, unless the app is the one that Adopt names. Default: not checked.
+	App, Adopt string
 
 	// CallsPerSecond is the quota of the whole group: no sliding second sees more calls.
 	// 0 turns the limiter off, which only a simulator can bear.
@@ -52,6 +59,9 @@ type Config struct {
 	// MaxInFlightBytes bounds their keys, values and headers. Default 16 MiB. A single larger
 	// event is taken alone.
 	MaxInFlightBytes int64
+	// MaxBatchBytes bounds what a batch of the log may decompress to, MaxRecordBytes what a record may have: key, value,
+	// headers, and 64 bytes for each header. Defaults 64 MiB, 8 MiB; least 64 KiB.
+	MaxBatchBytes, MaxRecordBytes int64
 	// MaxEventAge sends older events to the dead letters, class expired, uncalled. Default 0: off.
 	MaxEventAge time.Duration
 	// DrainTimeout bounds how long a stop or a rebalance waits for calls under way and for
@@ -148,6 +158,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.RetryMax, 30*time.Second)
 	setDefault(&c.MaxInFlight, 2000)
 	setDefault(&c.MaxInFlightBytes, 16<<20)
+	setDefault(&c.MaxBatchBytes, 64<<20)
+	setDefault(&c.MaxRecordBytes, min(8<<20, c.MaxBatchBytes))
 	setDefault(&c.DrainTimeout, 15*time.Second)
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 64
@@ -157,6 +169,14 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxCalls = min(c.MaxCalls, c.MaxInFlight)
 	}
 	return c, c.validate()
+}
+
+// leastRecordBytes is the least bound on a record: no event is larger, nor are the headers of a dead letter.
+const leastRecordBytes = 64 << 10
+
+// isWord says whether a text can be a word of a commit's metadata.
+func isWord(text string) bool {
+	return len(text) <= 64 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -190,6 +210,10 @@ func (c Config) validate() error {
 	check(c.RetryMax >= c.RetryInitial, "RetryMax", "is below RetryInitial")
 	check(c.MaxInFlight > 0, "MaxInFlight", "is negative")
 	check(c.MaxInFlightBytes > 0, "MaxInFlightBytes", "is negative")
+	check(c.MaxRecordBytes >= leastRecordBytes, "MaxRecordBytes", "is below 64 KiB")
+	check(c.MaxBatchBytes >= c.MaxRecordBytes, "MaxBatchBytes", "is below MaxRecordBytes")
+	check(isWord(c.App), "App", "has spaces, control characters or more than 64 bytes")
+	check(isWord(c.Adopt), "Adopt", "has spaces, control characters or more than 64 bytes")
 	check(c.MaxEventAge >= 0, "MaxEventAge", "is negative")
 	check(c.DrainTimeout > 0, "DrainTimeout", "is negative")
 	return errors.Join(errs...)

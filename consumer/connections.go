@@ -23,6 +23,8 @@ type connections struct {
 	transport *kafka.Transport
 	client    *kafka.Client
 	group     string
+	// fresh has no connections between two uses.
+	fresh *kafka.Transport
 	// writer writes dead letters in batches, lone one at a time.
 	writer, lone *kafka.Writer
 	closers      []func() error
@@ -30,7 +32,7 @@ type connections struct {
 
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.Topic, cfg.DeadLetterTopic)
-	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group}
+	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group, fresh: cfg.Cluster.Transport(cfg.Topic)}
 	var closeWriter, closeLone func() error
 	c.writer, closeWriter = cfg.Cluster.Writer(cfg.DeadLetterTopic)
 	c.lone, closeLone = cfg.Cluster.Writer(cfg.DeadLetterTopic)
@@ -53,6 +55,7 @@ func (c *connections) close(log *slog.Logger) {
 		}
 	}
 	c.transport.CloseIdleConnections()
+	c.fresh.CloseIdleConnections()
 }
 
 // errCut is what a cutter's dials return once it has cut.

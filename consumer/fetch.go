@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/segmentio/kafka-go"
 
 	"convdel/consumer/internal/recordlog"
 )
@@ -55,6 +56,8 @@ func (f *fetchSize) backlog() bool { return f.expect > trickle }
 
 // partition is an owned partition of the topic.
 type partition struct {
+	leader
+
 	id      int
 	tracker *tracker
 	size    fetchSize
@@ -88,6 +91,9 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 		err := s.fetchOnce(ctx, p)
 		if errors.Is(err, recordlog.ErrOffsetGone) {
 			err = s.relocate(ctx, p)
+		}
+		if errors.Is(err, kafka.FencedLeaderEpoch) || errors.Is(err, kafka.UnknownLeaderEpoch) {
+			err = s.validate(ctx, p)
 		}
 		if errors.Is(err, errRestart) {
 			return err
@@ -130,7 +136,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		defer s.fetched.Release(share)
 	}
 	position := p.tracker.next()
-	fetched, err := s.source.Fetch(ctx, recordlog.Request{Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: hold, Epoch: recordlog.NoEpoch})
+	fetched, err := s.source.Fetch(ctx, recordlog.Request{Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: hold, Epoch: p.epoch.Load()})
 	if err != nil {
 		return err
 	}
@@ -152,7 +158,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		return err
 	}
 	p.size.brought(total)
-	p.tracker.advance(fetched.Next)
+	p.tracker.skip(fetched.Next)
 	if fetched.Next > position {
 		s.committer.poke() // it may have been nothing but what ends without a call: rolled back, markers
 	}
@@ -162,6 +168,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 // deliver admits a record and takes it. Of transactional producers only what they have committed is
 // used: a rolled-back delete must not be executed.
 func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record) error {
+	p.sees(r)
 	switch {
 	case !r.Use:
 		p.tracker.advance(r.Offset + 1)
