@@ -13,8 +13,12 @@ import (
 	"convdel/consumer/internal/recordlog"
 )
 
-// oldestBytes is what a fetch asks for that is only about the first record's time.
-const oldestBytes = 16 << 10
+// oldestBytes is what a fetch asks for that is only about the first record's time, oldestWait how long it may take where
+// an open transaction stands before that record.
+const (
+	oldestBytes = 16 << 10
+	oldestWait  = 100 * time.Millisecond
+)
 
 // beginning finds out, before this member joins, that the group is ours, and decides where it begins if it has no offset
 // at all. The decision is committed at once: who starts an hour later finds offsets, and does not decide anew.
@@ -52,8 +56,6 @@ func isFinal(err error) bool {
 }
 
 func (b *beginning) once(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	source := b.kafkas.log(b.cfg.Topic)
 	topic, err := source.Describe(ctx)
 	if err != nil {
@@ -106,14 +108,11 @@ func (b *beginning) commit(ctx context.Context, log recordlog.ID, missing []int)
 			commits = append(commits, commit{partition: id, offset: b.offsets[id], epoch: noEpoch, stamp: b.cfg.stampAt(b.offsets[id], log)})
 		}
 	}
+	commitCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
 	outsider := &member{group: b.cfg.Group, generation: -1}
-	refused := outsider.commit(ctx, b.kafkas.transport, &b.cfg, commits)
-	if errors.Is(refused, kafka.OffsetMetadataTooLarge) {
-		for i := range commits {
-			commits[i].bare = true
-		}
-		refused = outsider.commit(ctx, b.kafkas.transport, &b.cfg, commits)
-	}
+	how := withoutList
+	refused := outsider.commit(commitCtx, b.kafkas.transport, &b.cfg, commits, &how)
 	if refused != nil && !isFenced(refused) {
 		return refused
 	}
@@ -198,7 +197,7 @@ var errFound = errors.New("found")
 func oldestRecord(ctx context.Context, source *recordlog.Log, id int, first, last int64) (time.Time, error) {
 	var at time.Time
 	for position := first; position < last; {
-		fetched, err := source.Fetch(ctx, recordlog.Request{Partition: id, Offset: position, MaxBytes: oldestBytes, Epoch: recordlog.NoEpoch})
+		fetched, err := source.Fetch(ctx, recordlog.Request{Partition: id, Offset: position, MaxBytes: oldestBytes, Hold: oldestWait, Epoch: recordlog.NoEpoch})
 		if err != nil {
 			return time.Time{}, err
 		}

@@ -29,9 +29,20 @@ type committer struct {
 	s      *session
 	poked  chan struct{}
 	member *member
-	// plain leaves the lists of finished offsets out, once a broker has refused one, and bare the whole stamp.
-	plain, bare bool
+	// thrift is how much of the stamps is left out, once a broker has refused them.
+	thrift thrift
 }
+
+// thrift is how much of a stamp is left out where brokers take little metadata.
+type thrift int
+
+const (
+	wholeStamp thrift = iota
+	// withoutList leaves out the list of finished offsets, logOnly all but the topic's identity, noStamp that too.
+	withoutList
+	logOnly
+	noStamp
+)
 
 // commit is what is committed of one partition.
 type commit struct {
@@ -40,14 +51,22 @@ type commit struct {
 	// epoch is that of the leader who has appended the record before the offset.
 	epoch int32
 	stamp stamp
-	bare  bool
 }
 
-func (c *commit) metadata() string {
-	if c.bare {
+// metadata is as much of the stamp as is wanted.
+func (c *commit) metadata(how thrift) string {
+	s := c.stamp
+	switch how {
+	case wholeStamp:
+	case withoutList:
+		s.done = ""
+	case logOnly:
+		s = blankStamp()
+		s.log = c.stamp.log
+	case noStamp:
 		return ""
 	}
-	return c.stamp.text()
+	return s.text()
 }
 
 // fencedError says that the group has gone on without this member: its partitions are somebody else's.
@@ -133,10 +152,10 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 func (c *committer) commitOf(partition int, now progress) commit {
 	stamp := c.s.cfg.stampAt(now.watermark, c.s.identity)
 	stamp.epoch, stamp.read = now.epoch, now.read
-	if !c.plain {
+	if c.thrift == wholeStamp {
 		stamp = stamp.list(now.done)
 	}
-	return commit{partition: partition, offset: now.watermark, epoch: now.before, stamp: stamp, bare: c.bare}
+	return commit{partition: partition, offset: now.watermark, epoch: now.before, stamp: stamp}
 }
 
 // send commits over the pool and, where that fails for another reason than the broker's verdict, over connections that
@@ -157,29 +176,36 @@ func (c *committer) send(ctx context.Context, commits []commit) error {
 	return errors.Join(first, second)
 }
 
-// sendOver commits over a transport, and with less metadata where the broker finds that there is too much of it.
+// sendOver commits over a transport, with as much metadata as the broker takes.
 func (c *committer) sendOver(ctx context.Context, transport *kafka.Transport, commits []commit) error {
-	for {
-		err := c.member.commit(ctx, transport, &c.s.cfg, commits)
-		if !errors.Is(err, kafka.OffsetMetadataTooLarge) || c.bare {
-			return err
-		}
-		c.bare, c.plain = c.plain, true
-		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses so much metadata (offset.metadata.max.bytes); going on with less: "+
-			"first without lists of finished offsets, then without any", slog.Bool("without_any", c.bare), slog.Any("error", err))
-		for i := range commits {
-			commits[i].stamp.done, commits[i].bare = "", c.bare
-		}
+	before := c.thrift
+	err := c.member.commit(ctx, transport, &c.s.cfg, commits, &c.thrift)
+	if c.thrift > before {
+		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses lists of finished offsets (offset.metadata.max.bytes); going on without")
 	}
+	if c.thrift > max(before, withoutList) {
+		c.s.log.LogAttrs(ctx, slog.LevelError, "the broker refuses to keep whose the offsets are (offset.metadata.max.bytes); going on without")
+	}
+	return err
 }
 
 // noEpoch says that the leader epoch of a committed offset is not known. kafka-go's client would send
 // 0, by which other clients that take the group over would look for a cut log.
 const noEpoch = recordlog.NoEpoch
 
-// commit commits offsets in the name of a member. Errors by which the broker says that there is no such member in the
-// group are a *fencedError.
-func (m *member) commit(ctx context.Context, transport *kafka.Transport, cfg *Config, commits []commit) error {
+// commit commits offsets in the name of a member, with less and less metadata for as long as the broker finds that
+// there is too much of it. Errors by which the broker says that there is no such member in the group are a *fencedError.
+func (m *member) commit(ctx context.Context, transport *kafka.Transport, cfg *Config, commits []commit, how *thrift) error {
+	for {
+		err := m.commitOnce(ctx, transport, cfg, commits, *how)
+		if !errors.Is(err, kafka.OffsetMetadataTooLarge) || *how == noStamp {
+			return err
+		}
+		*how++
+	}
+}
+
+func (m *member) commitOnce(ctx context.Context, transport *kafka.Transport, cfg *Config, commits []commit, how thrift) error {
 	req := &offsetcommit.Request{
 		GroupID:         m.group,
 		GenerationID:    int32(m.generation), //nolint:gosec // it came from 32 bits
@@ -191,7 +217,7 @@ func (m *member) commit(ctx context.Context, transport *kafka.Transport, cfg *Co
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, offsetcommit.RequestPartition{
 			PartitionIndex:       int32(one.partition), //nolint:gosec // Kafka's partition numbers are 32 bits wide
 			CommittedOffset:      one.offset,
-			CommittedMetadata:    one.metadata(),
+			CommittedMetadata:    one.metadata(how),
 			CommittedLeaderEpoch: one.epoch,
 		})
 	}

@@ -41,6 +41,8 @@ type committed struct {
 // kafka-go's own reading of committed offsets ignores errors per partition: a coordinator that is just loading would look
 // like a group without offsets, and the whole topic would be done again.
 func committedOffsets(ctx context.Context, client *kafka.Client, group, topic string, partitions int) ([]committed, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
 	ids := make([]int, partitions)
 	for i := range ids {
 		ids[i] = i
