@@ -15,6 +15,27 @@ type Bounds struct {
 	Record int64
 }
 
+const (
+	defaultBatch  = 64 << 20
+	defaultRecord = 8 << 20
+)
+
+func (b Bounds) orDefault() Bounds {
+	if b.Batch <= 0 {
+		b.Batch = defaultBatch
+	}
+	if b.Record <= 0 {
+		b.Record = defaultRecord
+	}
+	return b
+}
+
+// Room is what no fetch and no [Fetched.Each] ever needs more than, in bytes, where fetches ask for maxBytes at most.
+func (b Bounds) Room(maxBytes int32) int64 {
+	b = b.orDefault()
+	return b.Batch + b.Batch/8 + max(int64(maxBytes), 2*leastWhole) + 2*b.Record + maxStream + leastDecoding
+}
+
 // HeaderCost is what a header counts beside its bytes.
 const HeaderCost = 64
 
@@ -58,11 +79,19 @@ func (e *NeedRoomError) Error() string {
 	return fmt.Sprintf("fetched records take %d bytes of memory", e.Bytes)
 }
 
+// Reasons of a [BatchError].
+const (
+	ReasonCRC         = "crc"
+	ReasonCompression = "compression"
+	ReasonMalformed   = "malformed"
+	ReasonTooLarge    = "too_large"
+)
+
 // BatchError says that a batch can't be read to its end.
 type BatchError struct {
 	// Base is the batch's first offset, First the first one that can't be read, Last the batch's last.
 	Base, First, Last int64
-	// Reason is a word for metrics: crc, compression, malformed, too_large.
+	// Reason is a word for metrics: [ReasonCRC] and its siblings.
 	Reason string
 	// Raw is the batch as the log has it; nil where it is too large to be held. Size and SHA256 are of all of it.
 	Raw    []byte

@@ -1,16 +1,13 @@
 package recordlog
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/fnv"
-	"io"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // ID is a topic's identity: one that is deleted and made anew keeps its name, not its ID. The zero ID is unknown.
@@ -31,11 +28,6 @@ type Topic struct {
 // topicVersion is the version of Metadata that has topic IDs first. kafka-go knows none that has.
 const topicVersion = 10
 
-// maxMetadata bounds what a broker may answer to a question for one topic.
-const maxMetadata = 16 << 20
-
-var errMetadata = errors.New("metadata response does not parse")
-
 // Describe asks a broker about the topic: the coordinator of l.Group, which has shared the partitions out by what it knew
 // itself. kafka-go's transports answer such questions from memory, with what was true some seconds ago or, where brokers
 // are away, longer; so does Describe where brokers are older than topics' IDs, and leaves the ID zero. The error is
@@ -43,171 +35,73 @@ var errMetadata = errors.New("metadata response does not parse")
 func (l *Log) Describe(ctx context.Context) (Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	client := &kafka.Client{Addr: l.Addr, Transport: l.Transport}
-	versions, err := client.ApiVersions(ctx, &kafka.ApiVersionsRequest{})
-	if err == nil {
-		err = versions.Error
-	}
-	if err != nil {
-		return Topic{}, err
-	}
-	for _, api := range versions.ApiKeys {
-		if api.ApiKey == int(protocol.Metadata) && api.MaxVersion < topicVersion {
-			n, err := l.Partitions(ctx)
-			return Topic{Partitions: n}, err
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = topicVersion
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &l.Topic
+	req.Topics = append(req.Topics, topic)
+	var answer *kmsg.MetadataResponse
+	err := l.askCoordinator(ctx, protocol.Metadata, func(w *wire) error {
+		newest, err := w.newest(protocol.Metadata)
+		if err != nil || newest < topicVersion {
+			return err
 		}
-	}
-	message, err := l.Transport.RoundTrip(ctx, l.Addr, &inquiry{name: l.Topic, group: l.Group})
+		got, err := w.call(req)
+		answer, _ = got.(*kmsg.MetadataResponse)
+		return err
+	})
 	if err != nil {
 		return Topic{}, err
 	}
-	answer, _ := message.(*inquiry)
-	switch {
-	case answer == nil || answer.name != l.Topic:
+	if answer == nil {
+		n, err := l.Partitions(ctx)
+		return Topic{Partitions: n}, err
+	}
+	return l.described(answer)
+}
+
+// described reads what Metadata says of the topic.
+func (l *Log) described(answer *kmsg.MetadataResponse) (Topic, error) {
+	if len(answer.Topics) != 1 || answer.Topics[0].Topic == nil || *answer.Topics[0].Topic != l.Topic {
 		return Topic{}, errors.New("metadata response without the topic")
-	case answer.code != 0:
-		return Topic{}, kafka.Error(answer.code)
 	}
-	return answer.Topic, nil
-}
-
-// inquiry is the question about a topic, and its answer. It writes and reads itself.
-type inquiry struct {
-	Topic
-
-	name, group string
-	code        int16
-}
-
-var (
-	_ protocol.RawExchanger = (*inquiry)(nil)
-	_ protocol.GroupMessage = (*inquiry)(nil)
-)
-
-// ApiKey says that it is a kind of Metadata.
-func (*inquiry) ApiKey() protocol.ApiKey { return protocol.Metadata }
-
-// Group says whose coordinator is to be asked.
-func (i *inquiry) Group() string { return i.group }
-
-// Required says that kafka-go is not to write it.
-func (*inquiry) Required(map[protocol.ApiKey]int16) bool { return true }
-
-// RawExchange asks on a connection on which nothing else is under way.
-func (i *inquiry) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	if _, err := rw.Write(i.request()); err != nil {
-		return nil, err
-	}
-	var head [4]byte
-	if _, err := io.ReadFull(rw, head[:]); err != nil {
-		return nil, err
-	}
-	size := binary.BigEndian.Uint32(head[:])
-	if size > maxMetadata {
-		return nil, fmt.Errorf("%w: %d bytes", errMetadata, size)
-	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(rw, body); err != nil {
-		return nil, err
-	}
-	return readInquiry(body)
-}
-
-// request is Metadata version 10 for one topic, by its name.
-func (i *inquiry) request() []byte {
-	b := make([]byte, 4, 64+len(i.name))
-	b = binary.BigEndian.AppendUint16(b, uint16(protocol.Metadata))
-	b = binary.BigEndian.AppendUint16(b, topicVersion)
-	b = append(b, 0, 0, 0, 0)          // correlation: nothing else is under way
-	b = append(b, 0xff, 0xff, 0)       // no client ID, no tags
-	b = append(b, 2)                   // one topic, counted from one
-	b = append(b, make([]byte, 16)...) // by its name, not by ID
-	b = binary.AppendUvarint(b, uint64(len(i.name)+1))
-	b = append(b, i.name...)
-	b = append(b, 0)                                // no tags
-	b = append(b, 0, 0, 0, 0)                       // not to be created, no authorized operations twice, no tags
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4)) //nolint:gosec // a topic's name has 249 characters at most
-	return b
-}
-
-// readInquiry reads an answer as far as the number of the topic's partitions.
-func readInquiry(body []byte) (*inquiry, error) {
-	r := reader{bytes.NewReader(body), nil}
-	r.skip(4) // correlation
-	r.tags()
-	r.skip(4) // throttled
-	for brokers := r.uvarint(); brokers > 1 && r.err == nil; brokers-- {
-		r.skip(4)
-		r.text() // host
-		r.skip(4)
-		r.text() // rack
-		r.tags()
+	t := &answer.Topics[0]
+	if t.ErrorCode != 0 {
+		return Topic{}, kafka.Error(t.ErrorCode)
 	}
 	cluster := fnv.New32a()
-	_, _ = cluster.Write([]byte(r.text()))
-	r.skip(4) // controller
-	if r.uvarint() != 2 {
-		return nil, fmt.Errorf("%w: not one topic", errMetadata)
+	if answer.ClusterID != nil {
+		_, _ = cluster.Write([]byte(*answer.ClusterID))
 	}
-	answer := &inquiry{}
-	code := r.take(2)
-	answer.name = r.text()
-	copy(answer.ID.Topic[:], r.take(16))
-	answer.ID.Cluster = cluster.Sum32()
-	r.skip(1) // internal
-	partitions := r.uvarint()
-	if r.err == nil && partitions > uint64(len(body)) {
-		r.err = fmt.Errorf("%w: it can't have %d partitions", errMetadata, partitions)
+	topic := Topic{ID: ID{Cluster: cluster.Sum32(), Topic: t.TopicID}, Partitions: len(t.Partitions), Epochs: make([]int32, len(t.Partitions))}
+	for i := range topic.Epochs {
+		topic.Epochs[i] = NoEpoch
 	}
-	if r.err != nil {
-		return nil, r.err
+	for _, p := range t.Partitions {
+		if p.Partition >= 0 && int(p.Partition) < len(topic.Epochs) {
+			topic.Epochs[p.Partition] = p.LeaderEpoch
+		}
 	}
-	answer.Partitions = max(0, int(partitions)-1)      //nolint:gosec // fewer than the answer's bytes
-	answer.code = int16(binary.BigEndian.Uint16(code)) //nolint:gosec // errors are signed: -1 is one
-	return answer, nil
+	return topic, nil
 }
 
-// reader reads what flexible messages consist of, until the first error.
-type reader struct {
-	*bytes.Reader
-	err error
-}
-
-func (r *reader) take(n uint64) []byte {
-	if r.err == nil && n > uint64(r.Len()) { //nolint:gosec // a length
-		r.err = fmt.Errorf("%w: it ends early", errMetadata)
+// Partitions returns how many partitions the topic has, as far as the transport knows; [kafka.UnknownTopicOrPartition] if
+// it is not there. A transport that has just been made knows what is true.
+func (l *Log) Partitions(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	client := &kafka.Client{Addr: l.Addr, Transport: l.Transport}
+	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{l.Topic}})
+	if err != nil {
+		return 0, err
 	}
-	if r.err != nil {
-		return nil
+	for _, t := range res.Topics {
+		if t.Name == l.Topic && t.Error != nil {
+			return 0, t.Error
+		}
+		if t.Name == l.Topic {
+			return len(t.Partitions), nil
+		}
 	}
-	b := make([]byte, n)
-	_, r.err = io.ReadFull(r.Reader, b)
-	return b
-}
-
-func (r *reader) skip(n uint64) { r.take(n) }
-
-func (r *reader) uvarint() uint64 {
-	if r.err != nil {
-		return 0
-	}
-	var n uint64
-	n, r.err = binary.ReadUvarint(r.Reader)
-	return n
-}
-
-// text is a string, its length counted from one; 0 is null.
-func (r *reader) text() string {
-	n := r.uvarint()
-	if n <= 1 {
-		return ""
-	}
-	return string(r.take(n - 1))
-}
-
-func (r *reader) tags() {
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		r.uvarint()
-		r.skip(r.uvarint())
-	}
+	return 0, errors.New("topic not in the brokers' metadata")
 }

@@ -1,0 +1,224 @@
+package recordlog
+
+import (
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+)
+
+// chunker yields what a decompressor brings, piece by piece. A piece is valid until the next call. Bytes may come with an
+// error, io.EOF among them.
+type chunker interface {
+	next() ([]byte, error)
+	// close gives memory back.
+	close(pool *decoders)
+}
+
+// fault is why a batch can't be read on.
+type fault struct {
+	reason string
+	err    error
+}
+
+func (f *fault) Error() string { return f.err.Error() }
+
+func (f *fault) Unwrap() error { return f.err }
+
+func malformed(format string, args ...any) error {
+	return &fault{ReasonMalformed, fmt.Errorf(format, args...)}
+}
+
+var errEndsEarly = errors.New("it ends early")
+
+// source is the stream of a batch's records, decompressed.
+type source struct {
+	// b is what is at hand, passed how much the decompressor has brought in all, limit how much it may.
+	b             []byte
+	passed, limit int64
+	chunks        chunker
+	// err is what comes behind b.
+	err error
+}
+
+// whole is a source of what is all at hand.
+func whole(b []byte, limit int64) *source {
+	s := &source{err: io.EOF, limit: limit}
+	s.bring(b)
+	return s
+}
+
+func (s *source) bring(b []byte) {
+	if left := s.limit - s.passed; int64(len(b)) > left {
+		b, s.err = b[:left], s.tooLarge()
+	}
+	s.b = b
+	s.passed += int64(len(b))
+}
+
+func (s *source) tooLarge() error {
+	return &fault{ReasonTooLarge, fmt.Errorf("it decompresses to more than %d bytes", s.limit)}
+}
+
+// at is how much has been read.
+func (s *source) at() int64 { return s.passed - int64(len(s.b)) }
+
+// fill makes sure that there is a byte at hand. It returns io.EOF at the end, else a fault.
+func (s *source) fill() error {
+	for len(s.b) == 0 {
+		if s.err != nil {
+			return s.err
+		}
+		b, err := s.chunks.next()
+		var own *fault
+		if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &own) {
+			err = &fault{ReasonCompression, err}
+		}
+		s.err = err
+		s.bring(b)
+	}
+	return nil
+}
+
+// must is fill where something has to come.
+func (s *source) must() error {
+	err := s.fill()
+	if errors.Is(err, io.EOF) {
+		return &fault{ReasonMalformed, errEndsEarly}
+	}
+	return err
+}
+
+// more says whether there is anything left. What a decompressor stumbles over behind all records is nothing.
+func (s *source) more() bool {
+	err := s.fill()
+	var f *fault
+	return err == nil || errors.As(err, &f) && f.reason == ReasonTooLarge
+}
+
+// fits refuses a length that is beyond what may come.
+func (s *source) fits(n int64) error {
+	switch {
+	case n > int64(len(s.b)) && errors.Is(s.err, io.EOF):
+		return &fault{ReasonMalformed, errEndsEarly}
+	case n > s.limit-s.at():
+		return s.tooLarge()
+	}
+	return nil
+}
+
+func (s *source) byte() (byte, error) {
+	if len(s.b) == 0 {
+		if err := s.must(); err != nil {
+			return 0, err
+		}
+	}
+	c := s.b[0]
+	s.b = s.b[1:]
+	return c, nil
+}
+
+// each calls do, unless nil, with the next n bytes, in pieces.
+func (s *source) each(n int64, do func([]byte)) error {
+	for n > 0 {
+		if err := s.must(); err != nil {
+			return err
+		}
+		piece := s.b[:min(n, int64(len(s.b)))]
+		if do != nil {
+			do(piece)
+		}
+		s.b = s.b[len(piece):]
+		n -= int64(len(piece))
+	}
+	return nil
+}
+
+// gathered is what a buffer for bytes that come in pieces begins with. It grows with what has come, whatever is said to come.
+const gathered = 64 << 10
+
+// gather reads n bytes into memory of their own.
+func (s *source) gather(n int64) ([]byte, error) {
+	b := make([]byte, 0, min(n, gathered))
+	err := s.each(n, func(piece []byte) {
+		if len(b)+len(piece) > cap(b) {
+			grown := make([]byte, len(b), min(n, max(2*int64(cap(b)), int64(len(b)+len(piece)))))
+			copy(grown, b)
+			b = grown
+		}
+		b = append(b, piece...)
+	})
+	return b, err
+}
+
+// part is the next bytes of a source, so many of them.
+type part struct {
+	*source
+
+	left int64
+}
+
+func (p *part) byte() (byte, error) {
+	if p.left == 0 {
+		return 0, malformed("a record's fields are longer than it")
+	}
+	p.left--
+	return p.source.byte()
+}
+
+// varint reads a signed number of at most so many bits.
+func (p *part) varint(bits int) (int64, error) { return varint(bits, p.byte) }
+
+func (p *part) take(n int64, do func([]byte)) error {
+	if n > p.left {
+		return malformed("a record's fields are longer than it")
+	}
+	p.left -= n
+	return p.each(n, do)
+}
+
+func (p *part) hash(n int64, h hash.Hash) error {
+	return p.take(n, func(b []byte) { _, _ = h.Write(b) })
+}
+
+// rest passes over what is left.
+func (p *part) rest() error { return p.take(p.left, nil) }
+
+// varint reads a zigzag number of at most so many bits.
+func varint(bits int, next func() (byte, error)) (int64, error) {
+	var x uint64
+	for shift := 0; shift < bits; shift += 7 {
+		c, err := next()
+		if err != nil {
+			return 0, err
+		}
+		x |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			if over := bits - shift; over < 7 && c>>over != 0 {
+				break
+			}
+			return int64(x>>1) ^ -int64(x&1), nil
+		}
+	}
+	return 0, malformed("a number has more than %d bits", bits)
+}
+
+// varintOf reads a number at the beginning of b, and how many bytes it has there; 0 bytes if it is none.
+func varintOf(bits int, b []byte) (int64, int) {
+	if len(b) > 0 && b[0] < 0x80 {
+		x := b[0]
+		return int64(x>>1) ^ -int64(x&1), 1
+	}
+	var x uint64
+	for i, shift := 0, 0; shift < bits && i < len(b); i, shift = i+1, shift+7 {
+		c := b[i]
+		x |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			if over := bits - shift; over < 7 && c>>over != 0 {
+				return 0, 0
+			}
+			return int64(x>>1) ^ -int64(x&1), i + 1
+		}
+	}
+	return 0, 0
+}

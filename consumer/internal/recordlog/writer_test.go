@@ -1,0 +1,265 @@
+package recordlog
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"hash/crc32"
+	"testing"
+
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/schema"
+)
+
+// written is a batch of format 2 to be written, any field of it wrong if need be.
+type written struct {
+	base               int64
+	epoch              int32
+	attributes         int16
+	firstTime, maxTime int64
+	producer           int64
+	records            []writtenRecord
+	lastDelta, count   *int32
+	length             *int32
+	magic              int8
+	wrongCRC           bool
+	pack               func([]byte) []byte
+	tail, afterwards   []byte // behind the records, and behind what they are compressed to
+}
+
+// writtenRecord is one of its records. nil lengths are the right ones.
+type writtenRecord struct {
+	delta, after              int64
+	key, value                []byte
+	headers                   []schema.Header
+	size, keySize, valueSize  *int64
+	headerCount, offsetNumber *int64
+	tail                      []byte
+}
+
+// of makes a batch of records with these values, each in its place.
+func of(base int64, values ...string) *written {
+	w := &written{base: base, epoch: 7, firstTime: 1_700_000_000_000, maxTime: 1_700_000_009_000, producer: -1, magic: 2}
+	for i, v := range values {
+		w.records = append(w.records, writtenRecord{delta: int64(i), after: int64(i), value: []byte(v)})
+	}
+	return w
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func or[T any](p *T, v T) T {
+	if p != nil {
+		return *p
+	}
+	return v
+}
+
+func appendBytes(b, field []byte, size *int64) []byte {
+	n := int64(len(field))
+	if field == nil {
+		n = -1
+	}
+	return append(binary.AppendVarint(b, or(size, n)), field...)
+}
+
+func (r *writtenRecord) body() []byte {
+	b := binary.AppendVarint([]byte{0}, r.after)
+	b = binary.AppendVarint(b, or(r.offsetNumber, r.delta))
+	b = appendBytes(b, r.key, r.keySize)
+	b = appendBytes(b, r.value, r.valueSize)
+	b = binary.AppendVarint(b, or(r.headerCount, int64(len(r.headers))))
+	for _, h := range r.headers {
+		b = appendBytes(b, []byte(h.Key), nil)
+		b = appendBytes(b, h.Value, nil)
+	}
+	return append(b, r.tail...)
+}
+
+// bytes is the batch as the log has it.
+func (w *written) bytes() []byte {
+	var data []byte
+	for _, r := range w.records {
+		body := r.body()
+		data = append(binary.AppendVarint(data, or(r.size, int64(len(body)))), body...)
+	}
+	data = append(data, w.tail...)
+	if w.pack != nil {
+		data = w.pack(data)
+	}
+	last := int32(-1)
+	for _, r := range w.records {
+		last = max(last, int32(r.delta))
+	}
+	b := kmsg.RecordBatch{
+		FirstOffset: w.base, PartitionLeaderEpoch: w.epoch, Magic: w.magic, Attributes: w.attributes,
+		LastOffsetDelta: or(w.lastDelta, last), FirstTimestamp: w.firstTime, MaxTimestamp: w.maxTime,
+		ProducerID: w.producer, ProducerEpoch: -1, FirstSequence: -1,
+		NumRecords: or(w.count, int32(len(w.records))), Records: append(data, w.afterwards...),
+	}
+	b.Length = or(w.length, int32(batchHead-uncounted+len(b.Records)))
+	out := b.AppendTo(nil)
+	crc := crc32.Checksum(out[crcFrom:], crc32.MakeTable(crc32.Castagnoli))
+	if w.wrongCRC {
+		crc++
+	}
+	binary.BigEndian.PutUint32(out[17:], crc)
+	return out
+}
+
+// codec has a batch compressed.
+func (w *written) codec(c int16, pack func([]byte) []byte) *written {
+	w.attributes |= c
+	w.pack = pack
+	return w
+}
+
+func packGzip(b []byte) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, _ = z.Write(b)
+	_ = z.Close()
+	return out.Bytes()
+}
+
+func packSnappy(b []byte) []byte { return snappy.Encode(nil, b) }
+
+// packXerial is the frame of Java's Snappy, with small blocks.
+func packXerial(b []byte) []byte {
+	out := []byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01")
+	for len(b) > 0 {
+		n := min(len(b), 50)
+		block := snappy.Encode(nil, b[:n])
+		out = append(binary.BigEndian.AppendUint32(out, uint32(len(block))), block...)
+		b = b[n:]
+	}
+	return out
+}
+
+func packLZ4(options ...lz4.Option) func([]byte) []byte {
+	return func(b []byte) []byte {
+		var out bytes.Buffer
+		z := lz4.NewWriter(&out)
+		if err := z.Apply(append([]lz4.Option{lz4.BlockSizeOption(lz4.Block64Kb)}, options...)...); err != nil {
+			panic(err)
+		}
+		_, _ = z.Write(b)
+		_ = z.Close()
+		return out.Bytes()
+	}
+}
+
+func packZstd(options ...zstd.EOption) func([]byte) []byte {
+	return func(b []byte) []byte {
+		var out bytes.Buffer
+		z, err := zstd.NewWriter(&out, append([]zstd.EOption{zstd.WithEncoderConcurrency(1)}, options...)...)
+		if err != nil {
+			panic(err)
+		}
+		for len(b) > 0 { // in pieces, or it would declare the size
+			n := min(len(b), 1<<20)
+			_, _ = z.Write(b[:n])
+			b = b[n:]
+		}
+		_ = z.Close()
+		return out.Bytes()
+	}
+}
+
+type packing struct {
+	name  string
+	codec int16
+	pack  func([]byte) []byte
+}
+
+// packings are all ways to compress a batch.
+func packings() []packing {
+	return []packing{
+		{"none", codecNone, nil},
+		{"gzip", codecGzip, packGzip},
+		{"snappy", codecSnappy, packSnappy},
+		{"xerial", codecSnappy, packXerial},
+		{"lz4", codecLZ4, packLZ4()},
+		{"lz4 checksums", codecLZ4, func(b []byte) []byte {
+			return packLZ4(lz4.BlockChecksumOption(true), lz4.SizeOption(uint64(len(b))))(b)
+		}},
+		{"zstd", codecZstd, packZstd()},
+		{"zstd whole", codecZstd, func(b []byte) []byte {
+			z, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+			return z.EncodeAll(b, nil)
+		}},
+		{"zstd 128 MiB", codecZstd, packZstd(zstd.WithWindowSize(128 << 20))},
+	}
+}
+
+// message is one of format 0 or 1.
+type message struct {
+	offset     int64
+	magic      byte
+	attributes byte
+	time       int64
+	key, value []byte
+	wrongCRC   bool
+	size       *int32
+}
+
+func (m message) bytes() []byte {
+	b := []byte{m.magic, m.attributes}
+	if m.magic == 1 {
+		b = binary.BigEndian.AppendUint64(b, uint64(m.time))
+	}
+	for _, f := range [][]byte{m.key, m.value} {
+		n := int32(len(f))
+		if f == nil {
+			n = -1
+		}
+		b = append(binary.BigEndian.AppendUint32(b, uint32(n)), f...)
+	}
+	crc := crc32.ChecksumIEEE(b)
+	if m.wrongCRC {
+		crc++
+	}
+	b = append(binary.BigEndian.AppendUint32(nil, crc), b...)
+	out := binary.BigEndian.AppendUint64(nil, uint64(m.offset))
+	return append(binary.BigEndian.AppendUint32(out, uint32(or(m.size, int32(len(b))))), b...)
+}
+
+// set is a message with others in its value, compressed.
+func set(outer message, codec byte, pack func([]byte) []byte, inner ...message) message {
+	var data []byte
+	for _, m := range inner {
+		data = append(data, m.bytes()...)
+	}
+	outer.attributes |= codec
+	outer.value = pack(data)
+	return outer
+}
+
+// answered is what a fetch from an offset has brought, these bytes.
+func answered(l *Log, from int64, batches ...[]byte) *Fetched {
+	b := bytes.Join(batches, nil)
+	return &Fetched{HighWatermark: -1, Next: from, log: l, held: int64(len(b)), rest: b, aborted: newAbortedSet(nil)}
+}
+
+// delivered goes through an answer.
+func delivered(t *testing.T, f *Fetched) ([]*Record, error) {
+	t.Helper()
+	var list []*Record
+	err := f.Each(0, func(r *Record) error {
+		list = append(list, r)
+		return nil
+	})
+	return list, err
+}
+
+func join(batches ...interface{ bytes() []byte }) []byte {
+	var b []byte
+	for _, one := range batches {
+		b = append(b, one.bytes()...)
+	}
+	return b
+}
