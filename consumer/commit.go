@@ -9,6 +9,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+
+	"convdel/consumer/internal/recordlog"
 )
 
 const (
@@ -27,17 +29,44 @@ type committer struct {
 	s      *session
 	poked  chan struct{}
 	member *member
-	// generationCommit is the second way to commit: over the connection of the group itself.
-	generationCommit func(map[string]map[int]int64) error
-	// plain leaves the lists of finished offsets out, once a broker has refused one.
-	plain bool
+	// thrift is how much of the stamps is left out, once a broker has refused them.
+	thrift thrift
 }
+
+// thrift is how much of a stamp is left out where brokers take little metadata.
+type thrift int
+
+const (
+	wholeStamp thrift = iota
+	// withoutList leaves out the list of finished offsets, logOnly all but the topic's identity, noStamp that too.
+	withoutList
+	logOnly
+	noStamp
+)
 
 // commit is what is committed of one partition.
 type commit struct {
 	partition int
 	offset    int64
-	metadata  string
+	// epoch is that of the leader who has appended the record before the offset.
+	epoch int32
+	stamp stamp
+}
+
+// metadata is as much of the stamp as is wanted.
+func (c *commit) metadata(how thrift) string {
+	s := c.stamp
+	switch how {
+	case wholeStamp:
+	case withoutList:
+		s.done = ""
+	case logOnly:
+		s = blankStamp()
+		s.log = c.stamp.log
+	case noStamp:
+		return ""
+	}
+	return s.text()
 }
 
 // fencedError says that the group has gone on without this member: its partitions are somebody else's.
@@ -99,15 +128,10 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 		if p.gone.Load() {
 			continue
 		}
-		watermark, done, changed := p.tracker.snapshot()
-		if !changed && !all {
-			continue
+		now, changed := p.tracker.snapshot()
+		if changed || all {
+			commits = append(commits, c.commitOf(id, now))
 		}
-		list := ""
-		if !c.plain {
-			list = encodeDone(watermark, done)
-		}
-		commits = append(commits, commit{partition: id, offset: watermark, metadata: stamp(c.s.identity, list)})
 	}
 	if len(commits) == 0 {
 		return nil
@@ -124,67 +148,91 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	return err
 }
 
-// send commits over the pool and, where that fails for another reason than the broker's
-// verdict, over the group's own connection: one of the two may be dead while the other lives. The
-// second way can't carry the lists of finished offsets, and erases those committed before.
+// commitOf is what to commit of a partition that has got so far.
+func (c *committer) commitOf(partition int, now progress) commit {
+	stamp := c.s.cfg.stampAt(now.watermark, c.s.identity)
+	stamp.epoch, stamp.read = now.epoch, now.read
+	if c.thrift == wholeStamp {
+		stamp = stamp.list(now.done)
+	}
+	return commit{partition: partition, offset: now.watermark, epoch: now.before, stamp: stamp}
+}
+
+// send commits over the pool and, where that fails for another reason than the broker's verdict, over connections that
+// are made anew: those of the pool may be dead without knowing it.
 func (c *committer) send(ctx context.Context, commits []commit) error {
-	err := c.sendWithMetadata(ctx, commits)
-	if errors.Is(err, kafka.OffsetMetadataTooLarge) && !c.plain {
-		c.plain = true
-		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses lists of finished offsets (offset.metadata.max.bytes); going on without",
-			slog.Any("error", err))
-		for i := range commits {
-			commits[i].metadata = stamp(c.s.identity, "")
-		}
-		err = c.sendWithMetadata(ctx, commits)
+	first := c.sendOver(ctx, c.s.transport, commits)
+	if first == nil || isFenced(first) {
+		return first
 	}
-	if err == nil || isFenced(err) {
-		return err
-	}
-	offsets := make(map[int]int64, len(commits))
-	for _, one := range commits {
-		offsets[one.partition] = one.offset
-	}
-	second := c.generationCommit(map[string]map[int]int64{c.s.cfg.Topic: offsets})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	c.s.fresh.CloseIdleConnections()
+	defer c.s.fresh.CloseIdleConnections()
+	second := c.sendOver(ctx, c.s.fresh, commits)
 	if second == nil {
 		return nil
 	}
-	return errors.Join(err, fence(second))
+	return errors.Join(first, second)
+}
+
+// sendOver commits over a transport, with as much metadata as the broker takes.
+func (c *committer) sendOver(ctx context.Context, transport *kafka.Transport, commits []commit) error {
+	before := c.thrift
+	err := c.member.commit(ctx, transport, &c.s.cfg, commits, &c.thrift)
+	if c.thrift > before {
+		c.s.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses lists of finished offsets (offset.metadata.max.bytes); going on without")
+	}
+	if c.thrift > max(before, withoutList) {
+		c.s.log.LogAttrs(ctx, slog.LevelError, "the broker refuses to keep whose the offsets are (offset.metadata.max.bytes); going on without")
+	}
+	return err
 }
 
 // noEpoch says that the leader epoch of a committed offset is not known. kafka-go's client would send
 // 0, by which other clients that take the group over would look for a cut log.
-const noEpoch = -1
+const noEpoch = recordlog.NoEpoch
 
-func (c *committer) sendWithMetadata(ctx context.Context, commits []commit) error {
-	topic := c.s.cfg.Topic
+// commit commits offsets in the name of a member, with less and less metadata for as long as the broker finds that
+// there is too much of it. Errors by which the broker says that there is no such member in the group are a *fencedError.
+func (m *member) commit(ctx context.Context, transport *kafka.Transport, cfg *Config, commits []commit, how *thrift) error {
+	for {
+		err := m.commitOnce(ctx, transport, cfg, commits, *how)
+		if !errors.Is(err, kafka.OffsetMetadataTooLarge) || *how == noStamp {
+			return err
+		}
+		*how++
+	}
+}
+
+func (m *member) commitOnce(ctx context.Context, transport *kafka.Transport, cfg *Config, commits []commit, how thrift) error {
 	req := &offsetcommit.Request{
-		GroupID:         c.member.group,
-		GenerationID:    int32(c.member.generation), //nolint:gosec // it came from 32 bits
-		MemberID:        c.member.id,
+		GroupID:         m.group,
+		GenerationID:    int32(m.generation), //nolint:gosec // it came from 32 bits
+		MemberID:        m.id,
 		RetentionTimeMs: -1,
-		Topics:          []offsetcommit.RequestTopic{{Name: topic}},
+		Topics:          []offsetcommit.RequestTopic{{Name: cfg.Topic}},
 	}
 	for _, one := range commits {
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, offsetcommit.RequestPartition{
 			PartitionIndex:       int32(one.partition), //nolint:gosec // Kafka's partition numbers are 32 bits wide
 			CommittedOffset:      one.offset,
-			CommittedMetadata:    one.metadata,
-			CommittedLeaderEpoch: noEpoch,
+			CommittedMetadata:    one.metadata(how),
+			CommittedLeaderEpoch: one.epoch,
 		})
 	}
-	message, err := c.s.transport.RoundTrip(ctx, c.s.cfg.Cluster.Addr(), req)
+	message, err := transport.RoundTrip(ctx, cfg.Cluster.Addr(), req)
 	if err != nil {
 		return err
 	}
 	res, _ := message.(*offsetcommit.Response)
 	if res == nil || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != len(commits) {
-		return fmt.Errorf("commit of %d partitions of %s: answer for others", len(commits), topic)
+		return fmt.Errorf("commit of %d partitions of %s: answer for others", len(commits), cfg.Topic)
 	}
 	var errs []error
 	for _, p := range res.Topics[0].Partitions {
 		if p.ErrorCode != 0 {
-			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", topic, p.PartitionIndex, fence(kafka.Error(p.ErrorCode))))
+			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", cfg.Topic, p.PartitionIndex, fence(kafka.Error(p.ErrorCode))))
 		}
 	}
 	return errors.Join(errs...)

@@ -12,7 +12,7 @@ import (
 	"convdel/consumer"
 )
 
-// bothWays is how many requests a commit takes that fails: over the pool, and over the group's own connection.
+// bothWays is how many requests a commit takes that fails: over the pool, and over new connections.
 const bothWays = 2
 
 // failCommits makes so many commits of an offset of the first partition fail.

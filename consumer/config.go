@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"convdel/schema"
@@ -26,6 +27,12 @@ type Config struct {
 	NewPartitions int
 	// API performs the deletes. Required.
 	API API
+	// Start is where a group without any committed offset begins. Default: at the first record if the oldest is younger
+	// than [RecentAge].
+	Start Start
+	// App names what API deletes in, the SDKAppID: commits carry it, and a group whose offsets carry another app or another
+	// dead-letter topic fails the start, unless the app is the one that Adopt names. Default: not checked.
+	App, Adopt string
 
 	// CallsPerSecond is the quota of the whole group: no sliding second sees more calls.
 	// 0 turns the limiter off, which only a simulator can bear.
@@ -154,7 +161,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxInFlight, 2000)
 	setDefault(&c.MaxInFlightBytes, 16<<20)
 	setDefault(&c.MaxBatchBytes, 64<<20)
-	setDefault(&c.MaxRecordBytes, 8<<20)
+	setDefault(&c.MaxRecordBytes, min(8<<20, c.MaxBatchBytes))
 	setDefault(&c.DrainTimeout, 15*time.Second)
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 64
@@ -164,6 +171,14 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxCalls = min(c.MaxCalls, c.MaxInFlight)
 	}
 	return c, c.validate()
+}
+
+// leastRecordBytes is the least bound on a record: no event is larger, nor are the headers of a dead letter.
+const leastRecordBytes = 64 << 10
+
+// isWord says whether a text can be a word of a commit's metadata.
+func isWord(text string) bool {
+	return len(text) <= 64 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -197,6 +212,10 @@ func (c Config) validate() error {
 	check(c.RetryMax >= c.RetryInitial, "RetryMax", "is below RetryInitial")
 	check(c.MaxInFlight > 0, "MaxInFlight", "is negative")
 	check(c.MaxInFlightBytes > 0, "MaxInFlightBytes", "is negative")
+	check(c.MaxRecordBytes >= leastRecordBytes, "MaxRecordBytes", "is below 64 KiB")
+	check(c.MaxBatchBytes >= c.MaxRecordBytes, "MaxBatchBytes", "is below MaxRecordBytes")
+	check(isWord(c.App), "App", "has spaces, control characters or more than 64 bytes")
+	check(isWord(c.Adopt), "Adopt", "has spaces, control characters or more than 64 bytes")
 	check(c.MaxEventAge >= 0, "MaxEventAge", "is negative")
 	check(c.DrainTimeout > 0, "DrainTimeout", "is negative")
 	return errors.Join(errs...)

@@ -24,13 +24,18 @@ type connections struct {
 	client    *kafka.Client
 	group     string
 	bounds    recordlog.Bounds
-	writers   letterWriters
-	closers   []func() error
+	// fresh has no connections between two uses.
+	fresh   *kafka.Transport
+	writers letterWriters
+	closers []func() error
 }
 
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.Topic, cfg.DeadLetterTopic)
-	c := &connections{transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group}
+	c := &connections{
+		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group, fresh: cfg.Cluster.Transport(cfg.Topic),
+		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes},
+	}
 	writer := func(edit func(*kafka.Writer)) letterWriter {
 		w, closeAll := cfg.Cluster.Writer(cfg.DeadLetterTopic)
 		edit(w)
@@ -42,7 +47,6 @@ func connect(cfg Config) *connections {
 		alone:      writer(func(w *kafka.Writer) { w.BatchSize = 1 }),
 		compressed: writer(func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
 	}
-	c.bounds = recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes}
 	return c
 }
 
@@ -58,6 +62,7 @@ func (c *connections) close(log *slog.Logger) {
 		}
 	}
 	c.transport.CloseIdleConnections()
+	c.fresh.CloseIdleConnections()
 }
 
 // errCut is what a cutter's dials return once it has cut.

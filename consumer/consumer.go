@@ -85,15 +85,22 @@ func (c *Consumer) Status() Status {
 }
 
 // Run consumes until ctx ends. Then it makes no new call, lets those under way and the dead letters
-// end within DrainTimeout, commits, leaves the group and returns nil. It returns an error only at
-// the start, when the topics can't be used ([TopicError]); later faults are retried for as
-// long as they last.
+// end within DrainTimeout, commits, leaves the group and returns nil. It returns an error at
+// the start, when the topics can't be used ([TopicError]) or the group has no offsets and it is not clear where to begin
+// ([StartError]), and, whenever that is found, when the group is another service's ([GroupTakenError]). All other faults
+// are retried for as long as they last.
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
 	defer kafkas.close(c.log)
 	if err := c.prepareTopics(ctx, kafkas); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before anything began
+		}
+		return err
+	}
+	if err := c.begin(ctx, kafkas); err != nil {
+		if ctx.Err() != nil {
+			return nil
 		}
 		return err
 	}
@@ -122,7 +129,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		c.work(ctx, gen, kafkas, conns)
+		if err := c.work(ctx, gen, kafkas, conns); err != nil {
+			return err
+		}
 		if time.Since(began) < shortestGeneration && pause(ctx, shortestGeneration) != nil {
 			return nil
 		}
@@ -155,8 +164,8 @@ func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
 	return group, nil
 }
 
-// work is one generation, from the assignment to the last commit.
-func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *connections, conns *cutter) {
+// work is one generation, from the assignment to the last commit. An error is one that Run ends with.
+func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *connections, conns *cutter) (final error) {
 	done := make(chan struct{})
 	gen.Start(func(generation context.Context) {
 		defer close(done)
@@ -170,7 +179,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
 		c.setStatus(true, member.generation, len(ids))
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
-			c.newSession(gen, member, kafkas, log).run(generation, ctx.Done(), ids, shares)
+			final = c.newSession(member, kafkas, log).run(generation, ctx.Done(), ids, shares)
 			c.session.Store(nil)
 			c.limiter.setQuota(0)
 		} else {
@@ -178,13 +187,14 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		}
 		c.setStatus(false, member.generation, 0)
 		log.LogAttrs(ctx, slog.LevelInfo, "generation ends")
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || final != nil {
 			// Before this function returns, or kafka-go would join the group again.
 			c.resign(context.WithoutCancel(ctx), member, kafkas.client)
 			conns.cut()
 		}
 	})
 	<-done
+	return final
 }
 
 // recheck makes a probe at once whenever Config.Recheck says so. The returned function ends that.

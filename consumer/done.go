@@ -6,33 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 )
 
 // A commit carries, besides the watermark, the offsets above it that have ended already: events end
 // out of order, and without the list whoever takes the partition over would repeat everything
-// behind one slow event. It travels in the commit's metadata, a string that brokers keep with the
-// offset and hand to the next owner (4,096 bytes by default: offset.metadata.max.bytes).
+// behind one slow event. It is a part of the commit's metadata, see stamp.
 //
-// Form: a prefix that names it, then unpadded base64. Behind donePrefix stand unsigned varints, two
+// Form: a letter that names it, then unpadded base64. Behind asRanges stand unsigned varints, two
 // per range: the distance from the end of the previous range (at first: from the watermark) to the
 // first offset, and from the first offset to the last. Where that does not fit, because ended and open
-// offsets alternate, a bit per offset from the watermark on stands behind bitsPrefix. What does not
+// offsets alternate, a bit per offset from the watermark on stands behind asBits. What does not
 // fit in either is left out: a missing offset is merely called again, while a wrong one would be an
 // event lost.
 const (
-	donePrefix   = "convdel1:"
-	bitsPrefix   = "convdel2:"
-	maxDoneBytes = (4096 - stampBytes - len(donePrefix)) / 4 * 3
-	maxDoneBits  = int64(8 * maxDoneBytes)
+	asRanges = "r"
+	asBits   = "b"
 )
 
 // offsetRange is first to last, both included.
 type offsetRange struct{ first, last int64 }
 
-// encodeDone writes ranges, ascending and above watermark, as commit metadata; "" for none.
-func encodeDone(watermark int64, ranges []offsetRange) string {
-	if len(ranges) == 0 {
+// encodeDone writes ranges, ascending and above watermark, in at most room bytes; "" for none.
+func encodeDone(watermark int64, ranges []offsetRange, room int) string {
+	most := base64.RawStdEncoding.DecodedLen(max(0, room-len(asRanges)))
+	if len(ranges) == 0 || most == 0 {
 		return ""
 	}
 	buf := make([]byte, 0, 64)
@@ -41,29 +38,32 @@ func encodeDone(watermark int64, ranges []offsetRange) string {
 		n := len(buf)
 		buf = binary.AppendUvarint(buf, uint64(r.first-from))   //nolint:gosec // ranges ascend
 		buf = binary.AppendUvarint(buf, uint64(r.last-r.first)) //nolint:gosec // ranges ascend
-		if len(buf) > maxDoneBytes {
-			if r.first-watermark < maxDoneBits { // bits reach further
-				return encodeBits(watermark, ranges)
+		if len(buf) > most {
+			if r.first-watermark < int64(8*most) { // bits reach further
+				return encodeBits(watermark, ranges, most)
 			}
 			buf = buf[:n]
 			break
 		}
 		from = r.last
 	}
-	return donePrefix + base64.RawStdEncoding.EncodeToString(buf)
+	if len(buf) == 0 {
+		return ""
+	}
+	return asRanges + base64.RawStdEncoding.EncodeToString(buf)
 }
 
-func encodeBits(watermark int64, ranges []offsetRange) string {
-	bits := make([]byte, maxDoneBytes)
+func encodeBits(watermark int64, ranges []offsetRange, most int) string {
+	bits := make([]byte, most)
 	used := 0
 	for _, r := range ranges {
-		for o := r.first; o <= r.last && o-watermark < maxDoneBits; o++ {
+		for o := r.first; o <= r.last && o-watermark < int64(8*most); o++ {
 			at := int(o - watermark)
 			bits[at/8] |= 1 << (at % 8)
 			used = at/8 + 1
 		}
 	}
-	return bitsPrefix + base64.RawStdEncoding.EncodeToString(bits[:used])
+	return asBits + base64.RawStdEncoding.EncodeToString(bits[:used])
 }
 
 func decodeBits(watermark int64, bits []byte) ([]offsetRange, error) {
@@ -85,24 +85,24 @@ func decodeBits(watermark int64, bits []byte) ([]offsetRange, error) {
 	return ranges, nil
 }
 
-var errDone = errors.New("commit metadata does not parse")
+var errDone = errors.New("list of finished offsets does not parse")
 
-// decodeDone reads what encodeDone wrote. Metadata of another origin (another tool reset the
-// offsets) is no error and means none.
-func decodeDone(watermark int64, metadata string) ([]offsetRange, error) {
-	text, asRanges := strings.CutPrefix(metadata, donePrefix)
-	text, asBits := strings.CutPrefix(text, bitsPrefix)
-	if !asRanges && !asBits {
+// decodeDone reads what encodeDone wrote.
+func decodeDone(watermark int64, text string) ([]offsetRange, error) {
+	if text == "" {
 		return nil, nil
 	}
-	buf, err := base64.RawStdEncoding.DecodeString(text)
+	buf, err := base64.RawStdEncoding.DecodeString(text[1:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDone, err)
 	}
-	if asBits {
+	switch text[:1] {
+	case asRanges:
+		return decodeRanges(watermark, buf)
+	case asBits:
 		return decodeBits(watermark, buf)
 	}
-	return decodeRanges(watermark, buf)
+	return nil, errDone
 }
 
 func decodeRanges(watermark int64, buf []byte) ([]offsetRange, error) {

@@ -26,6 +26,8 @@ const (
 
 // partition is an owned partition of the topic.
 type partition struct {
+	leader
+
 	id      int
 	tracker *tracker
 	size    fetchSize
@@ -82,10 +84,14 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 // recover deals with a fetch that failed for a reason that another fetch alone does not mend. It returns nil where the
 // next fetch may follow at once.
 func (s *session) recover(ctx context.Context, p *partition, err error) error {
-	if errors.Is(err, recordlog.ErrOffsetGone) {
+	switch {
+	case errors.Is(err, recordlog.ErrOffsetGone):
 		return s.relocate(ctx, p)
+	case errors.Is(err, kafka.FencedLeaderEpoch), errors.Is(err, kafka.UnknownLeaderEpoch):
+		return s.validate(ctx, p)
+	default:
+		return err
 	}
-	return err
 }
 
 // fetchReport says in the log that fetching has begun to fail, that it still fails, and that it works again.
@@ -126,7 +132,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	defer func() { room.giveBack() }()
 	position := p.tracker.next()
 	fetched, err := s.source.Fetch(ctx, recordlog.Request{
-		Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: recordlog.NoEpoch, Room: room.bytes,
+		Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
 	})
 	if p.size.refused(err) {
 		return nil // it is asked again with the room that it needs
@@ -169,7 +175,7 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 	if total > 0 || fetched.Throttled == 0 { // a throttled fetch says nothing of what there is
 		p.size.brought(total)
 	}
-	p.tracker.advance(fetched.Next)
+	p.tracker.skip(fetched.Next)
 	if fetched.Next > position {
 		s.moved()
 		s.committer.poke() // it may have been nothing but what ends without a call: rolled back, markers
@@ -180,6 +186,7 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 // deliver admits a record and takes it. Of transactional producers only what they have committed is
 // used: a rolled-back delete must not be executed.
 func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record) error {
+	p.sees(r.Offset, r.Epoch)
 	switch {
 	case !r.Use:
 		p.tracker.advance(r.Offset + 1)

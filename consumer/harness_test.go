@@ -125,6 +125,7 @@ func (w *world) start(edit ...func(*consumer.Config)) *replica {
 	cfg := consumer.Config{
 		Cluster: consumer.Cluster{Brokers: w.kafka.ListenAddrs(), Dial: r.net.DialContext},
 		Topic:   testTopic, Group: testGroup, DeadLetterTopic: testDLT,
+		Start:          consumer.StartEarliest(),
 		API:            w.api,
 		CallsPerSecond: 200, ShareByPartitions: true,
 		Logger:  slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", len(w.replicas)),

@@ -2,8 +2,10 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -18,12 +20,15 @@ const (
 
 // open finds where the owned partitions stand: the committed watermarks with the offsets that have
 // ended above them, or the beginning of the log. It asks again until it knows or ctx ends: to
-// guess would be to repeat the whole topic, or to skip some of it.
+// guess would be to repeat the whole topic, or to skip some of it. Other errors are those that Run ends with.
 func (s *session) open(ctx context.Context, ids []int) error {
 	for {
 		err := s.openOnce(ctx, ids)
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if err == nil || isFinal(err) {
+			return err
 		}
 		s.log.LogAttrs(ctx, slog.LevelWarn, "committed offsets not read, will retry", slog.Any("error", err))
 		if err := pause(ctx, time.Second); err != nil {
@@ -39,58 +44,123 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", s.cfg.Topic, err)
 	}
+	if topic.Partitions <= slices.Max(ids) {
+		return &partitionsError{owned: slices.Max(ids), known: topic.Partitions}
+	}
 	s.identity = topic.ID
-	res, err := s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{
-		GroupID: s.cfg.Group, Topics: map[string][]int{s.cfg.Topic: ids},
-	})
+	offsets, err := committedOffsets(ctx, s.client, s.cfg.Group, s.cfg.Topic, topic.Partitions)
 	if err != nil {
 		return err
 	}
-	if res.Error != nil {
-		return res.Error
+	if err := s.checkGroup(ctx, offsets); err != nil {
+		return err
 	}
-	opened := make(map[int]*partition, len(ids))
-	for _, c := range res.Topics[s.cfg.Topic] {
-		if c.Error != nil {
-			return fmt.Errorf("committed offset of %s/%d: %w", s.cfg.Topic, c.Partition, c.Error)
-		}
-		if opened[c.Partition], err = s.openPartition(ctx, c); err != nil {
+	opened, begun := make(map[int]*partition, len(ids)), make(map[int]int64)
+	for _, id := range ids {
+		p, err := s.openPartition(ctx, offsets[id], topic)
+		if err != nil {
 			return err
 		}
-	}
-	if len(opened) != len(ids) {
-		return fmt.Errorf("committed offsets of %d partitions asked for, %d received", len(ids), len(opened))
+		if opened[id] = p; offsets[id].offset < 0 {
+			begun[id] = p.tracker.next()
+		}
 	}
 	s.partitions = opened
-	return nil
+	s.sayAdded(ctx, begun)
+	return s.claim(ctx, offsets)
 }
 
-func (s *session) openPartition(ctx context.Context, c kafka.OffsetFetchPartition) (*partition, error) {
-	p := &partition{id: c.Partition, size: newFetchSize()}
-	committed, list := unstamp(c.Metadata)
-	from := originOf(committed, s.identity)
-	if c.CommittedOffset < 0 || from == formerTopic {
+// checkGroup returns an error that Run ends with if the group is another service's, or has no offset at all, although one was
+// committed before this member joined, and would begin anywhere but at the first record of each partition.
+func (s *session) checkGroup(ctx context.Context, offsets []committed) error {
+	if err := s.cfg.checkOwner(offsets); err != nil {
+		return err
+	}
+	if len(withoutOffset(offsets)) < len(offsets) {
+		return nil
+	}
+	extents, begin, err := decideStart(ctx, &s.cfg, s.source, len(offsets))
+	if err == nil && !isStart(extents, begin) {
+		n, oldest := records(extents, time.Now())
+		err = &StartError{Group: s.cfg.Group, Topic: s.cfg.Topic, Records: n, Oldest: oldest, Err: errMembers}
+	}
+	return err
+}
+
+var errMembers = errors.New("the group has members already")
+
+// claim stamps the owned partitions that bear no stamp of this service, before anything is called. Then it looks whether
+// another has done the same meanwhile: of two that claim a group at once, none calls before it has seen the other's stamp.
+func (s *session) claim(ctx context.Context, offsets []committed) error {
+	if s.cfg.App == "" || !s.unclaimed(offsets) {
+		return nil
+	}
+	if err := s.committer.commit(ctx, true); err != nil {
+		return err
+	}
+	return s.watchOwner(ctx, len(offsets))
+}
+
+func (s *session) unclaimed(offsets []committed) bool {
+	for id := range s.partitions {
+		if was := offsets[id].stamp; was.app != s.cfg.App || was.letters != s.cfg.DeadLetterTopic {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) openPartition(ctx context.Context, c committed, topic recordlog.Topic) (*partition, error) {
+	p := &partition{id: c.partition, size: newFetchSize()}
+	p.reading = recordlog.NoEpoch
+	p.epoch.Store(epochOf(topic, p.id))
+	from := originOf(c.stamp.log, s.identity)
+	if c.offset < 0 || from == formerTopic {
 		first, err := s.source.Offset(ctx, p.id, kafka.FirstOffset)
 		p.tracker = newTracker(first)
 		if from == formerTopic && err == nil {
 			s.metrics.offsetResets.Inc()
 			s.log.LogAttrs(ctx, slog.LevelError, "committed offset is of a topic that is no more: reading the new one from its start",
-				slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("offset", c.CommittedOffset), slog.Int64("log_start", first))
+				slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("offset", c.offset), slog.Int64("log_start", first))
 		}
 		return p, err
 	}
-	if from == otherCluster {
-		list = ""
+	if from == otherCluster { // whoever has translated the offset has not translated the rest
+		p.tracker = newTracker(c.offset)
+		return p, nil
 	}
-	done, err := decodeDone(c.CommittedOffset, list)
+	return p, s.resume(ctx, p, c)
+}
+
+// resume sets a partition to where the group stands, unless the log was cut below that.
+func (s *session) resume(ctx context.Context, p *partition, c committed) error {
+	log := s.log.With(slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("offset", c.offset))
+	done, err := decodeDone(c.offset, c.stamp.done)
 	if err != nil {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "list of finished offsets not usable, they will be done again",
-			slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Any("error", err))
+		log.LogAttrs(ctx, slog.LevelWarn, "list of finished offsets not usable, they will be done again", slog.Any("error", err))
 		done = nil
 	}
-	p.tracker = newTracker(c.CommittedOffset)
+	begin, epoch, read := c.offset, c.stamp.epoch, c.stamp.read
+	found, end, isCut, err := s.endOfRead(ctx, p.id, p.epoch.Load(), epoch, read)
+	if err != nil {
+		return err
+	}
+	if isCut {
+		first, err := s.source.Offset(ctx, p.id, kafka.FirstOffset)
+		if err != nil {
+			return err
+		}
+		begin, done = cut(c.offset, done, max(end, first))
+		log.LogAttrs(ctx, slog.LevelError, "the log was cut below what has been read: going on where it was",
+			slog.Int64("begin", begin), slog.Int64("cut", end), slog.Int64("read", read),
+			slog.Int("epoch", int(epoch)), slog.Int("found_epoch", int(found)), slog.Int("leader_epoch", int(p.epoch.Load())))
+		s.metrics.offsetResets.Inc()
+		epoch, read = found, end
+	}
+	p.tracker = newTracker(begin)
 	p.tracker.inherit(done)
-	return p, nil
+	p.tracker.inheritRead(epoch, read)
+	return nil
 }
 
 // relocate deals with a position that is outside of the log. Below its start, retention has been
@@ -115,6 +185,9 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 		} else if replaced {
 			return errRestart
 		}
+		if err := s.validateAt(ctx, p, p.epoch.Load()); err != nil {
+			return err
+		}
 	}
 	s.metrics.offsetResets.Inc()
 	log := s.log.With(slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id),
@@ -122,7 +195,7 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 	if position < first {
 		log.LogAttrs(ctx, slog.LevelError, "retention has removed records before they were read; going on at the start of the log",
 			slog.Int64("offsets_lost", first-position))
-		p.tracker.advance(first)
+		p.tracker.skip(first)
 		return nil
 	}
 	log.LogAttrs(ctx, slog.LevelError, "position is beyond the end of the log: topic recreated or cut; reading it from its start")
@@ -130,6 +203,7 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 		p.gone.Store(true)
 		return errRestart
 	}
+	p.reading = recordlog.NoEpoch
 	return nil
 }
 

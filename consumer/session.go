@@ -23,7 +23,9 @@ type session struct {
 	limiter *limiter
 	gate    *gate
 
+	// transport is the pool, fresh has no connections between two uses.
 	transport *kafka.Transport
+	fresh     *kafka.Transport
 	client    *kafka.Client
 	source    *recordlog.Log
 	writers   letterWriters
@@ -58,12 +60,14 @@ type session struct {
 	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
 	fenced     atomic.Bool
+	// final is an error that Run ends with, found while working.
+	final error
 }
 
-func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connections, log *slog.Logger) *session {
+func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
-		transport: kafkas.transport, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
+		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
 		letters: newLetters(),
 		callers: newCallers(),
 		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
@@ -78,12 +82,13 @@ func (c *Consumer) newSession(gen *kafka.Generation, m *member, kafkas *connecti
 	}
 	s.large = semaphore.NewWeighted(s.largest())
 	s.moved()
-	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m, generationCommit: gen.CommitOffsets}
+	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m}
 	return s
 }
 
-// run works until the generation ends, stop is closed, or the member is fenced; then it drains.
-func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int, shares int) {
+// run works until the generation ends, stop is closed, or the member is fenced; then it drains. An error is one that Run
+// ends with.
+func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int, shares int) error {
 	s.shares = shares
 	ctx, cancel := context.WithCancel(generation)
 	defer cancel()
@@ -94,8 +99,11 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 		case <-ctx.Done():
 		}
 	}()
-	if s.open(ctx, ids) != nil {
-		return
+	if err := s.open(ctx, ids); err != nil {
+		if isFinal(err) {
+			return err
+		}
+		return nil // the generation has ended
 	}
 	s.opened(s)
 	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
@@ -109,6 +117,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	lanes.Wait()
 	s.callers.close()
 	s.leavePartitions()
+	return s.final
 }
 
 // intake fetches, calls and commits until ctx ends or one of them finds that the generation can't go

@@ -16,8 +16,11 @@ type tracker struct {
 	// Live numbers are head <= n < tail.
 	entries    []entry
 	head, tail uint64
-	// position is the offset from which fetching goes on: behind every delivered record.
-	position int64
+	// position is the offset from which fetching goes on: behind every delivered record. read is behind the last record
+	// seen, delivered or not; what lies between is empty.
+	position, read int64
+	// leaders say who has appended what was read, see leaderOf.
+	leaders leaders
 	// prior are the offsets at or above the position that a previous owner has ended: they go into
 	// the commits until the fetching gets to them.
 	prior []offsetRange
@@ -35,7 +38,7 @@ type entry struct {
 type slot uint64
 
 func newTracker(position int64) *tracker {
-	return &tracker{entries: make([]entry, 64), position: position, moved: make(chan struct{})}
+	return &tracker{entries: make([]entry, 64), position: position, leaders: noLeaders(), moved: make(chan struct{})}
 }
 
 // inherit takes over what a previous owner has ended above its watermark.
@@ -66,6 +69,7 @@ func (t *tracker) add(offset int64) slot {
 	*t.at(s) = entry{offset: offset}
 	t.tail++
 	t.position = max(t.position, offset+1)
+	t.read = max(t.read, offset+1)
 	return slot(s)
 }
 
@@ -85,14 +89,26 @@ func (t *tracker) restart(position int64) bool {
 		return false
 	}
 	t.position, t.dirty, t.prior = position, true, nil
+	t.read, t.leaders = 0, noLeaders()
 	return true
 }
 
-// advance moves the position over offsets that hold no record for us: control batches,
-// aborted transactions, what compaction removed.
+// advance moves the position behind a record that is none for us: control batches, aborted transactions.
 func (t *tracker) advance(position int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.read = max(t.read, position)
+	t.skipLocked(position)
+}
+
+// skip moves the position over offsets without a record: what compaction or retention has removed.
+func (t *tracker) skip(position int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.skipLocked(position)
+}
+
+func (t *tracker) skipLocked(position int64) {
 	if position <= t.position {
 		return
 	}
@@ -141,24 +157,41 @@ func (t *tracker) watermarkLocked() int64 {
 	return t.at(t.head).offset
 }
 
+// progress is what to commit of a partition.
+type progress struct {
+	watermark int64
+	// done are the offsets above it that have ended.
+	done []offsetRange
+	// before is the epoch of the leader who has appended the record before the watermark, epoch that of the last record
+	// read, and read the offset behind that.
+	before, epoch int32
+	read          int64
+}
+
 // snapshot is what to commit now, and whether anything has changed since the last snapshot.
-func (t *tracker) snapshot() (watermark int64, done []offsetRange, changed bool) {
+func (t *tracker) snapshot() (now progress, changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	changed, t.dirty = t.dirty, false
-	watermark = t.watermarkLocked()
-	done = t.doneLocked()
+	now.watermark = t.watermarkLocked()
+	now.done = t.doneLocked()
 	for _, r := range t.prior {
 		r.first = max(r.first, t.position)
 		switch {
 		case r.last < t.position:
-		case r.first == watermark:
-			watermark = r.last + 1
+		case r.first == now.watermark:
+			now.watermark = r.last + 1
 		default:
-			done = append(done, r)
+			now.done = append(now.done, r)
 		}
 	}
-	return watermark, done, changed
+	now.before, now.epoch, now.read = noEpoch, noEpoch, -1
+	if now.watermark <= t.read {
+		now.before = t.leaders.before(now.watermark)
+	}
+	now.epoch, now.read = t.lastReadLocked()
+	t.leaders.forget(now.watermark)
+	return now, changed
 }
 
 // markDirty makes the next snapshot report a change: the commit of the last one failed.

@@ -119,7 +119,7 @@ func (d *demo) newService(ctx context.Context) (*service.Service, error) {
 		return nil, err
 	}
 	if _, err = parser.Parse([]string{
-		"run", "--brokers=" + d.broker.address, "--group=" + demoGroup, "--create-topics",
+		"run", "--brokers=" + d.broker.address, "--group=" + demoGroup, "--create-topics", "--start=earliest",
 		"--im-endpoint=" + d.sim.URL, "--im-sdkappid=" + strconv.Itoa(demoApp), "--im-identifier=" + demoIdentifier,
 		"--calls-per-second=" + strconv.Itoa(d.quota), "--retry-initial=100ms", "--retry-max=1s",
 		"--admin-addr=127.0.0.1:0", "--log-level=" + d.logLevel,

@@ -22,6 +22,9 @@ const (
 	quotaLocal      = "local"
 )
 
+// leastRecordBytes is the least bound on batches and records.
+const leastRecordBytes = 64 << 10
+
 // deadLetterSuffix makes a dead-letter topic's name of a topic's, where none is given.
 const deadLetterSuffix = ".dead-letter"
 
@@ -77,6 +80,8 @@ func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.Group = c.printable("group", s.Group, 255)
 	cfg.DeadLetterTopic = c.letterTopic(s.Topic, s.DeadLetterTopic)
 	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
+	cfg.Start = c.start("start", s.Start, time.Now())
+	cfg.Adopt = c.adopt("adopt", s.Adopt)
 }
 
 // letterTopic reads the name of the dead-letter topic, which follows from the topic's if not given.
@@ -148,6 +153,11 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 func (c *checker) checkBounds(s boundSettings, cfg *consumer.Config) {
 	cfg.MaxInFlight = int(c.number("max-in-flight", s.MaxInFlight, 1, 10_000_000, ""))
 	cfg.MaxInFlightBytes = c.number("max-in-flight-bytes", s.MaxInFlightBytes, 1024, 1<<40, "")
+	cfg.MaxBatchBytes = c.number("max-batch-bytes", s.MaxBatchBytes, leastRecordBytes, 1<<40, "")
+	cfg.MaxRecordBytes = c.number("max-record-bytes", s.MaxRecordBytes, leastRecordBytes, 1<<40, "")
+	if cfg.MaxBatchBytes != 0 && cfg.MaxRecordBytes > cfg.MaxBatchBytes {
+		c.conflict("max-record-bytes", s.MaxRecordBytes, fmt.Sprintf("must be at most --max-batch-bytes, which is %q", s.MaxBatchBytes))
+	}
 	cfg.MaxEventAge = c.duration("max-event-age", s.MaxEventAge, 0, 10*365*24*time.Hour)
 	cfg.DrainTimeout = c.duration("drain-timeout", s.DrainTimeout, 100*time.Millisecond, 10*time.Minute)
 }

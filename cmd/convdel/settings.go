@@ -36,6 +36,8 @@ type groupSettings struct {
 	Group               string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
 	letterTopicSettings `embed:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
+	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent: at the earliest record if that is younger than an hour." placeholder:"WHERE" setting:""`
+	Adopt               string `help:"SDKAppID of another service whose group is taken over." placeholder:"NUMBER" setting:""`
 }
 
 // letterTopicSettings is where the dead letters are.
@@ -76,6 +78,8 @@ type paceSettings struct {
 type boundSettings struct {
 	MaxInFlight      string `default:"2000" help:"Events in memory, waiting or calling." placeholder:"NUMBER" setting:""`
 	MaxInFlightBytes string `default:"16777216" help:"Bytes of the events in memory." placeholder:"BYTES" setting:""`
+	MaxBatchBytes    string `default:"67108864" help:"What a batch may decompress to; what is larger becomes a dead letter." placeholder:"BYTES" setting:""`
+	MaxRecordBytes   string `default:"8388608" help:"Bytes of a record, 64 more for each header; what is larger becomes a dead letter without its value." placeholder:"BYTES" setting:""`
 	MaxEventAge      string `default:"0" help:"Older events are not executed: dead letter, class expired; 0 = no limit." placeholder:"TIME" setting:""`
 	DrainTimeout     string `default:"15s" help:"How long a stop waits for the calls under way." placeholder:"TIME" setting:""`
 }

@@ -59,12 +59,13 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		Topic: "conversation.delete.requested", Group: "convdel", DeadLetterTopic: "conversation.delete.requested.dead-letter",
 		CallsPerSecond: 200, ShareByPartitions: true, MaxCalls: 1000, CallTimeout: 5 * time.Second, MaxAttempts: 6,
 		RetryInitial: 500 * time.Millisecond, RetryMax: 30 * time.Second, MaxInFlight: 2000, MaxInFlightBytes: 16 << 20,
-		DrainTimeout: 15 * time.Second,
+		DrainTimeout: 15 * time.Second, MaxBatchBytes: 67108864, MaxRecordBytes: 8388608,
 	}
 	if got.Topic != want.Topic || got.Group != want.Group || got.DeadLetterTopic != want.DeadLetterTopic || got.CreateTopics ||
 		got.CallsPerSecond != want.CallsPerSecond || !got.ShareByPartitions || got.MaxCalls != want.MaxCalls ||
 		got.CallTimeout != want.CallTimeout || got.MaxAttempts != want.MaxAttempts || got.RetryInitial != want.RetryInitial ||
 		got.RetryMax != want.RetryMax || got.MaxInFlight != want.MaxInFlight || got.MaxInFlightBytes != want.MaxInFlightBytes ||
+		got.MaxBatchBytes != want.MaxBatchBytes || got.MaxRecordBytes != want.MaxRecordBytes || got.Start != want.Start || got.Adopt != "" ||
 		got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout {
 		t.Errorf("consumer: %+v\nwant %+v", got, want)
 	}
@@ -90,6 +91,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 func wrongSettings() map[string]string {
 	return map[string]string{
 		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "create-topics": "perhaps",
+		"start": "yesterday", "adopt": "me", "max-batch-bytes": "1", "max-record-bytes": "8MiB",
 		"kafka-tls": "maybe", "kafka-ca-file": "/no/such/file", "kafka-cert-file": "/no/such/cert", "kafka-key-file": "/no/such/key",
 		"kafka-sasl": "gssapi", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
 		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "fair", "redis-key": "a b", "call-timeout": "5",
@@ -173,6 +175,7 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		want []string // one line each, in order
 	}{
 		{args: []string{"--retry-initial=5s", "--retry-max=1s"}, want: []string{`--retry-max (CONVDEL_RETRY_MAX) is "1s": must be at least --retry-initial, which is "5s"`}},
+		{args: []string{"--max-batch-bytes=100000", "--max-record-bytes=100001"}, want: []string{`--max-record-bytes (CONVDEL_MAX_RECORD_BYTES) is "100001": must be at most --max-batch-bytes, which is "100000"`}},
 		{args: []string{"--topic=t", "--dead-letter-topic=t"}, want: []string{"must differ from --topic"}},
 		{args: []string{"--kafka-tls", "--kafka-cert-file=c"}, want: []string{"it needs --kafka-key-file"}},
 		{args: []string{"--kafka-tls", "--kafka-key-file=k"}, want: []string{"it needs --kafka-cert-file"}},
@@ -227,6 +230,7 @@ func TestSettingsAtTheirLimits(t *testing.T) {
 		{"--calls-per-second=100000", "--quota=local", "--max-calls=64"},
 		{"--max-event-age=24h", "--max-in-flight=1"},
 		{"--log-level=debug", "--log-format=json"},
+		{"--start=earliest", "--adopt=1400000002", "--max-batch-bytes=65536", "--max-record-bytes=65536"},
 	} {
 		if _, problems := settle(t, required(), args...); problems != nil {
 			t.Errorf("%v: %q", args, problems)

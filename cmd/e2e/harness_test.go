@@ -198,7 +198,7 @@ func (s *stage) service(flags ...string) *process {
 	return s.start(nil, append([]string{
 		"run", "--brokers", strings.Join(s.brokers, ","), "--topic", s.topic, "--dead-letter-topic", s.dlt, "--group", s.group,
 		"--im-endpoint", s.sim.URL, "--im-sdkappid", strconv.Itoa(sdkAppID), "--im-identifier", admin,
-		"--admin-addr", "", "--log-format", "json",
+		"--admin-addr", "", "--log-format", "json", "--start", "earliest",
 	}, flags...)...)
 }
 

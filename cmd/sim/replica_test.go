@@ -170,7 +170,7 @@ func (w *world) config(r *replica, port int) service.Config {
 	sc := w.sc
 	cfg := service.Config{
 		Consumer: consumer.Config{
-			Cluster: w.cluster(r.party), Topic: topic, Group: group, DeadLetterTopic: deadLetters,
+			Cluster: w.cluster(r.party), Topic: topic, Group: group, DeadLetterTopic: deadLetters, Start: consumer.StartEarliest(),
 			CallsPerSecond: sc.quota, ShareByPartitions: sc.quotaMode != byOne,
 			CallTimeout: sc.callTimeout, MaxAttempts: sc.maxAttempts, RetryMax: sc.retryMax,
 			MaxInFlight: sc.maxInFlight, MaxBatchBytes: maxBatchBytes, MaxRecordBytes: maxRecordBytes, MaxEventAge: sc.maxEventAge, DrainTimeout: sc.drainTimeout,

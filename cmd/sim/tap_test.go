@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -176,20 +177,25 @@ func (t *tap) answered(p *party, r request, frame []byte) {
 // not with the service's own code.
 func (t *tap) finished(watermark int64, metadata string) [][2]int64 {
 	fields := strings.Fields(metadata)
-	if len(fields) > 0 && strings.HasPrefix(fields[0], "convdel-topic1:") { // of which topic the offset is
-		fields = fields[1:]
-	}
 	if len(fields) == 0 {
 		return nil
 	}
-	form, text, _ := strings.Cut(fields[0], ":")
-	buf, err := base64.RawStdEncoding.DecodeString(text)
-	if err != nil || form != "convdel1" && form != "convdel2" {
+	words := make(map[string]string)
+	for _, f := range fields[1:] {
+		key, value, _ := strings.Cut(f, "=")
+		words[key] = value
+	}
+	list := words["done"]
+	if list == "" && fields[0] == "convdel3" {
+		return nil
+	}
+	buf, err := base64.RawStdEncoding.DecodeString(list[1:])
+	if err != nil || fields[0] != "convdel3" || words["at"] != strconv.FormatInt(watermark, 10) {
 		t.strange = append(t.strange, "commit metadata that does not parse: "+metadata)
 		return nil
 	}
 	var above [][2]int64
-	if form == "convdel2" {
+	if list[0] == 'b' {
 		for i := range 8 * len(buf) {
 			if buf[i/8]&(1<<(i%8)) != 0 {
 				above = append(above, [2]int64{watermark + int64(i), watermark + int64(i)})

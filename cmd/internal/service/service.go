@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -62,6 +63,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		cfg.Consumer.Budget = s.budget
 	}
 	cfg.Consumer.API = &caller{client: s.api}
+	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
 	cfg.Consumer.Metrics = consumer.NewMetrics(s.registry)
@@ -91,14 +93,26 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	})
 	err := work.Wait()
-	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
-		err = fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
-	}
+	err = advise(err)
 	s.api.CloseIdleConnections()
 	if s.budget != nil {
 		_ = s.budget.Close() // nothing is lost with its connections
 	}
 	s.logStop(ctx, err)
+	return err
+}
+
+// advise adds to an error what settings can do about it.
+func advise(err error) error {
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
+		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	}
+	if undecided, ok := errors.AsType[*consumer.StartError](err); ok {
+		return fmt.Errorf("%w: --start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31", undecided)
+	}
+	if taken, ok := errors.AsType[*consumer.GroupTakenError](err); ok {
+		return fmt.Errorf("%w: use another --group, or take this one over with --adopt %s", taken, taken.App)
+	}
 	return err
 }
 

@@ -128,7 +128,7 @@ func (f *Fetched) believe(b *batch) {
 // fault is the error for a batch that can't be read from an offset on.
 func (f *Fetched) fault(b *batch, first int64, reason string, err error) *BatchError {
 	first = max(first, f.Next)
-	e := &BatchError{Base: b.base, First: first, Last: max(first, b.last), Reason: reason, Size: int64(len(b.raw)), Err: err}
+	e := &BatchError{Epoch: b.PartitionLeaderEpoch, Base: b.base, First: first, Last: max(first, b.last), Reason: reason, Size: int64(len(b.raw)), Err: err}
 	if e.Size <= f.log.Bounds.orDefault().Batch {
 		e.Raw = slices.Clip(b.raw)
 	}

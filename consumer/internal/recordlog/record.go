@@ -91,6 +91,8 @@ const (
 type BatchError struct {
 	// Base is the batch's first offset, First the first one that can't be read, Last the batch's last.
 	Base, First, Last int64
+	// Epoch is that of the leader who has appended it; [NoEpoch] if unknown.
+	Epoch int32
 	// Reason is a word for metrics: [ReasonCRC] and its siblings.
 	Reason string
 	// Raw is the batch as the log has it; nil where it is too large to be held. Size and SHA256 are of all of it.
