@@ -1,9 +1,11 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -48,17 +50,42 @@ func (s *session) writeLetters(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		batch, failed, err := s.loadLetters(ctx, batch)
-		if len(batch) > 0 {
-			var refused []*letter
-			var why error
-			if refused, why = s.writeBatch(ctx, batch); len(refused) > 0 {
-				failed, err = append(refused, failed...), why
+		s.write(ctx, batch)
+	}
+}
+
+// writeUnloaded is the lane of letters that have given their bytes back. It waits until there is room for them.
+func (s *session) writeUnloaded(ctx context.Context) {
+	for {
+		l, err := s.letters.takeUnloaded(ctx)
+		if err != nil {
+			return
+		}
+		if err := s.load(ctx, l); err != nil {
+			s.delayLetters(ctx, []*letter{l}, err)
+			continue
+		}
+		s.write(ctx, []*letter{l})
+	}
+}
+
+// write writes letters of one form, and each that is refused for its own sake in smaller ones. What fails otherwise is put
+// off.
+func (s *session) write(ctx context.Context, batch []*letter) {
+	refused, failed, why := s.writeBatch(ctx, batch)
+	for _, l := range refused {
+		for reduced := true; reduced; {
+			var again, lost []*letter
+			var err error
+			again, lost, err = s.writeBatch(ctx, []*letter{l})
+			reduced = len(again) > 0
+			if len(lost) > 0 {
+				failed, why = append(failed, lost...), err
 			}
 		}
-		if len(failed) > 0 {
-			s.delayLetters(ctx, failed, err)
-		}
+	}
+	if len(failed) > 0 {
+		s.delayLetters(ctx, failed, why)
 	}
 }
 
@@ -78,9 +105,9 @@ func (s *session) delayLetters(ctx context.Context, failed []*letter, why error)
 		slog.Duration("retry_in", delay), slog.Any("error", why))
 }
 
-// writeBatch writes letters of one form and ends the events of those acknowledged. It returns the others
-// with the first of their errors.
-func (s *session) writeBatch(ctx context.Context, batch []*letter) ([]*letter, error) {
+// writeBatch writes letters of one form and ends the events of those acknowledged. Of the others, refused ones may be taken
+// in the form that they have now, failed ones later, with the first of their errors.
+func (s *session) writeBatch(ctx context.Context, batch []*letter) (refused, failed []*letter, first error) {
 	messages := make([]kafka.Message, len(batch))
 	for i, l := range batch {
 		messages[i] = s.compose(l)
@@ -90,24 +117,20 @@ func (s *session) writeBatch(ctx context.Context, batch []*letter) ([]*letter, e
 	err := s.writers.of(batch[0].form).WriteMessages(writeCtx, messages...)
 	var each kafka.WriteErrors
 	if err != nil && !errors.As(err, &each) {
-		return batch, err
+		// kafka-go judges a message that is beyond its own bound before it writes any.
+		each = slices.Repeat(kafka.WriteErrors{err}, len(batch))
 	}
-	var failed []*letter
-	var first error
 	for i, l := range batch {
-		if each == nil || each[i] == nil {
+		switch {
+		case each == nil || each[i] == nil:
 			s.buried(ctx, l)
-			continue
-		}
-		if ownFault(each[i]) {
-			s.reduce(ctx, l, each[i])
-		}
-		failed = append(failed, l)
-		if first == nil {
-			first = each[i]
+		case ownFault(each[i]) && s.reduce(ctx, l, each[i]):
+			refused = append(refused, l)
+		default:
+			failed, first = append(failed, l), cmp.Or(first, each[i])
 		}
 	}
-	return failed, first
+	return refused, failed, first
 }
 
 // ownFault says whether a write may have failed for the sake of one letter in it.
@@ -117,16 +140,17 @@ func ownFault(err error) bool {
 		errors.Is(err, kafka.InvalidRecord) || errors.Is(err, kafka.InvalidMessage) || errors.As(err, &tooLarge)
 }
 
-// reduce has a letter written in the next smaller form.
-func (s *session) reduce(ctx context.Context, l *letter, why error) {
+// reduce has a letter written in the next smaller form, and says whether there is one.
+func (s *session) reduce(ctx context.Context, l *letter, why error) bool {
 	if l.form == formLeast {
-		return
+		return false
 	}
 	l.form++
 	if l.form > formCompressed {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "the dead-letter topic takes no letter as large: it is written without all of its source record",
 			slog.String("id", s.letterID(l)), slog.String("left_out", l.form.leftOut()), slog.Any("error", why))
 	}
+	return true
 }
 
 // buried ends an event whose dead letter the broker has.

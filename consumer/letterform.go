@@ -14,7 +14,7 @@ import (
 type letterForm int
 
 const (
-	// formWhole letters are written together, formAlone ones one at a time, since others may have made the batch too large.
+	// formWhole letters are written together, formAlone ones one at a time: others may have made the batch too large.
 	formWhole letterForm = iota
 	formAlone
 	// formCompressed letters are written alone and compressed, as all that follow.

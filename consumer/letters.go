@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,16 +37,19 @@ type letter struct {
 // letters is the queue of dead letters, bounded by the bound on events in flight.
 type letters struct {
 	mu sync.Mutex
-	// queue holds the fresh ones in order, delayed those that have failed before.
-	queue, delayed []*letter
-	added          chan struct{}
-	dropped        bool
+	// queue holds the fresh ones in order, delayed those that have failed before, unloaded those of them that have given
+	// their bytes back.
+	queue, delayed, unloaded []*letter
+	added, addedUnloaded     chan struct{}
+	dropped                  bool
 	// open is how many have been added and not been written, why what the last failed write failed with.
 	open int
 	why  error
 }
 
-func newLetters() *letters { return &letters{added: make(chan struct{}, 1)} }
+func newLetters() *letters {
+	return &letters{added: make(chan struct{}, 1), addedUnloaded: make(chan struct{}, 1)}
+}
 
 // add takes a letter. It reports false, taking none, once the queue has been dropped.
 func (l *letters) add(fresh *letter) bool {
@@ -64,8 +68,8 @@ func (l *letters) add(fresh *letter) bool {
 func (l *letters) drop() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.queue) + len(l.delayed)
-	l.queue, l.delayed, l.dropped = nil, nil, true
+	n := len(l.queue) + len(l.delayed) + len(l.unloaded)
+	l.queue, l.delayed, l.unloaded, l.dropped = nil, nil, nil, true
 	return n
 }
 
@@ -105,10 +109,52 @@ func (l *letters) delay(failed []*letter, why error) (time.Duration, bool) {
 	for _, x := range failed {
 		x.due = time.Now().Add(d)
 		x.backoff = first.backoff
+		if x.unloaded != nil {
+			l.unloaded = append(l.unloaded, x)
+		} else {
+			l.delayed = append(l.delayed, x)
+		}
 	}
-	l.delayed = append(l.delayed, failed...)
 	l.wakeLocked()
+	select {
+	case l.addedUnloaded <- struct{}{}:
+	default:
+	}
 	return d, true
+}
+
+// takeUnloaded waits for a letter that has given its bytes back, or returns ctx's error.
+func (l *letters) takeUnloaded(ctx context.Context) (*letter, error) {
+	for {
+		x, due := l.tryTakeUnloaded(time.Now())
+		if x != nil {
+			return x, nil
+		}
+		if err := wait(ctx, due, l.addedUnloaded); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tryTakeUnloaded returns the one that is due first, or when that will be (zero: there is none).
+func (l *letters) tryTakeUnloaded(now time.Time) (*letter, time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.unloaded) == 0 {
+		return nil, time.Time{}
+	}
+	at := 0
+	for i, x := range l.unloaded {
+		if x.due.Before(l.unloaded[at].due) {
+			at = i
+		}
+	}
+	x := l.unloaded[at]
+	if x.due.After(now) {
+		return nil, x.due
+	}
+	l.unloaded = slices.Delete(l.unloaded, at, at+1)
+	return x, time.Time{}
 }
 
 // take waits for letters and returns a batch of them, or ctx's error.

@@ -16,8 +16,6 @@ const keptBytes = 2 << 10
 const missingGone = "value, key and headers: the source record was gone from its topic when the letter could be written"
 
 var (
-	// errNoRoom says that a record can't be read again while there is no room for its bytes.
-	errNoRoom = errors.New("no room among the events in flight to read the source record again")
 	// errNothing says that a fetch has brought nothing, since the broker throttles it perhaps.
 	errNothing = errors.New("nothing fetched")
 	// errFound ends the search for a record.
@@ -40,29 +38,13 @@ func (s *session) unload(l *letter) {
 	l.key, l.value, l.headers = nil, nil, nil
 }
 
-// loadLetters takes the bytes of waiting letters again, reading large records from the topic. It returns the letters that
-// can be written now and those that can't, with the first reason why.
-func (s *session) loadLetters(ctx context.Context, batch []*letter) (ready, failed []*letter, first error) {
-	for _, l := range batch {
-		err := s.load(ctx, l)
-		if err == nil {
-			ready = append(ready, l)
-			continue
-		}
-		failed = append(failed, l)
-		if first == nil {
-			first = fmt.Errorf("dead letter %s: %w", s.letterID(l), err)
-		}
-	}
-	return ready, failed, first
-}
-
+// load waits for room for a letter's bytes and reads them again, if it is to be written with them.
 func (s *session) load(ctx context.Context, l *letter) error {
-	if l.unloaded == nil || l.form == formLeast {
+	if l.form == formLeast {
 		return nil
 	}
-	if !s.bytes.TryAcquire(s.weight(l.size)) {
-		return errNoRoom
+	if err := s.bytes.Acquire(ctx, s.weight(l.size)); err != nil {
+		return err
 	}
 	err := s.reload(ctx, l)
 	if err == nil && l.unloaded == nil {

@@ -111,6 +111,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	for range letterLanes {
 		lanes.Go(func() { s.writeLetters(s.workCtx) })
 	}
+	lanes.Go(func() { s.writeUnloaded(s.workCtx) })
 	s.intake(ctx, cancel)
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
