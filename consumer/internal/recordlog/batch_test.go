@@ -333,7 +333,7 @@ func TestBehindTheLastRecord(t *testing.T) {
 			continue // what is behind a frame is none of it
 		}
 		w := of(100, "a", "b", "c").codec(p.codec, p.pack)
-		if w.afterwards = p.pack([]byte("more")); p.name == "xerial" {
+		if w.afterwards = p.pack([]byte("more")); strings.HasPrefix(p.name, "xerial") {
 			w.afterwards = w.afterwards[16:]
 		}
 		f := answered(new(Log), 100, w.bytes())
