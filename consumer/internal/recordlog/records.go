@@ -64,8 +64,8 @@ func (v *v2) place(delta, left int64) error {
 	if v.dense {
 		return nil
 	}
-	if delta <= v.delta || delta > int64(v.LastOffsetDelta)-left {
-		return malformed("a record's offset is %d behind the first, after %d, with %d behind it until %d", delta, v.delta, left, v.LastOffsetDelta)
+	if most := v.last - v.base; delta <= v.delta || delta > most-left {
+		return malformed("a record's offset is %d behind the first, after %d, with %d behind it until %d", delta, v.delta, left, most)
 	}
 	v.now = delta
 	return nil
