@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math"
 	"slices"
 	"testing"
 
@@ -28,17 +27,20 @@ type modelled struct {
 	// faults are the ranges of offsets that can't be read.
 	faults [][2]int64
 	next   int64
+	// last says that no batch follows.
+	last bool
 }
 
 // model reads batches of format 2, in the order of their offsets, as a consumer does that steps over faults.
-func model(from int64, bounds Bounds, batches [][]byte) modelled {
+func model(from, end int64, bounds Bounds, batches [][]byte) modelled {
 	m := modelled{next: from}
 	for i, b := range batches {
-		end := int64(math.MaxInt64)
 		if i+1 < len(batches) {
-			end = int64(binary.BigEndian.Uint64(batches[i+1]))
+			m.batch(bounds, b, int64(binary.BigEndian.Uint64(batches[i+1])))
+		} else {
+			m.last = true
+			m.batch(bounds, b, end)
 		}
-		m.batch(bounds, b, end)
 	}
 	return m
 }
@@ -58,7 +60,7 @@ func (m *modelled) batch(bounds Bounds, b []byte, end int64) {
 	}
 	last := min(end-1, head.FirstOffset+max(0, int64(head.LastOffsetDelta)))
 	if head.Magic != 2 {
-		if last = head.FirstOffset; end < math.MaxInt64 {
+		if last = head.FirstOffset; !m.last {
 			last = end - 1
 		}
 		m.fault(head.FirstOffset, last)
@@ -309,7 +311,7 @@ func (t *tape) spoil(r *writtenRecord) {
 }
 
 // log draws some batches, one after the other, and holes between them.
-func (t *tape) log(draw func(base int64) []byte) (batches [][]byte, from int64) {
+func (t *tape) log(draw func(base int64) []byte) (batches [][]byte, from, end int64) {
 	next := int64(t.n(20))
 	from = next + int64(t.n(8))
 	for range 1 + t.n(4) {
@@ -324,15 +326,16 @@ func (t *tape) log(draw func(base int64) []byte) (batches [][]byte, from int64) 
 			next += int64(t.n(5))
 		}
 	}
-	return batches, from
+	return batches, from, max(next, from)
 }
 
 // followed reads a log as a consumer does: what can't be read is stepped over, from where a broker goes on with the batch
 // that has the offset. It fails where that takes more steps than there can be.
-func followed(t interface{ Fatalf(string, ...any) }, l *Log, from int64, batches [][]byte) modelled {
+func followed(t interface{ Fatalf(string, ...any) }, l *Log, from, end int64, batches [][]byte) modelled {
 	m := modelled{next: from}
 	for range 4*len(batches) + 4 {
 		f := answered(l, m.next, batches...)
+		f.HighWatermark = end
 		err := f.Each(0, func(r *Record) error {
 			m.records = append(m.records, r)
 			return nil
@@ -345,11 +348,13 @@ func followed(t interface{ Fatalf(string, ...any) }, l *Log, from int64, batches
 			m.next = f.Next
 			return m
 		}
-		if !ok || fault.First < m.next || fault.Last < fault.First || fault.First < f.Next || fault.Size == 0 {
+		if !ok || fault.First < m.next || fault.Last < fault.First || fault.Last > max(end, fault.First) || fault.First < f.Next || fault.Size == 0 {
 			t.Fatalf("from %d: %v", m.next, err)
 		}
 		m.faults = append(m.faults, [2]int64{fault.First, fault.Last})
-		m.next = fault.Last + 1
+		if m.next = fault.Last + 1; m.next >= end {
+			return m // nothing is left to ask for
+		}
 		for len(batches) > 0 && !bytes.HasPrefix(f.rest, batches[0]) {
 			batches = batches[1:]
 		}
@@ -399,7 +404,7 @@ func TestReadsAsTheModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		choices := tape(rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "choices"))
-		batches, from := choices.log(func(base int64) []byte {
+		batches, from, end := choices.log(func(base int64) []byte {
 			w := choices.batch(base)
 			if w.attributes&(transactionBit|controlBit) != 0 {
 				w.attributes &= codecMask
@@ -407,7 +412,7 @@ func TestReadsAsTheModel(t *testing.T) {
 			return w.bytes()
 		})
 		l := &Log{Bounds: smallBounds()}
-		want, got := model(from, l.Bounds, batches), followed(t, l, from, batches)
+		want, got := model(from, end, l.Bounds, batches), followed(t, l, from, end, batches)
 		if show(got) != show(want) {
 			t.Fatalf("read\n%s\nwant\n%s", show(got), show(want))
 		}
@@ -425,7 +430,7 @@ func FuzzFetchAnswer(f *testing.F) {
 	f.Add([]byte{0}, set(message{offset: 3, magic: 1}, codecLZ4, packLZ4(), message{magic: 1, value: []byte("x")}).bytes())
 	f.Fuzz(func(t *testing.T, choices, raw []byte) {
 		c := tape(choices)
-		batches, from := c.log(func(base int64) []byte {
+		batches, from, end := c.log(func(base int64) []byte {
 			switch c.n(8) {
 			case 0:
 				return c.legacy(base)
@@ -437,7 +442,7 @@ func FuzzFetchAnswer(f *testing.F) {
 			return c.batch(base).bytes()
 		})
 		l := &Log{Bounds: smallBounds()}
-		got := followed(t, l, from, batches)
+		got := followed(t, l, from, end, batches)
 		before := from - 1
 		for _, r := range got.records {
 			if r.Offset <= before {
