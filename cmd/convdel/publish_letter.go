@@ -31,6 +31,37 @@ func (e *letterError) Error() string {
 	return "not a valid exported dead letter: " + visible(e.member) + " " + e.reason
 }
 
+// lineError says which dead letter a line holds that is not published.
+type lineError struct {
+	id  string
+	err error
+}
+
+func (e *lineError) Error() string { return e.id + ": " + e.err.Error() }
+
+func (e *lineError) Unwrap() error { return e.err }
+
+// ofLetter adds the ID that a line names, if it names one.
+func ofLetter(id string, err error) error {
+	if _, _, _, wrong := schema.ParseID(id); err == nil || wrong != nil {
+		return err
+	}
+	if _, named := errors.AsType[*schema.ReplayError](err); named {
+		return err
+	}
+	return &lineError{id: id, err: err}
+}
+
+// beginningID is the ID in the beginning of an exported letter's line, empty if there is none.
+func beginningID(text []byte) string {
+	rest, found := bytes.CutPrefix(text, []byte(`{"id":"`))
+	id, _, ended := bytes.Cut(rest, []byte(`"`))
+	if !found || !ended {
+		return ""
+	}
+	return string(id)
+}
+
 var errNoObject = errors.New("not a JSON object of different members")
 
 // readMembers reads an object. encoding/json alone would take names in any case, and any name twice.
@@ -81,8 +112,16 @@ func (m lineMembers) has(names ...string) bool {
 	})
 }
 
-// letter turns an exported letter into the record to publish.
+// letter turns an exported letter into the record to publish. The errors name the letter.
 func (p *publishing) letter(m lineMembers) (record, error) {
+	var id string
+	_ = json.Unmarshal(m["id"], &id) // what is no string names no letter
+	r, err := p.replayOf(m)
+	r.id = id
+	return r, ofLetter(id, err)
+}
+
+func (p *publishing) replayOf(m lineMembers) (record, error) {
 	if p.wrap != "" {
 		return record{}, errLetterWrap
 	}
@@ -97,17 +136,28 @@ func (p *publishing) letter(m lineMembers) (record, error) {
 	if d.Topic != p.topic {
 		return record{}, &letterError{member: "topic", reason: fmt.Sprintf("is %s, and --topic is %s", d.Topic, p.topic)}
 	}
-	if _, err := schema.Decode(value, headers); err != nil {
+	if d.Omitted != nil && d.Batch == nil && len(value) > 0 {
+		return record{}, errBothValues
+	}
+	source, err := d.Replay(value, headers)
+	if err != nil {
 		return record{}, err
 	}
-	return record{key: d.Key, value: value, headers: d.ReplayHeaders(headers)}, nil
+	if _, err := schema.Decode(source.Value, source.Headers); err != nil {
+		return record{}, err
+	}
+	return record{key: source.Key, value: source.Value, headers: source.Headers}, nil
 }
+
+var errBothValues = &letterError{member: "value", reason: "is given beside omitted: take omitted out of the line if the value is whole"}
 
 var errLetterWrap = errors.New("an exported dead letter keeps its wrapping: not with --cloud-event")
 
 // mayBeAbsent are those of an exported letter's members that are not always there.
 func mayBeAbsent(name string) bool {
-	return slices.Contains([]string{"first_attempt", "last_attempt", "written", "timestamp", "replay_of"}, name)
+	return slices.Contains([]string{
+		"first_attempt", "last_attempt", "written", "timestamp", "replay_of", "omitted", "batch", "event",
+	}, name)
 }
 
 // check holds the names of members against those that are written, of which one of each pair must be
@@ -168,7 +218,7 @@ func (m lineMembers) bytes(name string) ([]byte, error) {
 func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
 	err := m.check([]string{
 		"id", "class", "code", "error", "attempts", "first_attempt", "last_attempt", "written", "topic", "partition",
-		"offset", "timestamp", "group", "replays", "replay_of", "headers",
+		"offset", "timestamp", "group", "replays", "replay_of", "headers", "omitted", "batch", "event",
 	}, []string{"key", "value"})
 	if err != nil {
 		return schema.DeadLetter{}, nil, err
@@ -178,6 +228,9 @@ func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
 		return d, nil, err
 	}
 	if d.Key, err = m.bytes("key"); err != nil {
+		return d, nil, err
+	}
+	if err := m.lacks(&d); err != nil {
 		return d, nil, err
 	}
 	headers, err := m.headers()
@@ -224,11 +277,51 @@ func (m lineMembers) fields() (schema.DeadLetter, error) {
 	switch {
 	case id != d.ID():
 		return d, &letterError{member: "id", reason: "must be that of topic, partition and offset, " + strconv.Quote(d.ID())}
-	case d.Replays < 0 || d.Replays == math.MaxInt32:
+	case d.Replays < 0 || d.Replays > math.MaxInt32:
 		return d, &letterError{member: "replays", reason: "is out of range"}
 	}
 	return d, nil
 }
+
+// lacks reads what the letter has not of its source record. The event is used only where that lacks.
+func (m lineMembers) lacks(d *schema.DeadLetter) error {
+	if raw, ok := m["omitted"]; ok {
+		d.Omitted = new(schema.Omitted)
+		if err := readParts(raw, map[string]any{"why": &d.Omitted.Why, "size": &d.Omitted.Size, "sha256": &d.Omitted.SHA256}); err != nil {
+			return &letterError{member: "omitted", reason: err.Error()}
+		}
+	}
+	if raw, ok := m["batch"]; ok {
+		d.Batch = new(schema.Batch)
+		if err := readParts(raw, map[string]any{"first": &d.Batch.First, "last": &d.Batch.Last}); err != nil {
+			return &letterError{member: "batch", reason: err.Error()}
+		}
+	}
+	if raw, ok := m["event"]; ok {
+		var event string
+		if json.Unmarshal(raw, &event) != nil {
+			return &letterError{member: "event", reason: "must be a string"}
+		}
+		d.Event = []byte(event)
+	}
+	return nil
+}
+
+// readParts reads an object of just these members.
+func readParts(raw json.RawMessage, parts map[string]any) error {
+	m, err := readMembers(raw)
+	if err != nil || len(m) != len(parts) {
+		return errParts
+	}
+	for name, into := range parts {
+		if value, ok := m[name]; !ok || string(value) == "null" || json.Unmarshal(value, into) != nil {
+			return errParts
+		}
+	}
+	return nil
+}
+
+var errParts = errors.New("must be an object as export writes it")
 
 // headers reads those of the source record.
 func (m lineMembers) headers() ([]schema.Header, error) {

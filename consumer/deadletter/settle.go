@@ -205,13 +205,16 @@ func (p *Plan) skip(c *Choice, l *Letter, err error) {
 	}
 }
 
-// refused says whether the topic of events does not take a letter's record for what it is: the record's own
-// fault, which neither time nor another attempt mends. Nothing has been published then.
+// refused says whether a letter's record was not published for its own sake.
 func refused(err error) bool {
 	failed, ok := errors.AsType[*SettleError](err)
-	if !ok || failed.Published {
-		return false
-	}
+	return ok && !failed.Published && RefusesRecord(failed.Err)
+}
+
+// RefusesRecord says whether an error of a write means that the topic does not take the record for what it is,
+// its size above all: neither time nor another attempt mends that, and other records fare no worse for it. In a
+// batch it may be another record's fault.
+func RefusesRecord(err error) bool {
 	var tooLarge kafka.MessageTooLargeError // of the client's own bound
 	return errors.As(err, &tooLarge) || errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge) ||
 		errors.Is(err, kafka.InvalidMessageSize) || errors.Is(err, kafka.InvalidRecord)
