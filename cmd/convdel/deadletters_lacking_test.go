@@ -216,9 +216,17 @@ func TestLettersBehindAnOpenTransaction(t *testing.T) {
 	s.put(letterOf(3), letterOf(4))
 	const want = "lie behind an open transaction"
 	for _, args := range [][]string{
-		{"list"}, {"list", "--summary"}, {"show", id(1)}, {"export"}, {"replay"}, {"discard", "--reason", "x"},
-		{"list", "--format", "json"}, {"list", "--summary", "--format", "json"}, {"list", "--format", "ndjson"},
-		{"replay", "--id", id(1), "--yes"}, {"discard", "--reason", "x", "--id", id(2), "--yes"},
+		{"list"},
+		{"list", "--summary"},
+		{"show", id(1)},
+		{"export"},
+		{"replay"},
+		{"discard", "--reason", "x"},
+		{"list", "--format", "json"},
+		{"list", "--summary", "--format", "json"},
+		{"list", "--format", "ndjson"},
+		{"replay", "--id", id(1), "--yes"},
+		{"discard", "--reason", "x", "--id", id(2), "--yes"},
 	} {
 		began := time.Now()
 		run := s.do(args...)
