@@ -68,7 +68,7 @@ var errNotOpen = errors.New("not an open dead letter")
 func (s *lettersShowCommand) missing(ctx context.Context, table *deadletter.Table, topic string) error {
 	newer := ""
 	_, err := table.Each(ctx, deadletter.Filter{}, func(l *deadletter.Letter) error {
-		if slices.Contains(l.Replaces(), s.ID) {
+		if l.ReplayOf == s.ID && newer == "" || slices.Contains(l.Replaces(), s.ID) {
 			newer = l.ID()
 		}
 		return nil

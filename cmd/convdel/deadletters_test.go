@@ -394,7 +394,15 @@ func TestLettersShow(t *testing.T) {
 		t.Errorf("a letter that was replaced: %+v", run)
 	}
 	shows(t, s.do("show", id(8)), "replays 1; its record says that it is one of "+id(1)+", which is settled or was another record")
-	run = s.do("show", id(99))
+	if run := s.do("show", id(99)); run.status != exitFailed || !strings.Contains(run.stderr, "not an open dead letter") {
+		t.Errorf("a letter that nobody has: %+v", run)
+	}
+	s.produce(&kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(id(1))})
+	run = s.do("show", id(1))
+	if run.status != exitFailed || !strings.Contains(run.stderr, "failed again, as "+id(7)) && !strings.Contains(run.stderr, "failed again, as "+id(8)) {
+		t.Errorf("a letter that was replayed: %+v", run)
+	}
+	run = s.do("show", id(98))
 	if run.status != exitFailed || run.stdout != "" || strings.Count(run.stderr, "\n") != 1 || !strings.Contains(run.stderr, "not an open dead letter") {
 		t.Errorf("no such letter: %+v", run)
 	}
