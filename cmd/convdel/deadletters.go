@@ -61,8 +61,8 @@ func (c *checker) table(s tableSettings, env func(string) (string, bool)) tableC
 	}
 }
 
-// open looks for the topic.
-func (t tableConfig) open(ctx context.Context) (*deadletter.Table, error) {
+// open looks for the topic. What can't be read of it is told on standard error.
+func (t tableConfig) open(ctx context.Context, con *console) (*deadletter.Table, error) {
 	table, err := deadletter.Open(ctx, t.cluster, t.letters)
 	if missing, ok := errors.AsType[*consumer.TopicError](err); ok {
 		return nil, fmt.Errorf("%w (is --dead-letter-topic right? the service creates it only if told to)", missing)
@@ -70,6 +70,7 @@ func (t tableConfig) open(ctx context.Context) (*deadletter.Table, error) {
 	if err != nil {
 		return nil, stoppedBy(ctx, fmt.Errorf("open topic %s: %w", t.letters, err))
 	}
+	table.Notice = notices(con.stderr, t.letters)
 	return table, nil
 }
 
@@ -211,6 +212,9 @@ func sayTotals(w io.Writer, topic string, shown int, shownAs string, totals dead
 		say(w, "%s %d, all that are open in %s\n", shownAs, shown, topic)
 	default:
 		say(w, "%s %d of %d open dead letters in %s\n", shownAs, shown, totals.Open, topic)
+	}
+	if totals.Replaced > 0 {
+		say(w, "%s open too, each replaced by that of its replay, with which it is settled\n", countOf(totals.Replaced, "letter is", "letters are"))
 	}
 	sayForeign(w, totals.Foreign)
 }

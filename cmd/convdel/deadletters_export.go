@@ -27,6 +27,10 @@ func (*lettersExportCommand) Help() string {
     convdel deadletters export > letters.ndjson
     convdel deadletters export --class undecodable --since 1d | jq -r .value
 
+A letter that lacks its record's value says so in "omitted" (why, size, sha256) and has the event, if
+there was one, as text in "event". A batch that can't be read has its offsets in "batch"; its value is the
+batch as the log has it.
+
 publish takes these lines and publishes each record with its own key and headers, as replay does. That
 is the way to mend a letter that is no event: export, correct the value, publish, then discard. (A
 published letter stays open until it is discarded.)
@@ -44,7 +48,7 @@ func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	table, err := cfg.open(ctx)
+	table, err := cfg.open(ctx, con)
 	if err != nil {
 		return err
 	}
@@ -85,6 +89,39 @@ type exportedLetter struct {
 	Value       any              `json:"value,omitempty"`
 	ValueBase64 string           `json:"value_base64,omitempty"`
 	Headers     []exportedHeader `json:"headers"`
+	lackedParts
+	// Event is dlt-event, byte for byte.
+	Event string `json:"event,omitempty"`
+}
+
+// lackedParts say what of its source record a letter has not.
+type lackedParts struct {
+	Omitted *exportedOmitted `json:"omitted,omitempty"`
+	Batch   *exportedBatch   `json:"batch,omitempty"`
+}
+
+type exportedOmitted struct {
+	Why    string `json:"why"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+type exportedBatch struct {
+	First int64 `json:"first"`
+	Last  int64 `json:"last"`
+}
+
+func lackedBy(l *deadletter.Letter) lackedParts {
+	var p lackedParts
+	if l.Omitted != nil {
+		o := exportedOmitted(*l.Omitted)
+		p.Omitted = &o
+	}
+	if l.Batch != nil {
+		b := exportedBatch(*l.Batch)
+		p.Batch = &b
+	}
+	return p
 }
 
 // exportedHeader is one header of a record.
@@ -101,6 +138,7 @@ func exportOf(l *deadletter.Letter) exportedLetter {
 		FirstAttempt: l.FirstAttempt, LastAttempt: l.LastAttempt, Written: expressible(l.Written),
 		Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Timestamp: l.Timestamp, Group: l.Group,
 		Replays: l.Replays, ReplayOf: l.ReplayOf, Headers: exportHeaders(schema.SourceHeaders(l.Headers)),
+		lackedParts: lackedBy(l), Event: string(l.DeadLetter.Event),
 	}
 	e.Key, e.KeyBase64 = exportBytes(l.Key)
 	e.Value, e.ValueBase64 = exportBytes(l.Value)

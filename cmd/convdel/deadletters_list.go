@@ -52,7 +52,7 @@ func (l *lettersListCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	table, err := cfg.open(ctx)
+	table, err := cfg.open(ctx, con)
 	if err != nil {
 		return err
 	}
@@ -140,25 +140,28 @@ func (l *lettersListCommand) letters() string {
 
 // listedLetter is a letter in lists for programs.
 type listedLetter struct {
-	ID          string       `json:"id"`
-	Written     time.Time    `json:"written,omitzero"`
-	AgeSeconds  int64        `json:"age_seconds"`
-	Class       schema.Class `json:"class"`
-	Code        int          `json:"code"`
-	Error       string       `json:"error"`
-	Attempts    int          `json:"attempts"`
-	Replays     int          `json:"replays"`
-	ReplayOf    string       `json:"replay_of,omitempty"`
-	From        string       `json:"from,omitempty"`
-	Type        string       `json:"type,omitempty"`
-	To          string       `json:"to,omitempty"`
-	ClearRamble bool         `json:"clear_ramble,omitempty"`
+	ID         string       `json:"id"`
+	Written    time.Time    `json:"written,omitzero"`
+	AgeSeconds int64        `json:"age_seconds"`
+	Class      schema.Class `json:"class"`
+	Code       int          `json:"code"`
+	Error      string       `json:"error"`
+	Attempts   int          `json:"attempts"`
+	Replays    int          `json:"replays"`
+	ReplayOf   string       `json:"replay_of,omitempty"`
+	// Replaces are the letters that are settled along with it.
+	Replaces    []string `json:"replaces,omitempty"`
+	From        string   `json:"from,omitempty"`
+	Type        string   `json:"type,omitempty"`
+	To          string   `json:"to,omitempty"`
+	ClearRamble bool     `json:"clear_ramble,omitempty"`
+	lackedParts
 }
 
 func listed(l *deadletter.Letter, now time.Time) listedLetter {
 	line := listedLetter{
 		ID: l.ID(), Written: expressible(l.Written), AgeSeconds: int64(l.Age(now).Seconds()), Class: l.Class, Code: l.Code,
-		Error: l.Error, Attempts: l.Attempts, Replays: l.Replays, ReplayOf: l.ReplayOf,
+		Error: l.Error, Attempts: l.Attempts, Replays: l.Replays, ReplayOf: l.ReplayOf, Replaces: l.Replaces(), lackedParts: lackedBy(l),
 	}
 	if e, err := l.Event(); err == nil {
 		line.From, line.Type, line.To, line.ClearRamble = e.From, e.Type.String(), e.To, e.ClearRamble
@@ -204,6 +207,10 @@ func (w *letterLines) end(totals deadletter.Totals) error {
 	if w.shown == 0 {
 		start = w.separator()
 	}
-	_, err := fmt.Fprintf(w.out, "%s],\"open\":%d,\"foreign\":%d,\"records\":%d}\n", start, totals.Open, totals.Foreign, totals.Records)
+	text, err := appendLine(nil, totalsOf(totals))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w.out, "%s],%s", start, text[len("{"):])
 	return err
 }

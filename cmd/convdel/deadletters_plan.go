@@ -27,6 +27,20 @@ func (s *settling) show(p deadletter.Plan) {
 	sayForeign(w, p.Foreign)
 }
 
+// showAlong writes which letters are settled along with those that are chosen.
+func showAlong(w io.Writer, p deadletter.Plan) {
+	if p.Along == 0 {
+		return
+	}
+	say(w, "   along  %s that these replace, since these are of their replays:\n", countOf(p.Along, "older letter", "older letters"))
+	for _, id := range p.AlongIDs {
+		say(w, "          %s\n", id)
+	}
+	if more := p.Along - len(p.AlongIDs); more > 0 {
+		say(w, "          … and %d more; list --format json has all of them\n", more)
+	}
+}
+
 func (s *settling) showChosen(w io.Writer, p deadletter.Plan) {
 	to := ""
 	if s.quota > 0 || s.maxAge != "" {
@@ -39,6 +53,7 @@ func (s *settling) showChosen(w io.Writer, p deadletter.Plan) {
 	for _, class := range sortedBy(p.Classes) {
 		say(w, "%8d  %s\n", p.Classes[class], class)
 	}
+	showAlong(w, p)
 	say(w, "  oldest  %s (%s)\n", stamp(p.Oldest), ago(p.Oldest, time.Now()))
 	say(w, "   takes  %s\n", s.duration(p.Settled))
 }
@@ -52,6 +67,8 @@ func (s *settling) remedy(why deadletter.Left) string {
 		return " (they would fail again unless the cause is gone)"
 	case deadletter.LeftOtherTopic:
 		return fmt.Sprintf(" (--topic is %s)", s.cfg.topic)
+	case deadletter.LeftOmitted, deadletter.LeftBatch:
+		return " (show says how to find what they stand for; then discard them)"
 	}
 	return ""
 }
@@ -100,6 +117,18 @@ func newCountProgress(w io.Writer, past string, total int) *countProgress {
 
 func (p *countProgress) add() {
 	p.done++
+	p.step()
+}
+
+// interrupt lets write put lines of its own in between.
+func (p *countProgress) interrupt(write func(w io.Writer)) {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	write(p.w)
+}
+
+func (p *countProgress) step() {
 	if p.bar != nil {
 		_ = p.bar.Add(1) // a bar that cannot be drawn is no reason to stop
 		return

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -31,11 +33,16 @@ type lettersReplayCommand struct {
 func (*lettersReplayCommand) Help() string {
 	return `Each letter's source record is published again to --topic, with its own key, value and headers; once
 every in-sync replica has it, the letter is settled. The oldest go first, one by one. Interrupted or
-killed, no letter is lost; the same command goes on.
+killed, no letter is lost; the same command goes on. A record that the topic refuses for itself, for its
+size above all, is skipped: its letter stays open, the others go on, and the exit status is 1.
 
 Left alone: letters of other topics; what is older than --max-age, since a late delete can wipe a
 conversation that has come back to life; and permanent and undecodable ones, which would only fail
-again, unless --class or --id names them.
+again, unless --class or --id names them. So are letters of which nothing is there to be published: without
+their record's value and without its event, and batches that can't be read. Of a letter without the value but
+with the event, the event is published.
+
+Letters that a chosen one replaces, since it is that of their replay, are settled along; the plan names them.
 
     convdel deadletters replay --class exhausted --since 6h
     convdel deadletters replay --class exhausted --since 6h --rate 50 --yes
@@ -55,7 +62,7 @@ func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	table, err := cfg.open(ctx)
+	table, err := cfg.open(ctx, con)
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,7 @@ func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	table, err := cfg.open(ctx)
+	table, err := cfg.open(ctx, con)
 	if err != nil {
 		return err
 	}
@@ -166,18 +173,32 @@ func (s *settling) run(ctx context.Context) error {
 	say(s.con.stdout, "\n")
 	progress := newCountProgress(s.con.stderr, s.past, plan.Settled)
 	done := 0
-	_, err = s.settle(ctx, s.choice, func(*deadletter.Letter) {
+	s.choice.Skipped = func(l *deadletter.Letter, err error) {
+		progress.interrupt(func(w io.Writer) { say(w, "skipped %s: %v\n", l.ID(), err) })
+	}
+	settled, err := s.settle(ctx, s.choice, func(*deadletter.Letter) {
 		done++
 		progress.add()
 	})
 	progress.end()
-	return s.outcome(ctx, plan.Settled, done, err)
+	return s.outcome(ctx, progressOf{planned: plan.Settled, done: done, skipped: settled.Skipped}, err)
 }
 
+// progressOf is how far a settling came.
+type progressOf struct{ planned, done, skipped int }
+
+// errSkipped says that some letters were not settled for their own sake.
+var errSkipped = errors.New("the topic of events refuses records of some letters")
+
 // outcome says how far it came.
-func (s *settling) outcome(ctx context.Context, planned, done int, err error) error {
-	say(s.con.stdout, "%s %d of %d\n", s.past, done, planned)
-	left := max(0, planned-done)
+func (s *settling) outcome(ctx context.Context, p progressOf, err error) error {
+	done := p.done
+	say(s.con.stdout, "%s %d of %d", s.past, done, p.planned)
+	if p.skipped > 0 {
+		say(s.con.stdout, ", skipped %d", p.skipped)
+	}
+	say(s.con.stdout, "\n")
+	left := max(0, p.planned-done-p.skipped)
 	switch {
 	case err != nil && stoppedBy(ctx, err) == errInterrupted: //nolint:errorlint // it is returned as it is
 		return fmt.Errorf("%w: %d %s, %d left; the same command goes on", errInterrupted, done, s.past, left)
@@ -185,8 +206,11 @@ func (s *settling) outcome(ctx context.Context, planned, done int, err error) er
 		return fmt.Errorf("%d %s, %d left; the same command goes on: %w", done, s.past, left, err)
 	case left > 0:
 		say(s.con.stdout, "the others are not there any more as they were planned: somebody else has settled them, or they have grown too old\n")
-	case done > planned:
+	case done+p.skipped > p.planned:
 		say(s.con.stdout, "more than planned: new ones have come meanwhile\n")
+	}
+	if p.skipped > 0 {
+		return fmt.Errorf("%w: %d, as reported above; they stay open", errSkipped, p.skipped)
 	}
 	return nil
 }

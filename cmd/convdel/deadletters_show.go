@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
-	table, err := cfg.open(ctx)
+	table, err := cfg.open(ctx, con)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ var errNotOpen = errors.New("not an open dead letter")
 func (s *lettersShowCommand) missing(ctx context.Context, table *deadletter.Table, topic string) error {
 	newer := ""
 	_, err := table.Each(ctx, deadletter.Filter{}, func(l *deadletter.Letter) error {
-		if l.ReplayOf == s.ID {
+		if l.ReplayOf == s.ID && newer == "" || slices.Contains(l.Replaces(), s.ID) {
 			newer = l.ID()
 		}
 		return nil
@@ -96,14 +97,23 @@ func (s *lettersShowCommand) show(w io.Writer, l *deadletter.Letter, now time.Ti
 	field(w, "do", "%s", visible(advice))
 	field(w, "attempts", "%d", l.Attempts)
 	if l.Replays > 0 {
-		field(w, "replays", "%d; this letter replaces %s", l.Replays, l.ReplayOf)
+		field(w, "replays", "%d; %s", l.Replays, replacesText(l))
 	}
+	showLack(w, l)
 	field(w, "given up by", "group %s", visible(l.Group))
 	event, err := l.Event()
 	showEvent(w, event, err)
 	showTimes(w, l, event, now)
 	showSource(w, l, err != nil)
 	s.showCommands(w, l, now)
+}
+
+// replacesText says which letters are settled along with this one.
+func replacesText(l *deadletter.Letter) string {
+	if old := l.Replaces(); len(old) > 0 {
+		return "this letter replaces " + strings.Join(old, ", ") + ", settled along with it"
+	}
+	return "its record says that it is one of " + visible(l.ReplayOf) + ", which is settled or was another record"
 }
 
 func showEvent(w io.Writer, e schema.Event, err error) {
@@ -159,7 +169,11 @@ func showSource(w io.Writer, l *deadletter.Letter, bytes bool) {
 		}
 		field(w, "header", "%s = %s", quoteBytes([]byte(h.Key)), quoteBytes(h.Value))
 	}
-	if l.Value == nil {
+	switch {
+	case l.Omitted != nil && len(l.Value) == 0:
+		field(w, "value", "not in the letter")
+		return
+	case l.Value == nil:
 		field(w, "value", "null")
 		return
 	}
@@ -197,9 +211,12 @@ func (s *lettersShowCommand) showCommands(w io.Writer, l *deadletter.Letter, now
 		say(w, "\nThe event is %s old. If the conversation has come back to life, a replay deletes what is new in it.\n", roughly(l.Age(now)))
 	}
 	say(w, "\nSettle it (each shows its plan; add --yes to do it)\n")
-	say(w, "  convdel deadletters replay%s%s --id %s\n", given, anyAge, l.ID())
+	if _, err := l.Source(); err == nil {
+		say(w, "  convdel deadletters replay%s%s --id %s\n", given, anyAge, l.ID())
+	}
 	say(w, "  convdel deadletters discard%s --reason 'WHY' --id %s\n", given, l.ID())
-	if l.Class == schema.ClassUndecodable {
+	s.showSearch(w, l)
+	if l.Class == schema.ClassUndecodable && l.Omitted == nil && l.Batch == nil {
 		say(w, "Mend it: write it out, correct its value, publish it, and then discard it as above\n")
 		say(w, "  convdel deadletters export%s --id %s > letter.ndjson\n", given, l.ID())
 		say(w, "  convdel publish%s < letter.ndjson\n", s.publishArguments(l.Topic))

@@ -29,9 +29,9 @@ type letterGroup struct {
 type letterSummary struct {
 	Groups   []*letterGroup `json:"groups"`
 	Selected int            `json:"selected"`
-	Open     int            `json:"open"`
-	Foreign  int            `json:"foreign"`
-	Records  int            `json:"records"`
+	passTotals
+
+	totals deadletter.Totals
 }
 
 func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter) (*letterSummary, error) {
@@ -56,7 +56,7 @@ func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter
 		}
 		return nil
 	})
-	s.Open, s.Foreign, s.Records = totals.Open, totals.Foreign, totals.Records
+	s.totals, s.passTotals = totals, totalsOf(totals)
 	slices.SortStableFunc(s.Groups, func(a, b *letterGroup) int { return b.Letters - a.Letters })
 	return s, err
 }
@@ -79,7 +79,7 @@ func (l *lettersListCommand) summarize(ctx context.Context, table *deadletter.Ta
 		return nil
 	}
 	now := time.Now()
-	sayTotals(out, l.letters(), s.Selected, "counted", deadletter.Totals{Records: s.Records, Open: s.Open, Foreign: s.Foreign})
+	sayTotals(out, l.letters(), s.Selected, "counted", s.totals)
 	for _, g := range s.Groups {
 		say(out, "\n%s %s, code %s\n", countOf(g.Letters, "letter", "letters"), strings.ToUpper(string(g.Class)), codeText(g.Code))
 		say(out, "    when     %s (%s) to %s (%s)\n", stamp(g.First), ago(g.First, now), stamp(g.Last), ago(g.Last, now))

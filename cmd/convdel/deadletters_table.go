@@ -61,7 +61,10 @@ func codeText(code int) string {
 // conversationText is whose conversation with whom a letter is about, if that can be told.
 func conversationText(l *deadletter.Letter) string {
 	e, err := l.Event()
-	if err != nil {
+	switch {
+	case l.Batch != nil:
+		return "batch, " + batchText(l.Batch)
+	case err != nil:
 		return "-"
 	}
 	return visible(e.Type.String() + " " + e.From + " → " + e.To)

@@ -67,6 +67,12 @@ func letterOf(offset int64, edit ...func(*testLetter)) testLetter {
 	return l
 }
 
+// again is the letter of a letter's replay.
+func (l testLetter) again(offset int64) testLetter {
+	l.ReplayOf, l.Replays, l.Offset = l.ID(), l.Replays+1, offset
+	return l
+}
+
 func classed(class schema.Class, code int) func(*testLetter) {
 	return func(l *testLetter) { l.Class, l.Code = class, code }
 }
@@ -140,10 +146,11 @@ func shows(t *testing.T, run invocation, texts ...string) {
 func mixedShelf(t *testing.T) *shelf {
 	t.Helper()
 	s := newShelf(t)
+	failed := letterOf(5, func(l *testLetter) { l.Offset = 1 })
 	s.put(
-		letterOf(1), letterOf(2, classed(schema.ClassPermanent, 50001)), letterOf(3, classed(schema.ClassExpired, 0)),
+		failed, letterOf(2, classed(schema.ClassPermanent, 50001)), letterOf(3, classed(schema.ClassExpired, 0)),
 		letterOf(4, classed(schema.ClassUndecodable, 0), func(l *testLetter) { l.value, l.Error = []byte("\xff\x00\x1b[31m"), "not an event" }),
-		letterOf(5, func(l *testLetter) { l.Replays, l.ReplayOf = 1, id(1) }),
+		failed.again(5),
 		letterOf(6, func(l *testLetter) { l.Topic = "other.topic" }),
 	)
 	s.produce(&kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte("another tool's"), Value: []byte("x")})
@@ -365,15 +372,16 @@ func TestLettersShow(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
 	at := time.Now().Add(-90 * time.Minute)
-	s.put(letterOf(1), letterOf(7, func(l *testLetter) {
-		l.FirstAttempt, l.LastAttempt, l.Replays, l.ReplayOf = at, at.Add(30*time.Minute), 2, id(1)
+	first := letterOf(7, func(l *testLetter) {
+		l.FirstAttempt, l.LastAttempt, l.Replays, l.ReplayOf, l.Offset = at, at.Add(30*time.Minute), 1, id(99), 1
 		l.Timestamp = time.Now().Add(-50 * time.Hour)
 		l.source = []schema.Header{{Key: "trace", Value: []byte{0, 1}}, {Key: "null"}, {Key: "trace", Value: []byte("again")}}
-	}))
+	})
+	s.put(first, first.again(7), letterOf(8, func(l *testLetter) { l.Replays, l.ReplayOf = 1, id(1) }))
 	run := s.do("show", id(7))
 	shows(t, run,
 		"Dead letter "+id(7), "class exhausted", "code 50004", "error im api: code 50004", "meaning internal error of the API",
-		"do replay when it is over", "attempts 6", "replays 2; this letter replaces "+id(1), "given up by group convdel",
+		"do replay when it is over", "attempts 6", "replays 2; this letter replaces "+id(1)+", settled along with it", "given up by group convdel",
 		"From_Account user7", "Type 1 (C2C)", "To_Account friend", "ClearRamble false",
 		"published", "2d2h ago", "first attempt "+stamp(at)+" 1h30m ago", "last attempt", "1h0m ago", "dead-lettered",
 		`key "key7"`, `header "trace" = "\x00\x01"`, `header "null" = null`, `header "trace" = "again"`,
@@ -385,7 +393,16 @@ func TestLettersShow(t *testing.T) {
 	if run.status != exitFailed || run.stdout != "" || !strings.Contains(run.stderr, "failed again, as "+id(7)) {
 		t.Errorf("a letter that was replaced: %+v", run)
 	}
-	run = s.do("show", id(99))
+	shows(t, s.do("show", id(8)), "replays 1; its record says that it is one of "+id(1)+", which is settled or was another record")
+	if run := s.do("show", id(99)); run.status != exitFailed || !strings.Contains(run.stderr, "not an open dead letter") {
+		t.Errorf("a letter that nobody has: %+v", run)
+	}
+	s.produce(&kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(id(1))})
+	run = s.do("show", id(1))
+	if run.status != exitFailed || !strings.Contains(run.stderr, "failed again, as "+id(7)) && !strings.Contains(run.stderr, "failed again, as "+id(8)) {
+		t.Errorf("a letter that was replayed: %+v", run)
+	}
+	run = s.do("show", id(98))
 	if run.status != exitFailed || run.stdout != "" || strings.Count(run.stderr, "\n") != 1 || !strings.Contains(run.stderr, "not an open dead letter") {
 		t.Errorf("no such letter: %+v", run)
 	}
@@ -559,7 +576,7 @@ func TestSettlingSaysWhatChangedMeanwhile(t *testing.T) {
 	for done, want := range map[int]string{1: "somebody else has settled them", 3: "new ones have come meanwhile"} {
 		var out lockedBuffer
 		s := &settling{con: &console{stdout: &out, stderr: io.Discard}, past: "replayed"}
-		if err := s.outcome(t.Context(), 2, done, nil); err != nil || !strings.Contains(out.String(), want) {
+		if err := s.outcome(t.Context(), progressOf{planned: 2, done: done}, nil); err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%d of 2: %v, %q", done, err, out.String())
 		}
 	}
@@ -590,7 +607,7 @@ func TestLettersPasswordStaysSecret(t *testing.T) {
 func TestRemediesAreForEveryReason(t *testing.T) {
 	t.Parallel()
 	s := &settling{maxAge: "24h", cfg: tableConfig{cluster: consumer.Cluster{}, topic: "x"}}
-	for _, why := range []deadletter.Left{deadletter.LeftTooOld, deadletter.LeftNotNamed, deadletter.LeftOtherTopic} {
+	for _, why := range []deadletter.Left{deadletter.LeftTooOld, deadletter.LeftNotNamed, deadletter.LeftOtherTopic, deadletter.LeftOmitted, deadletter.LeftBatch} {
 		if s.remedy(why) == "" {
 			t.Errorf("nothing said about %q", why)
 		}

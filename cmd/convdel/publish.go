@@ -34,15 +34,17 @@ func (*publishCommand) Help() string {
 Lines of "convdel deadletters export" are taken too. Such a record is published with its own key and
 headers, as a replay publishes it, once its value is found to be an event: the way to mend a letter
 that is none is to correct "value" in its line (in place of "value_base64", if it has that). Publishing
-does not settle the letter; discard it afterwards.
+does not settle the letter; discard it afterwards. Of a letter without its record's value the event is
+published, if it has kept that. What can't be published is reported by line and ID: values that are no
+events, letters of which nothing is left, batches.
 
     convdel publish < events.ndjson
     convdel deadletters export --class undecodable > letters.ndjson   # then edit, then:
     convdel publish < letters.ndjson
 
 Bad lines are reported with their number and skipped. Records are keyed by conversation and count as
-published once every in-sync replica has them. The exit status is 1 if a line was refused or a write
-failed.`
+published once every in-sync replica has them. A record that the topic does not take, for its size above
+all, is reported and skipped like a bad line. The exit status is 1 if a line was refused or a write failed.`
 }
 
 // Run publishes one event from flags, or all of standard input.
@@ -132,7 +134,12 @@ func (p *publishing) one(ctx context.Context, event schema.Event) error {
 	if err != nil {
 		return err
 	}
-	p.published, err = p.sink.write(ctx, []record{r})
+	n, err := p.sink.write(ctx, []record{r})
+	p.published = n.written
+	for _, f := range n.refused {
+		p.refused++
+		say(p.con.stderr, "%v\n", f)
+	}
 	return err
 }
 
@@ -182,7 +189,7 @@ func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inp
 	var refused error
 	for _, line := range lines {
 		r, err := p.record(line)
-		if err == nil {
+		if r.line = line.number; err == nil {
 			records = append(records, r)
 			continue
 		}
@@ -194,11 +201,18 @@ func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inp
 		}
 	}
 	n, err := p.sink.write(ctx, records)
-	p.published += n
+	p.published += n.written
+	for _, f := range n.refused {
+		p.refused++
+		progress.interrupt(func(w io.Writer) { say(w, "line %d: %v\n", f.record.line, f) })
+		if p.strict && refused == nil {
+			refused = fmt.Errorf("stopped at line %d: the topic refuses it, and --strict is given", f.record.line)
+		}
+	}
 	progress.add(lines)
 	if err != nil {
-		return fmt.Errorf("lines %d to %d: %d of %d not published: %w",
-			lines[0].number, lines[len(lines)-1].number, len(records)-n, len(records), err)
+		left := len(records) - n.written - len(n.refused)
+		return fmt.Errorf("lines %d to %d: %d of %d not published: %w", lines[0].number, lines[len(lines)-1].number, left, len(records), err)
 	}
 	return refused
 }
@@ -208,7 +222,7 @@ var errLineTooLong = fmt.Errorf("is longer than %d bytes", maxLine)
 // record checks a line and turns it into what is published.
 func (p *publishing) record(line inputLine) (record, error) {
 	if line.tooLong {
-		return record{}, errLineTooLong
+		return record{}, ofLetter(beginningID(line.text), errLineTooLong)
 	}
 	event, err := schema.Decode(line.text, nil)
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// maxLine is the longest line that is read, without its end: what brokers take by default.
-	maxLine = 1 << 20
+	// maxLine is the longest line that is read, without its end: an exported dead letter with a record of the
+	// 8 MiB that the service keeps of one by default, each byte of it written as six.
+	maxLine = 64 << 20
 	// A chunk is what is written to Kafka in one go: so many lines, or so many bytes, which keeps any
 	// batch below what brokers take by default. A longer line goes alone.
 	maxChunkLines = 1000
@@ -21,21 +22,25 @@ const (
 type inputLine struct {
 	number int
 	text   []byte
-	// tooLong says that it was longer than maxLine; its text is gone.
+	// tooLong says that it was longer than that; but for its beginning its text is gone.
 	tooLong bool
 }
+
+// lineBeginning is how much is kept of a line that is too long: enough to see whose it is.
+const lineBeginning = 512
 
 // lineReader cuts an input into chunks of lines. A chunk ends early when the input pauses, so that
 // what trickles in is not held back.
 type lineReader struct {
-	in     *bufio.Reader
-	number int
+	in      *bufio.Reader
+	number  int
+	longest int
 	// held is the line that did not fit the chunk before.
 	held *inputLine
 }
 
 func newLineReader(in io.Reader) *lineReader {
-	return &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
+	return &lineReader{in: bufio.NewReaderSize(in, 64<<10), longest: maxLine}
 }
 
 // chunk returns the next lines that are not blank, and io.EOF with the last of them.
@@ -73,8 +78,8 @@ func (r *lineReader) next() (*inputLine, error) {
 	line := &inputLine{number: r.number + 1}
 	for {
 		part, err := r.in.ReadSlice('\n')
-		if len(line.text)+len(bytes.TrimRight(part, "\r\n")) > maxLine {
-			line.tooLong, line.text = true, nil
+		if !line.tooLong && len(line.text)+len(bytes.TrimRight(part, "\r\n")) > r.longest {
+			line.tooLong, line.text = true, bytes.Clone(append(line.text, part...)[:min(lineBeginning, r.longest)])
 		}
 		if !line.tooLong {
 			line.text = append(line.text, part...)

@@ -2,24 +2,18 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"convdel/schema"
 )
 
 // A line of `convdel deadletters export` is published as a replay would publish the letter.
-
-// lineMembers are the members of a JSON object by their exact names.
-type lineMembers map[string]json.RawMessage
 
 // letterError says what is wrong with a line that is an exported letter.
 type letterError struct {
@@ -31,58 +25,47 @@ func (e *letterError) Error() string {
 	return "not a valid exported dead letter: " + visible(e.member) + " " + e.reason
 }
 
-var errNoObject = errors.New("not a JSON object of different members")
-
-// readMembers reads an object. encoding/json alone would take names in any case, and any name twice.
-func readMembers(text []byte) (lineMembers, error) {
-	if !utf8.Valid(text) {
-		return nil, errNoObject
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil, errNoObject
-	}
-	members := lineMembers{}
-	for decoder.More() {
-		token, err := decoder.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return nil, errNoObject
-		}
-		if _, twice := members[name]; twice {
-			return nil, errNoObject
-		}
-		var value json.RawMessage
-		if decoder.Decode(&value) != nil {
-			return nil, errNoObject
-		}
-		members[name] = value
-	}
-	if _, err := decoder.Token(); err != nil || len(bytes.TrimSpace(text[decoder.InputOffset():])) > 0 {
-		return nil, errNoObject
-	}
-	return members, nil
+// lineError says which dead letter a line holds that is not published.
+type lineError struct {
+	id  string
+	err error
 }
 
-// letterMembers returns the members of a line that is an exported letter. What names an account or is a
-// CloudEvent was meant as an event, even if it is no valid one.
-func letterMembers(line []byte) (lineMembers, bool) {
-	m, err := readMembers(line)
-	if err != nil || m.has("From_Account", "To_Account", "Type", "specversion") {
-		return nil, false
+func (e *lineError) Error() string { return e.id + ": " + e.err.Error() }
+
+func (e *lineError) Unwrap() error { return e.err }
+
+// ofLetter adds the ID that a line names, if it names one.
+func ofLetter(id string, err error) error {
+	if _, _, _, wrong := schema.ParseID(id); err == nil || wrong != nil {
+		return err
 	}
-	return m, m.has("id") && m.has("class") && m.has("topic") && m.has("headers")
+	if _, named := errors.AsType[*schema.ReplayError](err); named {
+		return err
+	}
+	return &lineError{id: id, err: err}
 }
 
-func (m lineMembers) has(names ...string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		_, ok := m[name]
-		return ok
-	})
+// beginningID is the ID in the beginning of an exported letter's line, empty if there is none.
+func beginningID(text []byte) string {
+	rest, found := bytes.CutPrefix(text, []byte(`{"id":"`))
+	id, _, ended := bytes.Cut(rest, []byte(`"`))
+	if !found || !ended {
+		return ""
+	}
+	return string(id)
 }
 
-// letter turns an exported letter into the record to publish.
+// letter turns an exported letter into the record to publish. The errors name the letter.
 func (p *publishing) letter(m lineMembers) (record, error) {
+	var id string
+	_ = json.Unmarshal(m["id"], &id) // what is no string names no letter
+	r, err := p.replayOf(m)
+	r.id = id
+	return r, ofLetter(id, err)
+}
+
+func (p *publishing) replayOf(m lineMembers) (record, error) {
 	if p.wrap != "" {
 		return record{}, errLetterWrap
 	}
@@ -97,78 +80,28 @@ func (p *publishing) letter(m lineMembers) (record, error) {
 	if d.Topic != p.topic {
 		return record{}, &letterError{member: "topic", reason: fmt.Sprintf("is %s, and --topic is %s", d.Topic, p.topic)}
 	}
-	if _, err := schema.Decode(value, headers); err != nil {
+	if d.Omitted != nil && d.Batch == nil && len(value) > 0 {
+		return record{}, errBothValues
+	}
+	source, err := d.Replay(value, headers)
+	if err != nil {
 		return record{}, err
 	}
-	return record{key: d.Key, value: value, headers: d.ReplayHeaders(headers)}, nil
+	if _, err := schema.Decode(source.Value, source.Headers); err != nil {
+		return record{}, err
+	}
+	return record{key: source.Key, value: source.Value, headers: source.Headers}, nil
 }
+
+var errBothValues = &letterError{member: "value", reason: "is given beside omitted: take omitted out of the line if the value is whole"}
 
 var errLetterWrap = errors.New("an exported dead letter keeps its wrapping: not with --cloud-event")
-
-// mayBeAbsent are those of an exported letter's members that are not always there.
-func mayBeAbsent(name string) bool {
-	return slices.Contains([]string{"first_attempt", "last_attempt", "written", "timestamp", "replay_of"}, name)
-}
-
-// check holds the names of members against those that are written, of which one of each pair must be
-// there; what pairs are is text, or base64.
-func (m lineMembers) check(single, pairs []string) error {
-	known := slices.Clone(single)
-	for _, name := range single {
-		if !m.has(name) && !mayBeAbsent(name) {
-			return &letterError{member: name, reason: "is missing"}
-		}
-		if string(m[name]) == "null" {
-			return &letterError{member: name, reason: "is null"}
-		}
-	}
-	for _, name := range pairs {
-		known = append(known, name, name+suffixBase64)
-		switch {
-		case m.has(name) && m.has(name+suffixBase64):
-			return &letterError{member: name, reason: "is given beside " + name + suffixBase64}
-		case !m.has(name, name+suffixBase64):
-			return &letterError{member: name, reason: "is missing"}
-		}
-	}
-	for name := range m {
-		if !slices.Contains(known, name) {
-			return &letterError{member: name, reason: "is unknown"}
-		}
-	}
-	return nil
-}
-
-const suffixBase64 = "_base64"
-
-// bytes returns what is text, null or base64.
-func (m lineMembers) bytes(name string) ([]byte, error) {
-	text := new(string)
-	if raw, ok := m[name]; ok {
-		if json.Unmarshal(raw, &text) != nil {
-			return nil, &letterError{member: name, reason: "must be a string or null"}
-		}
-		if text == nil {
-			return nil, nil
-		}
-		return []byte(*text), nil
-	}
-	name += suffixBase64
-	if json.Unmarshal(m[name], text) != nil || string(m[name]) == "null" {
-		return nil, &letterError{member: name, reason: "must be a string"}
-	}
-	data, err := base64.StdEncoding.Strict().DecodeString(*text)
-	if err != nil {
-		return nil, &letterError{member: name, reason: "must be base64"}
-	}
-	return data, nil
-}
 
 // deadLetter reads everything but the value. What holds for a letter's headers holds here.
 func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
 	err := m.check([]string{
 		"id", "class", "code", "error", "attempts", "first_attempt", "last_attempt", "written", "topic", "partition",
-		"offset", "timestamp", "group", "replays", "replay_of", "headers",
+		"offset", "timestamp", "group", "replays", "replay_of", "headers", "omitted", "batch", "event",
 	}, []string{"key", "value"})
 	if err != nil {
 		return schema.DeadLetter{}, nil, err
@@ -178,6 +111,9 @@ func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
 		return d, nil, err
 	}
 	if d.Key, err = m.bytes("key"); err != nil {
+		return d, nil, err
+	}
+	if err := m.lacks(&d); err != nil {
 		return d, nil, err
 	}
 	headers, err := m.headers()
@@ -224,10 +160,34 @@ func (m lineMembers) fields() (schema.DeadLetter, error) {
 	switch {
 	case id != d.ID():
 		return d, &letterError{member: "id", reason: "must be that of topic, partition and offset, " + strconv.Quote(d.ID())}
-	case d.Replays < 0 || d.Replays == math.MaxInt32:
+	case d.Replays < 0 || d.Replays > math.MaxInt32:
 		return d, &letterError{member: "replays", reason: "is out of range"}
 	}
 	return d, nil
+}
+
+// lacks reads what the letter has not of its source record. The event is used only where that lacks.
+func (m lineMembers) lacks(d *schema.DeadLetter) error {
+	if raw, ok := m["omitted"]; ok {
+		d.Omitted = new(schema.Omitted)
+		if err := readParts(raw, map[string]any{"why": &d.Omitted.Why, "size": &d.Omitted.Size, "sha256": &d.Omitted.SHA256}); err != nil {
+			return &letterError{member: "omitted", reason: err.Error()}
+		}
+	}
+	if raw, ok := m["batch"]; ok {
+		d.Batch = new(schema.Batch)
+		if err := readParts(raw, map[string]any{"first": &d.Batch.First, "last": &d.Batch.Last}); err != nil {
+			return &letterError{member: "batch", reason: err.Error()}
+		}
+	}
+	if raw, ok := m["event"]; ok {
+		var event string
+		if json.Unmarshal(raw, &event) != nil {
+			return &letterError{member: "event", reason: "must be a string"}
+		}
+		d.Event = []byte(event)
+	}
+	return nil
 }
 
 // headers reads those of the source record.

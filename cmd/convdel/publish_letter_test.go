@@ -70,7 +70,7 @@ func TestMendingAnUndecodableLetter(t *testing.T) {
 	exported := s.do("export", "--class", "undecodable").stdout
 	refused := s.with(exported, "publish")
 	if refused.status != exitFailed || refused.stdout != "published 0, refused 2\n" ||
-		!strings.Contains(refused.stderr, "line 1: not an event: ") || !strings.Contains(refused.stderr, "line 2: not an event: the value is null") {
+		!strings.Contains(refused.stderr, "line 1: "+id(1)+": not an event: ") || !strings.Contains(refused.stderr, "line 2: "+id(2)+": not an event: the value is null") {
 		t.Errorf("as it was: %+v", refused)
 	}
 	mended := edited(t, exported, func(line map[string]any) {
@@ -145,6 +145,12 @@ func TestPublishIsStrictAboutExportedLetters(t *testing.T) {
 		"attempts must be a number":        set("attempts", -1),
 		"replays is out of range":          set("replays", -1),
 		"replay-of is no ID":               set("replay_of", "frob"),
+		"omitted must be an object as":     set("omitted", map[string]any{"why": "x", "size": 1}),
+		"omitted must be WHY":              set("omitted", map[string]any{"why": "x", "size": 1, "sha256": "x"}),
+		"batch must be an object as":       set("batch", []int{1, 2}),
+		"batch must be FIRST-LAST":         set("batch", map[string]any{"first": 2, "last": 1}),
+		"event must be a string":           set("event", map[string]any{}),
+		"value is given beside omitted":    set("omitted", map[string]any{"why": "x", "size": 1, "sha256": strings.Repeat("0", 64)}),
 		"headers must be a list":           set("headers", "x"),
 		"headers[0] is wrong: a header of": header(map[string]any{"key": "dlt-class", "value": "x"}),
 		"headers[0] is wrong: not a valid exported dead letter: value is missing": header(map[string]any{"key": "x"}),

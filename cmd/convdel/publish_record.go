@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"convdel/consumer"
+	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
 
@@ -23,6 +24,11 @@ const (
 	wrapBinary     = "binary"
 )
 
+// String says which record that is, if that can be said, and why it is refused.
+func (r refusedRecord) String() string {
+	return ofLetter(r.record.id, fmt.Errorf("the topic refuses the record: %w", r.err)).Error()
+}
+
 // eventSource is the CloudEvents source of events that name no other.
 const eventSource = "convdel/publish"
 
@@ -31,6 +37,22 @@ type record struct {
 	key     []byte // nil for null
 	value   []byte
 	headers []schema.Header
+	// line is where it comes from, 0 if not from a line; id the dead letter that it is a replay of, if it is one.
+	line int
+	id   string
+}
+
+// sent is how a write went.
+type sent struct {
+	// written counts the records that are safely there, refused says why others never will be.
+	written int
+	refused []refusedRecord
+}
+
+// refusedRecord is one that the topic does not take for what it is.
+type refusedRecord struct {
+	record record
+	err    error
 }
 
 // encodeRecord wraps an event. A CloudEvent that has no id, source or time gets them.
@@ -62,8 +84,8 @@ func encodeRecord(event schema.Event, wrap string) (record, error) {
 
 // recordSink is where records go.
 type recordSink interface {
-	// write returns how many records are safely there; an error if not all of them are.
-	write(ctx context.Context, records []record) (int, error)
+	// write returns how many records are safely there; an error if not all of them are that the topic would take.
+	write(ctx context.Context, records []record) (sent, error)
 	close() error
 }
 
@@ -86,9 +108,34 @@ func (k *kafkaSink) close() error { return k.done() }
 
 // write finishes what it has begun even if ctx ends meanwhile: otherwise nobody could say what
 // has been published.
-func (k *kafkaSink) write(ctx context.Context, records []record) (int, error) {
+//
+// A batch is refused for any one of its records: which one that is shows when they go one by one.
+func (k *kafkaSink) write(ctx context.Context, records []record) (sent, error) {
+	failed, err := k.writeBatch(ctx, records)
+	n := sent{written: len(records) - len(failed)}
+	for _, f := range failed {
+		if !deadletter.RefusesRecord(f.err) {
+			continue
+		}
+		if len(records) > 1 {
+			var alone sent
+			var aloneErr error
+			alone, aloneErr = k.write(ctx, []record{f.record})
+			n.written += alone.written
+			n.refused = append(n.refused, alone.refused...)
+			err = errors.Join(err, aloneErr)
+			continue
+		}
+		n.refused = append(n.refused, f)
+	}
+	return n, err
+}
+
+// writeBatch returns the records that are not there and why each is not, and the first error that is not a
+// record's own.
+func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]refusedRecord, error) {
 	if len(records) == 0 {
-		return 0, nil
+		return nil, nil
 	}
 	messages := make([]kafka.Message, len(records))
 	for i, r := range records {
@@ -97,23 +144,26 @@ func (k *kafkaSink) write(ctx context.Context, records []record) (int, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chunkTimeout)
 	defer cancel()
 	err := k.writer.WriteMessages(ctx, messages...)
-	var each kafka.WriteErrors
-	switch {
-	case err == nil:
-		return len(records), nil
-	case !errors.As(err, &each):
-		return 0, fmt.Errorf("write to topic %s: %w", k.writer.Topic, err)
+	if err == nil {
+		return nil, nil
 	}
-	written := 0
+	each, ok := errors.AsType[kafka.WriteErrors](err)
+	var failed []refusedRecord
 	var first error
-	for _, one := range each {
+	for i, r := range records {
+		one := err // of all of them
+		if ok {
+			one = each[i]
+		}
 		if one == nil {
-			written++
-		} else if first == nil {
-			first = one
+			continue
+		}
+		failed = append(failed, refusedRecord{record: r, err: one})
+		if first == nil && !deadletter.RefusesRecord(one) {
+			first = fmt.Errorf("write to topic %s: %w", k.writer.Topic, one)
 		}
 	}
-	return written, fmt.Errorf("write to topic %s: %w", k.writer.Topic, first)
+	return failed, first
 }
 
 func kafkaHeaders(headers []schema.Header) []kafka.Header {
@@ -129,7 +179,7 @@ type dryRun struct{ w io.Writer }
 
 func (*dryRun) close() error { return nil }
 
-func (d *dryRun) write(_ context.Context, records []record) (int, error) {
+func (d *dryRun) write(_ context.Context, records []record) (sent, error) {
 	for i, r := range records {
 		shown := struct {
 			Key       any             `json:"key,omitempty"`
@@ -143,10 +193,10 @@ func (d *dryRun) write(_ context.Context, records []record) (int, error) {
 			_, err = d.w.Write(line)
 		}
 		if err != nil {
-			return i, err
+			return sent{written: i}, err
 		}
 	}
-	return len(records), nil
+	return sent{written: len(records)}, nil
 }
 
 // shownHeaders are headers as an object; as a list, as they are exported, where an object could not hold

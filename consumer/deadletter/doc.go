@@ -5,10 +5,15 @@
 // its state, and one without a value (a tombstone) means settled. A [Table] shows the open letters
 // ([Table.Each], [Table.Follow]), publishes their source records again ([Table.Replay]) and settles
 // them without ([Table.Discard]). A letter whose source record was a replay replaces the letter that
-// was replayed, even where the tombstone of that is missing.
+// was replayed, even where the tombstone of that is missing. Anybody who may publish can forge what says
+// so. So the two must prove it: the same key, value, headers and first time, and one replay more.
+// Otherwise both are open letters. A plan tells what is settled along with a letter that replaces it.
 //
-// Reading takes one pass over the topic that keeps a few bytes for each open letter, and then reads
-// the open letters again. Records of other origin in the topic are counted and left alone.
+// Reading takes one pass over the topic that keeps a few bytes for each open letter. It reads again what
+// claims to replace another letter, or is claimed to be replaced, and then the open letters. Records of
+// other origin in the topic are counted and left alone. Reading ends where committed reads do, before a
+// transaction that is still open, and steps over batches that can't be read; [Totals] and [Table.Notice]
+// say so.
 //
 // Settling is made to be interrupted. A replay publishes one record, waits until every in-sync replica
 // has it, writes the tombstone, waits again, and goes on to the next: killed anywhere it loses no

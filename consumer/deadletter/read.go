@@ -63,8 +63,21 @@ func stepOver(partition int, from int64, bad *recordlog.BatchError) (next int64,
 	return last + 1, Gap{Partition: partition, First: first, Last: last, Err: bad}
 }
 
-// fetch asks from an offset on. What has been removed meanwhile is left out: r says from where it was read.
+// fetch asks from an offset on, as seldom as the broker's quotas want it. What has been removed meanwhile
+// is left out: r says from where it was read.
 func (t *Table) fetch(ctx context.Context, r *recordlog.Request) (*recordlog.Fetched, error) {
+	for {
+		fetched, err := t.fetchOnce(ctx, r)
+		if err != nil || fetched.Throttled <= 0 {
+			return fetched, err
+		}
+		if err := pause(ctx, fetched.Throttled); err != nil || fetched.HighWatermark >= 0 {
+			return fetched, err
+		}
+	}
+}
+
+func (t *Table) fetchOnce(ctx context.Context, r *recordlog.Request) (*recordlog.Fetched, error) {
 	var fetched *recordlog.Fetched
 	err := t.retry(ctx, func() (err error) {
 		fetched, err = t.log.Fetch(ctx, *r)
