@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"convdel/consumer/internal/recordlog"
 )
 
 const (
@@ -39,6 +41,8 @@ type Consumer struct {
 	status  atomic.Pointer[Status]
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
+	// began is the topic that was there when Run began.
+	began recordlog.ID
 }
 
 // Status is what a [Consumer] is doing now.
