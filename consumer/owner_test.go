@@ -67,6 +67,9 @@ func TestTwoAppsInOneGroup(t *testing.T) {
 		wantTaken(w.t, w.start(ofApp("1400000001", other), func(c *consumer.Config) { c.DeadLetterTopic = testTopic + ".dead" }, makingTopics).failed(), "1400000001", testDLT)
 		published := stop()
 		w.awaitDrained(time.Minute)
+		if n := r.counter("convdel_generations_total"); n != 1 {
+			w.t.Errorf("%v generations: who is turned away has joined", n)
+		}
 		r.stop()
 		wantTaken(w.t, w.start(ofApp("1400000002", other)).failed(), "1400000001", testDLT)
 		w.wantDeletedOnce(0, published)
@@ -126,15 +129,13 @@ func twoAppsStart(w *world, former bool, gap time.Duration) {
 	time.Sleep(30 * time.Second)
 	lost := 0
 	for _, r := range []*replica{a, b} {
-		select {
-		case <-r.done:
-			lost++
-			var taken *consumer.GroupTakenError
-			if !errors.As(r.err, &taken) {
-				w.t.Errorf("Run returned %v", r.err)
-			}
-			r.err = nil
-		default:
+		if alive(r) {
+			continue
+		}
+		lost++
+		var taken *consumer.GroupTakenError
+		if err := r.failed(); !errors.As(err, &taken) {
+			w.t.Errorf("Run returned %v", err)
 		}
 	}
 	if lost == 0 || lost == 2 && !former {
@@ -142,6 +143,35 @@ func twoAppsStart(w *world, former bool, gap time.Duration) {
 	}
 	if x, y := len(one.made()), len(two.made()); x > 0 && y > 0 {
 		w.t.Errorf("%d calls through one app, %d through the other", x, y)
+	}
+}
+
+// TestTakenWhileJoining: the other app has stamped the offsets after this member has looked and before it has joined.
+func TestTakenWhileJoining(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		w.guardStamps()
+		w.publish(0, eventValues(0, 10)...)
+		w.kafka.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+			w.kafka.SleepControl(func() {
+				w.commitPlain("convdel3 app=1400000002 letters="+testDLT+" at=0", 0, 0)
+			})
+			return nil, nil, false
+		})
+		wantTaken(w.t, w.start(ofApp("1400000001", w.api)).failed(), "1400000002", testDLT)
+		if n := len(w.api.made()); n != 0 {
+			w.t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// alive says whether a replica runs.
+func alive(r *replica) bool {
+	select {
+	case <-r.done:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -178,6 +208,7 @@ func TestGroupIsAdopted(t *testing.T) {
 		after := w.start(ofApp("1400000002", other), func(c *consumer.Config) { c.Adopt = "1400000001" })
 		w.await(time.Minute, "a stamp", func() bool { return stamped.Hits() > 0 })
 		at := time.Now()
+		w.await(time.Minute, "the one before has left", func() bool { return !alive(before) })
 		wantTaken(t, before.failed(), "1400000002", testDLT)
 		if took := time.Since(at); took > 8*time.Second {
 			t.Errorf("the one before left after %s", took)
