@@ -61,6 +61,7 @@ func (b *beginning) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", b.cfg.Topic, err)
 	}
+	b.began = topic.ID
 	found, err := b.committed(ctx, topic.Partitions)
 	if err != nil {
 		return err

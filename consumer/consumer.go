@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"convdel/consumer/internal/recordlog"
 )
 
 const (
@@ -41,6 +43,8 @@ type Consumer struct {
 	session atomic.Pointer[session]
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
+	// began is the topic that was there when Run began.
+	began recordlog.ID
 }
 
 // Status is what a [Consumer] is doing now.

@@ -71,12 +71,13 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 }
 
 // checkGroup returns an error that Run ends with if the group is another service's, or has no offset at all, although one was
-// committed before this member joined, and would begin anywhere but at the first record of each partition.
+// committed before this member joined, and would begin anywhere but at the first record of each partition. Offsets that have
+// gone with their topic are no such case: one that is made anew is read from its first record.
 func (s *session) checkGroup(ctx context.Context, offsets []committed) error {
 	if err := s.cfg.checkOwner(offsets); err != nil {
 		return err
 	}
-	if len(withoutOffset(offsets)) < len(offsets) {
+	if len(withoutOffset(offsets)) < len(offsets) || originOf(s.began, s.identity) == formerTopic {
 		return nil
 	}
 	extents, begin, err := decideStart(ctx, &s.cfg, s.source, len(offsets))

@@ -30,8 +30,9 @@ type session struct {
 	source    *recordlog.Log
 	writers   letterWriters
 
-	// identity is the topic's at the beginning of the session.
+	// identity is the topic's at the beginning of the session, began its when Run began.
 	identity   recordlog.ID
+	began      recordlog.ID
 	partitions map[int]*partition
 	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
 	shares    int
@@ -68,6 +69,7 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
 		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
+		began:   c.began,
 		letters: newLetters(),
 		callers: newCallers(),
 		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
