@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -92,7 +91,6 @@ func TestPromise8_NoInputTakesTheMemory(t *testing.T) {
 	s.produce(values(t, last)...)
 	p := s.service()
 	s.await(4*time.Minute, "every offset committed", s.drained)
-	_ = os.WriteFile("/tmp/svc.log", []byte(p.stderr.String()), 0o600)
 	if peak := p.peakMiB(); peak > most {
 		t.Errorf("the service took %.0f MiB, at most %d are allowed", peak, most)
 	} else {
