@@ -3,6 +3,7 @@ package rawbatch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -174,26 +175,21 @@ func Compress(codec int16, records io.Reader) []byte {
 
 // Send produces a batch as it is.
 func Send(ctx context.Context, client *kgo.Client, topic string, partition int32, batch []byte) error {
+	leader, id, err := find(ctx, client, topic, partition)
+	if err != nil {
+		return err
+	}
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, 10_000
 	t, p := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
 	p.Partition, p.Records = partition, batch
-	t.Topic = topic
-	meta := kmsg.NewPtrMetadataRequest()
-	mt := kmsg.NewMetadataRequestTopic()
-	mt.Topic = kmsg.StringPtr(topic)
-	meta.Topics = append(meta.Topics, mt)
-	described, err := meta.RequestWith(ctx, client)
-	if err != nil {
-		return err
-	}
-	t.TopicID = described.Topics[0].TopicID
-	t.Partitions = append(t.Partitions, p)
+	t.Topic, t.TopicID, t.Partitions = topic, id, append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	res, err := req.RequestWith(ctx, client)
+	answer, err := client.Broker(int(leader)).Request(ctx, req)
 	if err != nil {
 		return err
 	}
+	res, _ := answer.(*kmsg.ProduceResponse)
 	for _, t := range res.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
@@ -202,4 +198,22 @@ func Send(ctx context.Context, client *kgo.Client, topic string, partition int32
 		}
 	}
 	return nil
+}
+
+// find asks who leads a partition, and for its topic's ID.
+func find(ctx context.Context, client *kgo.Client, topic string, partition int32) (leader int32, id [16]byte, err error) {
+	req := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, t)
+	res, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return 0, id, err
+	}
+	for _, p := range res.Topics[0].Partitions {
+		if p.Partition == partition {
+			return p.Leader, res.Topics[0].TopicID, kerr.ErrorForCode(p.ErrorCode)
+		}
+	}
+	return 0, id, fmt.Errorf("%s/%d: %w", topic, partition, cmp.Or(kerr.ErrorForCode(res.Topics[0].ErrorCode), error(kerr.UnknownTopicOrPartition)))
 }
