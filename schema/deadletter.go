@@ -64,7 +64,7 @@ func Classes() []Class {
 
 // DeadLetter is what the headers of a dead letter say. The value of a dead letter is that of its
 // source record, byte for byte; an empty one when NullValue is set, since a null value would be a
-// tombstone.
+// tombstone, and when Omitted is.
 type DeadLetter struct {
 	// Class says why.
 	Class Class

@@ -176,6 +176,7 @@ func (s *settling) run(ctx context.Context) error {
 	s.choice.Skipped = func(l *deadletter.Letter, err error) {
 		progress.interrupt(func(w io.Writer) { say(w, "skipped %s: %v\n", l.ID(), err) })
 	}
+	s.choice.Planned = &plan
 	settled, err := s.settle(ctx, s.choice, func(*deadletter.Letter) {
 		done++
 		progress.add()
@@ -206,8 +207,6 @@ func (s *settling) outcome(ctx context.Context, p progressOf, err error) error {
 		return fmt.Errorf("%d %s, %d left; the same command goes on: %w", done, s.past, left, err)
 	case left > 0:
 		say(s.con.stdout, "the others are not there any more as they were planned: somebody else has settled them, or they have grown too old\n")
-	case done+p.skipped > p.planned:
-		say(s.con.stdout, "more than planned: new ones have come meanwhile\n")
 	}
 	if p.skipped > 0 {
 		return fmt.Errorf("%w: %d, as reported above; they stay open", errSkipped, p.skipped)

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -205,17 +206,14 @@ func (ix *index) id(k letterKey) string {
 	return ix.names[k.topic] + "/" + strconv.Itoa(int(k.partition)) + "/" + strconv.FormatInt(k.offset, 10)
 }
 
-// places are the partitions in which an ID has to be settled.
-func (ix *index) places(k letterKey) []int {
-	var all []int
+// places are where an ID has to be settled: once in each partition.
+func (ix *index) places(k letterKey) []place {
+	all := slices.Clone(ix.elsewhere[k])
 	if at, ok := ix.open[k]; ok {
-		all = append(all, int(at.partition))
+		all = append(all, at)
 	}
-	for _, at := range ix.elsewhere[k] {
-		all = append(all, int(at.partition))
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	slices.SortFunc(all, func(a, b place) int { return cmp.Compare(a.partition, b.partition) })
+	return slices.CompactFunc(all, func(a, b place) bool { return a.partition == b.partition })
 }
 
 // chain lists what a letter replaces, and what that replaced.

@@ -21,16 +21,16 @@ type Letter struct {
 
 	// key is the ID in the index that the letter was found by.
 	key letterKey
-	// places are the partitions of the dead-letter topic in which the ID is open: one, unless partitions
-	// were added to the topic meanwhile.
-	places []int
+	// places are where in the dead-letter topic the ID is open: in one partition, unless partitions were
+	// added to the topic meanwhile.
+	places []place
 	// supersedes are the IDs that this letter replaces, with their places.
 	supersedes []superseded
 }
 
 type superseded struct {
 	id     string
-	places []int
+	places []place
 }
 
 // Replaces lists the IDs of the letters that are open still and that this one stands for, the one that it

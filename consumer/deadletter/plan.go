@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"convdel/schema"
@@ -9,7 +10,7 @@ import (
 
 // Choice says which letters are to be settled.
 type Choice struct {
-	// Filter selects them. Its Limit counts the letters that are settled, not those left alone.
+	// Filter selects them. Its Limit counts the letters that are settled or skipped, not those left alone.
 	Filter Filter
 	// Topic is the topic whose letters these are: others are left alone. Required for a replay.
 	Topic string
@@ -18,6 +19,10 @@ type Choice struct {
 	MaxAge time.Duration
 	// Rate is letters a second at most; 0 is no limit.
 	Rate float64
+	// Planned, unless nil, is the plan that this choice has been shown as: letters that have been written since
+	// are not settled, nor are those behind the last one that a limit had let in. What is settled is then never
+	// more than the plan.
+	Planned *Plan
 	// Skipped, unless nil, is called by a replay with each letter whose source record the topic of events
 	// refuses for its own sake, its size above all, and why. The letter stays open and the replay goes on.
 	Skipped func(*Letter, error)
@@ -56,11 +61,25 @@ type Plan struct {
 	AlongIDs []string
 	// Skipped counts the letters that a replay has skipped, see [Choice]. A plan knows of none.
 	Skipped int
+
+	// ends are where the partitions ended, last is when the last of the letters was written.
+	ends []int64
+	last time.Time
+}
+
+// knows says whether the plan has seen a letter and all that is settled along with it, each where it is.
+func (p *Plan) knows(l *Letter) bool {
+	seen := func(at place) bool { return int(at.partition) < len(p.ends) && at.offset < p.ends[at.partition] }
+	all := func(places []place) bool {
+		return !slices.ContainsFunc(places, func(at place) bool { return !seen(at) })
+	}
+	return all(l.places) && !slices.ContainsFunc(l.supersedes, func(old superseded) bool { return !all(old.places) })
 }
 
 func (p *Plan) count(l *Letter, now time.Time) {
 	p.Settled++
 	p.Classes[l.Class]++
+	p.last = l.Written
 	if at := now.Add(-l.Age(now)); p.Oldest.IsZero() || at.Before(p.Oldest) {
 		p.Oldest = at
 	}
@@ -70,6 +89,14 @@ func (p *Plan) count(l *Letter, now time.Time) {
 			p.AlongIDs = append(p.AlongIDs, old.id)
 		}
 	}
+}
+
+// enough says whether the limit has been reached.
+func (c *Choice) enough(p *Plan) error {
+	if p.Settled+p.Skipped == c.Filter.Limit {
+		return errEnough
+	}
+	return nil
 }
 
 func (p *Plan) skip(c *Choice, l *Letter, err error) {

@@ -38,7 +38,7 @@ func TestOneOversizeLetterStopsNoReplay(t *testing.T) {
 		table := s.open()
 		defer table.Close()
 		var skipped []string
-		c := deadletter.Choice{Topic: source, Filter: deadletter.Filter{Limit: 3}, Skipped: func(l *deadletter.Letter, err error) {
+		c := deadletter.Choice{Topic: source, Filter: deadletter.Filter{Limit: 4}, Skipped: func(l *deadletter.Letter, err error) {
 			if !errors.Is(err, kafka.MessageSizeTooLarge) {
 				s.t.Errorf("%s: %v", l.ID(), err)
 			}
@@ -51,6 +51,11 @@ func TestOneOversizeLetterStopsNoReplay(t *testing.T) {
 		s.wantOpen(1)
 		if n := len(s.published()); n != 3 {
 			s.t.Errorf("%d records published", n)
+		}
+		s.put(letter(4))
+		c.Filter.Limit = 1 // which the one that is skipped takes up
+		if plan, err = table.Replay(s.t.Context(), c, nil); err != nil || plan.Settled != 0 || plan.Skipped != 1 {
+			s.t.Errorf("plan %+v, %v", plan, err)
 		}
 	})
 }

@@ -102,10 +102,21 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 	plan := Plan{Classes: make(map[schema.Class]int), Left: make(map[Left]int)}
 	filter, now, pace := c.Filter, time.Now(), newPace(c.Rate)
 	filter.Limit = 0
-	totals, err := t.Each(ctx, filter, func(l *Letter) error {
+	ix, err := t.index(ctx)
+	if err != nil {
+		return plan, err
+	}
+	plan.ends = ix.ends
+	err = t.eachOf(ctx, ix, filter, func(l *Letter) error {
+		if c.Planned != nil && !c.Planned.knows(l) {
+			return nil
+		}
 		if why := leaves(l, now); why != "" {
 			plan.Left[why]++
 			return nil
+		}
+		if c.Planned != nil && l.Written.After(c.Planned.last) {
+			return errEnough
 		}
 		if act != nil {
 			if err := pace.wait(ctx); err != nil {
@@ -114,19 +125,16 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 			err := act(l)
 			if refused(err) {
 				plan.skip(&c, l, err)
-				return nil
+				return c.enough(&plan)
 			}
 			if err != nil {
 				return err
 			}
 		}
 		plan.count(l, now)
-		if plan.Settled == c.Filter.Limit {
-			return errEnough
-		}
-		return nil
+		return c.enough(&plan)
 	})
-	plan.Totals = totals
+	plan.Totals = ix.totals()
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -161,12 +169,12 @@ func messageOf(r schema.Record) kafka.Message {
 func tombstonesOf(l *Letter, headers ...kafka.Header) []kafka.Message {
 	var all []kafka.Message
 	for _, old := range slices.Backward(l.supersedes) {
-		for _, p := range old.places {
-			all = append(all, kafka.Message{Key: []byte(old.id), Headers: headers, WriterData: p})
+		for _, at := range old.places {
+			all = append(all, kafka.Message{Key: []byte(old.id), Headers: headers, WriterData: int(at.partition)})
 		}
 	}
-	for _, p := range l.places {
-		all = append(all, kafka.Message{Key: []byte(l.ID()), Headers: headers, WriterData: p})
+	for _, at := range l.places {
+		all = append(all, kafka.Message{Key: []byte(l.ID()), Headers: headers, WriterData: int(at.partition)})
 	}
 	return all
 }

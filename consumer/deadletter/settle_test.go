@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
@@ -82,5 +84,36 @@ func TestSettlingLeavesNeighboursOpen(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		s.wantOpen(0, 2, 4, 5)
+	})
+}
+
+// TestNothingIsSettledThatThePlanHasNotSeen: neither what was written since the plan was made, nor what a limit had left out.
+func TestNothingIsSettledThatThePlanHasNotSeen(t *testing.T) {
+	t.Parallel()
+	onShelf(t, func(s *shelf) {
+		s.put(letter(0), letter(1), letter(2), letter(3))
+		table := s.open()
+		defer table.Close()
+		c := deadletter.Choice{Topic: source, Filter: deadletter.Filter{Limit: 2}}
+		plan, err := table.PlanReplay(s.t.Context(), c)
+		if err != nil || plan.Settled != 2 {
+			s.t.Fatalf("plan %+v, %v", plan, err)
+		}
+		s.produce(&kgo.Record{Topic: dlt, Partition: 0, Key: []byte(letter(0).ID())}) // somebody else settles one
+		c.Planned = &plan
+		if done, err := table.Replay(s.t.Context(), c, nil); err != nil || done.Settled != 1 {
+			s.t.Errorf("replay %+v, %v", done, err)
+		}
+		s.wantOpen(2, 3)
+		c = deadletter.Choice{}
+		if plan, err = table.PlanDiscard(s.t.Context(), c); err != nil || plan.Settled != 2 {
+			s.t.Fatalf("plan %+v, %v", plan, err)
+		}
+		s.put(letter(4), letter(2)) // a new one, and one that is written again
+		c.Planned = &plan
+		if done, err := table.Discard(s.t.Context(), c, "seen", nil); err != nil || done.Settled != 1 {
+			s.t.Errorf("discard %+v, %v", done, err)
+		}
+		s.wantOpen(4, 2)
 	})
 }
