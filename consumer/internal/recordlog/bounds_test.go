@@ -62,19 +62,19 @@ func blown(n int, headers bool) *written {
 //
 //nolint:paralleltest // it counts what the process allocates
 func TestHostileMemory(t *testing.T) {
-	l := &Log{Bounds: Bounds{Batch: 16 << 20, Record: 1 << 20}}
+	l := &Log{Bounds: Bounds{Batch: 8 << 20, Record: 1 << 20}}
 	list := packings()
 	for _, log := range []byte{17, 21, 23, 24, 27, 31} {
 		list = append(list, packing{"zstd zeros", codecZstd, func(b []byte) []byte { return zeros(log, 0)(b) }})
 	}
 	for _, p := range list {
-		for _, n := range []int{4 << 20, 12 << 20, 40 << 20} {
+		for _, n := range []int{2 << 20, 6 << 20, 20 << 20} {
 			for _, headers := range []bool{false, true} {
 				w := blown(n, headers).codec(p.codec, expanded(n, p.pack))
 				if p.name == "zstd zeros" {
 					w.pack = zeros(p.pack([]byte("|"))[5]>>3+10, n)
 				}
-				if p.codec == codecNone && n > 12<<20 {
+				if p.codec == codecNone && n > 6<<20 {
 					continue
 				}
 				hostile(t, l, p.name, w.bytes(), n, headers)
