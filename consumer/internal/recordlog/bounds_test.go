@@ -49,11 +49,11 @@ func blown(n int, headers bool) *written {
 	r := &w.records[1]
 	size := int64(n)
 	if headers {
-		r.value, r.headerCount, r.tail = []byte("value"), ptr(size/2), []byte("|")
+		r.value, r.headerCount, r.tail = []byte("value"), new(size/2), []byte("|")
 	} else {
 		r.valueSize = &size
 	}
-	r.size = ptr(int64(len(r.body())-1) + size)
+	r.size = new(int64(len(r.body())-1) + size)
 	return w
 }
 
@@ -62,19 +62,19 @@ func blown(n int, headers bool) *written {
 //
 //nolint:paralleltest // it counts what the process allocates
 func TestHostileMemory(t *testing.T) {
-	l := &Log{Bounds: Bounds{Batch: 16 << 20, Record: 1 << 20}}
+	l := &Log{Bounds: Bounds{Batch: 8 << 20, Record: 1 << 20}}
 	list := packings()
 	for _, log := range []byte{17, 21, 23, 24, 27, 31} {
 		list = append(list, packing{"zstd zeros", codecZstd, func(b []byte) []byte { return zeros(log, 0)(b) }})
 	}
 	for _, p := range list {
-		for _, n := range []int{4 << 20, 12 << 20, 40 << 20} {
+		for _, n := range []int{2 << 20, 6 << 20, 20 << 20} {
 			for _, headers := range []bool{false, true} {
 				w := blown(n, headers).codec(p.codec, expanded(n, p.pack))
 				if p.name == "zstd zeros" {
 					w.pack = zeros(p.pack([]byte("|"))[5]>>3+10, n)
 				}
-				if p.codec == codecNone && n > 12<<20 {
+				if p.codec == codecNone && n > 6<<20 {
 					continue
 				}
 				hostile(t, l, p.name, w.bytes(), n, headers)
@@ -120,12 +120,12 @@ func hostile(t *testing.T, l *Log, name string, batch []byte, n int, headers boo
 func TestDeclared(t *testing.T) {
 	const huge = 1<<31 - 1
 	for name, edit := range map[string]func(w *written){
-		"size":        func(w *written) { w.records[1].size = ptr[int64](huge) },
-		"size in it":  func(w *written) { w.records[1].size = ptr[int64](7 << 20) },
-		"key":         func(w *written) { w.records[1].keySize = ptr[int64](huge) },
-		"value":       func(w *written) { w.records[1].valueSize = ptr[int64](huge) },
-		"headers":     func(w *written) { w.records[1].headerCount = ptr[int64](huge) },
-		"records":     func(w *written) { w.count, w.lastDelta = ptr[int32](huge), ptr[int32](huge-1) },
+		"size":        func(w *written) { w.records[1].size = new(int64(huge)) },
+		"size in it":  func(w *written) { w.records[1].size = new(int64(7 << 20)) },
+		"key":         func(w *written) { w.records[1].keySize = new(int64(huge)) },
+		"value":       func(w *written) { w.records[1].valueSize = new(int64(huge)) },
+		"headers":     func(w *written) { w.records[1].headerCount = new(int64(huge)) },
+		"records":     func(w *written) { w.count, w.lastDelta = new(int32(huge)), new(int32(huge-1)) },
 		"many little": func(w *written) { w.records[1].headers = make([]schema.Header, 40_000) },
 	} {
 		for _, p := range packings() {

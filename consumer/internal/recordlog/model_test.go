@@ -125,11 +125,10 @@ func unpack(codec int, b []byte, most int64) (data []byte, broken bool) {
 				data, rest = append(data, piece...), rest[4+n:]
 			}
 			return data, false
-		} else {
-			var all []byte
-			all, err = snappy.Decode(nil, b)
-			r = bytes.NewReader(all)
 		}
+		var all []byte
+		all, err = snappy.Decode(nil, b)
+		r = bytes.NewReader(all)
 	case codecLZ4:
 		r = lz4.NewReader(r)
 	case codecZstd:
@@ -271,7 +270,7 @@ func (t *tape) batch(base int64) *written {
 		w.codec(p.codec, p.pack)
 	}
 	if last := int32(delta - 1); t.rarely(12) {
-		w.lastDelta = ptr(last + int32(t.n(4)))
+		w.lastDelta = new(last + int32(t.n(4)))
 	} else if t.rarely(20) {
 		w.lastDelta = t.odd32(last)
 	}
@@ -457,9 +456,18 @@ func FuzzFetchAnswer(f *testing.F) {
 	})
 }
 
-// covered fails where an offset of a batch without holes is neither delivered nor part of a fault.
+// covered fails where an offset of a batch without holes is neither delivered nor part of a fault, unless batches
+// themselves are not in order, which brokers see to.
 func covered(t *testing.T, got modelled, from int64, batches [][]byte) {
 	t.Helper()
+	before := int64(-1)
+	for _, b := range batches {
+		head, err := readHead(b)
+		if head == nil || head.base <= before || err != nil && head.size != int64(len(b)) {
+			return
+		}
+		before = head.base
+	}
 	seen := make(map[int64]bool)
 	for _, r := range got.records {
 		seen[r.Offset] = true

@@ -18,6 +18,8 @@ type Bounds struct {
 const (
 	defaultBatch  = 64 << 20
 	defaultRecord = 8 << 20
+	// spareRoom is for what is small: a decoder's tables, a piece, rounding.
+	spareRoom = 1 << 20
 )
 
 func (b Bounds) orDefault() Bounds {
@@ -33,7 +35,7 @@ func (b Bounds) orDefault() Bounds {
 // Room is what no fetch and no [Fetched.Each] ever needs more than, in bytes, where fetches ask for maxBytes at most.
 func (b Bounds) Room(maxBytes int32) int64 {
 	b = b.orDefault()
-	return b.Batch + b.Batch/8 + max(int64(maxBytes), 2*leastWhole) + 2*b.Record + maxStream + leastDecoding
+	return b.Batch + b.Batch/8 + max(int64(maxBytes), 2*leastWhole) + 2*b.Record + maxStream + spareRoom
 }
 
 // HeaderCost is what a header counts beside its bytes.

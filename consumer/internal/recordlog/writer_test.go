@@ -50,8 +50,6 @@ func of(base int64, values ...string) *written {
 	return w
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func or[T any](p *T, v T) T {
 	if p != nil {
 		return *p
