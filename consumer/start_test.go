@@ -21,7 +21,8 @@ func from(s consumer.Start) func(*consumer.Config) {
 
 // failed waits for Run's error.
 func (r *replica) failed() error {
-	<-r.done
+	r.w.t.Helper()
+	r.w.await(5*time.Minute, "Run returns an error", func() bool { return !alive(r) })
 	err := r.err
 	r.err = nil
 	return err
@@ -281,6 +282,21 @@ func TestStartSaysHowItBegan(t *testing.T) {
 		if log := w.log.String(); !strings.Contains(log, `partitions=[1] records_ahead=10`) {
 			t.Error("no line says that the new partition begins at its first record")
 		}
+	})
+}
+
+// TestRemadeTopicBeginsAtItsFirstRecord: brokers forget a topic's offsets with it. Those who have worked on it take its
+// successor for what it is, and no group without offsets for it.
+func TestRemadeTopicBeginsAtItsFirstRecord(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		w.publish(0, eventValues(0, 10)...)
+		r := w.start(from(consumer.StartLatest()))
+		w.await(time.Minute, "a generation", func() bool { return r.Status().Live })
+		w.recreateTopic()
+		w.publishAged(0, 2*time.Hour, eventValues(10, 20)...)
+		w.awaitDrained(time.Minute)
+		w.wantDeletedOnce(10, 20)
 	})
 }
 
