@@ -107,7 +107,7 @@ func (f *Fetched) next() (*batch, error) {
 		b.raw = f.rest[:b.size]
 	}
 	if err != nil {
-		return nil, f.fault(b, f.Next, ReasonMalformed, err)
+		return nil, f.fault(b, b.base, ReasonMalformed, err)
 	}
 	return b, nil
 }
@@ -119,16 +119,28 @@ func (f *Fetched) believe(b *batch) {
 	}
 	if b.size > 0 && b.size+lengthAt <= int64(len(f.rest)) {
 		next := int64(binary.BigEndian.Uint64(f.rest[b.size:])) //nolint:gosec // offsets are signed
-		if next > b.base {
+		switch {
+		case next <= b.base:
+		case b.Magic < 0 || b.Magic > 2:
+			b.last = next - 1 // nothing else tells where it ends
+		default:
 			b.last = min(b.last, next-1)
 		}
 	}
 }
 
-// fault is the error for a batch that can't be read from an offset on.
+// fault is the error for a batch that can't be read from an offset on. Whoever steps over it gets ahead, and not beyond
+// the end of the log, whatever the batch says of its offsets.
 func (f *Fetched) fault(b *batch, first int64, reason string, err error) *BatchError {
+	last := b.last
+	if end := f.HighWatermark; end >= 0 {
+		last = min(last, end-1)
+		if first >= end {
+			first = f.Next
+		}
+	}
 	first = max(first, f.Next)
-	e := &BatchError{Base: b.base, First: first, Last: max(first, b.last), Reason: reason, Size: int64(len(b.raw)), Err: err}
+	e := &BatchError{Base: b.base, First: first, Last: max(first, last), Reason: reason, Size: int64(len(b.raw)), Err: err}
 	if e.Size <= f.log.Bounds.orDefault().Batch {
 		e.Raw = slices.Clip(b.raw)
 	}
@@ -210,10 +222,13 @@ var errChecksum = errors.New("its checksum is another")
 // readV2 reads the records of a batch of format 2. Where that fails, it returns the first offset that can't be read.
 func (r *reader) readV2(b *batch, use bool) (int64, error) {
 	count, span := int64(b.NumRecords), int64(b.LastOffsetDelta)+1
-	if count < 0 || span < 1 || count > span {
-		return b.base, malformed("it has %d records for %d offsets", count, span)
+	if has := b.last - b.base + 1; count < 0 || span < 1 || count > has {
+		return b.base, malformed("it has %d records for %d offsets", count, min(span, has))
 	}
 	src, err := r.open(int(b.Attributes&codecMask), b.raw[batchHead:], r.bounds.Batch)
+	if _, bad := errors.AsType[*fault](err); bad && count == 0 {
+		return 0, nil // compaction has left the codec, and no data
+	}
 	if err != nil {
 		return b.base, err
 	}

@@ -38,14 +38,14 @@ func (v *v2) next(left int64) error {
 		return err
 	}
 	v.now = v.delta + 1
-	rec := &Record{Epoch: v.PartitionLeaderEpoch, Use: v.use}
+	var rec *Record
 	switch {
 	case v.dense && v.base+v.now < v.Next && !v.control():
-		rec, err = nil, v.src.each(n, nil)
+		err = v.src.each(n, nil)
 	case !v.use || n > v.bounds.Record:
-		rec, err = v.stream(&part{v.src, n}, rec, left)
+		rec, err = v.stream(&part{v.src, n}, left)
 	default:
-		rec, err = v.hold(n, rec, left)
+		rec, err = v.hold(n, left)
 	}
 	if err != nil {
 		return err
@@ -64,8 +64,8 @@ func (v *v2) place(delta, left int64) error {
 	if v.dense {
 		return nil
 	}
-	if delta <= v.delta || delta > int64(v.LastOffsetDelta)-left {
-		return malformed("a record's offset is %d behind the first, after %d, with %d behind it until %d", delta, v.delta, left, v.LastOffsetDelta)
+	if most := v.last - v.base; delta <= v.delta || delta > most-left {
+		return malformed("a record's offset is %d behind the first, after %d, with %d behind it until %d", delta, v.delta, left, most)
 	}
 	v.now = delta
 	return nil
@@ -88,7 +88,7 @@ func timeOf(ms int64) time.Time {
 }
 
 // hold reads a record of n bytes into memory of its own. It returns nil for one below the offset asked for.
-func (v *v2) hold(n int64, rec *Record, left int64) (*Record, error) {
+func (v *v2) hold(n, left int64) (*Record, error) {
 	if len(v.src.b) < int(n) {
 		if err := v.need(n + n/2); err != nil { // the larger and the smaller buffer while it grows
 			return nil, err
@@ -97,18 +97,18 @@ func (v *v2) hold(n int64, rec *Record, left int64) (*Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		return v.build(own, own, rec, left)
+		return v.build(own, own, left)
 	}
 	view := v.src.b[:n]
 	v.src.b = v.src.b[n:]
 	if err := v.need(n); err != nil {
 		return nil, err
 	}
-	return v.build(view, nil, rec, left)
+	return v.build(view, nil, left)
 }
 
 // build makes a record of its bytes: own, or a copy where that is nil.
-func (v *v2) build(view, own []byte, rec *Record, left int64) (*Record, error) {
+func (v *v2) build(view, own []byte, left int64) (*Record, error) {
 	f := fields{b: view, at: 1} // behind attributes that nobody uses
 	after := f.varint(64)
 	delta := f.varint(32)
@@ -118,14 +118,16 @@ func (v *v2) build(view, own []byte, rec *Record, left int64) (*Record, error) {
 	if err := v.place(delta, left); err != nil {
 		return nil, err
 	}
-	rec.Offset, rec.Time = v.base+v.now, v.time(after)
-	if rec.Offset < v.Next {
+	if v.base+v.now < v.Next {
 		return nil, nil
 	}
+	var rec *Record
 	if own == nil {
-		own = make([]byte, len(view))
-		copy(own, view)
+		rec, own = recordOf(view)
+	} else {
+		rec = new(Record)
 	}
+	rec.Offset, rec.Time, rec.Epoch, rec.Use = v.base+v.now, v.time(after), v.PartitionLeaderEpoch, true
 	f.b = own
 	rec.Key, rec.Value = f.bytes(), f.bytes()
 	headers := f.varint(32)
@@ -154,6 +156,48 @@ func (v *v2) build(view, own []byte, rec *Record, left int64) (*Record, error) {
 		return nil, f.fault()
 	}
 	return rec, nil
+}
+
+// recordOf makes a record and a copy of its bytes: in one piece of memory where they are few.
+func recordOf(b []byte) (*Record, []byte) {
+	var (
+		r   *Record
+		own []byte
+	)
+	switch n := len(b); {
+	case n <= 96:
+		one := new(struct {
+			Record
+
+			b [96]byte
+		})
+		r, own = &one.Record, one.b[:n:n]
+	case n <= 192:
+		one := new(struct {
+			Record
+
+			b [192]byte
+		})
+		r, own = &one.Record, one.b[:n:n]
+	case n <= 384:
+		one := new(struct {
+			Record
+
+			b [384]byte
+		})
+		r, own = &one.Record, one.b[:n:n]
+	case n <= 768:
+		one := new(struct {
+			Record
+
+			b [768]byte
+		})
+		r, own = &one.Record, one.b[:n:n]
+	default:
+		r, own = new(Record), make([]byte, n)
+	}
+	copy(own, b)
+	return r, own
 }
 
 // name makes a header's key a string.
@@ -194,7 +238,7 @@ func (r *reader) why(size, headers int64) string {
 
 // stream reads a record of which no more than a key is held: one beyond the bounds, one that was rolled back, or a marker.
 // It returns nil for one below the offset asked for.
-func (v *v2) stream(p *part, rec *Record, left int64) (*Record, error) {
+func (v *v2) stream(p *part, left int64) (*Record, error) {
 	size := p.left
 	if _, err := p.byte(); err != nil {
 		return nil, err
@@ -210,7 +254,7 @@ func (v *v2) stream(p *part, rec *Record, left int64) (*Record, error) {
 	if err := v.place(delta, left); err != nil {
 		return nil, err
 	}
-	rec.Offset, rec.Time = v.base+v.now, v.time(after)
+	rec := &Record{Offset: v.base + v.now, Time: v.time(after), Epoch: v.PartitionLeaderEpoch, Use: v.use}
 	switch {
 	case v.control():
 		if rec.Key, err = p.key(); err != nil {

@@ -70,7 +70,7 @@ func addPartitions(t *testing.T, cluster *kfake.Cluster, topic string, n int) {
 
 func newLog(t *testing.T, cluster *kfake.Cluster, topic string) *Log {
 	t.Helper()
-	transport := &kafka.Transport{MetadataTopics: []string{topic}, Dial: kafka.DefaultDialer.DialFunc}
+	transport := &kafka.Transport{MetadataTopics: []string{topic}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Log{Transport: transport, Addr: kafka.TCP(cluster.ListenAddrs()...), Topic: topic, Group: "readers"}
 }

@@ -50,8 +50,6 @@ func of(base int64, values ...string) *written {
 	return w
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func or[T any](p *T, v T) T {
 	if p != nil {
 		return *p
@@ -128,11 +126,15 @@ func packGzip(b []byte) []byte {
 
 func packSnappy(b []byte) []byte { return snappy.Encode(nil, b) }
 
-// packXerial is the frame of Java's Snappy, with small blocks.
-func packXerial(b []byte) []byte {
+// packXerial is the frame of Java's Snappy.
+func packXerial(size int) func([]byte) []byte {
+	return func(b []byte) []byte { return xerial(b, size) }
+}
+
+func xerial(b []byte, size int) []byte {
 	out := []byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01")
 	for len(b) > 0 {
-		n := min(len(b), 50)
+		n := min(len(b), size)
 		block := snappy.Encode(nil, b[:n])
 		out = append(binary.BigEndian.AppendUint32(out, uint32(len(block))), block...)
 		b = b[n:]
@@ -182,7 +184,8 @@ func packings() []packing {
 		{"none", codecNone, nil},
 		{"gzip", codecGzip, packGzip},
 		{"snappy", codecSnappy, packSnappy},
-		{"xerial", codecSnappy, packXerial},
+		{"xerial", codecSnappy, packXerial(32 << 10)},
+		{"xerial, small blocks", codecSnappy, packXerial(50)},
 		{"lz4", codecLZ4, packLZ4()},
 		{"lz4 checksums", codecLZ4, func(b []byte) []byte {
 			return packLZ4(lz4.BlockChecksumOption(true), lz4.SizeOption(uint64(len(b))))(b)
