@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"convdel/consumer/internal/recordlog"
@@ -47,9 +48,9 @@ func (l *leaders) step(first int64, epoch int32) {
 
 // before is the epoch of the record before an offset.
 func (l *leaders) before(offset int64) int32 {
-	for i := len(l.steps) - 1; i >= 0; i-- {
-		if l.steps[i].first < offset {
-			return l.steps[i].epoch
+	for _, s := range slices.Backward(l.steps) {
+		if s.first < offset {
+			return s.epoch
 		}
 	}
 	return recordlog.NoEpoch

@@ -40,6 +40,8 @@ type world struct {
 	api     *fakeAPI
 	client  *kgo.Client
 	log     *lockedBuffer
+	// brokers is what makes kafka anew.
+	brokers []kfake.Opt
 
 	replicas []*replica
 	// closers are run when all replicas have stopped.
@@ -63,6 +65,7 @@ func inWorld(t *testing.T, o worldOptions, test func(w *world)) {
 			kfake.SeedTopics(max(1, o.partitions), testTopic), kfake.SeedTopics(3, testDLT),
 			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
 		}, o.kafka...)
+		w.brokers = opts
 		w.kafka = kfake.MustCluster(opts...)
 		w.client = w.newClient()
 		defer func() {

@@ -227,7 +227,7 @@ func TestConfigWords(t *testing.T) {
 }
 
 func hasField(err error, field string) bool {
-	joined, _ := err.(interface{ Unwrap() []error }) //nolint:errorlint // validate's own join
+	joined, _ := err.(interface{ Unwrap() []error })
 	for _, one := range joined.Unwrap() {
 		if wrong, ok := errors.AsType[*ConfigError](one); ok && wrong.Field == field {
 			return true

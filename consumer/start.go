@@ -43,9 +43,9 @@ func (s Start) String() string {
 		return "latest"
 	case startAt:
 		return s.at.UTC().Format(time.RFC3339)
-	default:
-		return "recent"
+	case startRecent:
 	}
+	return "recent"
 }
 
 // StartError says that a group has no offsets and that [Config.Start] does not say, or can't bring about, where it is to
@@ -102,7 +102,7 @@ func (s Start) decide(partitions []extent, now time.Time) ([]int64, error) {
 			offsets[i] = p.last
 		case startAt:
 			offsets[i] = min(max(p.at, p.first), p.last)
-		default:
+		case startRecent, startEarliest:
 			offsets[i] = p.first
 		}
 	}
