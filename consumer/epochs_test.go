@@ -31,7 +31,7 @@ func TestEpochsAgainstModel(t *testing.T) {
 				epoch += rapid.SampledFrom([]int32{0, 0, 0, 1, 5}).Draw(t, "elections")
 				next = &read{position + rapid.Int64Range(0, 2).Draw(t, "hole"), epoch}
 			}
-			p.sees(&recordlog.Record{Offset: next.offset, Epoch: next.epoch})
+			p.sees(next.offset, next.epoch)
 			return *next
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -90,7 +90,7 @@ func TestInheritedListKeepsItsEpoch(t *testing.T) {
 	p.reading = recordlog.NoEpoch
 	p.tracker.inherit([]offsetRange{{20, 29}})
 	p.tracker.inheritRead(3, 30)
-	p.sees(&recordlog.Record{Offset: 10, Epoch: 2})
+	p.sees(10, 2)
 	p.tracker.end(p.tracker.add(10))
 	if now, _ := p.tracker.snapshot(); now.epoch != 3 || now.read != 30 || now.before != 2 {
 		t.Errorf("%+v", now)
