@@ -36,9 +36,9 @@ func (w letterWriters) of(f letterForm) letterWriter {
 		return w.many
 	case formAlone:
 		return w.alone
-	default:
-		return w.compressed
+	case formCompressed, formNoValue, formLeast:
 	}
+	return w.compressed
 }
 
 // writeLetters is one lane. It writes each letter until the broker has it, however long that

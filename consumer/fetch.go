@@ -140,8 +140,10 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	if err != nil {
 		return err
 	}
-	p.sawEnd(fetched.HighWatermark)
-	s.metrics.setLag(p.id, p.lag())
+	if fetched.HighWatermark >= 0 { // a throttled fetch has none
+		p.sawEnd(fetched.HighWatermark)
+		s.metrics.setLag(p.id, p.lag())
+	}
 	err = s.deliverAll(ctx, p, fetched, room.bytes)
 	if bad, ok := errors.AsType[*recordlog.BatchError](err); ok {
 		err = s.stepOver(ctx, p, bad)
@@ -205,6 +207,21 @@ func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record
 	return nil
 }
 
+// Why a fetch failed, beside what is wrong with a batch.
+const (
+	faultNetwork = "network"
+	faultBroker  = "broker"
+	faultOffset  = "offset_out_of_range"
+	faultEpoch   = "leader_epoch"
+)
+
+func fetchFaults() []string {
+	return []string{
+		faultNetwork, faultBroker, faultOffset, faultEpoch,
+		recordlog.ReasonCRC, recordlog.ReasonCompression, recordlog.ReasonMalformed, recordlog.ReasonTooLarge,
+	}
+}
+
 // fetchFault names why a fetch failed, for metrics.
 func fetchFault(err error) string {
 	var bad *recordlog.BatchError
@@ -213,12 +230,12 @@ func fetchFault(err error) string {
 	case errors.As(err, &bad):
 		return bad.Reason
 	case errors.Is(err, recordlog.ErrOffsetGone):
-		return "offset_out_of_range"
+		return faultOffset
 	case errors.Is(err, kafka.FencedLeaderEpoch), errors.Is(err, kafka.UnknownLeaderEpoch):
-		return "leader_epoch"
+		return faultEpoch
 	case errors.As(err, &verdict):
-		return "broker"
+		return faultBroker
 	default:
-		return "network"
+		return faultNetwork
 	}
 }

@@ -85,15 +85,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason.",
 	}, []string{"reason"})
-	for _, reason := range []PauseReason{PauseHalt, PauseOutage, PauseDenied} {
-		m.pausedFor(reason, false)
-	}
-	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired} {
-		m.deadLetters.WithLabelValues(string(o)) // from 0, or the first one would be no increase
-	}
-	for _, reason := range []string{"network", "broker", "offset_out_of_range", "leader_epoch", "crc", "compression", "malformed", "too_large"} {
-		m.fetchFailures.WithLabelValues(reason)
-	}
+	m.beginAtZero()
 	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "lag", Help: "Offsets between the committed one and the end of the log, by owned partition.",
 	}, []string{"partition"})
@@ -107,6 +99,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}, m.fallback)
 	reg.MustRegister(m.lag, m.paused, quota, fallback)
 	return m
+}
+
+// beginAtZero makes the labels that are known: the first one of a kind would be no increase otherwise.
+func (m *Metrics) beginAtZero() {
+	for _, reason := range []PauseReason{PauseHalt, PauseOutage, PauseDenied} {
+		m.pausedFor(reason, false)
+	}
+	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired} {
+		m.deadLetters.WithLabelValues(string(o))
+	}
+	for _, reason := range fetchFaults() {
+		m.fetchFailures.WithLabelValues(reason)
+	}
 }
 
 func (m *Metrics) pace() float64 {

@@ -22,11 +22,13 @@ func TestStandstill(t *testing.T) {
 		{"an event waits for its retry", standstill{since: before(time.Hour), todo: 5, patient: 1}, ""},
 		{"nothing known", standstill{since: before(time.Minute), todo: 5}, "5 records are not done: the cause is not known"},
 		{
-			"partitions", standstill{since: before(time.Minute), todo: 5, unread: []string{"3 at offset 17: no leader", "4 at offset 2: no leader"}},
+			"partitions",
+			standstill{since: before(time.Minute), todo: 5, unread: []string{"3 at offset 17: no leader", "4 at offset 2: no leader"}},
 			"can't be read: 3 at offset 17: no leader; 4 at offset 2: no leader",
 		},
 		{
-			"a partition of which nothing is known", standstill{since: before(time.Minute), unread: []string{"3 at offset 0: no leader"}},
+			"a partition of which nothing is known",
+			standstill{since: before(time.Minute), unread: []string{"3 at offset 0: no leader"}},
 			"3 at offset 0: no leader",
 		},
 		{"letters", standstill{since: before(time.Minute), todo: 5, letters: 2, lettersWhy: errors.New("refused")}, "2 dead letters are not written: refused"},

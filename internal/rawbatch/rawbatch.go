@@ -204,7 +204,7 @@ func Send(ctx context.Context, client *kgo.Client, topic string, partition int32
 func find(ctx context.Context, client *kgo.Client, topic string, partition int32) (leader int32, id [16]byte, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = kmsg.StringPtr(topic)
+	t.Topic = new(topic)
 	req.Topics = append(req.Topics, t)
 	res, err := req.RequestWith(ctx, client)
 	if err != nil {
