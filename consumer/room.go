@@ -115,5 +115,7 @@ func (s *session) takeRoom(ctx context.Context, need int64) (*room, error) {
 	return r, nil
 }
 
-// largest is what the largest batch that the bounds allow takes to be read, about.
-func (s *session) largest() int64 { return s.cfg.MaxBatchBytes + s.cfg.MaxRecordBytes + fetchBudget }
+// largest is what the largest batch that the bounds allow takes to be read.
+func (s *session) largest() int64 {
+	return recordlog.Bounds{Batch: s.cfg.MaxBatchBytes, Record: s.cfg.MaxRecordBytes}.Room(askMost)
+}
