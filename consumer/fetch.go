@@ -129,7 +129,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	if err != nil {
 		return err
 	}
-	defer func() { room.giveBack() }()
+	defer room.giveBack()
 	position := p.tracker.next()
 	fetched, err := s.source.Fetch(ctx, recordlog.Request{
 		Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
@@ -144,14 +144,31 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		p.sawEnd(fetched.HighWatermark)
 		s.metrics.setLag(p.id, p.lag())
 	}
-	err = s.deliverAll(ctx, p, fetched, room.bytes)
-	if bad, ok := errors.AsType[*recordlog.BatchError](err); ok {
-		err = s.stepOver(ctx, p, bad)
-	}
-	if err != nil || fetched.Throttled == 0 {
+	if err := s.deliverIn(ctx, p, fetched, room); err != nil || fetched.Throttled == 0 {
 		return err
 	}
 	return pause(ctx, min(fetched.Throttled, throttleMost))
+}
+
+// deliverIn delivers what a fetch has brought, with more room where it needs more.
+func (s *session) deliverIn(ctx context.Context, p *partition, fetched *recordlog.Fetched, room *room) error {
+	err := s.deliverAll(ctx, p, fetched, room.bytes)
+	if p.size.refused(err) && room.quiet() {
+		// The answer is small: it stays in hand until there is room to decompress it.
+		more, refused := s.takeRoom(ctx, p.size.need())
+		if refused != nil {
+			return refused
+		}
+		defer more.giveBack()
+		err = s.deliverAll(ctx, p, fetched, more.bytes)
+	}
+	if p.size.refused(err) {
+		return nil // it is fetched again with the room that it needs
+	}
+	if bad, ok := errors.AsType[*recordlog.BatchError](err); ok {
+		return s.stepOver(ctx, p, bad)
+	}
+	return err
 }
 
 // deliverAll admits and takes the records of a fetch.
@@ -169,8 +186,6 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 	switch {
 	case errors.Is(err, errSpanFull):
 		return nil // the rest is fetched again when there is room
-	case p.size.refused(err):
-		return nil // it is fetched again with the room that it needs
 	case err != nil:
 		return err
 	}

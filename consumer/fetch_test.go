@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
+	"convdel/internal/rawbatch"
 )
 
 // TestPromise1_NothingIsLostBehindAFullSpan: a fetch that brings more records than may be open behind one that does not end is
@@ -106,5 +107,34 @@ func TestPromise8_FetchedAheadIsBounded(t *testing.T) {
 		w.api.set(50*time.Millisecond, nil)
 		w.awaitDrained(15 * time.Minute)
 		w.wantDeletedOnce(0, 20*events)
+	})
+}
+
+// TestQuietTopicIsFetchedOnce: on a topic with little traffic each batch is fetched once, whatever its codec takes to decompress.
+func TestQuietTopicIsFetchedOnce(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		w.start()
+		w.publish(0, eventValue(0))
+		w.awaitDrained(time.Minute)
+		time.Sleep(10 * time.Second)
+		hurried := 0
+		w.kafka.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.kafka.KeepControl()
+			if r, _ := req.(*kmsg.FetchRequest); r.MaxWaitMillis == 0 {
+				hurried++
+			}
+			return nil, nil, false
+		})
+		for n := 1; n < 20; n++ {
+			codec := []int16{rawbatch.None, rawbatch.Gzip, rawbatch.Snappy, rawbatch.LZ4, rawbatch.Zstd}[n%5]
+			w.send(0, rawbatch.Of(now(), rawbatch.Record(0, eventValue(n), 0)).Compressed(codec).Bytes())
+			time.Sleep(2 * time.Second)
+		}
+		w.wantDeletedOnce(0, 20)
+		if hurried > 0 {
+			t.Errorf("%d fetches that do not wait for a batch", hurried)
+		}
 	})
 }

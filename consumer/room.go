@@ -29,8 +29,9 @@ type fetchSize struct {
 	// ask is the wish, expect what the next fetch will bring as far as known: what the last one brought.
 	ask    int32
 	expect int64
-	// refusedBytes is what the last fetch would have needed, where that was more than it had; else 0.
-	refusedBytes int64
+	// refusedBytes is what the last fetch would have needed, where that was more than it had; else 0. floor is the most of
+	// that so far, within what a single fetch may take of the budget: what decompressing takes with this topic's codec.
+	refusedBytes, floor int64
 }
 
 func newFetchSize() fetchSize { return fetchSize{ask: askLeast, expect: fetchAim} }
@@ -56,6 +57,9 @@ func (f *fetchSize) refused(err error) bool {
 		return false
 	}
 	f.refusedBytes = need.Bytes
+	if need.Bytes <= fetchBudget/2 {
+		f.floor = max(f.floor, need.Bytes)
+	}
 	return true
 }
 
@@ -76,7 +80,7 @@ func (f *fetchSize) need() int64 {
 	case f.refusedBytes > 0:
 		return f.refusedBytes
 	case f.backlog():
-		return max(quietRoom, min(f.expect, fetchBudget/2)) // one partition alone must not keep all others waiting
+		return max(quietRoom, f.floor, min(f.expect, fetchBudget/2)) // one partition alone must not keep all others waiting
 	default:
 		return 0
 	}
@@ -95,6 +99,9 @@ func (r *room) giveBack() {
 		r.from = nil
 	}
 }
+
+// quiet says that no memory was taken: little was expected.
+func (r *room) quiet() bool { return r.from == nil }
 
 // takeRoom waits for memory for one fetch: of the budget that all share, or, beyond half of that, of what there is for
 // large batches, which holds the largest one that the bounds allow. Nothing else is held by who waits.

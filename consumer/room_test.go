@@ -33,6 +33,11 @@ func TestFetchSize(t *testing.T) {
 	if f.need() != 1<<20 {
 		t.Errorf("when they have stopped: need %d", f.need())
 	}
+	f.refused(&recordlog.NeedRoomError{Bytes: 900 << 10})
+	f.brought(8 << 10)
+	if f.need() != 900<<10 {
+		t.Errorf("with a codec that takes 900 KiB: need %d", f.need())
+	}
 	f.brought(100 << 20)
 	if f.need() != fetchBudget/2 {
 		t.Errorf("one partition alone may take %d of %d", f.need(), fetchBudget)
