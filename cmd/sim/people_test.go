@@ -142,10 +142,10 @@ func (w *world) moveBack(by int64) {
 		defer cancel()
 		found, err := w.admin.FetchOffsets(ctx, group)
 		if err == nil {
-			moved := found.Offsets()
-			moved.Each(func(o kadm.Offset) {
+			moved := kadm.Offsets{}
+			found.Each(func(o kadm.OffsetResponse) {
 				o.At = max(0, o.At-by)
-				moved.Add(o)
+				moved.Add(o.Offset)
 			})
 			err = w.admin.CommitAllOffsets(ctx, group, moved)
 		}
