@@ -34,6 +34,13 @@ func peopleMakers() []maker {
 				end:   func(w *world) { w.killSlot(slot); w.startSlot(slot) },
 			}
 		}},
+		{name: "replica of another app", weight: 3, draw: func(*drawer) *act {
+			return &act{begin: func(w *world) { w.intrude() }}
+		}},
+		{name: "group moved back", rough: true, weight: 4, draw: func(d *drawer) *act {
+			by := int64(1 + d.IntN(3))
+			return &act{detail: strconv.FormatInt(by, 10), redo: time.Minute, begin: func(w *world) { w.moveBack(by) }}
+		}},
 		{name: "operator replays", weight: 8, draw: func(d *drawer) *act {
 			o := order{all: d.chance(0.5), rate: pick(d.Rand, []float64{0, 5, 50}), limit: pick(d.Rand, []int{0, 0, 10})}
 			if d.chance(0.4) {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/consumer/deadletter"
@@ -128,6 +130,32 @@ func (w *world) discard(o order) {
 		c.MaxAge = 0
 		_, err := t.Discard(ctx, c, "the simulation says so", done)
 		return err
+	})
+}
+
+// moveBack stops all replicas, moves the group back with a tool that writes back the metadata that it has read, and starts them.
+func (w *world) moveBack(by int64) {
+	w.acting.Go(func() {
+		var stopping sync.WaitGroup
+		for _, s := range w.slots {
+			stopping.Go(s.stop)
+		}
+		stopping.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		found, err := w.admin.FetchOffsets(ctx, group)
+		if err == nil {
+			moved := kadm.Offsets{}
+			found.Each(func(o kadm.OffsetResponse) {
+				o.At = max(0, o.At-by)
+				moved.Add(o.Offset)
+			})
+			err = w.admin.CommitAllOffsets(ctx, group, moved)
+		}
+		w.note("the group was moved back by %d, %v", by, err)
+		for _, s := range w.slots {
+			s.start()
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -140,7 +141,7 @@ func (w *world) setAway(n int, away, mute bool) {
 }
 
 // launch starts a process of the service, as `convdel run` would.
-func (w *world) launch(name string, port int) *replica {
+func (w *world) launch(name string, port int, edit ...func(*service.Config)) *replica {
 	w.note("replica %s starts", name)
 	r := &replica{name: name, party: w.net.party(name, w.tap), done: make(chan struct{})}
 	w.api.serve(w, name, port)
@@ -153,7 +154,11 @@ func (w *world) launch(name string, port int) *replica {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
-	s, err := service.New(context.Background(), w.config(r, port), log)
+	cfg := w.config(r, port)
+	for _, e := range edit {
+		e(&cfg)
+	}
+	s, err := service.New(context.Background(), cfg, log)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -165,6 +170,38 @@ func (w *world) launch(name string, port int) *replica {
 	}()
 	return r
 }
+
+// intrude starts a replica of another app in the group, which must find out and end, and call for nothing.
+func (w *world) intrude() {
+	w.acting.Go(func() {
+		w.mu.Lock()
+		w.intruders++
+		n := w.intruders
+		w.mu.Unlock()
+		name := fmt.Sprintf("of another app %d", n)
+		r := w.launch(name, apiPort+1000+n, func(c *service.Config) { c.IM.SDKAppID++ })
+		over := time.NewTimer(intruderLimit)
+		defer over.Stop()
+		select {
+		case <-r.done:
+		case <-over.C:
+			w.fail("foreign", "replica %s still runs after %s", name, intruderLimit)
+		}
+		r.cancel()
+		<-r.done
+		if _, told := errors.AsType[*consumer.GroupTakenError](r.err); !told {
+			w.fail("foreign", "replica %s ended with: %v", name, r.err)
+		}
+		for _, c := range w.api.took() {
+			if c.by == name {
+				w.fail("foreign", "at %s replica %s calls for %v", w.clock(c.at), name, c.Conversation)
+			}
+		}
+	})
+}
+
+// intruderLimit is longer than any fault by which it might be kept from looking whose the group is.
+const intruderLimit = 10 * time.Minute
 
 func (w *world) config(r *replica, port int) service.Config {
 	sc := w.sc

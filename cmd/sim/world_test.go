@@ -67,8 +67,10 @@ type world struct {
 	settled  map[string]string    // letters that the operator has settled, by ID: how
 	unsure   map[string]bool      // letters whose settling failed half-way
 	trickled int
-	output   []*output
-	stats    stats
+	// intruders are how many replicas of another app were started.
+	intruders int
+	output    []*output
+	stats     stats
 }
 
 // line is one of the timeline.
