@@ -4,9 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -202,13 +204,50 @@ func TestUncleanElectionWhileRunning(t *testing.T) {
 	})
 }
 
-// endEpochsAt makes leaders say that any epoch but their own ended there.
+// TestLogShorterThanThePosition: a fetch beyond the end of a log that was cut goes on where it was cut, not at its start.
+func TestLogShorterThanThePosition(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		w.publish(0, eventValues(0, 100)...)
+		r := w.start()
+		w.awaitDrained(time.Minute)
+		var told atomic.Bool
+		w.endEpochsAt(60, func() { told.Store(true) })
+		w.kafka.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.kafka.KeepControl()
+			q, _ := req.(*kmsg.ListOffsetsRequest)
+			if told.Load() || q.Topics[0].Partitions[0].Timestamp != -1 {
+				return nil, nil, false
+			}
+			a, _ := q.ResponseKind().(*kmsg.ListOffsetsResponse)
+			topic, p := kmsg.NewListOffsetsResponseTopic(), kmsg.NewListOffsetsResponseTopicPartition()
+			topic.Topic, p.Offset = testTopic, 60
+			topic.Partitions = append(topic.Partitions, p)
+			a.Topics = append(a.Topics, topic)
+			return a, nil, true
+		})
+		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: testTopic, Err: kerr.OffsetOutOfRange, Count: 1})
+		w.await(time.Minute, "the end of the log deleted again", func() bool { return w.api.deletes()[conversation(99)] == 2 })
+		time.Sleep(time.Second)
+		deletes := w.api.deletes()
+		for n := range 100 {
+			if got := deletes[conversation(n)]; got != 1+n/60 {
+				w.t.Errorf("event %d deleted %d times", n, got)
+			}
+		}
+		if n := r.counter("convdel_offset_resets_total"); n != 1 {
+			w.t.Errorf("%v resets", n)
+		}
+	})
+}
+
+// endEpochsAt makes leaders of the first partition say that any epoch ended there.
 func (w *world) endEpochsAt(end int64, told func()) {
 	w.kafka.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.kafka.KeepControl()
 		q, _ := req.(*kmsg.OffsetForLeaderEpochRequest)
 		asked := q.Topics[0].Partitions[0]
-		if asked.LeaderEpoch >= asked.CurrentLeaderEpoch || asked.Partition != 0 {
+		if asked.Partition != 0 {
 			return nil, nil, false
 		}
 		told()

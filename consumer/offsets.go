@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer/internal/recordlog"
 )
@@ -16,6 +17,8 @@ import (
 const (
 	adminTimeout = 10 * time.Second
 	lagEvery     = 15 * time.Second
+	// openAtOnce is how many partitions are opened at a time.
+	openAtOnce = 16
 )
 
 // open finds where the owned partitions stand: the committed watermarks with the offsets that have
@@ -38,8 +41,6 @@ func (s *session) open(ctx context.Context, ids []int) error {
 }
 
 func (s *session) openOnce(ctx context.Context, ids []int) error {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	topic, err := s.source.Describe(ctx)
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", s.cfg.Topic, err)
@@ -55,19 +56,36 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 	if err := s.checkGroup(ctx, offsets); err != nil {
 		return err
 	}
-	opened, begun := make(map[int]*partition, len(ids)), make(map[int]int64)
-	for _, id := range ids {
-		p, err := s.openPartition(ctx, offsets[id], topic)
-		if err != nil {
+	if err := s.openAll(ctx, ids, offsets, topic); err != nil {
+		return err
+	}
+	return s.claim(ctx, offsets)
+}
+
+// openAll opens the owned partitions, some at once: most ask their leader one question.
+func (s *session) openAll(ctx context.Context, ids []int, offsets []committed, topic recordlog.Topic) error {
+	opened := make([]*partition, len(ids))
+	opening, each := errgroup.WithContext(ctx)
+	opening.SetLimit(openAtOnce)
+	for i, id := range ids {
+		opening.Go(func() (err error) {
+			opened[i], err = s.openPartition(each, offsets[id], topic)
 			return err
-		}
-		if opened[id] = p; offsets[id].offset < 0 {
-			begun[id] = p.tracker.next()
+		})
+	}
+	if err := opening.Wait(); err != nil {
+		return err
+	}
+	s.partitions = make(map[int]*partition, len(ids))
+	begun := make(map[int]int64)
+	for _, p := range opened {
+		s.partitions[p.id] = p
+		if offsets[p.id].offset < 0 {
+			begun[p.id] = p.tracker.next()
 		}
 	}
-	s.partitions = opened
 	s.sayAdded(ctx, begun)
-	return s.claim(ctx, offsets)
+	return nil
 }
 
 // checkGroup returns an error that Run ends with if the group is another service's, or has no offset at all, although one was

@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient"
 	"convdel/imclient/imtest"
@@ -142,4 +145,53 @@ func get(t *testing.T, url string) (status int, body string) {
 		t.Fatal(err)
 	}
 	return response.StatusCode, string(text)
+}
+
+// TestPromise10_RunAsksWhereToBegin: a group without offsets and an old topic end with status 1 and one line that has the
+// choices; one that is another app's names both, and how to take it over.
+func TestPromise10_RunAsksWhereToBegin(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	env := required().with(environment{"CONVDEL_BROKERS": b.address, "CONVDEL_ADMIN_ADDR": "", "CONVDEL_CREATE_TOPICS": "true"})
+	first := start(t, env, nil, "run", "--group", "first", "--im-endpoint=http://127.0.0.1:1")
+	await(t, "a generation", func() bool { return strings.Contains(first.stderr.String(), "generation begins") })
+	if status := first.end(); status != exitDone {
+		t.Fatalf("status %d", status)
+	}
+	publishAged(t, b.address, 50*time.Hour)
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--group", "mistyped"}, []string{"group mistyped has no offsets", "1 records", "the oldest 50h0m0s old", "--start earliest", "--start latest", "a time"}},
+		{[]string{"--group", "first", "--im-sdkappid", "1400000001"}, []string{
+			"group first belongs to app 1400000000", "dead letters in " + schema.DeadLetterTopic, "this is app 1400000001", "--adopt 1400000000",
+		}},
+	} {
+		run := invoke(t, env, "", append([]string{"run"}, c.args...)...)
+		end := logLine(t, run.stderr, "convdel stops")
+		text, _ := end["error"].(string)
+		if run.status != exitFailed || end["level"] != "ERROR" || strings.Contains(text, "\n") {
+			t.Errorf("%v: status %d, log %s", c.args, run.status, run.stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%v: %q lacks %q", c.args, text, want)
+			}
+		}
+	}
+}
+
+// publishAged publishes an event of some age.
+func publishAged(t *testing.T, broker string, age time.Duration) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	r := &kgo.Record{Topic: schema.Topic, Value: []byte(`{"From_Account":"a","Type":1,"To_Account":"b"}`), Timestamp: time.Now().Add(-age)}
+	if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
 }

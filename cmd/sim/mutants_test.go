@@ -164,7 +164,6 @@ func mutants() []mutant {
 			{"consumer/owner.go", "		if c.Error != nil {\n", "		if c.Error != nil {\n			c.CommittedOffset, c.Error = -1, nil\n		}\n		if c.Error != nil {\n"},
 		}, []string{"repeated", "stuck"}},
 		one("a group without offsets begins at the end", "consumer/start.go", "			offsets[i] = p.first\n", "			offsets[i] = p.last\n", "lost", "commit"),
-		one("partitions that were added begin at their end", "consumer/offsets.go", "kafka.FirstOffset)\n		p.tracker = newTracker(first)", "kafka.LastOffset)\n		p.tracker = newTracker(first)", "lost", "commit"),
 		one("after retention on at the end", "consumer/offsets.go", "		p.tracker.skip(first)\n", "		p.tracker.skip(last)\n", "lost", "commit"),
 		one("new partitions are not noticed", "consumer/consumer.go", "WatchPartitionChanges:  true", "WatchPartitionChanges:  false", "lost", "stuck"),
 		one("the second way commits one more", "consumer/commit.go", "	second := c.sendOver(ctx, c.s.fresh, commits)\n",
