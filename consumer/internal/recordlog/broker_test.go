@@ -76,6 +76,51 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
+// TestThrottledConnectionIsLeft: a broker that throttles does not listen to the connection until it has done so. Other requests
+// do not wait for that.
+func TestThrottledConnectionIsLeft(t *testing.T) {
+	t.Parallel()
+	cluster := newCluster(t)
+	var throttled atomic.Bool // all connections that there are
+	cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		answer, _ := req.ResponseKind().(*kmsg.FetchResponse)
+		answer.ThrottleMillis = 10_000
+		return answer, nil, true
+	})
+	l := newLog(t, cluster, "events")
+	l.Transport.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if throttled.Load() {
+			return c, err
+		}
+		return &deafConn{Conn: c, deaf: &throttled}, err
+	}
+	if _, err := l.Fetch(t.Context(), Request{MaxBytes: 1 << 20, Epoch: NoEpoch}); err != nil {
+		t.Fatal(err)
+	}
+	throttled.Store(true)
+	if _, err := l.Fetch(t.Context(), Request{MaxBytes: 1 << 20, Epoch: NoEpoch}); err != nil {
+		t.Error("another fetch: ", err)
+	}
+	if _, err := l.Offset(t.Context(), 0, kafka.LastOffset); err != nil {
+		t.Error("a question for an offset: ", err)
+	}
+}
+
+// deafConn is a connection whose other side does not listen while deaf says so.
+type deafConn struct {
+	net.Conn
+
+	deaf *atomic.Bool
+}
+
+func (c *deafConn) Write(b []byte) (int, error) {
+	if c.deaf.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
 // TestOtherAnswers: an answer about something else is an error.
 func TestOtherAnswers(t *testing.T) {
 	t.Parallel()

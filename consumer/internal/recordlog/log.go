@@ -29,6 +29,10 @@ var (
 	ErrOffsetGone = errors.New("offset is outside of the log")
 	// ErrOldBroker says that the broker is older than Kafka 0.11, which is the first to tell what was rolled back.
 	ErrOldBroker = errors.New("broker does not know version 4 of Fetch, it is older than Kafka 0.11")
+
+	// errMuted has the transport close a connection after a throttled answer. For as long as the broker throttles it hears
+	// nothing more from there, and a fetch of another partition or a commit that was given the connection would time out.
+	errMuted = errors.New("broker does not listen to the connection for a while")
 )
 
 // Log is a topic to read from.
@@ -103,9 +107,12 @@ func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
 		if errors.As(err, &need) {
 			return nil // the connection is as good as before
 		}
+		if err == nil && answer.ThrottleMillis > 0 {
+			return errMuted
+		}
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errMuted) {
 		return nil, err
 	}
 	if need != nil {
