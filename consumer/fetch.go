@@ -147,6 +147,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	if err := s.deliverIn(ctx, p, fetched, room); err != nil || fetched.Throttled == 0 {
 		return err
 	}
+	room.giveBack() // others may read meanwhile
 	return pause(ctx, min(fetched.Throttled, throttleMost))
 }
 
