@@ -37,8 +37,8 @@ type partition struct {
 	places int64
 	// gone says that the log behind the tracker's offsets is no more: they must not be committed.
 	gone atomic.Bool
-	// end is the high watermark last seen, seen when that was (Unix nanoseconds).
-	end, seen atomic.Int64
+	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
+	end, seen, stable atomic.Int64
 	// failing is why the partition can't be read; nil if it can.
 	failing atomic.Pointer[error]
 }
@@ -51,6 +51,9 @@ func (p *partition) sawEnd(end int64) {
 
 // lag is how far the watermark is behind the end of the log.
 func (p *partition) lag() int64 { return max(0, p.end.Load()-p.tracker.watermark()) }
+
+// todo is how far it is behind what can be read: what stands behind an open transaction can't.
+func (p *partition) todo() int64 { return max(0, p.stable.Load()-p.tracker.watermark()) }
 
 // errRestart says that the partition has to be opened anew, in another generation.
 var errRestart = errors.New("partition has to be opened anew")
@@ -142,6 +145,7 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	}
 	if fetched.HighWatermark >= 0 { // a throttled fetch has none
 		p.sawEnd(fetched.HighWatermark)
+		p.stable.Store(fetched.Stable)
 		s.metrics.setLag(p.id, p.lag())
 	}
 	if err := s.deliverIn(ctx, p, fetched, room); err != nil || fetched.Throttled == 0 {

@@ -360,6 +360,22 @@ func TestReadyz_Standstill(t *testing.T) {
 		if s := r.Status().Stalled; s != nil {
 			t.Errorf("when all is done: %+v", s)
 		}
+		transactional := w.newClient(kgo.TransactionalID("upstream"), kgo.TransactionTimeout(10*time.Minute))
+		defer transactional.Close()
+		if err := transactional.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := transactional.ProduceSync(t.Context(), &kgo.Record{Topic: testTopic, Value: eventValue(30)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := r.Status().Stalled; s != nil {
+			t.Errorf("behind an open transaction, where nothing can be read: %+v", s)
+		}
+		if err := transactional.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitDrained(time.Minute)
 	})
 }
 

@@ -65,7 +65,7 @@ func (s *session) standstill() standstill {
 	e.patient = s.waiting.Len()
 	s.mu.Unlock()
 	for _, p := range s.partitions {
-		e.todo += p.lag()
+		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
 			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.tracker.next(), *why))
 		}
