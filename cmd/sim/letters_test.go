@@ -147,7 +147,7 @@ func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
 }
 
 // obvious says whether the replica that gave a record up had to take what happened for an outage, by the rule in the
-// README with something to spare.
+// docs/failures.md with something to spare.
 func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 	by := l.w.tap.by(e.id)
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
@@ -208,7 +208,7 @@ func (l *ledger) ownFailures(e *entry, until time.Time) (own int) {
 	return own
 }
 
-// usesUp says whether a failed call is the kind that counts as an attempt, by the table in the README.
+// usesUp says whether a failed call is the kind that counts as an attempt, by the table in docs/failures.md.
 func usesUp(c *call) bool {
 	switch c.code {
 	case 50001, 50002, 50003, 60007, 60011, 60018, 60019, 60004, 60005, 60006, 60009, 60010, 60012, 60016, 60017, 60020, 60021:

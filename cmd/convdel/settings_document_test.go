@@ -1,0 +1,68 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+var update = flag.Bool("update", false, "write the document of settings anew")
+
+const settingsDocument = "../../docs/settings.md"
+
+// TestSettingsDocument: docs/settings.md says of each setting what the command line says.
+func TestSettingsDocument(t *testing.T) {
+	t.Parallel()
+	want := settingsText(t)
+	if *update {
+		if err := os.WriteFile(settingsDocument, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(settingsDocument)
+	if err != nil || string(got) != want {
+		t.Errorf("docs/settings.md is not what the code says (%v): go test ./cmd/convdel -run SettingsDocument -update", err)
+	}
+}
+
+// settingsText is the document, from the flags of run.
+func settingsText(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(`# Settings
+
+Every setting of ` + "`convdel run`" + ` is a flag (` + "`--im-endpoint`" + `) and an environment variable (` + "`CONVDEL_IM_ENDPOINT`" + `). The flag wins.
+Other commands take those of them that concern them, with the same names and defaults: ` + "`convdel COMMAND -h`" + ` lists them.
+A wrong value stops the start with exit status 2 and one line that names the setting, what it was and what is allowed.
+`)
+	for _, group := range flagGroups() {
+		rows := ""
+		for _, command := range model(t).Leaves(true) {
+			if command.Name != "run" {
+				continue
+			}
+			for _, f := range command.Flags {
+				if f.Tag.Has(settingTag) && f.Group != nil && f.Group.Key == group.Key {
+					rows += settingRow(f)
+				}
+			}
+		}
+		if rows == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n", group.Title)
+		if group.Description != "" {
+			fmt.Fprintf(&b, "%s\n\n", strings.ReplaceAll(group.Description, "$", ""))
+		}
+		b.WriteString("| setting | default | meaning |\n|---|---|---|\n" + rows)
+	}
+	return b.String()
+}
+
+func settingRow(f *kong.Flag) string {
+	return fmt.Sprintf("| `%s` | %s | %s |\n", f.Name, f.Default, strings.ReplaceAll(f.Help, "|", `\|`))
+}
