@@ -22,11 +22,13 @@ const (
 	// budget: a batch as producers make them by default, and what it takes to decompress it.
 	trickle   = 4 << 10
 	quietRoom = 256 << 10
+	// besideRoom is what an answer and its decoding take beside the records that come of it, about.
+	besideRoom = 128 << 10
 )
 
 // fetchSize is how much a partition asks for at a time, and how much memory that takes.
 type fetchSize struct {
-	// ask is the wish, expect what the next fetch will bring as far as known: what the last one brought.
+	// ask is the wish, expect the memory that the next fetch takes, as far as the last one tells.
 	ask    int32
 	expect int64
 	// refusedBytes is what the last fetch would have needed, where that was more than it had; else 0. floor is the most of
@@ -45,6 +47,12 @@ func (f *fetchSize) brought(size int64) {
 		f.ask = min(askMost, f.ask*2)
 	}
 	f.expect = size
+	if size > trickle {
+		f.expect = size + besideRoom
+		if size < fetchAim/2 {
+			f.expect += size // it asks for twice as much
+		}
+	}
 	if size < f.refusedBytes/4 {
 		f.refusedBytes = 0
 	}

@@ -30,7 +30,7 @@ func TestFetchSize(t *testing.T) {
 		t.Errorf("while large ones come: need %d, ask %d", f.need(), f.ask)
 	}
 	f.brought(1 << 20)
-	if f.need() != 1<<20 {
+	if f.need() != 1<<20+besideRoom {
 		t.Errorf("when they have stopped: need %d", f.need())
 	}
 	f.refused(&recordlog.NeedRoomError{Bytes: 900 << 10})
@@ -41,6 +41,22 @@ func TestFetchSize(t *testing.T) {
 	f.brought(100 << 20)
 	if f.need() != fetchBudget/2 {
 		t.Errorf("one partition alone may take %d of %d", f.need(), fetchBudget)
+	}
+}
+
+// TestFetchSizeGrows: as long as a fetch asks for more than the one before, it has the memory for that.
+func TestFetchSizeGrows(t *testing.T) {
+	t.Parallel()
+	f := newFetchSize()
+	for range 10 {
+		size := int64(f.ask) // all that was asked for
+		f.brought(size)
+		if answer := int64(f.ask); f.need() < answer+besideRoom {
+			t.Errorf("%d bytes are asked for after %d have come, and there is room for %d", f.ask, size, f.need())
+		}
+	}
+	if f.ask != fetchAim/2 {
+		t.Errorf("%d bytes are asked for in the end", f.ask)
 	}
 }
 

@@ -88,7 +88,7 @@ func (c *Consumer) checkLetterTopic(ctx context.Context, client *kafka.Client) {
 		if room < largest {
 			level = slog.LevelWarn
 		}
-		log.LogAttrs(ctx, level, "the largest records would not fit as dead letters, and block their partitions; raise max.message.bytes",
+		log.LogAttrs(ctx, level, "the largest records would not fit as dead letters, which will lack their values; raise max.message.bytes",
 			slog.Int("max_message_bytes", room), slog.Int("needed", largest+headerRoom))
 	}
 }

@@ -169,9 +169,8 @@ func (s *stage) createTopics(partitions int32) {
 			s.tb.Fatal(err, res.Err)
 		}
 	}
-	s.tb.Cleanup(func() {
-		_, _ = s.admin.DeleteTopics(context.Background(), s.topic, s.dlt)
-	})
+	made := []string{s.topic, s.dlt}
+	s.tb.Cleanup(func() { _, _ = s.admin.DeleteTopics(context.Background(), made...) })
 	s.await(30*time.Second, "leaders of the new topics", func() bool {
 		return s.leads(s.topic, partitions) && s.leads(s.dlt, partitions)
 	})

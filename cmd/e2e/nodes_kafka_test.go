@@ -43,7 +43,7 @@ func newClusterStage(t *testing.T, partitions int32, sim imtest.Config) *stage {
 	t.Helper()
 	setting(t, "CONVDEL_TEST_BROKERS")
 	s := newStage(t, partitions, sim)
-	s.await(time.Minute, "three replicas in sync", s.inSync)
+	s.awaitInSync()
 	return s
 }
 
@@ -51,28 +51,43 @@ func newClusterStage(t *testing.T, partitions int32, sim imtest.Config) *stage {
 // test's end.
 func (s *stage) killNode(id int32) (revive func()) {
 	s.tb.Helper()
-	node(s.tb, "kill", id)
-	down := true
+	start := s.endNode("kill", id)
 	revive = func() {
-		if !down {
-			return
-		}
-		down = false
-		node(s.tb, "start", id)
-		s.await(time.Minute, "three replicas in sync", s.inSync)
+		start()
+		s.awaitInSync()
 	}
 	s.tb.Cleanup(revive)
 	return revive
 }
 
-// inSync says whether all partitions, those of the group coordinators too, have three replicas in sync.
+// endNode kills a node, or stops it in good order, and returns what starts it again, which also happens at the test's end.
+func (s *stage) endNode(how string, id int32) (start func()) {
+	s.tb.Helper()
+	node(s.tb, how, id)
+	down := true
+	start = func() {
+		if down {
+			down = false
+			node(s.tb, "start", id)
+		}
+	}
+	s.tb.Cleanup(start)
+	return start
+}
+
+func (s *stage) awaitInSync() {
+	s.tb.Helper()
+	s.await(2*time.Minute, "all replicas in sync", s.inSync)
+}
+
+// inSync says whether all partitions, those of the group coordinators too, have all of their replicas in sync.
 func (s *stage) inSync() bool {
 	topics, err := s.admin.ListTopicsWithInternal(context.Background(), s.topic, s.dlt, "__consumer_offsets")
 	if err != nil || len(topics) != 3 || topics.Error() != nil {
 		return false
 	}
 	all := true
-	topics.EachPartition(func(p kadm.PartitionDetail) { all = all && len(p.ISR) == 3 })
+	topics.EachPartition(func(p kadm.PartitionDetail) { all = all && len(p.ISR) == len(p.Replicas) })
 	return all
 }
 

@@ -82,7 +82,7 @@ func (w *wire) tooLarge(req *kmsg.FetchRequest, size, room int64, bounds Bounds)
 		if room == 0 {
 			return nil, fmt.Errorf("%w: it has %d bytes", errAnswer, size)
 		}
-		return nil, discard(rest, size, &NeedRoomError{Bytes: size + leastDecoding})
+		return nil, discard(rest, size, &NeedRoomError{Bytes: size + 2*leastDecoding}) // and a record
 	}
 	// Without records it has 0 bytes of them.
 	a, err := w.parseFetched(req, append(bytes.Clone(head[:start-4]), 0, 0, 0, 0))
