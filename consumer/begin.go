@@ -68,7 +68,8 @@ func (b *beginning) once(ctx context.Context) error {
 	}
 	missing := withoutOffset(found)
 	if len(missing) < len(found) && (b.offsets == nil || len(missing) == 0) {
-		return nil // partitions that were added later begin at their first record, see openPartition
+		b.sayFound(ctx, found)
+		return b.checkLost(ctx, source, topic, found)
 	}
 	if b.offsets == nil {
 		if b.extents, b.offsets, err = decideStart(ctx, &b.cfg, source, topic.Partitions); err != nil {
@@ -85,6 +86,52 @@ func (b *beginning) committed(ctx context.Context, partitions int) ([]committed,
 		return nil, err
 	}
 	return found, b.cfg.checkOwner(found)
+}
+
+// sayFound logs what of the settings is left aside, or taken, since the group has offsets.
+func (b *beginning) sayFound(ctx context.Context, found []committed) {
+	if b.offsets == nil && b.cfg.Start != (Start{}) {
+		b.log.LogAttrs(ctx, slog.LevelInfo, "the group has offsets: it goes on there, whatever start says",
+			slog.String("group", b.cfg.Group), slog.String("start", b.cfg.Start.String()))
+	}
+	if slices.ContainsFunc(found, func(c committed) bool { return b.cfg.adopts(c.stamp) }) {
+		b.log.LogAttrs(ctx, slog.LevelWarn, "taking the group over from another app: its running replicas end",
+			slog.String("group", b.cfg.Group), slog.String("from_app", b.cfg.Adopt), slog.String("app", b.cfg.App))
+	}
+}
+
+// checkLost returns a [*StartError] for a partition that has lost its offset, if [Config.Start] does not say where it begins.
+func (b *beginning) checkLost(ctx context.Context, source *recordlog.Log, topic recordlog.Topic, found []committed) error {
+	had := hadOffsets(found, topic.ID)
+	for _, id := range withoutOffset(found) {
+		if id >= had {
+			continue // added later: it begins at its first record, see openPartition
+		}
+		if _, err := beginAnew(ctx, &b.cfg, source, id, lostOffset(b.cfg.Topic, id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lostOffset(topic string, id int) string {
+	return fmt.Sprintf("partition %s/%d has lost its offset", topic, id)
+}
+
+// beginAnew is where a single partition begins whose offset is lost or can't be used, as what says. The error may be a
+// [*StartError].
+func beginAnew(ctx context.Context, cfg *Config, source *recordlog.Log, id int, what string) (int64, error) {
+	e, err := measure(ctx, source, id, cfg.Start)
+	if err != nil {
+		return 0, fmt.Errorf("start of %s/%d: %w", cfg.Topic, id, err)
+	}
+	now := time.Now()
+	offsets, err := cfg.Start.decide([]extent{e}, now)
+	if err != nil {
+		n, oldest := records([]extent{e}, now)
+		return 0, &StartError{Group: cfg.Group, Topic: cfg.Topic, What: what, Records: n, Oldest: oldest}
+	}
+	return offsets[0], nil
 }
 
 func withoutOffset(found []committed) []int {
@@ -106,7 +153,8 @@ func (b *beginning) commit(ctx context.Context, log recordlog.ID, missing []int)
 	var commits []commit
 	for _, id := range missing {
 		if id < len(b.offsets) {
-			commits = append(commits, commit{partition: id, offset: b.offsets[id], epoch: noEpoch, stamp: b.cfg.stampAt(b.offsets[id], log)})
+			commits = append(commits, commit{partition: id, offset: b.offsets[id], epoch: noEpoch, stamp: b.cfg.stampAt(id, b.offsets[id], log)})
+			commits[len(commits)-1].stamp.of = len(b.offsets)
 		}
 	}
 	commitCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
@@ -146,7 +194,11 @@ func (b *beginning) say(ctx context.Context, found []committed) {
 		behind += max(0, from-b.extents[i].first)
 	}
 	_, oldest := records(b.extents, time.Now())
-	b.log.LogAttrs(ctx, slog.LevelInfo, "group had no offsets: it begins as start says", slog.String("group", b.cfg.Group),
+	level := slog.LevelInfo
+	if behind > 0 {
+		level = slog.LevelWarn // they are never executed by this group
+	}
+	b.log.LogAttrs(ctx, level, "group had no offsets: it begins as start says", slog.String("group", b.cfg.Group),
 		slog.String("topic", b.cfg.Topic), slog.String("start", b.cfg.Start.String()), slog.Int("partitions", len(found)),
 		slog.Int64("records_ahead", ahead), slog.Int64("records_left_out", behind), slog.Duration("oldest_record_age", oldest.Round(time.Second)))
 }

@@ -150,7 +150,8 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 
 // commitOf is what to commit of a partition that has got so far.
 func (c *committer) commitOf(partition int, now progress) commit {
-	stamp := c.s.cfg.stampAt(now.watermark, c.s.identity)
+	stamp := c.s.cfg.stampAt(partition, now.watermark, c.s.identity)
+	stamp.of = c.s.had
 	stamp.epoch, stamp.read = now.epoch, now.read
 	if c.thrift == wholeStamp {
 		stamp = stamp.list(now.done)

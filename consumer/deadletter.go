@@ -101,7 +101,7 @@ func (s *session) delayLetters(ctx context.Context, failed []*letter, why error)
 	}
 	s.metrics.letterRetries.Add(float64(len(failed)))
 	s.log.LogAttrs(ctx, slog.LevelError, "dead letters not written, will retry",
-		slog.Int("letters", len(failed)), slog.String("first", s.letterID(failed[0])),
+		slog.String("dead_letter_topic", s.cfg.DeadLetterTopic), slog.Int("letters", len(failed)), slog.String("first", s.letterID(failed[0])),
 		slog.Duration("retry_in", delay), slog.Any("error", why))
 }
 
@@ -140,9 +140,13 @@ func ownFault(err error) bool {
 		errors.Is(err, kafka.InvalidRecord) || errors.Is(err, kafka.InvalidMessage) || errors.As(err, &tooLarge)
 }
 
-// reduce has a letter written in the next smaller form, and says whether there is one.
+// reduce has a letter written in the next smaller form, and says whether there is one. If not, it is written whole when it is
+// tried again: the topic may take more by then.
 func (s *session) reduce(ctx context.Context, l *letter, why error) bool {
 	if l.form == formLeast {
+		if l.missing == "" {
+			l.form = formWhole
+		}
 		return false
 	}
 	l.form++

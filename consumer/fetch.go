@@ -69,7 +69,7 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 			s.metrics.fetchFailed(err)
 			err = s.recover(ctx, p, err)
 		}
-		if errors.Is(err, errRestart) {
+		if errors.Is(err, errRestart) || isFinal(err) {
 			return err
 		}
 		if ctx.Err() == nil {

@@ -67,7 +67,7 @@ func (s *session) watchTopic(ctx context.Context, stop context.CancelFunc) {
 			return
 		case isFinal(err):
 			s.log.LogAttrs(ctx, slog.LevelError, "another service has committed offsets of this group: leaving it", slog.Any("error", err))
-			s.final = err
+			s.final.CompareAndSwap(nil, &err)
 			stop()
 			return
 		case err != nil && ctx.Err() == nil:

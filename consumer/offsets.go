@@ -56,6 +56,9 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 	if err := s.checkGroup(ctx, offsets); err != nil {
 		return err
 	}
+	if s.had = len(offsets); len(withoutOffset(offsets)) > 0 {
+		s.had = withoutOffset(offsets)[0]
+	}
 	if err := s.openAll(ctx, ids, offsets, topic); err != nil {
 		return err
 	}
@@ -69,7 +72,7 @@ func (s *session) openAll(ctx context.Context, ids []int, offsets []committed, t
 	opening.SetLimit(openAtOnce)
 	for i, id := range ids {
 		opening.Go(func() (err error) {
-			opened[i], err = s.openPartition(each, offsets[id], topic)
+			opened[i], err = s.openPartition(each, offsets[id], topic, hadOffsets(offsets, topic.ID))
 			return err
 		})
 	}
@@ -129,11 +132,17 @@ func (s *session) unclaimed(offsets []committed) bool {
 	return false
 }
 
-func (s *session) openPartition(ctx context.Context, c committed, topic recordlog.Topic) (*partition, error) {
+// openPartition opens a partition of a topic, of whose first partitions so many had an offset before.
+func (s *session) openPartition(ctx context.Context, c committed, topic recordlog.Topic, had int) (*partition, error) {
 	p := &partition{id: c.partition, size: newFetchSize()}
 	p.reading = recordlog.NoEpoch
 	p.epoch.Store(epochOf(topic, p.id))
 	from := originOf(c.stamp.log, s.identity)
+	if c.offset < 0 && c.partition < had {
+		begin, err := beginAnew(ctx, &s.cfg, s.source, p.id, lostOffset(s.cfg.Topic, p.id))
+		p.tracker = newTracker(begin)
+		return p, err
+	}
 	if c.offset < 0 || from == formerTopic {
 		first, err := s.source.Offset(ctx, p.id, kafka.FirstOffset)
 		p.tracker = newTracker(first)
@@ -217,8 +226,14 @@ func (s *session) relocate(ctx context.Context, p *partition) error {
 		p.tracker.skip(first)
 		return nil
 	}
-	log.LogAttrs(ctx, slog.LevelError, "position is beyond the end of the log: topic recreated or cut; reading it from its start")
-	if !p.tracker.restart(first) {
+	// The topic is the same as far as known, and nobody has cut it as far as the leaders tell: somebody may have moved the
+	// group by mistake. So it begins here as a group without offsets does.
+	begin, err := beginAnew(ctx, &s.cfg, s.source, p.id, fmt.Sprintf("offset %d of %s/%d is beyond the end of the log, %d", position, s.cfg.Topic, p.id, last))
+	if err != nil {
+		return err
+	}
+	log.LogAttrs(ctx, slog.LevelError, "position is beyond the end of the log: beginning as start says", slog.Int64("begin", begin))
+	if !p.tracker.restart(begin) {
 		p.gone.Store(true)
 		return errRestart
 	}

@@ -64,7 +64,7 @@ func committedOffsets(ctx context.Context, client *kafka.Client, group, topic st
 			return nil, fmt.Errorf("committed offset of %s/%d: %w", topic, c.Partition, c.Error)
 		}
 		if c.Partition < partitions && all[c.Partition] == (committed{}) {
-			all[c.Partition] = committed{partition: c.Partition, offset: max(-1, c.CommittedOffset), stamp: readStamp(c.CommittedOffset, c.Metadata)}
+			all[c.Partition] = committed{partition: c.Partition, offset: max(-1, c.CommittedOffset), stamp: readStamp(c.Partition, c.CommittedOffset, c.Metadata)}
 			found++
 		}
 	}
@@ -104,9 +104,24 @@ func (c *Config) foreign(s stamp) bool {
 	return s.app != c.App || s.letters != "" && s.letters != c.DeadLetterTopic
 }
 
-// stampAt is this consumer's stamp on an offset.
-func (c *Config) stampAt(offset int64, log recordlog.ID) stamp {
+// stampAt is this consumer's stamp on an offset of a partition.
+func (c *Config) stampAt(partition int, offset int64, log recordlog.ID) stamp {
 	s := blankStamp()
-	s.app, s.letters, s.log, s.at = c.App, c.DeadLetterTopic, log, offset
+	s.app, s.letters, s.log, s.partition, s.at = c.App, c.DeadLetterTopic, log, partition, offset
 	return s
+}
+
+// adopts says whether an offset was committed by the service whose group is taken over.
+func (c *Config) adopts(s stamp) bool { return c.Adopt != "" && s.app == c.Adopt && c.App != c.Adopt }
+
+// hadOffsets is of how many of the topic's first partitions an offset was committed before, by what the stamps say: one of
+// them that has none has lost it, and was not added later.
+func hadOffsets(offsets []committed, log recordlog.ID) int {
+	had := 0
+	for _, o := range offsets {
+		if originOf(o.stamp.log, log) == thisLog {
+			had = max(had, o.stamp.of)
+		}
+	}
+	return had
 }

@@ -61,8 +61,10 @@ type session struct {
 	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
 	fenced     atomic.Bool
+	// had is of how many of the topic's first partitions the group had an offset when the session began.
+	had int
 	// final is an error that Run ends with, found while working.
-	final error
+	final atomic.Pointer[error]
 }
 
 func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
@@ -120,7 +122,10 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	lanes.Wait()
 	s.callers.close()
 	s.leavePartitions()
-	return s.final
+	if err := s.final.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // intake fetches, calls and commits until ctx ends or one of them finds that the generation can't go
@@ -129,7 +134,10 @@ func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
 	var tasks sync.WaitGroup
 	for _, p := range s.partitions {
 		tasks.Go(func() {
-			if err := s.fetch(ctx, p); err != nil {
+			if err := s.fetch(ctx, p); isFinal(err) {
+				s.final.CompareAndSwap(nil, &err)
+				stop()
+			} else if err != nil {
 				s.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew",
 					slog.Int("partition", p.id), slog.Any("error", err))
 				stop()

@@ -46,12 +46,12 @@ func (e standstill) ruling(now time.Time) *Stall {
 		causes = append(causes, "partitions that can't be read: "+strings.Join(e.unread, "; "))
 	}
 	if e.letters > 0 {
-		causes = append(causes, fmt.Sprintf("%d dead letters are not written: %v", e.letters, cmp.Or(e.lettersWhy, errUnanswered)))
+		causes = append(causes, fmt.Sprintf("%d dead letters are not written to their topic: %v", e.letters, cmp.Or(e.lettersWhy, errUnanswered)))
 	}
 	if len(causes) == 0 {
 		causes = append(causes, "the cause is not known")
 	}
-	return &Stall{Since: e.since, Why: fmt.Sprintf("nothing moves, and %d records are not done: %s", e.todo, strings.Join(causes, "; "))}
+	return &Stall{Since: e.since, Why: fmt.Sprintf("nothing moves, and the group is %d offsets behind: %s", e.todo, strings.Join(causes, "; "))}
 }
 
 // moved notes that something has moved.

@@ -20,7 +20,7 @@ func TestStandstill(t *testing.T) {
 		{"just moved", standstill{since: before(59 * time.Second), todo: 5}, ""},
 		{"nothing to do", standstill{since: before(time.Hour)}, ""},
 		{"an event waits for its retry", standstill{since: before(time.Hour), todo: 5, patient: 1}, ""},
-		{"nothing known", standstill{since: before(time.Minute), todo: 5}, "5 records are not done: the cause is not known"},
+		{"nothing known", standstill{since: before(time.Minute), todo: 5}, "5 offsets behind: the cause is not known"},
 		{
 			"partitions",
 			standstill{since: before(time.Minute), todo: 5, unread: []string{"3 at offset 17: no leader", "4 at offset 2: no leader"}},
@@ -31,7 +31,7 @@ func TestStandstill(t *testing.T) {
 			standstill{since: before(time.Minute), unread: []string{"3 at offset 0: no leader"}},
 			"3 at offset 0: no leader",
 		},
-		{"letters", standstill{since: before(time.Minute), todo: 5, letters: 2, lettersWhy: errors.New("refused")}, "2 dead letters are not written: refused"},
+		{"letters", standstill{since: before(time.Minute), todo: 5, letters: 2, lettersWhy: errors.New("refused")}, "2 dead letters are not written to their topic: refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

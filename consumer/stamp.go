@@ -12,19 +12,21 @@ import (
 // stamp is what a commit says beside its offset. It travels in the commit's metadata, a string that brokers keep with
 // the offset and hand to the next owner:
 //
-//	convdel3 app=1400000001 letters=events.dead-letter log=… at=150 epoch=3 read=162 done=r…
+//	convdel3 app=1400000001 letters=events.dead-letter log=… of=12 partition=3 at=150 epoch=3 read=162 done=r…
 //
 // Words that are not known are ignored, so that a later version may add some; those that are missing are unknown.
 //
-// Tools that move a group write back the metadata that they have read, beside an offset of their own. So what is about
-// offsets counts only where at is the offset committed.
+// Tools that move a group write back the metadata that they have read, beside an offset of their own or in all partitions
+// alike. So what is about offsets counts only where at is the offset committed, and partition its partition.
 type stamp struct {
 	// app is the SDKAppID of the service, letters its dead-letter topic; empty if unknown.
 	app, letters string
-	// log is the topic that the offset is one of.
+	// log is the topic that the offset is one of, of how many of its first partitions had an offset by then; 0 if unknown.
 	log recordlog.ID
-	// at is the offset that it was committed with; -1 if unknown.
-	at int64
+	of  int
+	// partition is that of the offset, at the offset that it was committed with; -1 if unknown.
+	partition int
+	at        int64
 	// epoch is that of the leader who has appended the last record read, and read the offset behind that record.
 	epoch int32
 	read  int64
@@ -42,7 +44,7 @@ const (
 )
 
 // blankStamp knows nothing.
-func blankStamp() stamp { return stamp{at: -1, epoch: recordlog.NoEpoch, read: -1} }
+func blankStamp() stamp { return stamp{partition: -1, at: -1, epoch: recordlog.NoEpoch, read: -1} }
 
 // list returns the stamp with as much of the list of finished offsets as there is room for.
 func (s stamp) list(done []offsetRange) stamp {
@@ -63,7 +65,11 @@ func (s stamp) text() string {
 	word("app", s.app)
 	word("letters", s.letters)
 	word("log", identityText(s.log))
+	if s.of > 0 {
+		word("of", strconv.Itoa(s.of))
+	}
 	if s.at >= 0 {
+		word("partition", strconv.Itoa(s.partition))
 		word("at", strconv.FormatInt(s.at, 10))
 	}
 	if s.epoch >= 0 {
@@ -74,8 +80,8 @@ func (s stamp) text() string {
 	return b.String()
 }
 
-// readStamp reads the metadata of an offset that has been committed, whoever did it.
-func readStamp(offset int64, metadata string) stamp {
+// readStamp reads the metadata of an offset that has been committed of a partition, whoever did it.
+func readStamp(partition int, offset int64, metadata string) stamp {
 	s := blankStamp()
 	words := strings.Split(metadata, " ")
 	if old, is := strings.CutPrefix(words[0], formerStamp); is {
@@ -89,8 +95,8 @@ func readStamp(offset int64, metadata string) stamp {
 		key, value, _ := strings.Cut(w, "=")
 		s.set(key, value)
 	}
-	if s.at != offset {
-		s.at, s.epoch, s.read, s.done = -1, recordlog.NoEpoch, -1, ""
+	if s.at != offset || s.partition != partition {
+		s.partition, s.at, s.epoch, s.read, s.done = -1, -1, recordlog.NoEpoch, -1, ""
 	}
 	return s
 }
@@ -110,6 +116,10 @@ func (s *stamp) set(key, value string) {
 		s.letters = value
 	case "log":
 		s.log = readIdentity(value)
+	case "of":
+		s.of = int(max(0, number(32)))
+	case "partition":
+		s.partition = int(number(32))
 	case "at":
 		s.at = number(64)
 	case "epoch":

@@ -15,7 +15,8 @@ import (
 func drawStamp(t *rapid.T) (stamp, []offsetRange) {
 	name := rapid.StringMatching(`[a-zA-Z0-9._-]{1,249}`)
 	s := (&Config{App: rapid.StringMatching(`[0-9]{0,10}`).Draw(t, "app"), DeadLetterTopic: name.Draw(t, "letters")}).stampAt(
-		rapid.Int64Range(0, 1<<62).Draw(t, "at"), recordlog.ID{})
+		rapid.IntRange(0, 1<<31-1).Draw(t, "partition"), rapid.Int64Range(0, 1<<62).Draw(t, "at"), recordlog.ID{})
+	s.of = rapid.IntRange(0, 1<<31-1).Draw(t, "of")
 	if rapid.Bool().Draw(t, "known topic") {
 		copy(s.log.Topic[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "topic"))
 		s.log.Cluster = rapid.Uint32().Draw(t, "cluster")
@@ -53,7 +54,7 @@ func TestStampComesBack(t *testing.T) {
 		if len(text) > maxStamp {
 			t.Fatalf("%d bytes", len(text))
 		}
-		if got := readStamp(s.at, text); got != s {
+		if got := readStamp(s.partition, s.at, text); got != s {
 			t.Fatalf("%q came back as %+v, want %+v", text, got, s)
 		}
 		listed, err := decodeDone(s.at, s.done)
@@ -70,7 +71,7 @@ func TestStampComesBack(t *testing.T) {
 			t.Fatal("nothing is listed")
 		}
 		later := stampWord + " x=1 y " + strings.TrimPrefix(text, stampWord+" ") + " z=a=b"
-		if got := readStamp(s.at, later); got != s {
+		if got := readStamp(s.partition, s.at, later); got != s {
 			t.Fatalf("with words of a later version it came back as %+v, want %+v", got, s)
 		}
 	})
@@ -83,8 +84,9 @@ func TestStampOfAnotherOffset(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, _ := drawStamp(t)
 		moved := rapid.OneOf(rapid.Int64Range(0, 1<<62), rapid.Int64Range(max(0, s.at-3), s.at+3)).Draw(t, "moved")
-		got := readStamp(moved, s.text())
-		if moved == s.at {
+		partition := rapid.OneOf(rapid.Just(s.partition), rapid.IntRange(0, 10)).Draw(t, "partition")
+		got := readStamp(partition, moved, s.text())
+		if moved == s.at && partition == s.partition {
 			return
 		}
 		if got.done != "" || got.epoch != recordlog.NoEpoch || got.read != -1 || got.at != -1 {
@@ -99,16 +101,16 @@ func TestStampOfAnotherOffset(t *testing.T) {
 // FuzzReadStamp: whatever is in the metadata, it says something about offsets only where it names the one committed, and no
 // offset at or below that is taken for ended.
 func FuzzReadStamp(f *testing.F) {
-	f.Add(int64(150), "convdel3 app=1400000001 letters=events.dead-letter log=AAAAAQECAwQFBgcICQoLDA0ODxA at=150 epoch=3 read=162 done=rAQI")
-	f.Add(int64(7), "convdel3 at=7 done=b!!")
-	f.Add(int64(7), "convdel3 at=+7 epoch=99999999999 done=")
-	f.Add(int64(7), "convdel3  at=7 at=8 =7 done=rAQI done=x")
+	f.Add(int64(150), "convdel3 app=1400000001 letters=events.dead-letter log=AAAAAQECAwQFBgcICQoLDA0ODxA of=3 partition=0 at=150 epoch=3 read=162 done=rAQI")
+	f.Add(int64(7), "convdel3 partition=0 at=7 done=b!!")
+	f.Add(int64(7), "convdel3 partition=0 at=+7 epoch=99999999999 done=")
+	f.Add(int64(7), "convdel3  partition=0 at=7 at=8 =7 done=rAQI done=x")
 	f.Add(int64(0), "convdel-topic1:AAAAAQECAwQFBgcICQoLDA0ODxA convdel1:AQI")
 	f.Fuzz(func(t *testing.T, offset int64, metadata string) {
 		if offset < 0 {
 			return
 		}
-		s := readStamp(offset, metadata)
+		s := readStamp(0, offset, metadata)
 		if s.at != offset && (s.at != -1 || s.done != "" || s.epoch != recordlog.NoEpoch) {
 			t.Fatalf("%+v of offset %d", s, offset)
 		}
@@ -135,7 +137,7 @@ func TestFormerMetadata(t *testing.T) {
 		"convdel-topic1:" + identityText(id) + " convdel2:Ag":  topic,
 		"convdel-topic1:": nothing, "convdel-topic1:AAAA convdel1:AQI": nothing, "convdel-topic1:! x": nothing,
 	} {
-		if got := readStamp(5, metadata); got != want {
+		if got := readStamp(0, 5, metadata); got != want {
 			t.Errorf("%q: %+v, want %+v", metadata, got, want)
 		}
 	}
@@ -208,12 +210,12 @@ func TestForeign(t *testing.T) {
 // TestThrift: the less metadata a broker takes, the less is said, and the topic is said last.
 func TestThrift(t *testing.T) {
 	t.Parallel()
-	s := (&Config{App: "1400000001", DeadLetterTopic: "l"}).stampAt(5, recordlog.ID{Cluster: 1}).list([]offsetRange{{7, 8}})
+	s := (&Config{App: "1400000001", DeadLetterTopic: "l"}).stampAt(0, 5, recordlog.ID{Cluster: 1}).list([]offsetRange{{7, 8}})
 	one := commit{offset: 5, stamp: s}
 	plain, topic := s, blankStamp()
 	plain.done, topic.log = "", s.log
 	for how, want := range map[thrift]stamp{wholeStamp: s, withoutList: plain, logOnly: topic, noStamp: blankStamp()} {
-		if got := readStamp(5, one.metadata(how)); got != want {
+		if got := readStamp(0, 5, one.metadata(how)); got != want {
 			t.Errorf("%d: %+v, want %+v", how, got, want)
 		}
 	}

@@ -48,22 +48,28 @@ func (s Start) String() string {
 	return "recent"
 }
 
-// StartError says that a group has no offsets and that [Config.Start] does not say, or can't bring about, where it is to
-// begin.
+// StartError says that a group has no offsets, or none that can be used, and that [Config.Start] does not say, or can't bring
+// about, where it is to begin.
 type StartError struct {
 	Group, Topic string
+	// What says which offsets are missing, where it is not all of them.
+	What string
 	// Records is how many offsets the topic has; where it was compacted, fewer records.
 	Records int64
 	// Oldest is how long ago the oldest record was written; 0 if it does not say so.
 	Oldest time.Duration
-	// Err is why the decision could not be committed; nil if Start has not made one.
+	// Err is why the decision could not be committed, the broker's word that the group has members; nil if Start has not
+	// made one.
 	Err error
 }
 
 func (e *StartError) Error() string {
 	text := fmt.Sprintf("group %s has no offsets, and topic %s has %d records, the oldest %s", e.Group, e.Topic, e.Records, e.age())
-	if e.Err != nil {
-		return text + ": where to begin could not be committed: " + e.Err.Error()
+	switch {
+	case e.What != "":
+		return fmt.Sprintf("group %s: %s, with %d records, the oldest %s: say where to begin", e.Group, e.What, e.Records, e.age())
+	case e.Err != nil:
+		return text + "; it has members, which have committed nothing of this topic: where to begin can't be decided beside them"
 	}
 	return text + ": say where to begin"
 }

@@ -75,12 +75,12 @@ func compare(t *rapid.T, tr *tracker, model *naivePartition) {
 	if want := model.watermark(); watermark != want {
 		t.Fatalf("watermark %d, want %d", watermark, want)
 	}
-	full := (&Config{App: "1400000001", DeadLetterTopic: "events.dead-letter"}).stampAt(watermark, recordlog.ID{Cluster: 1}).list(now.done)
+	full := (&Config{App: "1400000001", DeadLetterTopic: "events.dead-letter"}).stampAt(0, watermark, recordlog.ID{Cluster: 1}).list(now.done)
 	metadata := full.text()
 	if len(metadata) > 4096 {
 		t.Fatalf("metadata of %d bytes", len(metadata))
 	}
-	decoded, err := decodeDone(watermark, readStamp(watermark, metadata).done)
+	decoded, err := decodeDone(watermark, readStamp(0, watermark, metadata).done)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestDoneAlternating(t *testing.T) {
 func TestDoneOfAnotherOrigin(t *testing.T) {
 	t.Parallel()
 	for _, metadata := range []string{"", "NO_METADATA", "convdel3:AAAA", "convdel4 at=5 done=rAQI"} {
-		if got := readStamp(5, metadata); got != blankStamp() {
+		if got := readStamp(0, 5, metadata); got != blankStamp() {
 			t.Errorf("%q: %+v; want nothing", metadata, got)
 		}
 	}

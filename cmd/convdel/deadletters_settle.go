@@ -189,7 +189,7 @@ func (s *settling) run(ctx context.Context) error {
 type progressOf struct{ planned, done, skipped int }
 
 // errSkipped says that some letters were not settled for their own sake.
-var errSkipped = errors.New("the topic of events refuses records of some letters")
+var errSkipped = errors.New("brokers refuse what would be written of some letters")
 
 // outcome says how far it came.
 func (s *settling) outcome(ctx context.Context, p progressOf, err error) error {

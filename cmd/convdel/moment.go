@@ -27,7 +27,7 @@ func (c *checker) start(flag, text string, now time.Time) consumer.Start {
 		return consumer.StartLatest()
 	}
 	at, ok := parseTime(text, now)
-	if !ok || at.After(now) || at.Before(time.Unix(0, 0)) {
+	if !ok || !at.Before(now) || at.Before(time.Unix(0, 0)) {
 		c.wrong(flag, text, "recent, earliest, latest, or a time that is past: 2026-01-31T03:00:00Z, 2026-01-31, or an age such as 36h, 2d or 1w")
 		return consumer.Start{}
 	}

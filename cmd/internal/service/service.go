@@ -108,10 +108,13 @@ func advise(err error) error {
 		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
 	}
 	if undecided, ok := errors.AsType[*consumer.StartError](err); ok {
+		if undecided.Err != nil {
+			return fmt.Errorf("%w: stop them first, or use another --group", undecided)
+		}
 		return fmt.Errorf("%w: --start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31", undecided)
 	}
 	if taken, ok := errors.AsType[*consumer.GroupTakenError](err); ok {
-		return fmt.Errorf("%w: use another --group, or take this one over with --adopt %s", taken, taken.App)
+		return fmt.Errorf("%w: use another --group; or, to take this one over, which ends its running replicas, --adopt %s", taken, taken.App)
 	}
 	return err
 }
