@@ -94,7 +94,7 @@ kafka-down: ## Stop that Kafka and remove its data
 .PHONY: test-kafka
 test-kafka: export BROKERS := 3
 test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
-	$(KAFKA_ENV) go test -count=1 -tags kafka $(KAFKA_TESTS)
+	$(KAFKA_ENV) go test -count=1 -timeout 30m -tags kafka $(KAFKA_TESTS)
 
 # From FROM on, so many days are simulated, or the one of SEED alone.
 SEEDS ?= 100
