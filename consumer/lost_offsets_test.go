@@ -97,6 +97,7 @@ func TestPromise10_AnOffsetThatIsLost(t *testing.T) {
 				}
 				wantUndecided(w.t, w.start(from(consumer.Start{})).failed(), "partition events/1 has lost its offset")
 				r := w.start(from(consumer.StartLatest()))
+				time.Sleep(10 * time.Second)
 				w.produce(&kgo.Record{Topic: testTopic, Partition: 1, Value: eventValue(100)})
 				w.await(time.Minute, "the new event", func() bool { return w.deleted(100, 101) == 1 })
 				r.stop()
