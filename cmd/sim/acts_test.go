@@ -87,5 +87,19 @@ func (d *drawer) drawActs() []*act {
 			}
 		}
 	}
+	return append(acts, drawLaterActs(d.sc)...)
+}
+
+func drawLaterActs(sc *scenario) (acts []*act) {
+	d := &drawer{Rand: rngOf(sc, 4), sc: sc}
+	for _, m := range laterMakers() {
+		if m.rough && sc.gentle || !d.chance(0.3) {
+			continue
+		}
+		a := m.draw(d)
+		a.name = m.name
+		a.at = d.between(5*time.Second, sc.length)
+		acts = append(acts, a)
+	}
 	return acts
 }
