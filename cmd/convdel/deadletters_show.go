@@ -89,7 +89,7 @@ func field(w io.Writer, name, format string, args ...any) {
 
 func (s *lettersShowCommand) show(w io.Writer, l *deadletter.Letter, now time.Time) {
 	say(w, "Dead letter %s\n", l.ID())
-	meaning, advice := explain(l.Class, l.Code)
+	meaning, advice := explainLetter(&l.DeadLetter)
 	field(w, "class", "%s", l.Class)
 	field(w, "code", "%s", codeText(l.Code))
 	field(w, "error", "%s", visible(l.Error))

@@ -45,7 +45,7 @@ func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter
 		g := groups[cause{l.Class, l.Code}]
 		if g == nil {
 			g = &letterGroup{Class: l.Class, Code: l.Code, First: expressible(l.Written), Last: expressible(l.Written)}
-			g.Meaning, g.Advice = explain(l.Class, l.Code)
+			g.Meaning, g.Advice = explainLetter(&l.DeadLetter)
 			groups[cause{l.Class, l.Code}] = g
 			s.Groups = append(s.Groups, g)
 		}

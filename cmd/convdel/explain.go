@@ -7,8 +7,19 @@ import (
 	"convdel/schema"
 )
 
-// explain says in one line each what a dead letter's class and code mean and what an operator does
-// about them.
+// explainLetter says in one line each what a dead letter means and what an operator does about it.
+func explainLetter(d *schema.DeadLetter) (meaning, advice string) {
+	switch {
+	case d.Class != schema.ClassUndecodable:
+	case d.Batch != nil:
+		return "the batch can't be read: damaged, or written so", "look at it while the topic still has it, then discard; tell its publisher"
+	case d.Omitted != nil:
+		return "the record is too large to be read", "look at it while the topic still has it, then discard; tell its publisher"
+	}
+	return explain(d.Class, d.Code)
+}
+
+// explain says what a dead letter's class and code mean.
 func explain(class schema.Class, code int) (meaning, advice string) {
 	switch class {
 	case schema.ClassUndecodable:

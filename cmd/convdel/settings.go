@@ -36,8 +36,8 @@ type groupSettings struct {
 	Group               string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
 	letterTopicSettings `embed:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
-	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent: at the earliest record if that is younger than an hour." placeholder:"WHERE" setting:""`
-	Adopt               string `help:"SDKAppID of another service whose group is taken over." placeholder:"NUMBER" setting:""`
+	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent: at the earliest record if that is younger than an hour. Left aside once the group has offsets." placeholder:"WHERE" setting:""`
+	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed): its running replicas end. Remove it afterwards." placeholder:"NUMBER" setting:""`
 }
 
 // letterTopicSettings is where the dead letters are.

@@ -138,35 +138,18 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 		delete(ix.replaces, id)
 		return nil
 	}
-	replayOf, ours := inspect(r.Headers)
-	if !isID(id) || !ours {
+	// What only looks like a letter takes no letter's place.
+	d, err := schema.ParseDeadLetter(r.Headers)
+	if err != nil || id != d.ID() {
 		ix.foreign++
-		return nil
+		return nil //nolint:nilerr // another tool's record
 	}
 	ix.open[id] = r.Offset
 	delete(ix.replaces, id)
-	if replayOf != id && isID(replayOf) {
-		ix.replaces[id] = replayOf
+	if d.ReplayOf != "" && d.ReplayOf != id {
+		ix.replaces[id] = d.ReplayOf
 	}
 	return nil
-}
-
-func isID(s string) bool {
-	_, _, _, err := schema.ParseID(s)
-	return err == nil
-}
-
-// inspect looks for what the pass needs to know, without reading all of it.
-func inspect(headers []schema.Header) (replayOf string, ours bool) {
-	for _, h := range headers {
-		switch h.Key {
-		case schema.HeaderClass:
-			ours = true
-		case schema.HeaderReplayOf:
-			replayOf = string(h.Value)
-		}
-	}
-	return replayOf, ours
 }
 
 func (ix *index) merge(partition int32, one *partitionIndex) {
