@@ -32,9 +32,9 @@ type partition struct {
 	tracker *tracker
 	size    fetchSize
 	fault   faultCount
-	// places are those taken among the events in flight and not filled yet. Only the partition's
-	// fetching uses it, and gives back what is left at the end of each fetch.
-	places int64
+	// places are those taken among the events in flight and not filled yet, credit the bytes. Only the partition's
+	// fetching uses them, and gives back what is left at the end of each fetch.
+	places, credit int64
 	// gone says that the log behind the tracker's offsets is no more: they must not be committed.
 	gone atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
@@ -125,6 +125,12 @@ func (f *fetchReport) log() *slog.Logger {
 
 // fetchOnce makes one fetch and delivers what it brought.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
+	reserved := false
+	defer func() {
+		if !reserved {
+			s.returnSurplus(p)
+		}
+	}()
 	if n, shrunk := p.tracker.span(); n >= maxSpan {
 		return wait(ctx, time.Time{}, shrunk)
 	}
@@ -132,10 +138,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	if err != nil {
 		return err
 	}
-	defer room.giveBack()
-	position := p.tracker.next()
+	defer func() { room.giveBack() }()
 	fetched, err := s.source.Fetch(ctx, recordlog.Request{
-		Partition: p.id, Offset: position, MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
+		Partition: p.id, Offset: p.tracker.next(), MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
 	})
 	if p.size.refused(err) {
 		return nil // it is asked again with the room that it needs
@@ -148,45 +153,42 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		p.stable.Store(fetched.Stable)
 		s.metrics.setLag(p.id, p.lag())
 	}
-	if err := s.deliverIn(ctx, p, fetched, room); err != nil || fetched.Throttled == 0 {
+	if room.quiet() { // the answer is small; what is made of it may not be
+		if room, err = s.takeRoom(ctx, p.size.least()); err != nil {
+			return err
+		}
+	}
+	err = s.deliverIn(ctx, p, fetched, room)
+	room.giveBack() // others may read meanwhile
+	if full, ok := errors.AsType[*fullError](err); ok {
+		reserved = true // for the next fetch
+		return s.reserve(ctx, p, full.size)
+	}
+	if err != nil || fetched.Throttled == 0 {
 		return err
 	}
-	room.giveBack() // others may read meanwhile
 	return pause(ctx, min(fetched.Throttled, throttleMost))
 }
 
-// deliverIn delivers what a fetch has brought, with more room where it needs more.
+// deliverIn delivers what a fetch has brought, within a room.
 func (s *session) deliverIn(ctx context.Context, p *partition, fetched *recordlog.Fetched, room *room) error {
-	err := s.deliverAll(ctx, p, fetched, room.bytes)
-	if p.size.refused(err) && room.quiet() {
-		// The answer is small: it stays in hand until there is room to decompress it.
-		more, refused := s.takeRoom(ctx, p.size.need())
-		if refused != nil {
-			return refused
-		}
-		defer more.giveBack()
-		err = s.deliverAll(ctx, p, fetched, more.bytes)
-	}
+	err := s.deliverAll(ctx, p, fetched, room)
 	if p.size.refused(err) {
 		return nil // it is fetched again with the room that it needs
 	}
 	if bad, ok := errors.AsType[*recordlog.BatchError](err); ok {
-		return s.stepOver(ctx, p, bad)
+		return s.stepOver(ctx, p, bad, room)
 	}
 	return err
 }
 
 // deliverAll admits and takes the records of a fetch.
-func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordlog.Fetched, room int64) error {
-	defer func() {
-		s.events.Release(p.places)
-		p.places = 0
-	}()
+func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordlog.Fetched, room *room) error {
 	position := p.tracker.next()
 	var total int64
-	err := fetched.Each(room, func(r *recordlog.Record) error {
+	err := fetched.Each(room.bytes, func(r *recordlog.Record) error {
 		total += r.Size
-		return s.deliver(ctx, p, r)
+		return s.deliver(ctx, p, r, room)
 	})
 	switch {
 	case errors.Is(err, errSpanFull):
@@ -207,7 +209,7 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 
 // deliver admits a record and takes it. Of transactional producers only what they have committed is
 // used: a rolled-back delete must not be executed.
-func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record) error {
+func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record, room *room) error {
 	p.sees(r.Offset, r.Epoch)
 	switch {
 	case !r.Use:
@@ -218,7 +220,7 @@ func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record
 		s.committer.poke()
 		return nil
 	}
-	if err := s.admit(ctx, p, r.Size); err != nil {
+	if err := s.admit(ctx, p, r.Size, !room.large()); err != nil {
 		return err
 	}
 	s.take(record{

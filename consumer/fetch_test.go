@@ -133,7 +133,7 @@ func TestQuietTopicIsFetchedOnce(t *testing.T) {
 			time.Sleep(2 * time.Second)
 		}
 		w.wantDeletedOnce(0, 20)
-		if hurried > 0 {
+		if hurried > 1 { // the first one by which it was found out what the codec takes
 			t.Errorf("%d fetches that do not wait for a batch", hurried)
 		}
 	})

@@ -111,7 +111,7 @@ type content struct {
 	sha256 [sha256.Size]byte
 	// event is the one in the record, as a letter carries it; nil if it had not decoded.
 	event []byte
-	// whole is the hash of key and value, by which the record is known again.
+	// whole is the hash of key, value and headers, by which the record is known again.
 	whole [sha256.Size]byte
 	// origin is what the record is a replay of; nil if it is none.
 	origin *schema.ReplayOrigin
@@ -122,7 +122,7 @@ func (l *letter) content() content {
 	if l.unloaded != nil {
 		return *l.unloaded
 	}
-	c := content{size: int64(len(l.value)), sha256: sha256.Sum256(l.value), whole: hashRecord(l.key, l.value), origin: l.origin()}
+	c := content{size: int64(len(l.value)), sha256: sha256.Sum256(l.value), whole: hashRecord(&l.record), origin: l.origin()}
 	if e, err := schema.Decode(l.value, l.headers); err == nil && l.batch == nil {
 		c.event, _ = e.EncodeWhole() // what has been decoded can be encoded
 	}
@@ -140,10 +140,10 @@ func (l *letter) origin() *schema.ReplayOrigin {
 	return nil
 }
 
-// hashRecord is a hash of key and value that tells null from empty.
-func hashRecord(key, value []byte) [sha256.Size]byte {
+// hashRecord is a hash of a record's key, value and headers that tells null from empty.
+func hashRecord(r *record) [sha256.Size]byte {
 	h := sha256.New()
-	for _, b := range [][]byte{key, value} {
+	add := func(b []byte) {
 		mark := []byte{0}
 		if b != nil {
 			mark[0] = 1
@@ -151,6 +151,12 @@ func hashRecord(key, value []byte) [sha256.Size]byte {
 		sum := sha256.Sum256(b)
 		h.Write(mark)
 		h.Write(sum[:])
+	}
+	add(r.key)
+	add(r.value)
+	for _, header := range r.headers {
+		add([]byte(header.Key))
+		add(header.Value)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

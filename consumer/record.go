@@ -53,25 +53,67 @@ var errSpanFull = errors.New("too many records are open behind one that has not 
 // each place that comes free would otherwise wake somebody for a single record.
 const placesAtOnce = 64
 
+// fullError says that a record of some bytes can't be admitted at once.
+type fullError struct{ size int64 }
+
+func (*fullError) Error() string { return "no room among the events in flight" }
+
 // admit waits until the bounds on memory allow a record of size bytes. It returns errSpanFull without
-// waiting where the partition's span does not: that may take long, and must not hold what others need.
-func (s *session) admit(ctx context.Context, p *partition, size int64) error {
+// waiting where the partition's span does not: that may take long, and must not hold what others need. If it is not to
+// wait it returns a *fullError instead.
+func (s *session) admit(ctx context.Context, p *partition, size int64, waits bool) error {
 	if n, _ := p.tracker.span(); n >= maxSpan {
 		return errSpanFull
 	}
-	if p.places == 0 {
-		n := max(1, min(placesAtOnce, int64(s.cfg.MaxInFlight)/8))
-		if err := s.events.Acquire(ctx, n); err != nil {
+	weight := s.weight(size)
+	switch {
+	case waits:
+		if err := s.reserve(ctx, p, size); err != nil {
 			return err
 		}
-		p.places = n
-	}
-	if err := s.bytes.Acquire(ctx, s.weight(size)); err != nil {
-		return err
+	case p.places == 0 && !s.tryPlaces(p), p.credit < weight && !s.bytes.TryAcquire(weight-p.credit):
+		return &fullError{size: size}
+	default:
+		p.credit = max(p.credit, weight)
 	}
 	p.places--
+	p.credit -= weight
 	s.metrics.inFlight.Inc()
 	return nil
+}
+
+// reserve waits for what a record of size bytes takes among the events in flight, and keeps it for the partition.
+func (s *session) reserve(ctx context.Context, p *partition, size int64) error {
+	if p.places == 0 {
+		if err := s.events.Acquire(ctx, s.placesAtOnce()); err != nil {
+			return err
+		}
+		p.places = s.placesAtOnce()
+	}
+	if more := s.weight(size) - p.credit; more > 0 {
+		if err := s.bytes.Acquire(ctx, more); err != nil {
+			return err
+		}
+		p.credit += more
+	}
+	return nil
+}
+
+func (s *session) tryPlaces(p *partition) bool {
+	if !s.events.TryAcquire(s.placesAtOnce()) {
+		return false
+	}
+	p.places = s.placesAtOnce()
+	return true
+}
+
+func (s *session) placesAtOnce() int64 { return max(1, min(placesAtOnce, int64(s.cfg.MaxInFlight)/8)) }
+
+// returnSurplus gives back what a partition's fetching has taken among the events in flight and not filled.
+func (s *session) returnSurplus(p *partition) {
+	s.events.Release(p.places)
+	s.bytes.Release(p.credit)
+	p.places, p.credit = 0, 0
 }
 
 // unadmit takes an admission back.

@@ -61,7 +61,7 @@ func (s *session) reload(ctx context.Context, l *letter) error {
 	if err != nil && !errors.Is(err, recordlog.ErrOffsetGone) {
 		return fmt.Errorf("source record not read again: %w", err)
 	}
-	if found == nil || hashRecord(found.key, found.value) != l.unloaded.whole {
+	if found == nil || hashRecord(found) != l.unloaded.whole {
 		l.form, l.missing = formLeast, missingGone
 		return nil
 	}
@@ -85,7 +85,7 @@ func (s *session) readAgain(ctx context.Context, l *letter) (*record, error) {
 }
 
 func (s *session) readOnce(ctx context.Context, l *letter, need int64) (found *record, err error) {
-	room, err := s.takeRoom(ctx, need)
+	room, err := s.takeReloadRoom(ctx, need)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (f *faultCount) again(first int64) bool {
 
 // stepOver makes one dead letter of what can't be read of a batch, once three fetches have found the same fault, and goes on
 // behind it. The list of what a previous owner has ended does not count here: that owner may have read more of the batch.
-func (s *session) stepOver(ctx context.Context, p *partition, bad *recordlog.BatchError) error {
+func (s *session) stepOver(ctx context.Context, p *partition, bad *recordlog.BatchError, room *room) error {
 	raw := bad.Raw
 	bad.Raw = nil // the error outlives the room that these bytes take
 	if !p.fault.again(bad.First) {
@@ -47,9 +47,7 @@ func (s *session) stepOver(ctx context.Context, p *partition, bad *recordlog.Bat
 		}
 	}
 	size := int64(len(rec.value))
-	err := s.admit(ctx, p, size)
-	s.events.Release(p.places)
-	p.places = 0
+	err := s.admit(ctx, p, size, !room.large())
 	if errors.Is(err, errSpanFull) {
 		return nil // it is found again when there is room
 	}

@@ -163,7 +163,7 @@ func TestOneOversizeLetterStopsNothing(t *testing.T) {
 	}
 	run = s.do("replay", "--yes")
 	if run.status != exitFailed || !strings.HasSuffix(run.stdout, "replayed 2 of 3, skipped 1\n") || !strings.Contains(run.stderr, "skipped "+id(2)+": ") ||
-		!strings.Contains(run.stderr, "refuses records of some letters: 1") {
+		!strings.Contains(run.stderr, "refuse what would be written of some letters: 1") {
 		t.Errorf("replay: %+v", run)
 	}
 	s.wantOpen(2)

@@ -40,25 +40,25 @@ Other commands take those of them that concern them, with the same names and def
 A wrong value stops the start with exit status 2 and one line that names the setting, what it was and what is allowed.
 `)
 	for _, group := range flagGroups() {
-		rows := ""
+		var rows strings.Builder
 		for _, command := range model(t).Leaves(true) {
 			if command.Name != "run" {
 				continue
 			}
 			for _, f := range command.Flags {
 				if f.Tag.Has(settingTag) && f.Group != nil && f.Group.Key == group.Key {
-					rows += settingRow(f)
+					rows.WriteString(settingRow(f))
 				}
 			}
 		}
-		if rows == "" {
+		if rows.Len() == 0 {
 			continue
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n", group.Title)
 		if group.Description != "" {
 			fmt.Fprintf(&b, "%s\n\n", strings.ReplaceAll(group.Description, "$", ""))
 		}
-		b.WriteString("| setting | default | meaning |\n|---|---|---|\n" + rows)
+		b.WriteString("| setting | default | meaning |\n|---|---|---|\n" + rows.String())
 	}
 	return b.String()
 }

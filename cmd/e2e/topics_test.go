@@ -19,7 +19,7 @@ import (
 
 const (
 	cutByRetention = "retention has removed records before they were read; going on at the start of the log"
-	madeAnew       = "position is beyond the end of the log: topic recreated or cut; reading it from its start"
+	madeAnew       = "position is beyond the end of the log: beginning as start says"
 )
 
 // TestEndToEnd_LogCutWhileBehind removes records that a slow service has not read yet: it says which are gone,

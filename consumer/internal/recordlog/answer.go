@@ -47,7 +47,11 @@ func (w *wire) fetched(ctx context.Context, req *kmsg.FetchRequest, r Request, b
 		return nil, err // nobody waits for it, and nobody counts its memory
 	}
 	if most := bounds.Batch + int64(r.MaxBytes) + answerHead; r.Room > 0 && size > r.Room || size > most {
-		return w.tooLarge(req, size, r.Room, bounds)
+		refusal := fmt.Errorf("%w: it has %d bytes", errAnswer, size)
+		if r.Room > 0 && size <= most {
+			refusal = &NeedRoomError{Bytes: size + 2*leastDecoding} // and a record
+		}
+		return w.tooLarge(req, size, bounds, refusal)
 	}
 	body := make([]byte, size)
 	if _, err := io.ReadFull(w.rw, body); err != nil {
@@ -65,43 +69,50 @@ func (w *wire) parseFetched(req *kmsg.FetchRequest, body []byte) (*answer, error
 	return &answer{FetchResponse: res, held: int64(len(body))}, nil
 }
 
-// tooLarge looks at the beginning of an answer that is not held, and discards the rest. If the first batch alone is beyond
-// the bounds, no room helps.
-func (w *wire) tooLarge(req *kmsg.FetchRequest, size, room int64, bounds Bounds) (*answer, error) {
+// tooLarge looks at the beginning of an answer that is not held, and discards the rest. It returns the refusal unless the first
+// batch alone is beyond the bounds: then no room helps.
+func (w *wire) tooLarge(req *kmsg.FetchRequest, size int64, bounds Bounds, refusal error) (*answer, error) {
 	head := make([]byte, min(size, answerHead))
 	if _, err := io.ReadFull(w.rw, head); err != nil {
 		return nil, err
 	}
 	rest := io.MultiReader(bytes.NewReader(head), io.LimitReader(w.rw, size-int64(len(head))))
-	start, ok := recordsStart(req.Version, head)
-	var first *batch
-	if ok {
-		first, _ = readHead(head[start:])
+	aborted, start, ok := recordsStart(req.Version, head)
+	if !ok || start+batchHead > size {
+		return nil, discard(rest, size, refusal)
 	}
-	if first == nil || first.size <= bounds.Batch {
-		if room == 0 {
-			return nil, fmt.Errorf("%w: it has %d bytes", errAnswer, size)
-		}
-		return nil, discard(rest, size, &NeedRoomError{Bytes: size + 2*leastDecoding}) // and a record
+	if _, err := io.CopyN(io.Discard, rest, start); err != nil {
+		return nil, err
 	}
-	// Without records it has 0 bytes of them.
-	a, err := w.parseFetched(req, append(bytes.Clone(head[:start-4]), 0, 0, 0, 0))
+	raw := make([]byte, batchHead)
+	if _, err := io.ReadFull(rest, raw); err != nil {
+		return nil, err
+	}
+	left := size - start - batchHead
+	first, err := readHead(raw)
+	if err != nil || first.size <= bounds.Batch {
+		return nil, discard(rest, left, refusal)
+	}
+	return w.huge(req, rest, left, append(head[:aborted:aborted], make([]byte, afterAborted(req.Version))...), first, raw)
+}
+
+// huge makes an answer of the first batch's head and hash alone. What was rolled back does not matter then.
+func (w *wire) huge(req *kmsg.FetchRequest, rest io.Reader, left int64, head []byte, first *batch, raw []byte) (*answer, error) {
+	a, err := w.parseFetched(req, head)
 	if err != nil {
 		return nil, err
 	}
 	first.raw = nil
 	a.huge = first
 	hash := sha256.New()
-	if _, err := io.CopyN(io.Discard, rest, int64(start)); err != nil {
-		return nil, err
-	}
-	n, err := io.Copy(hash, io.LimitReader(rest, first.size))
+	_, _ = hash.Write(raw)
+	n, err := io.Copy(hash, io.LimitReader(rest, min(left, first.size-batchHead)))
 	if err != nil {
 		return nil, err
 	}
-	first.size = n
+	first.size = batchHead + n
 	hash.Sum(a.sum[:0])
-	return a, discard(rest, size-int64(start)-n, nil)
+	return a, discard(rest, left-n, nil)
 }
 
 // discard reads what is left of an answer, size bytes at most, and returns err if that works.
@@ -112,14 +123,15 @@ func discard(rest io.Reader, size int64, err error) error {
 	return err
 }
 
-// recordsStart tells where in the answer to a fetch of one partition its records begin, from the answer's number on.
-func recordsStart(version int16, b []byte) (int, bool) {
+// recordsStart tells where in the answer to a fetch of one partition the list of what was rolled back begins, and where its
+// records begin, from the answer's number on. Of the list no more than its length has to be there.
+func recordsStart(version int16, b []byte) (aborted int, records int64, ok bool) {
 	at := 4 + 4 + 4 // number, throttled, topics
 	if version >= 7 {
 		at += 2 + 4 // error, session
 	}
 	if len(b) < at+2 {
-		return 0, false
+		return 0, 0, false
 	}
 	at += 2 + int(binary.BigEndian.Uint16(b[at:])) + 4 // topic, partitions
 	at += 4 + 2 + 8 + 8                                // partition, error, high watermark, stable
@@ -127,15 +139,20 @@ func recordsStart(version int16, b []byte) (int, bool) {
 		at += 8 // start
 	}
 	if len(b) < at+4 {
-		return 0, false
+		return 0, 0, false
 	}
-	if aborted := int32(binary.BigEndian.Uint32(b[at:])); aborted > 0 { //nolint:gosec // -1 is none
-		at += 16 * int(aborted)
+	records = int64(at + afterAborted(version))
+	if n := int32(binary.BigEndian.Uint32(b[at:])); n > 0 { //nolint:gosec // -1 is none
+		records += 16 * int64(n)
 	}
-	at += 4
+	return at, records, true
+}
+
+// afterAborted is how many bytes stand between the beginning of the list of what was rolled back and the records, if the list
+// is empty: lengths, and a replica.
+func afterAborted(version int16) int {
 	if version >= 11 {
-		at += 4 // replica
+		return 4 + 4 + 4
 	}
-	at += 4 // the records' length
-	return at, at <= len(b)
+	return 4 + 4
 }

@@ -382,6 +382,45 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
+// TestHugeBatchBehindALongList: a batch beyond the bounds is known for that behind a list of what was rolled back of any length.
+func TestHugeBatchBehindALongList(t *testing.T) {
+	t.Parallel()
+	for _, aborted := range []int{0, 10, 5000, 100_000} {
+		cluster := newCluster(t)
+		batch := make([]byte, 200<<10)
+		copy(batch, rawBatchHead(len(batch)))
+		cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			answer, _ := req.ResponseKind().(*kmsg.FetchResponse)
+			partition := kmsg.NewFetchResponseTopicPartition()
+			partition.HighWatermark, partition.LastStableOffset, partition.RecordBatches = 100, 100, batch
+			partition.AbortedTransactions = make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, aborted)
+			topic := kmsg.NewFetchResponseTopic()
+			topic.Topic, topic.Partitions = "events", append(topic.Partitions, partition)
+			answer.Topics = append(answer.Topics, topic)
+			return answer, nil, true
+		})
+		l := newLog(t, cluster, "events")
+		l.Bounds = Bounds{Batch: 64 << 10, Record: 64 << 10}
+		fetched, err := l.Fetch(t.Context(), Request{Offset: 40, MaxBytes: 16 << 10, Epoch: NoEpoch, Room: 32 << 10})
+		if err != nil {
+			t.Errorf("behind %d: %v", aborted, err)
+			continue
+		}
+		var bad *BatchError
+		if err := fetched.Each(0, nil); !errors.As(err, &bad) || bad.First != 40 || bad.Last != 42 || bad.Size != int64(len(batch)) || bad.SHA256 != sha256.Sum256(batch) {
+			t.Errorf("behind %d: %v", aborted, err)
+		}
+	}
+}
+
+// rawBatchHead is the head of a batch of three records at offset 40, of so many bytes.
+func rawBatchHead(size int) []byte {
+	b := kmsg.NewRecordBatch()
+	b.FirstOffset, b.LastOffsetDelta, b.NumRecords, b.Magic, b.Length = 40, 2, 3, 2, int32(size-uncounted)
+	return b.AppendTo(nil)
+}
+
 // FuzzAnswer: no answer makes reading it panic, or find records where there are none.
 func FuzzAnswer(f *testing.F) {
 	f.Add(int16(11), []byte{})
@@ -392,7 +431,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
 		req := kmsg.NewPtrFetchRequest()
 		req.Version = min(max(version, oldestFetch), newestFetch)
-		at, found := recordsStart(req.Version, body)
+		_, at, found := recordsStart(req.Version, body)
 		a, err := (&wire{asked: 1}).parseFetched(req, body)
 		if err == nil && len(a.Topics) == 1 && len(a.Topics[0].Partitions) == 1 {
 			records := a.Topics[0].Partitions[0].RecordBatches

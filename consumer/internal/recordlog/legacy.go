@@ -221,7 +221,7 @@ func (r *reader) digestEntry(outer *entry, offset int64, p *part) error {
 		inner = timeOf(int64(ms)) //nolint:gosec // times are signed
 	}
 	rec.Time = setTime(outer, inner)
-	hash := sha256.New()
+	hash, longKey := sha256.New(), false
 	for _, do := range []func([]byte){func(b []byte) { rec.Key = append(rec.Key, b...) }, func(b []byte) { _, _ = hash.Write(b) }} {
 		length, err := p.uint32()
 		if err != nil {
@@ -232,14 +232,14 @@ func (r *reader) digestEntry(outer *entry, offset int64, p *part) error {
 			return malformed("a message's field has %d bytes", n)
 		}
 		if rec.Omitted == nil && n > keptKey {
-			do = nil
+			do, longKey = nil, true
 		} else if rec.Omitted == nil && n >= 0 {
 			rec.Key = []byte{}
 		}
 		if err := p.take(max(0, n), do); err != nil {
 			return err
 		}
-		rec.Omitted = &Omitted{Why: r.why(size, 0), Size: max(0, n)}
+		rec.Omitted = &Omitted{Why: r.why(size, 0, n < 0, longKey), Size: max(0, n)}
 	}
 	hash.Sum(rec.Omitted.SHA256[:0])
 	rec.Size = int64(len(rec.Key))

@@ -218,7 +218,9 @@ func (r *reader) name(key []byte) string {
 
 // omit leaves of a record what is kept of one beyond the bounds.
 func (r *reader) omit(rec *Record, size, headers int64) *Record {
-	rec.Omitted = &Omitted{Why: r.why(size, headers), Size: int64(len(rec.Value)), SHA256: sha256.Sum256(rec.Value)}
+	rec.Omitted = &Omitted{
+		Why: r.why(size, headers, rec.Value == nil, len(rec.Key) > keptKey), Size: int64(len(rec.Value)), SHA256: sha256.Sum256(rec.Value),
+	}
 	if rec.Value = nil; len(rec.Key) > keptKey {
 		rec.Key = nil
 	}
@@ -229,11 +231,20 @@ func (r *reader) omit(rec *Record, size, headers int64) *Record {
 	return rec
 }
 
-func (r *reader) why(size, headers int64) string {
-	if headers == 0 {
-		return fmt.Sprintf("a record of %d bytes is beyond max-record-bytes, %d", size, r.bounds.Record)
+// why says what of a record is left out, and why: its value, which may be null, its headers, and its key if that is long.
+func (r *reader) why(size, headers int64, nullValue, longKey bool) string {
+	text := fmt.Sprintf("a record of %d bytes is beyond max-record-bytes, %d", size, r.bounds.Record)
+	if headers > 0 {
+		text = fmt.Sprintf("a record of %d bytes and %d headers, which count %d each and are left out, is beyond max-record-bytes, %d",
+			size, headers, HeaderCost, r.bounds.Record)
 	}
-	return fmt.Sprintf("a record of %d bytes and %d headers, which count %d each, is beyond max-record-bytes, %d", size, headers, HeaderCost, r.bounds.Record)
+	if nullValue {
+		text += "; its value is null"
+	}
+	if longKey {
+		text += fmt.Sprintf("; its key, over %d bytes, is left out", keptKey)
+	}
+	return text
 }
 
 // stream reads a record of which no more than a key is held: one beyond the bounds, one that was rolled back, or a marker.
@@ -292,9 +303,11 @@ func (p *part) key() ([]byte, error) {
 // digest reads the key, the value and the number of headers of a record beyond the bounds.
 func (v *v2) digest(p *part, rec *Record, size int64) error {
 	var err error
+	before := p.left
 	if rec.Key, err = p.key(); err != nil {
 		return err
 	}
+	longKey := rec.Key == nil && before-p.left > keptKey
 	length, err := p.varint(32)
 	if err != nil {
 		return err
@@ -302,6 +315,7 @@ func (v *v2) digest(p *part, rec *Record, size int64) error {
 	if length < -1 || length > p.left {
 		return malformed("a record's value has %d bytes", length)
 	}
+	null := length < 0
 	length = max(0, length)
 	hash := sha256.New()
 	if err := p.hash(length, hash); err != nil {
@@ -317,7 +331,7 @@ func (v *v2) digest(p *part, rec *Record, size int64) error {
 	if err := p.rest(); err != nil {
 		return err
 	}
-	rec.Omitted = &Omitted{Why: v.why(size, headers), Size: length}
+	rec.Omitted = &Omitted{Why: v.why(size, headers, null, longKey), Size: length}
 	hash.Sum(rec.Omitted.SHA256[:0])
 	rec.Size = int64(len(rec.Key))
 	return nil
