@@ -42,6 +42,7 @@ func (c *Consumer) begin(ctx context.Context, kafkas *connections) error {
 			return err
 		}
 		c.log.LogAttrs(ctx, slog.LevelWarn, "offsets of the group not read, will retry", slog.String("group", c.cfg.Group), slog.Any("error", err))
+		c.troubled("offsets of the group not read", err)
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}

@@ -41,6 +41,8 @@ type Consumer struct {
 	status  atomic.Pointer[Status]
 	// session is the one at work; nil between generations.
 	session atomic.Pointer[session]
+	// trouble is why it was no working member of the group, when that was last found out; nil since a session began.
+	trouble atomic.Pointer[string]
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
 	// began is the topic that was there when Run began.
@@ -56,6 +58,8 @@ type Status struct {
 	Generation, Partitions int
 	// Since is when Live became what it is.
 	Since time.Time
+	// Absent says why it is no working member of the group, as far as known; empty if it is one.
+	Absent string
 	// Paused says why no calls are made; nil if they are.
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and no pause; nil otherwise.
@@ -81,6 +85,9 @@ func New(cfg Config) (*Consumer, error) {
 // Status says what the consumer is doing now.
 func (c *Consumer) Status() Status {
 	s := *c.status.Load()
+	if why := c.trouble.Load(); why != nil && c.session.Load() == nil {
+		s.Absent = *why
+	}
 	s.Paused = c.gate.paused()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
 		s.Stalled = at.standstill().ruling(time.Now())
@@ -128,6 +135,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		if err != nil {
 			c.log.LogAttrs(ctx, slog.LevelWarn, "group not joined, will retry", slog.String("group", c.cfg.Group), slog.Any("error", err))
+			c.troubled("group not joined", err)
 			if pause(ctx, joinPause) != nil {
 				return nil
 			}
@@ -136,7 +144,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if err := c.work(ctx, gen, kafkas, conns); err != nil {
 			return err
 		}
-		if time.Since(began) < shortestGeneration && pause(ctx, shortestGeneration) != nil {
+		if time.Since(began) >= shortestGeneration {
+			continue
+		}
+		text := fmt.Sprintf("generations end as soon as they begin, as they do while topic %s is not there", c.cfg.Topic)
+		c.trouble.CompareAndSwap(nil, &text)
+		if pause(ctx, shortestGeneration) != nil {
 			return nil
 		}
 	}
@@ -254,6 +267,18 @@ func (c *Consumer) resign(ctx context.Context, m *member, client *kafka.Client) 
 	if err != nil && !errors.Is(err, kafka.UnknownMemberId) {
 		c.log.LogAttrs(ctx, slog.LevelWarn, "group not left, it will notice within the session timeout", slog.Any("error", err))
 	}
+}
+
+// working notes that a session has begun to work.
+func (c *Consumer) working(s *session) {
+	c.session.Store(s)
+	c.trouble.Store(nil)
+}
+
+// troubled notes why this replica is no working member of the group, for [Status].
+func (c *Consumer) troubled(what string, err error) {
+	text := fmt.Sprintf("%s: %v", what, err)
+	c.trouble.Store(&text)
 }
 
 func (c *Consumer) setStatus(live bool, generation, partitions int) {

@@ -380,6 +380,33 @@ func TestReadyz_Standstill(t *testing.T) {
 	})
 }
 
+// TestReadyz_Absent: a replica that is no working member of the group says why.
+func TestReadyz_Absent(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		away := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+		r := w.start()
+		time.Sleep(10 * time.Second)
+		if s := r.Status(); s.Live || !strings.Contains(s.Absent, "offsets of the group not read") {
+			t.Errorf("while the coordinator loads: %+v", s)
+		}
+		away.Remove()
+		w.await(time.Minute, "a generation", func() bool { return r.Status().Live })
+		time.Sleep(10 * time.Second)
+		if s := r.Status(); s.Absent != "" {
+			t.Errorf("as a working member: %+v", s)
+		}
+		if err := w.kafka.DeleteTopic(testTopic); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := r.Status(); !strings.Contains(s.Absent, "topic events is not there") {
+			t.Errorf("without the topic: %+v", s)
+		}
+	})
+}
+
 // TestThrottledFetch: a broker that has no more for a client for a while answers without the partition. That is no fault.
 func TestThrottledFetch(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ func (s *session) open(ctx context.Context, ids []int) error {
 			return err
 		}
 		s.log.LogAttrs(ctx, slog.LevelWarn, "committed offsets not read, will retry", slog.Any("error", err))
+		s.troubled("committed offsets not read", err)
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 		}
 		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry",
 			slog.String("topic", c.cfg.Topic), slog.Any("error", err))
+		c.troubled("number of partitions not known", err)
 		if err := pause(generation, time.Second); err != nil {
 			return 0, err
 		}

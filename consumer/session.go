@@ -42,8 +42,9 @@ type session struct {
 
 	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
 	events, bytes, fetched, slots *semaphore.Weighted
-	// opened is told when the partitions are known.
-	opened func(*session)
+	// opened is told when the partitions are known, troubled why they are not yet.
+	opened   func(*session)
+	troubled func(what string, err error)
 	// large bounds what batches beyond the ordinary take to be read.
 	large *semaphore.Weighted
 	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
@@ -82,7 +83,7 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 		ready:   &flightHeap{less: oldestFirst},
 		waiting: &flightHeap{less: dueFirst},
 		woken:   make(chan struct{}, 1),
-		opened:  c.session.Store,
+		opened:  c.working, troubled: c.troubled,
 	}
 	s.large = semaphore.NewWeighted(s.largest())
 	s.moved()

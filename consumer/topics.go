@@ -31,6 +31,7 @@ func (c *Consumer) prepareTopics(ctx context.Context, kafkas *connections) error
 			return err
 		}
 		c.log.LogAttrs(ctx, slog.LevelWarn, "brokers not reached, will retry", slog.Any("brokers", c.cfg.Cluster.Brokers), slog.Any("error", err))
+		c.troubled("brokers not reached", err)
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}

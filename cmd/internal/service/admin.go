@@ -66,6 +66,8 @@ type readiness struct {
 	Since time.Time `json:"since,omitzero"`
 	// Paused says why no calls are made.
 	Paused *pausedBody `json:"paused,omitempty"`
+	// Absent says why the replica is no working member of the group.
+	Absent string `json:"absent,omitempty"`
 	// Stalled says that nothing moves, and why, outside of a pause.
 	Stalled *stalledBody `json:"stalled,omitempty"`
 }
@@ -86,7 +88,7 @@ type pausedBody struct {
 }
 
 func readinessOf(s consumer.Status) readiness {
-	r := readiness{Ready: s.Live && s.Paused == nil && s.Stalled == nil, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since}
+	r := readiness{Ready: s.Live && s.Paused == nil && s.Stalled == nil, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since, Absent: s.Absent}
 	if p := s.Paused; p != nil {
 		r.Paused = &pausedBody{Reason: string(p.Reason), Since: p.Since, LastError: p.LastError, NextProbe: p.NextProbe}
 	}
