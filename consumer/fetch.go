@@ -154,9 +154,11 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		s.metrics.setLag(p.id, p.lag())
 	}
 	if room.quiet() { // the answer is small; what is made of it may not be
-		if room, err = s.takeRoom(ctx, p.size.least()); err != nil {
+		share, err := s.takeRoom(ctx, p.size.least())
+		if err != nil {
 			return err
 		}
+		room = share
 	}
 	err = s.deliverIn(ctx, p, fetched, room)
 	room.giveBack() // others may read meanwhile
