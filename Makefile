@@ -53,7 +53,7 @@ lint: $(GOLANGCI_STAMP) ## Run the linter, the pinned one
 
 .PHONY: race
 race: ## Run the tests with the race detector
-	go test -race ./...
+	go test -race -timeout 30m ./...
 
 .PHONY: cover
 cover: ## Run the tests and report what they cover, as .cache/cover.html too

@@ -79,12 +79,12 @@ func hostiles() []hostile {
 		}, events: []int{100}, letters: 1, covers: "1-2"},
 		{name: "a large value", batch: func() []byte {
 			b := rawbatch.Of(now(), event(0, 100), nil, event(2, 102))
-			b.Records = bytes.Join([][]byte{event(0, 100), rawbatch.Compress(rawbatch.None, rawbatch.LargeRecord(20<<20)), event(2, 102)}, nil)
+			b.Records = bytes.Join([][]byte{event(0, 100), rawbatch.Compress(rawbatch.None, rawbatch.LargeRecord(4<<20)), event(2, 102)}, nil)
 			return b.Compressed(rawbatch.Zstd).Bytes()
-		}, events: []int{100, 102}, letters: 1, omitted: "20971520 bytes"},
+		}, events: []int{100, 102}, letters: 1, omitted: "4194304 bytes"},
 		{name: "headers without end", batch: func() []byte {
 			b := rawbatch.Of(now(), nil, event(1, 101))
-			b.Records = append(rawbatch.Compress(rawbatch.None, rawbatch.ManyHeaders(eventValue(100), 1_000_000)), event(1, 101)...)
+			b.Records = append(rawbatch.Compress(rawbatch.None, rawbatch.ManyHeaders(eventValue(100), 100_000)), event(1, 101)...)
 			return b.Compressed(rawbatch.LZ4).Bytes()
 		}, events: []int{101}, letters: 1, omitted: "header"},
 	}
@@ -99,7 +99,7 @@ func hostiles() []hostile {
 		all = append(all, hostile{name: "a value beyond what a batch may have, in " + name, batch: func() []byte {
 			b := rawbatch.Of(now(), nil)
 			b.Attributes |= codec
-			b.Records = rawbatch.Compress(codec, rawbatch.LargeRecord(200<<20))
+			b.Records = rawbatch.Compress(codec, rawbatch.LargeRecord(16<<20))
 			return b.Bytes()
 		}, letters: 1, covers: "0-0"})
 	}
@@ -125,7 +125,7 @@ func (w *world) readHostile(h hostile) {
 	w.send(0, h.batch())
 	w.publish(0, eventValues(10, 13)...)
 	w.publish(1, eventValues(20, 23)...)
-	r := w.start()
+	r := w.start(func(c *consumer.Config) { c.MaxBatchBytes, c.MaxRecordBytes = 8<<20, 1<<20 })
 	w.awaitDrained(time.Minute)
 	for _, from := range []int{0, 10, 20} {
 		w.wantDeletedOnce(from, from+3)

@@ -27,23 +27,24 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 			return rawbatch.Of(now(), records...).Bytes()
 		}
 	}
-	large := func(_ int32) []byte { // two records that take nearly all of the bytes in flight, and room for large batches
+	large := func(_ int32) []byte { // records that take much of the bytes in flight, and room for large batches
 		var records [][]byte
 		for i := range 6 {
-			records = append(records, rawbatch.Record(int64(i), bytes.Repeat([]byte{byte(i)}, 7<<20), 0))
+			records = append(records, rawbatch.Record(int64(i), bytes.Repeat([]byte{byte(i)}, 1<<20), 0))
 		}
 		return rawbatch.Of(now(), records...).Compressed(rawbatch.Zstd).Bytes()
 	}
 	for _, test := range []struct {
 		name             string
 		batch            func(int32) []byte
+		partitions       int32
 		batches, letters int // of each partition
 		edit             func(*consumer.Config)
 	}{
-		{"at the defaults", plain(300), 4, 1200, func(*consumer.Config) {}},
-		{"in small rooms", plain(30), 10, 300, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 400, 64<<10 }},
-		{"large", large, 2, 12, func(c *consumer.Config) { c.MaxInFlight = 24 }},
-		{"large in small rooms", large, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 24, 1<<20 }},
+		{"at the defaults", plain(300), 3, 4, 1200, func(*consumer.Config) {}},
+		{"in small rooms", plain(30), 8, 10, 300, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 400, 64<<10 }},
+		{"large", large, 4, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 24, 2<<20 }},
+		{"large in small rooms", large, 4, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 24, 1<<20 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -51,7 +52,7 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 				setTopicConfig(w.t, w, testTopic, "max.message.bytes", "9000000")
 				setTopicConfig(w.t, w, testDLT, "max.message.bytes", "9000000")
 				for range test.batches {
-					for p := range int32(8) {
+					for p := range test.partitions {
 						w.send(p, test.batch(p))
 					}
 				}
@@ -63,8 +64,8 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 				w.publish(8, eventValues(0, 5)...)
 				w.awaitDrained(10 * time.Minute)
 				w.wantDeletedOnce(0, 5)
-				if n := len(w.letterKeys()); n != 8*test.letters {
-					w.t.Errorf("%d dead letters, want %d", n, 8*test.letters)
+				if n := len(w.letterKeys()); n != int(test.partitions)*test.letters {
+					w.t.Errorf("%d dead letters, want %d", n, int(test.partitions)*test.letters)
 				}
 			})
 		})
