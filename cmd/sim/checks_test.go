@@ -22,11 +22,12 @@ func (l *ledger) judgeLetters() {
 	}
 }
 
-// ofRest says whether a letter may be of what can't be read of a batch whose beginning was removed before it was read.
+// ofRest says whether a letter is of a part of what can't be read of a batch: the beginning was removed before it was read, or a
+// tool has moved the group into its midst.
 func (l *ledger) ofRest(id string) bool {
 	_, partition, offset, err := schema.ParseID(id)
 	return err == nil && slices.ContainsFunc(l.entries, func(e *entry) bool {
-		return e.fate == unreadable && !e.removed.IsZero() && int(e.r.Partition) == partition && e.r.Offset < offset && offset <= e.last()
+		return e.fate == unreadable && int(e.r.Partition) == partition && e.r.Offset < offset && offset <= e.last()
 	})
 }
 

@@ -152,7 +152,7 @@ func mutants() []mutant {
 			"			done = append(done, offsetRange{first: e.offset, last: e.offset + 1})\n			open = true\n", "commit", "lost"),
 		one("the list of what has ended is not inherited", "consumer/offsets.go", "	p.tracker.inherit(done)\n", "	_ = done\n", "repeated"),
 		one("whose the group is does not count", "consumer/owner.go", `	if c.App == "" || s.app == ""`, `	if c.App != "" || s.app == ""`, "foreign"),
-		one("a list counts at any offset", "consumer/stamp.go", "	if s.at != offset {\n", "	if s.at < 0 {\n", "lost", "commit"),
+		one("a list counts at any offset", "consumer/stamp.go", "	if s.at != offset || s.partition != partition {\n", "	if s.at < 0 {\n", "lost", "commit"),
 		one("no last commit", "consumer/session.go", "		s.commitLast(ctx, stop)\n", "", "repeated"),
 		one("a commit is given up when the drain begins", "consumer/commit.go", "context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)\n	defer cancel()\n	commits :=",
 			"context.WithTimeout(ctx, commitTimeout)\n	defer cancel()\n	commits :=", "repeated"),
