@@ -154,8 +154,6 @@ func mutants() []mutant {
 		one("whose the group is does not count", "consumer/owner.go", `	if c.App == "" || s.app == ""`, `	if c.App != "" || s.app == ""`, "foreign"),
 		one("a list counts at any offset", "consumer/stamp.go", "	if s.at != offset || s.partition != partition {\n", "	if s.at < 0 {\n", "lost", "commit"),
 		one("no last commit", "consumer/session.go", "		s.commitLast(ctx, stop)\n", "", "repeated"),
-		one("a commit is given up when the drain begins", "consumer/commit.go", "context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)\n	defer cancel()\n	commits :=",
-			"context.WithTimeout(ctx, commitTimeout)\n	defer cancel()\n	commits :=", "repeated"),
 		{"a coordinator that is loading counts as a group without offsets", []edit{
 			{
 				"consumer/owner.go", "	if res.Error != nil {\n		return nil, res.Error\n	}\n",
