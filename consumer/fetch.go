@@ -222,7 +222,7 @@ func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record
 		s.committer.poke()
 		return nil
 	}
-	if err := s.admit(ctx, p, r.Size, !room.large()); err != nil {
+	if err := s.admit(ctx, p, r.Size, !room.large); err != nil {
 		return err
 	}
 	s.take(record{

@@ -57,8 +57,9 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 	if err := s.checkGroup(ctx, offsets); err != nil {
 		return err
 	}
-	if s.had = len(offsets); len(withoutOffset(offsets)) > 0 {
-		s.had = withoutOffset(offsets)[0]
+	s.had = len(offsets)
+	if missing := withoutOffset(offsets); len(missing) > 0 {
+		s.had = missing[0]
 	}
 	if err := s.openAll(ctx, ids, offsets, topic); err != nil {
 		return err
@@ -68,12 +69,12 @@ func (s *session) openOnce(ctx context.Context, ids []int) error {
 
 // openAll opens the owned partitions, some at once: most ask their leader one question.
 func (s *session) openAll(ctx context.Context, ids []int, offsets []committed, topic recordlog.Topic) error {
-	opened := make([]*partition, len(ids))
+	opened, had := make([]*partition, len(ids)), hadOffsets(offsets, topic.ID)
 	opening, each := errgroup.WithContext(ctx)
 	opening.SetLimit(openAtOnce)
 	for i, id := range ids {
 		opening.Go(func() (err error) {
-			opened[i], err = s.openPartition(each, offsets[id], topic, hadOffsets(offsets, topic.ID))
+			opened[i], err = s.openPartition(each, offsets[id], topic, had)
 			return err
 		})
 	}

@@ -105,8 +105,8 @@ type room struct {
 	bytes int64
 	from  *semaphore.Weighted
 	taken int64
-	// isLarge says that it is one for large batches.
-	isLarge bool
+	// large says that it is one for large batches.
+	large bool
 }
 
 func (r *room) giveBack() {
@@ -118,8 +118,6 @@ func (r *room) giveBack() {
 
 // quiet says that no memory was taken: little was expected.
 func (r *room) quiet() bool { return r.from == nil }
-
-func (r *room) large() bool { return r.isLarge }
 
 // takeRoom waits for memory for one fetch: of the budget that all share, or, beyond half of that, of what there is for
 // large batches, which holds the largest one that the bounds allow.
@@ -135,7 +133,7 @@ func (s *session) takeRoom(ctx context.Context, need int64) (*room, error) {
 	case need <= fetchBudget/2:
 		r.from, r.taken = s.fetched, need
 	default:
-		r.from, r.taken, r.isLarge = s.large, min(need, s.largest()), true
+		r.from, r.taken, r.large = s.large, min(need, s.largest()), true
 	}
 	if err := r.from.Acquire(ctx, r.taken); err != nil {
 		return nil, err

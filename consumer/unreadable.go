@@ -47,7 +47,7 @@ func (s *session) stepOver(ctx context.Context, p *partition, bad *recordlog.Bat
 		}
 	}
 	size := int64(len(rec.value))
-	err := s.admit(ctx, p, size, !room.large())
+	err := s.admit(ctx, p, size, !room.large)
 	if errors.Is(err, errSpanFull) {
 		return nil // it is found again when there is room
 	}

@@ -139,15 +139,15 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 		return nil
 	}
 	// What only looks like a letter takes no letter's place.
-	d, err := schema.ParseDeadLetter(r.Headers)
-	if err != nil || id != d.ID() {
+	l := readLetter(r)
+	if l == nil {
 		ix.foreign++
-		return nil //nolint:nilerr // another tool's record
+		return nil
 	}
 	ix.open[id] = r.Offset
 	delete(ix.replaces, id)
-	if d.ReplayOf != "" && d.ReplayOf != id {
-		ix.replaces[id] = d.ReplayOf
+	if l.ReplayOf != "" && l.ReplayOf != id {
+		ix.replaces[id] = l.ReplayOf
 	}
 	return nil
 }
