@@ -17,10 +17,10 @@ MINUTES ?= 30
 QUOTA ?= partitions
 
 # The tests that take their Redis from CONVDEL_TEST_REDIS.
-REDIS_TESTS := ./consumer/redisbudget ./cmd/e2e
+REDIS_TESTS := ./consumer/redisbudget ./test/e2e
 
 # The tests that take their broker from CONVDEL_TEST_BROKERS, and what those behind the build tag kafka take besides.
-KAFKA_TESTS := ./cmd/e2e
+KAFKA_TESTS := ./test/e2e
 KAFKA_ENV = CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) CONVDEL_TEST_SECURE_BROKERS=$$(<.cache/kafka/secure-brokers) \
 	CONVDEL_TEST_CA_FILE=$(CURDIR)/.cache/kafka/ca.pem CONVDEL_TEST_KAFKA_NODE=$(CURDIR)/deploy/kafka/node.sh
 
@@ -65,7 +65,7 @@ cover: ## Run the tests and report what they cover, as .cache/cover.html too
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp): throughput, latency, memory; takes minutes
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./consumer/... ./imclient/... ./schema/...
-	go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./cmd/e2e
+	go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./test/e2e
 
 # `go test -list` prints a package's fuzz targets and then the package: "ok <tab> convdel/schema <tab> 0.01s".
 # Runs are counted, not timed: before Go 1.27 a timed run that ends at the wrong moment fails with nothing but
@@ -101,19 +101,19 @@ SEEDS ?= 100
 FROM ?= 1
 .PHONY: sim
 sim: ## Simulate SEEDS (100) bad days in virtual time, or the one of SEED=n with its timeline; logs of bad ones in .cache/sim
-	go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./cmd/sim -logs $(CURDIR)/.cache/sim \
+	go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./test/sim -logs $(CURDIR)/.cache/sim \
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
 .PHONY: sim-check
 sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
-	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./cmd/sim | grep -v '^ *==='
+	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
 
 .PHONY: soak
 soak: export BROKERS := 3
 soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30) while faults befall them; the ledger must balance
 	@mkdir -p .cache/soak && rm -f .cache/soak/*.log
 	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_QUOTA=$(QUOTA) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
-		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./cmd/e2e
+		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./test/e2e
 
 .PHONY: redis-up
 redis-up: ## Start a real Redis on 127.0.0.1:16379 (REDIS_PORT=)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"convdel/consumer/cluster"
 	"convdel/schema"
 )
 
@@ -15,7 +16,7 @@ import (
 // The zero value of a field means its default where one is named.
 type Config struct {
 	// Cluster is where Kafka is and how to log in.
-	Cluster Cluster
+	Cluster cluster.Config
 	// Topic is read to the end and beyond; Group owns its offsets. Both are required.
 	Topic, Group string
 	// DeadLetterTopic takes what can't be deleted. Required, never equal to Topic.

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -141,4 +142,14 @@ func (c *cutConn) Close() error {
 	delete(c.cutter.open, c)
 	c.cutter.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// kafkaLog turns kafka-go's printf lines into records of log at level.
+func kafkaLog(log *slog.Logger, level slog.Level) kafka.LoggerFunc {
+	return func(format string, args ...any) {
+		ctx := context.Background()
+		if log.Enabled(ctx, level) {
+			log.LogAttrs(ctx, level, "kafka client", slog.String("detail", fmt.Sprintf(format, args...)))
+		}
+	}
 }

@@ -116,7 +116,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.limiter.follow(ctx, c.log)()
-	conns := &cutter{dial: c.cfg.Cluster.dial}
+	conns := &cutter{dial: c.cfg.Cluster.Connect}
 	group, err := c.joinGroup(conns) //nolint:contextcheck // the group's log lines belong to no call
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 }
 
 func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
-	dialer := c.cfg.Cluster.dialer()
+	dialer := c.cfg.Cluster.Dialer()
 	dialer.DialFunc = conns.DialContext
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     c.cfg.Group,

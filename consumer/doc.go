@@ -14,7 +14,7 @@
 // answer means. It publishes nothing but dead letters.
 //
 //	c, err := consumer.New(consumer.Config{
-//		Cluster: consumer.Cluster{Brokers: []string{"127.0.0.1:9092"}},
+//		Cluster: cluster.Config{Brokers: []string{"127.0.0.1:9092"}},
 //		Topic:   schema.Topic, Group: "convdel", DeadLetterTopic: schema.DeadLetterTopic,
 //		API: api, CallsPerSecond: 200,
 //		Logger: logger, Metrics: consumer.NewMetrics(prometheus.DefaultRegisterer),

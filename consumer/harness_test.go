@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/schema"
 )
 
@@ -126,7 +127,7 @@ func (w *world) start(edit ...func(*consumer.Config)) *replica {
 	w.t.Helper()
 	r := &replica{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{}), net: &severable{dial: w.network.DialContext}}
 	cfg := consumer.Config{
-		Cluster: consumer.Cluster{Brokers: w.kafka.ListenAddrs(), Dial: r.net.DialContext},
+		Cluster: cluster.Config{Brokers: w.kafka.ListenAddrs(), Dial: r.net.DialContext},
 		Topic:   testTopic, Group: testGroup, DeadLetterTopic: testDLT,
 		Start:          consumer.StartEarliest(),
 		API:            w.api,

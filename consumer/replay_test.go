@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
@@ -24,7 +25,7 @@ func TestReplayThroughTheService(t *testing.T) {
 		}
 		r := w.start()
 		w.awaitDrained(time.Minute)
-		table, err := deadletter.Open(t.Context(), consumer.Cluster{Brokers: w.kafka.ListenAddrs(), Dial: w.network.DialContext}, testDLT)
+		table, err := deadletter.Open(t.Context(), cluster.Config{Brokers: w.kafka.ListenAddrs(), Dial: w.network.DialContext}, testDLT)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
@@ -49,7 +50,7 @@ type tableSettings struct {
 
 // tableConfig is the same, read and checked.
 type tableConfig struct {
-	cluster        consumer.Cluster
+	cluster        cluster.Config
 	topic, letters string
 }
 

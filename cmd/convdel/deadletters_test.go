@@ -12,7 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/imclient"
 	"convdel/schema"
@@ -606,7 +606,7 @@ func TestLettersPasswordStaysSecret(t *testing.T) {
 // TestRemediesAreForEveryReason holds the plan's words against the library's reasons.
 func TestRemediesAreForEveryReason(t *testing.T) {
 	t.Parallel()
-	s := &settling{maxAge: "24h", cfg: tableConfig{cluster: consumer.Cluster{}, topic: "x"}}
+	s := &settling{maxAge: "24h", cfg: tableConfig{cluster: cluster.Config{}, topic: "x"}}
 	for _, why := range []deadletter.Left{deadletter.LeftTooOld, deadletter.LeftNotNamed, deadletter.LeftOtherTopic, deadletter.LeftOmitted, deadletter.LeftBatch} {
 		if s.remedy(why) == "" {
 			t.Errorf("nothing said about %q", why)

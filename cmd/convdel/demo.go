@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"convdel/cmd/internal/service"
-	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/imclient/imtest"
+	"convdel/internal/service"
 	"convdel/schema"
 )
 
@@ -203,7 +203,7 @@ func (s *served) end() error {
 
 // publish puts the samples on the topic.
 func (d *demo) publish(ctx context.Context, samples []sample) error {
-	sink := newKafkaSink(consumer.Cluster{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
+	sink := newKafkaSink(cluster.Config{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
 	records := make([]record, len(samples))
 	for i, s := range samples {
 		records[i] = s.record

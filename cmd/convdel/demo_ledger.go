@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"convdel/cmd/internal/service"
+	"convdel/internal/service"
 	"convdel/schema"
 )
 

@@ -10,8 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"convdel/cmd/internal/service"
 	"convdel/imclient/imtest"
+	"convdel/internal/service"
 	"convdel/schema"
 )
 

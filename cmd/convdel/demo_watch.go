@@ -9,8 +9,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"convdel/cmd/internal/service"
 	"convdel/imclient/imtest"
+	"convdel/internal/service"
 )
 
 // codeTooFast is the API's code for calls over the quota (product/269/1671).

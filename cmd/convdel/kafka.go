@@ -12,7 +12,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
 
-	"convdel/consumer"
+	"convdel/consumer/cluster"
 )
 
 // The mechanisms of kafka-sasl.
@@ -23,8 +23,8 @@ const (
 )
 
 // cluster reads where Kafka is and how to log in.
-func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string) (string, bool)) consumer.Cluster {
-	return consumer.Cluster{
+func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string) (string, bool)) cluster.Config {
+	return cluster.Config{
 		Brokers: c.addresses("brokers", b.Brokers),
 		TLS:     c.kafkaTLS(s),
 		SASL:    c.kafkaLogin(s, env),

@@ -12,7 +12,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
@@ -98,7 +98,7 @@ type kafkaSink struct {
 // chunkTimeout is longer than the writer's own attempts can take: it is the one to give up.
 const chunkTimeout = time.Minute
 
-func newKafkaSink(cluster consumer.Cluster, topic string) *kafkaSink {
+func newKafkaSink(cluster cluster.Config, topic string) *kafkaSink {
 	writer, done := cluster.Writer(topic)
 	writer.BatchSize = maxChunkLines
 	return &kafkaSink{writer: writer, done: done}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"convdel/cmd/internal/service"
 	"convdel/imclient"
+	"convdel/internal/service"
 )
 
 // runCommand runs the service until it is told to stop.

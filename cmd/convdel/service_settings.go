@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"time"
 
-	"convdel/cmd/internal/service"
 	"convdel/consumer"
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
+	"convdel/internal/service"
 )
 
 // The values of quota.

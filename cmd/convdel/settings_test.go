@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/schema"
 )
 
@@ -54,7 +55,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		t.Fatal(problems)
 	}
 	got := cfg.Consumer
-	got.Cluster = consumer.Cluster{}
+	got.Cluster = cluster.Config{}
 	want := consumer.Config{
 		Topic: "conversation.delete.requested", Group: "convdel", DeadLetterTopic: "conversation.delete.requested.dead-letter",
 		CallsPerSecond: 200, ShareByPartitions: true, MaxCalls: 1000, CallTimeout: 5 * time.Second, MaxAttempts: 6,

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
@@ -65,8 +66,8 @@ func (s *shelf) renewClient() {
 	}
 }
 
-func (s *shelf) cluster() consumer.Cluster {
-	return consumer.Cluster{Brokers: s.kafka.ListenAddrs(), Dial: s.network.DialContext}
+func (s *shelf) cluster() cluster.Config {
+	return cluster.Config{Brokers: s.kafka.ListenAddrs(), Dial: s.network.DialContext}
 }
 
 func (s *shelf) open() *deadletter.Table {

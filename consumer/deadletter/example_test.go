@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/schema"
 )
@@ -22,7 +22,7 @@ func ExampleTable_Replay() {
 	bury(kafka, 8, schema.ClassPermanent)
 
 	ctx := context.Background()
-	table, err := deadletter.Open(ctx, consumer.Cluster{Brokers: kafka.ListenAddrs()}, schema.DeadLetterTopic)
+	table, err := deadletter.Open(ctx, cluster.Config{Brokers: kafka.ListenAddrs()}, schema.DeadLetterTopic)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -35,7 +36,7 @@ type Table struct {
 	Notice func(Gap)
 
 	noticing   sync.Mutex
-	cluster    consumer.Cluster
+	cluster    cluster.Config
 	topic      string
 	transport  *kafka.Transport
 	log        *recordlog.Log
@@ -56,7 +57,7 @@ type Totals struct {
 }
 
 // Open looks for the topic. It returns a [*consumer.TopicError] if it is not there.
-func Open(ctx context.Context, cluster consumer.Cluster, topic string) (*Table, error) {
+func Open(ctx context.Context, cluster cluster.Config, topic string) (*Table, error) {
 	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
 	t.log = &recordlog.Log{
 		Transport: t.transport, Addr: cluster.Addr(), Topic: topic,

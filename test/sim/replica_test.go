@@ -14,10 +14,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	kgoplain "github.com/twmb/franz-go/pkg/sasl/plain"
 
-	"convdel/cmd/internal/service"
 	"convdel/consumer"
+	"convdel/consumer/cluster"
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
+	"convdel/internal/service"
 )
 
 // stopSlack is what a clean stop may take beyond the drain: the last commit and the goodbye, each tried for a while.
@@ -227,8 +228,8 @@ func (w *world) config(r *replica, port int) service.Config {
 }
 
 // cluster is Kafka as the service's own client reaches it.
-func (w *world) cluster(p *party) consumer.Cluster {
-	c := consumer.Cluster{Brokers: w.brokers(), Dial: p.dial}
+func (w *world) cluster(p *party) cluster.Config {
+	c := cluster.Config{Brokers: w.brokers(), Dial: p.dial}
 	if w.sc.sasl {
 		c.SASL = plain.Mechanism{Username: "convdel", Password: password}
 	}

@@ -90,7 +90,7 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", file, "-run", "^TestSimulation$",
-		"./cmd/sim", "-seeds", strconv.Itoa(patience), "-stop")
+		"./test/sim", "-seeds", strconv.Itoa(patience), "-stop")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
@@ -166,7 +166,7 @@ func mutants() []mutant {
 		one("new partitions are not noticed", "consumer/consumer.go", "WatchPartitionChanges:  true", "WatchPartitionChanges:  false", "lost", "stuck"),
 		one("the second way commits one more", "consumer/commit.go", "	second := c.sendOver(ctx, c.s.fresh, commits)\n",
 			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.s.fresh, commits)\n", "commit"),
-		one("letters are the leader's alone", "consumer/cluster.go", "kafka.RequireAll", "kafka.RequireOne", "commit"),
+		one("letters are the leader's alone", "consumer/cluster/cluster.go", "kafka.RequireAll", "kafka.RequireOne", "commit"),
 		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.places {\n",
 			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.places[0].partition)})\n	}\n	for _, at := range l.places {\n", "lost"),
 		{"a group's conversation is a user's", []edit{
@@ -184,7 +184,7 @@ func mutants() []mutant {
 			{"consumer/gate.go", "	if !a.Outage || proven.After(failing) {", "	if a.Outage || proven.After(failing) {"},
 		}, []string{"class"}},
 		one("the gate never opens", "consumer/gate.go", "	case over:\n		g.openLocked(now)\n		return\n", "	case over && g.probes > 1000:\n		g.openLocked(now)\n		return\n", "stuck"),
-		one("a locked signature is tried again soon", "cmd/internal/service/calls.go", "lockedFor = time.Minute", "lockedFor = time.Second", "quiet"),
+		one("a locked signature is tried again soon", "internal/service/calls.go", "lockedFor = time.Minute", "lockedFor = time.Second", "quiet"),
 		one("an attempt is not made", "consumer/record.go", "if ev.attempts < s.cfg.MaxAttempts {", "if ev.attempts < s.cfg.MaxAttempts-1 {", "class"),
 		one("an internal error is final", "imclient/class.go", "	case 50001, 50002, 50003:\n", "	case 50001, 50002, 50003, 50004:\n", "class"),
 		one("an old event is executed", "consumer/record.go", "	if age <= s.cfg.MaxEventAge {", "	if age <= 1000*s.cfg.MaxEventAge {", "class", "unasked"),

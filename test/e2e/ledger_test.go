@@ -96,7 +96,7 @@ func (s *stage) deleted(prefix string) []string {
 }
 
 // wantQuota checks the greatest number of calls in any second. A machine that is short of processors delays arrivals
-// unevenly, so the exact bound is for virtual time (TestPromise3_…, TestPromise6_…, cmd/sim); this one tells replicas that
+// unevenly, so the exact bound is for virtual time (TestPromise3_…, TestPromise6_…, test/sim); this one tells replicas that
 // share the quota from ones that each use all of it.
 func (s *stage) wantQuota() {
 	s.tb.Helper()

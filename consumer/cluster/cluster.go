@@ -1,10 +1,9 @@
-package consumer
+package cluster
 
 import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -24,9 +23,9 @@ const (
 // clientID is what brokers see in their logs, quotas and metrics.
 const clientID = "convdel"
 
-// Cluster is where Kafka is and how to log in. It is shared by everything that talks to Kafka, so
+// Config is where Kafka is and how to log in. It is shared by everything that talks to Kafka, so
 // that a fault is met the same way everywhere: each connection has deadlines.
-type Cluster struct {
+type Config struct {
 	// Brokers are host:port addresses to start from; the rest of the cluster is found through them.
 	Brokers []string
 	// TLS, when set, is used for every connection. The server name is filled in where empty.
@@ -38,14 +37,14 @@ type Cluster struct {
 }
 
 // Addr is the address list in kafka-go's form.
-func (c Cluster) Addr() net.Addr { return kafka.TCP(c.Brokers...) }
+func (c Config) Addr() net.Addr { return kafka.TCP(c.Brokers...) }
 
 // Transport returns a connection pool that knows the given topics. It caches where partitions
 // live for two seconds, so that a moved leader is found again soon. The caller closes it with
 // CloseIdleConnections.
-func (c Cluster) Transport(topics ...string) *kafka.Transport {
+func (c Config) Transport(topics ...string) *kafka.Transport {
 	return &kafka.Transport{
-		Dial:           c.dial,
+		Dial:           c.Connect,
 		DialTimeout:    dialTimeout,
 		IdleTimeout:    time.Minute,
 		MetadataTTL:    2 * time.Second,
@@ -56,8 +55,8 @@ func (c Cluster) Transport(topics ...string) *kafka.Transport {
 	}
 }
 
-// Client returns a client on its own [Cluster.Transport], and what closes that.
-func (c Cluster) Client(topics ...string) (client *kafka.Client, closeIdle func()) {
+// Client returns a client on its own [Config.Transport], and what closes that.
+func (c Config) Client(topics ...string) (client *kafka.Client, closeIdle func()) {
 	t := c.Transport(topics...)
 	return &kafka.Client{Addr: c.Addr(), Transport: t}, t.CloseIdleConnections
 }
@@ -66,7 +65,7 @@ func (c Cluster) Client(topics ...string) (client *kafka.Client, closeIdle func(
 // that places keys as Kafka's own clients do. close ends the writer and its connections.
 //
 // A write whose context ends may still be appended: what is written must bear being written twice.
-func (c Cluster) Writer(topic string) (writer *kafka.Writer, closeAll func() error) {
+func (c Config) Writer(topic string) (writer *kafka.Writer, closeAll func() error) {
 	t := c.Transport(topic)
 	w := &kafka.Writer{
 		Addr:         c.Addr(),
@@ -94,18 +93,19 @@ func (c Cluster) Writer(topic string) (writer *kafka.Writer, closeAll func() err
 // record's size, one by one, not the client for a whole batch.
 const maxWriteBytes = 64 << 20
 
-// dialer is for kafka-go's consumer group, which does not use transports.
-func (c Cluster) dialer() *kafka.Dialer {
+// Dialer is for kafka-go's consumer group, which does not use transports.
+func (c Config) Dialer() *kafka.Dialer {
 	return &kafka.Dialer{
 		ClientID:      clientID,
 		Timeout:       dialTimeout,
-		DialFunc:      c.dial,
+		DialFunc:      c.Connect,
 		TLS:           c.TLS,
 		SASLMechanism: c.SASL,
 	}
 }
 
-func (c Cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// Connect makes a connection with deadlines, without TLS and without logging in.
+func (c Config) Connect(ctx context.Context, network, address string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
@@ -156,14 +156,4 @@ func (d *deadlineConn) SetReadDeadline(t time.Time) error {
 func (d *deadlineConn) SetWriteDeadline(t time.Time) error {
 	d.userWrite.Store(!t.IsZero())
 	return d.Conn.SetWriteDeadline(t)
-}
-
-// kafkaLog turns kafka-go's printf lines into records of log at level.
-func kafkaLog(log *slog.Logger, level slog.Level) kafka.LoggerFunc {
-	return func(format string, args ...any) {
-		ctx := context.Background()
-		if log.Enabled(ctx, level) {
-			log.LogAttrs(ctx, level, "kafka client", slog.String("detail", fmt.Sprintf(format, args...)))
-		}
-	}
 }
