@@ -73,7 +73,7 @@ func (s *session) newCommitter(found []committed) *committer {
 		stamp.Partitions = missing[0]
 	}
 	return &committer{
-		partitions: s.partitions, stamp: stamp, sender: s.commits, accepted: s.metrics.commits, log: s.log, poked: make(chan struct{}, 1),
+		partitions: s.partitions, stamp: stamp, sender: s.sender, accepted: s.metrics.commits, log: s.log, poked: make(chan struct{}, 1),
 	}
 }
 

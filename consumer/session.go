@@ -26,7 +26,7 @@ type session struct {
 
 	client  *kafka.Client
 	source  *recordlog.Log
-	commits *commitSender
+	sender  *commitSender
 	writers letterWriters
 
 	// topicID is the topic's at the beginning of the session, began its when Run began.
@@ -84,7 +84,7 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 	}
 	s.large = semaphore.NewWeighted(s.largest())
 	s.moved()
-	s.commits = newCommitSender(m, &s.cfg, kafkas, log)
+	s.sender = newCommitSender(m, &s.cfg, kafkas, log)
 	return s
 }
 
