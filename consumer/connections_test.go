@@ -68,7 +68,7 @@ func TestBrokerConnectionsCut(t *testing.T) {
 		r := w.start()
 		for range 5 {
 			time.Sleep(1700 * time.Millisecond)
-			r.net.cutConnections()
+			r.net.Cut()
 		}
 		w.awaitDrained(10 * time.Minute)
 		if n := len(w.letterKeys()); n != 400 {

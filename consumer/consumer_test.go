@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
 
 var errAPI = errors.New("the API said no")
@@ -110,12 +111,12 @@ func TestPromise1_EveryEventEndsInExactlyOneWay(t *testing.T) {
 		w.awaitDrained(10 * time.Minute)
 		letters := w.deadLetters()
 		for _, l := range letters {
-			got := header(l, "dlt-class") + "/" + strings.TrimPrefix(header(l, "dlt-code"), "0")
+			got := testkit.Header(l, "dlt-class") + "/" + strings.TrimPrefix(testkit.Header(l, "dlt-code"), "0")
 			if want[string(l.Value)] != got {
 				t.Errorf("dead letter %s of %s is %q, want %q", l.Key, l.Value, got, want[string(l.Value)])
 			}
-			if header(l, "dlt-class") == "exhausted" && header(l, "dlt-attempts") != "6" {
-				t.Errorf("exhausted after %s attempts", header(l, "dlt-attempts"))
+			if testkit.Header(l, "dlt-class") == "exhausted" && testkit.Header(l, "dlt-attempts") != "6" {
+				t.Errorf("exhausted after %s attempts", testkit.Header(l, "dlt-attempts"))
 			}
 			delete(want, string(l.Value))
 		}
@@ -290,7 +291,7 @@ func TestPromise2_KilledAtEveryStep(t *testing.T) {
 				r := w.start()
 				tc.arrange(w, func() {
 					if killed.CompareAndSwap(false, true) {
-						r.net.sever()
+						r.net.Sever()
 						r.cancel()
 					}
 				})
@@ -502,10 +503,10 @@ func TestPromise9_BadInputIsKept(t *testing.T) {
 			if !bytes.Equal(l.Value, values[o]) || l.Value == nil {
 				t.Errorf("offset %d: value %q, want %q", o, l.Value, values[o])
 			}
-			if got := header(l, "dlt-null-value"); (got == "true") != (values[o] == nil) {
+			if got := testkit.Header(l, "dlt-null-value"); (got == "true") != (values[o] == nil) {
 				t.Errorf("offset %d: dlt-null-value %q", o, got)
 			}
-			if header(l, "trace") != "\x01\x02" || header(l, "dlt-key") != "k\x00" || header(l, "dlt-class") != "undecodable" {
+			if testkit.Header(l, "trace") != "\x01\x02" || testkit.Header(l, "dlt-key") != "k\x00" || testkit.Header(l, "dlt-class") != "undecodable" {
 				t.Errorf("offset %d: headers %v", o, l.Headers)
 			}
 		}

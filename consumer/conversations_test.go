@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
 
 // clearingValue is an event that asks to clear roaming messages as well.
@@ -53,8 +54,8 @@ func TestEachEventHasItsOwnAttempts(t *testing.T) {
 		began := map[string]time.Time{testTopic + "/0/0": calls[0].began, testTopic + "/0/1": calls[5].began}
 		for _, l := range letters {
 			first := began[string(l.Key)].UTC().Format(time.RFC3339Nano)
-			if header(l, "dlt-attempts") != "6" || header(l, "dlt-first-attempt") != first {
-				t.Errorf("dead letter %s: %s attempts since %s, want 6 since %s", l.Key, header(l, "dlt-attempts"), header(l, "dlt-first-attempt"), first)
+			if testkit.Header(l, "dlt-attempts") != "6" || testkit.Header(l, "dlt-first-attempt") != first {
+				t.Errorf("dead letter %s: %s attempts since %s, want 6 since %s", l.Key, testkit.Header(l, "dlt-attempts"), testkit.Header(l, "dlt-first-attempt"), first)
 			}
 		}
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit/rawbatch"
 )
 
 // TestPromise1_NothingIsLostBehindAFullSpan: a fetch that brings more records than may be open behind one that does not end is

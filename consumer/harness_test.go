@@ -1,12 +1,9 @@
 package consumer_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -14,13 +11,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"convdel/consumer"
 	"convdel/consumer/cluster"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -40,7 +37,7 @@ type world struct {
 	kafka   *kfake.Cluster
 	api     *fakeAPI
 	client  *kgo.Client
-	log     *lockedBuffer
+	log     *testkit.Buffer
 	// brokers is what makes kafka anew.
 	brokers []kfake.Opt
 
@@ -60,7 +57,7 @@ type worldOptions struct {
 func inWorld(t *testing.T, o worldOptions, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, network: new(kfake.VirtualNetwork), log: new(lockedBuffer), api: newFakeAPI()}
+		w := &world{t: t, network: new(kfake.VirtualNetwork), log: new(testkit.Buffer), api: newFakeAPI()}
 		opts := append([]kfake.Opt{
 			kfake.ListenFn(w.network.Listen), kfake.NumBrokers(max(1, o.brokers)), kfake.Ports(ports(max(1, o.brokers))...),
 			kfake.SeedTopics(max(1, o.partitions), testTopic), kfake.SeedTopics(3, testDLT),
@@ -119,13 +116,13 @@ type replica struct {
 	cancel   context.CancelFunc
 	done     chan struct{}
 	err      error
-	net      *severable
+	net      *testkit.Dialer
 }
 
 // start starts a replica; edit may change its configuration.
 func (w *world) start(edit ...func(*consumer.Config)) *replica {
 	w.t.Helper()
-	r := &replica{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{}), net: &severable{dial: w.network.DialContext}}
+	r := &replica{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{}), net: testkit.NewDialer(w.network.DialContext)}
 	cfg := consumer.Config{
 		Cluster: cluster.Config{Brokers: w.kafka.ListenAddrs(), Dial: r.net.DialContext},
 		Topic:   testTopic, Group: testGroup, DeadLetterTopic: testDLT,
@@ -164,7 +161,7 @@ func (r *replica) stop() time.Duration {
 // kill cuts a replica off from Kafka and from the API, as kill -9 or a lost machine would: nothing
 // that it does from now on has an effect.
 func (r *replica) kill() {
-	r.net.sever()
+	r.net.Sever()
 	r.cancel()
 	<-r.done
 }
@@ -230,11 +227,7 @@ func (w *world) committed() map[int32]int64 {
 // await polls, in virtual time, until ok or the limit is over.
 func (w *world) await(limit time.Duration, what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(limit); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("after %s still not: %s", limit, what)
-		}
-	}
+	testkit.Await(w.t, 10*time.Millisecond, limit, what, ok)
 }
 
 // awaitDrained waits until everything published has been committed.
@@ -259,39 +252,11 @@ func (w *world) deadLetters() []*kgo.Record {
 
 func (w *world) readAll(topic string) []*kgo.Record {
 	w.t.Helper()
-	ctx := context.Background()
-	c := w.newClient(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	defer c.Close()
-	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
+	all, err := testkit.ReadTopic(context.Background(), w.client, topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	left := make(map[int32]int64)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	var all []*kgo.Record
-	for len(left) > 0 {
-		fetches := c.PollFetches(ctx)
-		fetches.EachRecord(func(r *kgo.Record) {
-			all = append(all, r)
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
-	}
 	return all
-}
-
-func header(r *kgo.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
 }
 
 // fakeAPI answers calls in virtual time and remembers them.
@@ -380,76 +345,5 @@ func (a *fakeAPI) peak() int {
 	for _, c := range a.made() {
 		times = append(times, c.began)
 	}
-	slices.SortFunc(times, time.Time.Compare)
-	best, from := 0, 0
-	for i, at := range times {
-		for at.Sub(times[from]) > time.Second {
-			from++
-		}
-		best = max(best, i-from+1)
-	}
-	return best
-}
-
-// severable is a replica's network, which can be cut for good or for now.
-type severable struct {
-	dial  func(context.Context, string, string) (net.Conn, error)
-	mu    sync.Mutex
-	dead  bool
-	conns map[net.Conn]struct{}
-}
-
-func (s *severable) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	s.mu.Lock()
-	dead := s.dead
-	s.mu.Unlock()
-	if dead {
-		return nil, fmt.Errorf("dial %s: network is cut", address)
-	}
-	conn, err := s.dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conns == nil {
-		s.conns = make(map[net.Conn]struct{})
-	}
-	s.conns[conn] = struct{}{}
-	return conn, nil
-}
-
-// cutConnections closes every open connection; new ones may be made.
-func (s *severable) cutConnections() {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Keys(s.conns))
-	s.conns = nil
-	s.mu.Unlock()
-	for _, c := range conns {
-		_ = c.Close()
-	}
-}
-
-func (s *severable) sever() {
-	s.mu.Lock()
-	s.dead = true
-	s.mu.Unlock()
-	s.cutConnections()
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	return testkit.MostIn(time.Second, times)
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit/rawbatch"
 )
 
 // TestPromise4_ThrottledPartitionsHoldUpNoOther: partitions whose broker wants no fetch for a while keep no memory meanwhile that

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
 
 // TestTransactionsAndHoles reads a log of committed, aborted and open transactions between plain
@@ -417,8 +418,8 @@ func TestOldEventsExpire(t *testing.T) {
 			t.Errorf("deletes: %v", deletes)
 		}
 		for _, l := range w.deadLetters() {
-			if header(l, "dlt-class") != "expired" {
-				t.Errorf("dead letter %s of class %s", l.Key, header(l, "dlt-class"))
+			if testkit.Header(l, "dlt-class") != "expired" {
+				t.Errorf("dead letter %s of class %s", l.Key, testkit.Header(l, "dlt-class"))
 			}
 		}
 		if n := len(w.letterKeys()); n != 2 {
@@ -438,7 +439,7 @@ func TestLostMemberStopsCalling(t *testing.T) {
 		}
 		r := w.start()
 		time.Sleep(4 * time.Second)
-		r.net.sever()
+		r.net.Sever()
 		cut := time.Now()
 		time.Sleep(time.Minute)
 		for _, c := range w.api.made() {
@@ -446,19 +447,12 @@ func TestLostMemberStopsCalling(t *testing.T) {
 				t.Fatalf("call %s after the connection was lost; the session lasts 12 s", late)
 			}
 		}
-		r.net.mend()
+		r.net.Mend()
 		w.awaitDrained(2 * time.Minute)
 		if n := len(w.api.deletes()); n != 4000 {
 			t.Errorf("%d conversations deleted", n)
 		}
 	})
-}
-
-// mend lets a severed network be used again.
-func (s *severable) mend() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dead = false
 }
 
 // TestMissingTopicFailsTheStart, unless topics are to be created.
@@ -490,9 +484,9 @@ func TestStopBeforeKafkaIsThere(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{}, func(w *world) {
 		t := w.t
-		r := w.start(func(c *consumer.Config) {
-			c.Cluster.Dial = (&severable{dial: w.network.DialContext, dead: true}).DialContext
-		})
+		away := testkit.NewDialer(w.network.DialContext)
+		away.Sever()
+		r := w.start(func(c *consumer.Config) { c.Cluster.Dial = away.DialContext })
 		time.Sleep(time.Minute)
 		if took := r.stop(); took > time.Second {
 			t.Errorf("stop took %s", took)

@@ -16,7 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -150,7 +151,7 @@ func (w *world) readHostile(h hostile) {
 
 func (w *world) checkHostileLetter(h hostile, l *kgo.Record) {
 	t := w.t
-	if class := header(l, schema.HeaderClass); class != string(schema.ClassUndecodable) {
+	if class := testkit.Header(l, schema.HeaderClass); class != string(schema.ClassUndecodable) {
 		t.Errorf("class %q", class)
 	}
 	if h.covers != "" {
@@ -158,7 +159,7 @@ func (w *world) checkHostileLetter(h hostile, l *kgo.Record) {
 		if _, err := fmt.Sscanf(h.covers, "%d-%d", &first, &last); err != nil {
 			t.Fatal(err)
 		}
-		d, err := schema.ParseDeadLetter(headersOf(l))
+		d, err := schema.ParseDeadLetter(testkit.Headers(l))
 		if err != nil || d.Batch == nil || *d.Batch != (schema.Batch{First: int64(3 + first), Last: int64(3 + last)}) || string(l.Key) != fmt.Sprint(testTopic, "/0/", 3+first) {
 			t.Errorf("letter %s of %+v, %v; want one of the batch's offsets %s", l.Key, d.Batch, err, h.covers)
 		}
@@ -166,17 +167,9 @@ func (w *world) checkHostileLetter(h hostile, l *kgo.Record) {
 			t.Errorf("the batch's bytes are not there: %d", len(l.Value))
 		}
 	}
-	if h.omitted != "" && (!strings.Contains(header(l, "dlt-omitted"), h.omitted) || len(l.Value) != 0) {
-		t.Errorf("dlt-omitted says %q, want %q, and %d bytes of value", header(l, "dlt-omitted"), h.omitted, len(l.Value))
+	if h.omitted != "" && (!strings.Contains(testkit.Header(l, "dlt-omitted"), h.omitted) || len(l.Value) != 0) {
+		t.Errorf("dlt-omitted says %q, want %q, and %d bytes of value", testkit.Header(l, "dlt-omitted"), h.omitted, len(l.Value))
 	}
-}
-
-func headersOf(r *kgo.Record) []schema.Header {
-	var all []schema.Header
-	for _, h := range r.Headers {
-		all = append(all, schema.Header{Key: h.Key, Value: h.Value})
-	}
-	return all
 }
 
 // TestPromise8_HeadersCount: headers take memory beside their bytes, so that events with many of them are few at a time.
@@ -224,8 +217,8 @@ func TestPromise4_LettersThatWaitHoldUpNobody(t *testing.T) {
 		w.awaitDrained(5 * time.Minute)
 		for _, l := range w.deadLetters() {
 			n := garbage[string(l.Key)]
-			if !bytes.Equal(l.Value, n) || header(l, "n") != string(n[:1]) || header(l, schema.HeaderKey) != string(n[:1]) || header(l, "dlt-omitted") != "" {
-				t.Errorf("letter %s: %d bytes, key %q, header n %q, omitted %q", l.Key, len(l.Value), header(l, schema.HeaderKey), header(l, "n"), header(l, "dlt-omitted"))
+			if !bytes.Equal(l.Value, n) || testkit.Header(l, "n") != string(n[:1]) || testkit.Header(l, schema.HeaderKey) != string(n[:1]) || testkit.Header(l, "dlt-omitted") != "" {
+				t.Errorf("letter %s: %d bytes, key %q, header n %q, omitted %q", l.Key, len(l.Value), testkit.Header(l, schema.HeaderKey), testkit.Header(l, "n"), testkit.Header(l, "dlt-omitted"))
 			}
 			delete(garbage, string(l.Key))
 		}
@@ -254,7 +247,7 @@ func TestPromise1_LettersOfRecordsThatAreGone(t *testing.T) {
 		refused.Remove()
 		w.awaitDrained(5 * time.Minute)
 		for _, l := range w.deadLetters() {
-			d, err := schema.ParseDeadLetter(headersOf(l))
+			d, err := schema.ParseDeadLetter(testkit.Headers(l))
 			if err != nil || d.Omitted == nil || len(l.Value) != 0 || !strings.Contains(d.Omitted.Why, "gone") {
 				t.Errorf("letter %s: omitted %+v, %d bytes, %v", l.Key, d.Omitted, len(l.Value), err)
 				continue
@@ -315,11 +308,11 @@ func TestPromise1_LettersTheTopicTakesOnlyInPart(t *testing.T) {
 				w.awaitDrained(time.Minute)
 				w.wantDeletedOnce(10, 20)
 				l := w.deadLetters()[0]
-				d, err := schema.ParseDeadLetter(headersOf(l))
+				d, err := schema.ParseDeadLetter(testkit.Headers(l))
 				if err != nil || (d.Omitted == nil) != test.whole || bytes.Equal(l.Value, record.Value) != test.whole {
 					t.Errorf("omitted %+v, %d bytes, %v", d.Omitted, len(l.Value), err)
 				}
-				if (header(l, "own") == "1") != test.keeps || (d.Key != nil) != (test.keeps && record.Key != nil) {
+				if (testkit.Header(l, "own") == "1") != test.keeps || (d.Key != nil) != (test.keeps && record.Key != nil) {
 					t.Errorf("headers %v", l.Headers)
 				}
 				if e, err := schema.Decode(d.Event, nil); (err == nil && e.Conversation == conversation(1)) != test.event {

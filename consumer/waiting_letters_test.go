@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit/rawbatch"
 )
 
 // TestPromise4_LettersThatWaitComeBack: large letters that waited for a dead-letter topic take up all places, and partitions with

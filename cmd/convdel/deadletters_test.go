@@ -15,6 +15,7 @@ import (
 	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
 	"convdel/imclient"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -500,7 +501,7 @@ func TestLettersReplay(t *testing.T) {
 	s.wantOpen(2, 4, 6) // and 1, which 5 had replaced, has not come back
 	records := published(t, s.demoBroker)
 	for _, r := range records {
-		origin, ok := schema.Origin(headersOf(r))
+		origin, ok := schema.Origin(testkit.Headers(r))
 		if !ok || (origin.ID() != id(3) && origin.ID() != id(5)) || string(r.Value) != string(goodValue(origin.Offset)) ||
 			string(r.Key) != fmt.Sprint("key", origin.Offset) {
 			t.Errorf("published %s %s %v", r.Key, r.Value, r.Headers)
@@ -574,7 +575,7 @@ func TestLettersReplaySaysHowFarItCame(t *testing.T) {
 func TestSettlingSaysWhatChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for done, want := range map[int]string{1: "somebody else has settled them", 2: "replayed 2 of 2\n"} {
-		var out lockedBuffer
+		var out testkit.Buffer
 		s := &settling{con: &console{stdout: &out, stderr: io.Discard}, past: "replayed"}
 		if err := s.outcome(t.Context(), progressOf{planned: 2, done: done}, nil); err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%d of 2: %v, %q", done, err, out.String())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"convdel/consumer"
 	"convdel/consumer/cluster"
 	"convdel/consumer/deadletter"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -149,22 +149,9 @@ func (s *shelf) wantOpen(offsets ...int64) {
 // published reads the source topic: what replays have put there.
 func (s *shelf) published() []*kgo.Record {
 	s.t.Helper()
-	ctx := s.t.Context()
-	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, source)
+	all, err := testkit.ReadTopic(s.t.Context(), s.client, source)
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	left := int64(0)
-	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.kafka.ListenAddrs()...), kgo.Dialer(s.network.DialContext),
-		kgo.ConsumeTopics(source), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer c.Close()
-	var all []*kgo.Record
-	for int64(len(all)) < left {
-		all = append(all, c.PollFetches(ctx).Records()...)
 	}
 	return all
 }
@@ -361,16 +348,16 @@ func TestReplayKilledAnywhere(t *testing.T) {
 			t.Parallel()
 			onShelf(t, func(s *shelf) {
 				s.put(letter(0), letter(1), letter(2), letter(3), letter(4))
-				cut := &cuttable{dial: s.network.DialContext}
+				network := testkit.NewDialer(s.network.DialContext)
 				seen := 0
 				s.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: tc.topic, Observe: true, Count: 3, When: func(kmsg.Request) bool {
 					if seen++; seen == 3 {
-						go cut.cut()
+						go network.Sever()
 					}
 					return true
 				}})
 				cluster := s.cluster()
-				cluster.Dial = cut.DialContext
+				cluster.Dial = network.DialContext
 				table, err := deadletter.Open(s.t.Context(), cluster, dlt)
 				if err != nil {
 					s.t.Fatal(err)
@@ -555,34 +542,4 @@ func TestMissingTopic(t *testing.T) {
 			s.t.Errorf("Open returned %v", err)
 		}
 	})
-}
-
-// cuttable is a network that can be cut for good.
-type cuttable struct {
-	dial  func(context.Context, string, string) (net.Conn, error)
-	mu    sync.Mutex
-	dead  bool
-	conns []net.Conn
-}
-
-func (c *cuttable) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dead {
-		return nil, errors.New("network is cut")
-	}
-	conn, err := c.dial(ctx, network, address)
-	if err == nil {
-		c.conns = append(c.conns, conn)
-	}
-	return conn, err
-}
-
-func (c *cuttable) cut() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dead = true
-	for _, conn := range c.conns {
-		_ = conn.Close()
-	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"convdel/imclient/imtest"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -106,8 +107,8 @@ func TestPromise8_NoInputTakesTheMemory(t *testing.T) {
 		t.Errorf("%d dead letters, want %d", len(table), letters)
 	}
 	for key, l := range table {
-		if class := header(l, schema.HeaderClass); class != string(schema.ClassUndecodable) {
-			t.Errorf("dead letter %s: class %s, %s", key, class, header(l, schema.HeaderError))
+		if class := testkit.Header(l, schema.HeaderClass); class != string(schema.ClassUndecodable) {
+			t.Errorf("dead letter %s: class %s, %s", key, class, testkit.Header(l, schema.HeaderError))
 		}
 	}
 }
