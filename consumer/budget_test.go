@@ -231,7 +231,7 @@ func TestRedisBudgetFallsBack(t *testing.T) {
 func (w *world) fallenBack() int {
 	n := 0
 	for _, r := range w.replicas {
-		n += int(r.gauge("convdel_quota_fallback"))
+		n += int(r.metric("convdel_quota_fallback"))
 	}
 	return n
 }
@@ -274,7 +274,7 @@ func TestRedisNotThereAtTheStart(t *testing.T) {
 		r := w.start(redis.budget)
 		w.awaitDrained(time.Minute)
 		w.wantDeletedOnce(0, 300)
-		if r.gauge("convdel_quota_fallback") != 1 || !strings.Contains(w.log.String(), "falling back") {
+		if r.metric("convdel_quota_fallback") != 1 || !strings.Contains(w.log.String(), "falling back") {
 			w.t.Error("neither log nor metric tell that Redis is not there")
 		}
 	})

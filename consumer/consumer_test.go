@@ -78,7 +78,7 @@ func TestPromise1_EveryEventEndsInExactlyOneWay(t *testing.T) {
 				t.Errorf("conversation %d deleted %d times, want %d", n, got, wanted)
 			}
 		}
-		if got := r.ended(); got != 400 {
+		if got := r.metric("convdel_events_total"); got != 400 {
 			t.Errorf("metrics say that %v events ended", got)
 		}
 	})

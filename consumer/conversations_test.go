@@ -36,8 +36,8 @@ func TestDuplicatesShareCalls(t *testing.T) {
 		if !cleared || w.api.most > 1 {
 			t.Errorf("roaming messages cleared: %t; calls at once for the conversation: %d", cleared, w.api.most)
 		}
-		if r.ended() != 1000 {
-			t.Errorf("%v events ended", r.ended())
+		if r.metric("convdel_events_total") != 1000 {
+			t.Errorf("%v events ended", r.metric("convdel_events_total"))
 		}
 	})
 }

@@ -162,7 +162,7 @@ func TestThrottledFetch(t *testing.T) {
 		if text := w.log.String(); strings.Contains(text, "fetch fails") {
 			t.Error("a throttled fetch is said to have failed")
 		}
-		if n := r.counter("convdel_fetch_failures_total"); n != 0 {
+		if n := r.metric("convdel_fetch_failures_total"); n != 0 {
 			t.Errorf("%v fetches failed", n)
 		}
 	})

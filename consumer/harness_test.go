@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"convdel/internal/testkit"
@@ -193,6 +195,11 @@ func (w *world) wantDeletedOnce(from, to int) {
 			w.t.Errorf("conversation %d deleted %d times", n, got)
 		}
 	}
+}
+
+// refuseLetters makes the dead-letter topic take nothing until the fault is removed.
+func (w *world) refuseLetters() *kfake.FaultHandle {
+	return w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
 }
 
 // letterKeys returns the keys of the dead-letter table: repeated writes replace each other.

@@ -63,7 +63,7 @@ func TestPromise1_LettersOfRecordsThatAreGone(t *testing.T) {
 		value := fmt.Appendf(nil, `{"From_Account":"user1","Type":1,"To_Account":"friend","ClearRamble":1,"P":%q}`, strings.Repeat("x", 10_000))
 		w.publish(0, value, bytes.Repeat([]byte("garbage "), 1000))
 		w.api.set(time.Millisecond, func(consumer.Call, int) consumer.Answer { return verdict(consumer.Permanent, 50001) })
-		refused := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
+		refused := w.refuseLetters()
 		w.start()
 		time.Sleep(time.Minute)
 		if err := w.kafka.DeleteRecords(testTopic, 0, 2); err != nil {

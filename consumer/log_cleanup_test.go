@@ -64,7 +64,7 @@ func TestRetentionCutsTheLog(t *testing.T) {
 		w.awaitDrained(time.Minute)
 		w.wantDeletedOnce(0, 10)
 		w.wantDeletedOnce(50, 100)
-		if got := r.counter("convdel_offset_resets_total"); got != 1 {
+		if got := r.metric("convdel_offset_resets_total"); got != 1 {
 			t.Errorf("%v offset resets counted, want 1", got)
 		}
 		if !strings.Contains(w.log.String(), "offsets_lost=40") {

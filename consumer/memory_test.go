@@ -26,7 +26,7 @@ func TestPromise8_InFlightIsBounded(t *testing.T) {
 			c.MaxInFlightBytes = 1 << 20
 		})
 		for range 1000 {
-			if n := r.gauge("convdel_in_flight"); n > 100 {
+			if n := r.metric("convdel_in_flight"); n > 100 {
 				t.Fatalf("%v events in flight, allowed are 100", n)
 			}
 			time.Sleep(20 * time.Millisecond)

@@ -43,7 +43,7 @@ func TestPromise3_SharesOfNewPartitions(t *testing.T) {
 			})
 			time.Sleep(time.Second)
 			for range 100 {
-				a, b := first.gauge("convdel_quota_calls_per_second"), second.gauge("convdel_quota_calls_per_second")
+				a, b := first.metric("convdel_quota_calls_per_second"), second.metric("convdel_quota_calls_per_second")
 				if a == 0 || b == 0 || a+b != 200 {
 					t.Errorf("with %d partitions, of which they have %d and %d, the replicas make %g and %g calls a second",
 						n, first.Status().Partitions, second.Status().Partitions, a, b)

@@ -23,7 +23,7 @@ func TestReadyz_Standstill(t *testing.T) {
 		if s := r.Status().Stalled; s != nil {
 			t.Errorf("with nothing to do: %+v", s)
 		}
-		refused := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
+		refused := w.refuseLetters()
 		w.publish(0, []byte("garbage"))
 		time.Sleep(2 * time.Minute)
 		if s := r.Status().Stalled; s == nil || !strings.Contains(s.Why, "1 dead letters are not written to their topic: [19]") {

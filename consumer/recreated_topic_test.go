@@ -64,7 +64,7 @@ func TestOffsetsOfAFormerTopic(t *testing.T) {
 		r := w.start()
 		w.awaitDrained(time.Minute)
 		w.wantDeletedOnce(200, 500)
-		if n := r.counter("convdel_offset_resets_total"); n != 1 {
+		if n := r.metric("convdel_offset_resets_total"); n != 1 {
 			t.Errorf("%v resets of offsets in the metrics", n)
 		}
 	})
@@ -81,7 +81,7 @@ func TestTopicGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
-		if n := r.counter("convdel_generations_total"); n > 130 {
+		if n := r.metric("convdel_generations_total"); n > 130 {
 			t.Errorf("%v generations in two minutes without the topic", n)
 		}
 	})

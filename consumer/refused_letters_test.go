@@ -8,10 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
 	"convdel/internal/testkit"
@@ -26,7 +23,7 @@ func TestDeadLetterTopicRefusesForTenMinutes(t *testing.T) {
 		t := w.t
 		w.guardCommits()
 		w.api.set(50*time.Millisecond, mixedAnswer)
-		refused := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
+		refused := w.refuseLetters()
 		w.publishNumbered(2, 300)
 		r := w.start()
 		time.Sleep(10 * time.Minute)
@@ -73,7 +70,7 @@ func TestPromise4_LettersThatWaitHoldUpNobody(t *testing.T) {
 		}
 		w.publish(0, eventValues(0, 50)...)
 		w.publish(1, eventValues(50, 100)...)
-		refused := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
+		refused := w.refuseLetters()
 		w.start(func(c *consumer.Config) { c.MaxInFlightBytes = 64 << 10 })
 		w.await(2*time.Minute, "every event deleted", func() bool { return w.deleted(0, 100) == 100 })
 		if n := len(w.letterKeys()); n != 0 {

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,48 +93,27 @@ func (w *world) stopAll() {
 	synctest.Wait()
 }
 
-// counter reads a metric without labels.
-func (r *replica) counter(name string) float64 {
+// metric sums the series of a counter or a gauge, which must be there: all of them, or those with a label of that value.
+func (r *replica) metric(name string, label ...string) float64 {
+	r.w.t.Helper()
 	families, err := r.registry.Gather()
 	if err != nil {
 		r.w.t.Fatal(err)
 	}
+	sum, found := 0.0, false
 	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue()
-		}
-	}
-	return 0
-}
-
-// gauge reads a metric without labels.
-func (r *replica) gauge(name string) float64 {
-	families, err := r.registry.Gather()
-	if err != nil {
-		r.w.t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	r.w.t.Fatalf("no metric %s", name)
-	return 0
-}
-
-// ended sums convdel_events_total.
-func (r *replica) ended() float64 {
-	families, err := r.registry.Gather()
-	if err != nil {
-		r.w.t.Fatal(err)
-	}
-	sum := 0.0
-	for _, f := range families {
-		if f.GetName() == "convdel_events_total" {
-			for _, m := range f.GetMetric() {
-				sum += m.GetCounter().GetValue()
+		for _, m := range f.GetMetric() {
+			meant := f.GetName() == name && len(label) == 0
+			for _, l := range m.GetLabel() {
+				meant = meant || f.GetName() == name && slices.Contains(label, l.GetValue())
+			}
+			if meant {
+				sum, found = sum+m.GetCounter().GetValue()+m.GetGauge().GetValue(), true
 			}
 		}
+	}
+	if !found {
+		r.w.t.Fatalf("no metric %s %s", name, label)
 	}
 	return sum
 }

@@ -121,7 +121,7 @@ func (w *world) readHostile(h hostile) {
 	if n := len(w.api.made()); n != 9+len(h.events) {
 		t.Errorf("%d calls, want %d", n, 9+len(h.events))
 	}
-	if n := r.counter("convdel_offset_resets_total"); n != 0 {
+	if n := r.metric("convdel_offset_resets_total"); n != 0 {
 		t.Errorf("%v offset resets", n)
 	}
 	letters := w.deadLetters()
