@@ -48,7 +48,7 @@ func TestOldEventsExpire(t *testing.T) {
 func TestLogAppendTime(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{}, func(w *world) {
-		b := rawbatch.Of(now()-(48*time.Hour).Milliseconds(), rawbatch.Record(0, eventValue(0), 0), rawbatch.Record(1, eventValue(1), 0))
+		b := rawbatch.Of(now()-(48*time.Hour).Milliseconds(), rawbatch.Plain(0, eventValue(0), 0), rawbatch.Plain(1, eventValue(1), 0))
 		b.Attributes, b.MaxTime = rawbatch.LogAppendTime, now()
 		w.publish(0, eventValue(0), eventValue(1)) // the embedded broker has no such topics: it is told what to answer
 		w.kafka.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {

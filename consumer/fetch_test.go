@@ -130,7 +130,7 @@ func TestQuietTopicIsFetchedOnce(t *testing.T) {
 		})
 		for n := 1; n < 20; n++ {
 			codec := []int16{rawbatch.None, rawbatch.Gzip, rawbatch.Snappy, rawbatch.LZ4, rawbatch.Zstd}[n%5]
-			w.send(0, rawbatch.Of(now(), rawbatch.Record(0, eventValue(n), 0)).Compressed(codec).Bytes())
+			w.send(0, rawbatch.Of(now(), rawbatch.Plain(0, eventValue(n), 0)).Compressed(codec).Bytes())
 			time.Sleep(2 * time.Second)
 		}
 		w.wantDeletedOnce(0, 20)

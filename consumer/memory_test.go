@@ -45,7 +45,7 @@ func TestPromise8_HeadersCount(t *testing.T) {
 		t := w.t
 		const events, headers = 60, 4000
 		for n := range events {
-			w.send(0, rawbatch.Of(now(), rawbatch.Record(0, eventValue(n), headers)).Bytes())
+			w.send(0, rawbatch.Of(now(), rawbatch.Plain(0, eventValue(n), headers)).Bytes())
 		}
 		w.api.set(time.Minute, nil)
 		w.start(func(c *consumer.Config) { c.MaxInFlightBytes = 1 << 20 })

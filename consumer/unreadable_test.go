@@ -28,13 +28,13 @@ type hostile struct {
 }
 
 func hostiles() []hostile {
-	event := func(delta int64, n int) []byte { return rawbatch.Record(delta, eventValue(n), 0) }
+	event := func(delta int64, n int) []byte { return rawbatch.Plain(delta, eventValue(n), 0) }
 	all := []hostile{
 		{name: "an offset delta far beyond the end", batch: func() []byte {
-			return rawbatch.Of(now(), rawbatch.Record(1_000_000, []byte("x"), 0)).Bytes()
+			return rawbatch.Of(now(), rawbatch.Plain(1_000_000, []byte("x"), 0)).Bytes()
 		}, letters: 1},
 		{name: "an offset delta beyond later events", batch: func() []byte {
-			return rawbatch.Of(now(), rawbatch.Record(5, []byte("x"), 0)).Bytes()
+			return rawbatch.Of(now(), rawbatch.Plain(5, []byte("x"), 0)).Bytes()
 		}, letters: 1},
 		{name: "negative offset deltas", batch: func() []byte {
 			return rawbatch.Of(now(), event(-3, 100), event(-2_000_000_000, 101)).Bytes()

@@ -39,7 +39,7 @@ func hostiles() []hostile {
 	value := func(n int) []byte {
 		return fmt.Appendf(nil, `{"From_Account":"hostile-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, n)
 	}
-	event := func(delta int64, n int) []byte { return rawbatch.Record(delta, value(n), 0) }
+	event := func(delta int64, n int) []byte { return rawbatch.Plain(delta, value(n), 0) }
 	of := func(records ...[]byte) rawbatch.Batch { return rawbatch.Of(at, records...) }
 	with := func(b rawbatch.Batch, change func(*rawbatch.Batch)) rawbatch.Batch {
 		change(&b)

@@ -128,7 +128,7 @@ func drawBatches(sc *scenario) (batches []*batch) {
 		}
 		all := slices.Clone(b.records)
 		b.raw = kind.write(b, func(i int, delta int64) []byte {
-			return rawbatch.RecordOf(delta, all[i].value, rawbatch.Header{Key: idHeader, Value: []byte(all[i].id)})
+			return rawbatch.Record{OffsetDelta: delta, Value: all[i].value, Headers: []schema.Header{{Key: idHeader, Value: []byte(all[i].id)}}}.Bytes()
 		}).Bytes()
 		b.crc = crcOf(b.raw)
 		batches = append(batches, b)

@@ -85,19 +85,19 @@ func TestPlaces(t *testing.T) {
 		"negative count":         {with(of(100, "a"), func(w *written) { w.count = new(int32(-1)) }), reading{nil, 100, 100, ReasonMalformed, 0}},
 		"negative span":          {with(of(100, "a"), func(w *written) { w.lastDelta = new(int32(-3)) }), reading{nil, 100, 100, ReasonMalformed, 0}},
 		"two billion":            {with(of(100, "a", "b", "c"), func(w *written) { w.lastDelta, w.count = new(int32(1<<31-2)), new(int32(1<<31-1)) }), reading{three, 103, 100 + 1<<31 - 2, ReasonMalformed, 0}},
-		"wrong checksum":         {with(of(100, "a", "b", "c"), func(w *written) { w.wrongCRC = true }), reading{nil, 100, 102, ReasonCRC, 0}},
-		"unknown codec":          {with(of(100, "a", "b", "c"), func(w *written) { w.attributes = 5 }), reading{nil, 100, 102, ReasonCompression, 0}},
-		"unknown format":         {with(of(100, "a", "b", "c"), func(w *written) { w.magic = 3 }), reading{nil, 100, 100, ReasonMalformed, 0}},
-		"negative length":        {with(of(100, "a", "b", "c"), func(w *written) { w.length = new(int32(-8)) }), reading{nil, 100, 102, ReasonMalformed, 0}},
-		"short length":           {with(of(100, "a", "b", "c"), func(w *written) { w.length = new(int32(48)) }), reading{nil, 100, 102, ReasonMalformed, 0}},
-		"long length":            {with(of(100, "a", "b", "c"), func(w *written) { w.length = new(int32(1 << 30)) }), reading{nil, 100, 102, ReasonMalformed, 0}},
+		"wrong checksum":         {with(of(100, "a", "b", "c"), func(w *written) { w.WrongCRC = true }), reading{nil, 100, 102, ReasonCRC, 0}},
+		"unknown codec":          {with(of(100, "a", "b", "c"), func(w *written) { w.Attributes = 5 }), reading{nil, 100, 102, ReasonCompression, 0}},
+		"unknown format":         {with(of(100, "a", "b", "c"), func(w *written) { w.Magic = 3 }), reading{nil, 100, 100, ReasonMalformed, 0}},
+		"negative length":        {with(of(100, "a", "b", "c"), func(w *written) { w.Length = new(int32(-8)) }), reading{nil, 100, 102, ReasonMalformed, 0}},
+		"short length":           {with(of(100, "a", "b", "c"), func(w *written) { w.Length = new(int32(48)) }), reading{nil, 100, 102, ReasonMalformed, 0}},
+		"long length":            {with(of(100, "a", "b", "c"), func(w *written) { w.Length = new(int32(1 << 30)) }), reading{nil, 100, 102, ReasonMalformed, 0}},
 		"negative offset":        {with(of(-5, "a"), func(*written) {}), reading{nil, 100, 100, ReasonMalformed, 0}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, p := range packings() {
-				if p.codec != codecNone && test.batch.attributes != 0 {
+				if p.codec != codecNone && test.batch.Attributes != 0 {
 					continue
 				}
 				w := *test.batch
@@ -118,22 +118,22 @@ func TestPlaces(t *testing.T) {
 func TestRecordFaults(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(r *writtenRecord){
-		"no bytes":              func(r *writtenRecord) { r.size = new(int64(0)) },
-		"negative size":         func(r *writtenRecord) { r.size = new(int64(-1)) },
-		"size too small":        func(r *writtenRecord) { r.size = new(int64(len(r.body()) - 1)) },
-		"size of two billion":   func(r *writtenRecord) { r.size = new(int64(1<<31 - 1)) },
-		"size of 40 bits":       func(r *writtenRecord) { r.size = new(int64(1 << 39)) },
-		"negative key":          func(r *writtenRecord) { r.keySize = new(int64(-2)) },
-		"key beyond":            func(r *writtenRecord) { r.keySize = new(int64(100)) },
-		"negative value":        func(r *writtenRecord) { r.valueSize = new(int64(-7)) },
-		"value beyond":          func(r *writtenRecord) { r.valueSize = new(int64(1 << 30)) },
-		"value too short":       func(r *writtenRecord) { r.valueSize = new(int64(0)) },
-		"negative headers":      func(r *writtenRecord) { r.headerCount = new(int64(-1)) },
-		"headers beyond":        func(r *writtenRecord) { r.headerCount = new(int64(3)) },
-		"two billion headers":   func(r *writtenRecord) { r.headerCount = new(int64(1<<31 - 1)) },
-		"header without a key":  func(r *writtenRecord) { r.headerCount, r.tail = new(int64(1)), []byte{1, 1, 0} },
-		"header's value beyond": func(r *writtenRecord) { r.headerCount, r.tail = new(int64(1)), []byte{0, 8, 0} },
-		"data behind its end":   func(r *writtenRecord) { r.tail = []byte{0} },
+		"no bytes":              func(r *writtenRecord) { r.Size = new(int64(0)) },
+		"negative size":         func(r *writtenRecord) { r.Size = new(int64(-1)) },
+		"size too small":        func(r *writtenRecord) { r.Size = new(int64(len(r.Body()) - 1)) },
+		"size of two billion":   func(r *writtenRecord) { r.Size = new(int64(1<<31 - 1)) },
+		"size of 40 bits":       func(r *writtenRecord) { r.Size = new(int64(1 << 39)) },
+		"negative key":          func(r *writtenRecord) { r.KeySize = new(int64(-2)) },
+		"key beyond":            func(r *writtenRecord) { r.KeySize = new(int64(100)) },
+		"negative value":        func(r *writtenRecord) { r.ValueSize = new(int64(-7)) },
+		"value beyond":          func(r *writtenRecord) { r.ValueSize = new(int64(1 << 30)) },
+		"value too short":       func(r *writtenRecord) { r.ValueSize = new(int64(0)) },
+		"negative headers":      func(r *writtenRecord) { r.HeaderCount = new(int64(-1)) },
+		"headers beyond":        func(r *writtenRecord) { r.HeaderCount = new(int64(3)) },
+		"two billion headers":   func(r *writtenRecord) { r.HeaderCount = new(int64(1<<31 - 1)) },
+		"header without a key":  func(r *writtenRecord) { r.HeaderCount, r.Tail = new(int64(1)), []byte{1, 1, 0} },
+		"header's value beyond": func(r *writtenRecord) { r.HeaderCount, r.Tail = new(int64(1)), []byte{0, 8, 0} },
+		"data behind its end":   func(r *writtenRecord) { r.Tail = []byte{0} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,11 +155,11 @@ func TestRecordFaults(t *testing.T) {
 func TestFields(t *testing.T) {
 	t.Parallel()
 	w := of(100, "", "value", strings.Repeat("long ", 20_000))
-	w.records[0].key, w.records[0].value = nil, nil
-	w.records[1].key = []byte{}
-	w.records[1].headers = []schema.Header{{Key: "", Value: nil}, {Key: "a", Value: []byte{}}, {Key: "a", Value: []byte("x")}}
-	w.records[2].key = []byte("key")
-	w.records[2].value = append([]byte("x"), w.records[2].value...)
+	w.records[0].Key, w.records[0].Value = nil, nil
+	w.records[1].Key = []byte{}
+	w.records[1].Headers = []schema.Header{{Key: "", Value: nil}, {Key: "a", Value: []byte{}}, {Key: "a", Value: []byte("x")}}
+	w.records[2].Key = []byte("key")
+	w.records[2].Value = append([]byte("x"), w.records[2].Value...)
 	for _, p := range packings() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,8 +173,8 @@ func TestFields(t *testing.T) {
 				t.Error("null and empty are mixed up")
 			}
 			for i, r := range list {
-				if !bytes.Equal(r.Key, w.records[i].key) || !bytes.Equal(r.Value, w.records[i].value) || r.Epoch != 7 || !r.Use ||
-					!r.Time.Equal(time.UnixMilli(w.firstTime+int64(i))) {
+				if !bytes.Equal(r.Key, w.records[i].Key) || !bytes.Equal(r.Value, w.records[i].Value) || r.Epoch != 7 || !r.Use ||
+					!r.Time.Equal(time.UnixMilli(w.BaseTime+int64(i))) {
 					t.Errorf("record %d: %+v", i, r)
 				}
 				if len(r.Key) > 0 { // a holder may append to what it has
@@ -184,7 +184,7 @@ func TestFields(t *testing.T) {
 			if string(list[2].Value[:5]) != "xlong" {
 				t.Error("a value lies in the way of a key that grows")
 			}
-			if h := list[1].Headers; fmt.Sprintf("%#v", h) != fmt.Sprintf("%#v", w.records[1].headers) {
+			if h := list[1].Headers; fmt.Sprintf("%#v", h) != fmt.Sprintf("%#v", w.records[1].Headers) {
 				t.Errorf("headers %#v", h)
 			}
 			if want := int64(5 + 3*HeaderCost + 3); list[1].Size != want {
@@ -209,7 +209,7 @@ func TestTimes(t *testing.T) {
 		"before the first":   {0, 1000, 5000, -17, 983},
 	} {
 		w := of(100, "a")
-		w.attributes, w.firstTime, w.maxTime, w.records[0].after = test.attributes, test.first, test.most, test.after
+		w.Attributes, w.BaseTime, w.MaxTime, w.records[0].TimeDelta = test.attributes, test.first, test.most, test.after
 		list, err := delivered(t, answered(new(Log), 100, w.bytes()))
 		if err != nil || len(list) != 1 {
 			t.Fatalf("%s: %v", name, err)
@@ -224,7 +224,7 @@ func TestTimes(t *testing.T) {
 func TestFrom(t *testing.T) {
 	t.Parallel()
 	sparse := of(110, "x", "y", "z")
-	sparse.records[1].delta, sparse.records[2].delta, sparse.lastDelta = 4, 8, new(int32(9))
+	sparse.records[1].OffsetDelta, sparse.records[2].OffsetDelta, sparse.lastDelta = 4, 8, new(int32(9))
 	log := join(of(100, "a", "b", "c"), of(103, "d"), sparse, of(120, "e"))
 	all := []int64{100, 101, 102, 103, 110, 114, 118, 120}
 	for from := int64(90); from < 125; from++ {
@@ -309,7 +309,7 @@ func TestBelieved(t *testing.T) {
 	if f.HighWatermark = 120; f.Each(0, func(*Record) error { return nil }) != nil || f.Next != 120 {
 		t.Errorf("next %d behind the end of the log", f.Next)
 	}
-	w.wrongCRC = true
+	w.WrongCRC = true
 	_, err = delivered(t, answered(new(Log), 100, w.bytes(), of(101, "b", "c").bytes()))
 	if fault, ok := errors.AsType[*BatchError](err); !ok || fault.First != 100 || fault.Last != 100 {
 		t.Error(err)
@@ -320,9 +320,9 @@ func TestBelieved(t *testing.T) {
 func TestAnywhere(t *testing.T) {
 	t.Parallel()
 	wrong := of(1<<60, "a")
-	wrong.wrongCRC = true
+	wrong.WrongCRC = true
 	short := of(1<<60, "a")
-	short.length = new(int32(3))
+	short.Length = new(int32(3))
 	for _, w := range []*written{wrong, short} {
 		f := answered(new(Log), 101, of(100, "a", "b").bytes(), w.bytes())
 		f.HighWatermark = 110
@@ -369,17 +369,17 @@ func TestRolledBack(t *testing.T) {
 	t.Parallel()
 	marker := func(base, producer int64, kind byte) *written {
 		w := of(base, "")
-		w.attributes, w.producer = controlBit|transactionBit, producer
-		w.records[0].key, w.records[0].value = []byte{0, 0, 0, kind}, []byte{0, 0, 0, 0, 0, 0}
+		w.Attributes, w.Producer = controlBit|transactionBit, producer
+		w.records[0].Key, w.records[0].Value = []byte{0, 0, 0, kind}, []byte{0, 0, 0, 0, 0, 0}
 		return w
 	}
 	begun := func(base, producer int64, values ...string) *written {
 		w := of(base, values...)
-		w.attributes, w.producer = transactionBit, producer
+		w.Attributes, w.Producer = transactionBit, producer
 		return w
 	}
 	bad := begun(104, 1, "e", "f")
-	bad.records[0].size = new(int64(0))
+	bad.records[0].Size = new(int64(0))
 	f := answered(new(Log), 100, join(begun(100, 1, "a", "b"), begun(102, 2, "c"), of(103, "d"), bad, marker(106, 1, 0), begun(107, 1, "g"), marker(108, 2, 1), marker(109, 1, 1)))
 	f.aborted = newAbortedSet(abortedBy(1, 100))
 	list, err := delivered(t, f)
@@ -404,29 +404,29 @@ func TestOmitted(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789"), 10_000)
 	many := make([]schema.Header, 20)
 	for name, edit := range map[string]func(r *writtenRecord){
-		"value":        func(r *writtenRecord) { r.value = big },
-		"just":         func(r *writtenRecord) { r.value = big[:995] },
-		"headers":      func(r *writtenRecord) { r.headers = many },
-		"header":       func(r *writtenRecord) { r.headers = []schema.Header{{Key: "k", Value: big}} },
-		"many headers": func(r *writtenRecord) { r.headers = make([]schema.Header, 100_000) },
-		"key":          func(r *writtenRecord) { r.key = big },
-		"null value":   func(r *writtenRecord) { r.value, r.headers = nil, make([]schema.Header, 1000) },
+		"value":        func(r *writtenRecord) { r.Value = big },
+		"just":         func(r *writtenRecord) { r.Value = big[:995] },
+		"headers":      func(r *writtenRecord) { r.Headers = many },
+		"header":       func(r *writtenRecord) { r.Headers = []schema.Header{{Key: "k", Value: big}} },
+		"many headers": func(r *writtenRecord) { r.Headers = make([]schema.Header, 100_000) },
+		"key":          func(r *writtenRecord) { r.Key = big },
+		"null value":   func(r *writtenRecord) { r.Value, r.Headers = nil, make([]schema.Header, 1000) },
 	} {
 		for _, p := range packings() {
 			w := of(100, "a", "b", "c").codec(p.codec, p.pack)
-			w.records[1].key = []byte("key")
+			w.records[1].Key = []byte("key")
 			edit(&w.records[1])
 			f := answered(l, 100, w.bytes())
 			list, err := delivered(t, f)
 			if err != nil || len(list) != 3 || f.Next != 103 || list[0].Omitted != nil || list[2].Omitted != nil {
 				t.Fatalf("%s, %s: %d records, %v", name, p.name, len(list), err)
 			}
-			r, value := list[1], w.records[1].value
+			r, value := list[1], w.records[1].Value
 			if r.Omitted == nil || r.Value != nil || r.Headers != nil || r.Omitted.Size != int64(len(value)) || r.Omitted.SHA256 != sha256.Sum256(value) ||
 				r.Omitted.Why == "" || r.Offset != 101 {
 				t.Errorf("%s, %s: %+v", name, p.name, r)
 			}
-			if key := w.records[1].key; len(key) < keptKey && !bytes.Equal(r.Key, key) || len(key) > keptKey && r.Key != nil {
+			if key := w.records[1].Key; len(key) < keptKey && !bytes.Equal(r.Key, key) || len(key) > keptKey && r.Key != nil {
 				t.Errorf("%s, %s: key of %d bytes", name, p.name, len(r.Key))
 			}
 		}

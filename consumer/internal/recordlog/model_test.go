@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -246,18 +247,18 @@ func (t *tape) bytes(most int) []byte {
 // batch draws one that begins at an offset.
 func (t *tape) batch(base int64) *written {
 	w := of(base)
-	w.firstTime, w.maxTime = int64(t.n(3)-1)*1000, int64(t.n(3)-1)*2000
+	w.BaseTime, w.MaxTime = int64(t.n(3)-1)*1000, int64(t.n(3)-1)*2000
 	delta := int64(0)
 	for range t.n(6) {
-		r := writtenRecord{delta: delta, after: int64(t.n(5)), key: t.bytes(9), value: t.bytes(40)}
+		r := writtenRecord{Record: rawbatch.Record{OffsetDelta: delta, TimeDelta: int64(t.n(5)), Key: t.bytes(9), Value: t.bytes(40)}}
 		if t.rarely(12) {
-			r.value = t.bytes(3000)
+			r.Value = t.bytes(3000)
 		}
 		for range t.n(3) {
-			r.headers = append(r.headers, schema.Header{Key: string(t.bytes(4)), Value: t.bytes(5)})
+			r.Headers = append(r.Headers, schema.Header{Key: string(t.bytes(4)), Value: t.bytes(5)})
 		}
 		if t.rarely(16) {
-			r.headers = make([]schema.Header, t.n(40))
+			r.Headers = make([]schema.Header, t.n(40))
 		}
 		t.spoil(&r)
 		w.records = append(w.records, r)
@@ -278,13 +279,13 @@ func (t *tape) batch(base int64) *written {
 	case 1:
 		w.count = t.odd32(int32(len(w.records)))
 	case 2:
-		w.wrongCRC = true
+		w.WrongCRC = true
 	case 3:
 		w.tail = t.bytes(8)
 	case 4:
-		w.magic = int8(3 + t.n(125))
+		w.Magic = int8(3 + t.n(125))
 	case 5:
-		w.attributes ^= int16(t.n(16))
+		w.Attributes ^= int16(t.n(16))
 	case 6:
 		w.afterwards = t.bytes(12)
 	}
@@ -295,17 +296,17 @@ func (t *tape) batch(base int64) *written {
 func (t *tape) spoil(r *writtenRecord) {
 	switch t.n(40) {
 	case 1:
-		r.size = t.odd(int64(len(r.body())))
+		r.Size = t.odd(int64(len(r.Body())))
 	case 2:
-		r.keySize = t.odd(int64(len(r.key)))
+		r.KeySize = t.odd(int64(len(r.Key)))
 	case 3:
-		r.valueSize = t.odd(int64(len(r.value)))
+		r.ValueSize = t.odd(int64(len(r.Value)))
 	case 4:
-		r.headerCount = t.odd(int64(len(r.headers)))
+		r.HeaderCount = t.odd(int64(len(r.Headers)))
 	case 5:
-		r.tail = t.bytes(5)
+		r.Tail = t.bytes(5)
 	case 6, 7, 8:
-		r.offsetNumber = t.odd(r.delta)
+		r.offsetNumber = t.odd(r.OffsetDelta)
 	}
 }
 
@@ -405,8 +406,8 @@ func TestReadsAsTheModel(t *testing.T) {
 		choices := tape(rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "choices"))
 		batches, from, end := choices.log(func(base int64) []byte {
 			w := choices.batch(base)
-			if w.attributes&(transactionBit|controlBit) != 0 {
-				w.attributes &= codecMask
+			if w.Attributes&(transactionBit|controlBit) != 0 {
+				w.Attributes &= codecMask
 			}
 			return w.bytes()
 		})
