@@ -3,7 +3,6 @@ package recordlog
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc32"
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
@@ -149,49 +148,6 @@ func packings() []packing {
 		}},
 		{"zstd 128 MiB", codecZstd, packZstd(zstd.WithWindowSize(128 << 20))},
 	}
-}
-
-// message is one of format 0 or 1.
-type message struct {
-	offset     int64
-	magic      byte
-	attributes byte
-	time       int64
-	key, value []byte
-	wrongCRC   bool
-	size       *int32
-}
-
-func (m message) bytes() []byte {
-	b := []byte{m.magic, m.attributes}
-	if m.magic == 1 {
-		b = binary.BigEndian.AppendUint64(b, uint64(m.time))
-	}
-	for _, f := range [][]byte{m.key, m.value} {
-		n := int32(len(f))
-		if f == nil {
-			n = -1
-		}
-		b = append(binary.BigEndian.AppendUint32(b, uint32(n)), f...)
-	}
-	crc := crc32.ChecksumIEEE(b)
-	if m.wrongCRC {
-		crc++
-	}
-	b = append(binary.BigEndian.AppendUint32(nil, crc), b...)
-	out := binary.BigEndian.AppendUint64(nil, uint64(m.offset))
-	return append(binary.BigEndian.AppendUint32(out, uint32(or(m.size, int32(len(b))))), b...)
-}
-
-// set is a message with others in its value, compressed.
-func set(outer message, codec byte, pack func([]byte) []byte, inner ...message) message {
-	var data []byte
-	for _, m := range inner {
-		data = append(data, m.bytes()...)
-	}
-	outer.attributes |= codec
-	outer.value = pack(data)
-	return outer
 }
 
 // answered is what a fetch from an offset has brought, these bytes.
