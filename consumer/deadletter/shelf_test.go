@@ -142,7 +142,12 @@ func (s *shelf) wantOpen(offsets ...int64) {
 // published reads the source topic: what replays have put there.
 func (s *shelf) published() []*kgo.Record {
 	s.t.Helper()
-	all, err := testkit.ReadTopic(s.t.Context(), s.client, source)
+	return s.read(source)
+}
+
+func (s *shelf) read(topic string) []*kgo.Record {
+	s.t.Helper()
+	all, err := testkit.ReadTopic(s.t.Context(), s.client, topic)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -29,6 +29,11 @@ func NewRedis() *Redis {
 	return r
 }
 
+// Another is the same Redis by another way, which is lost and slow by itself.
+func (r *Redis) Another() *Redis {
+	return &Redis{Miniredis: r.Miniredis, conns: make(map[net.Conn]struct{})}
+}
+
 // DialContext opens a connection to it, whatever the address, unless it is dead.
 func (r *Redis) DialContext(context.Context, string, string) (net.Conn, error) {
 	return r.DialWhile(func() bool { return true })
