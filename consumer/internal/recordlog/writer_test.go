@@ -3,6 +3,7 @@ package recordlog
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
@@ -61,7 +62,7 @@ func (w *written) bytes() []byte {
 		data = w.pack(data)
 	}
 	b := w.Batch
-	b.Records = append(data, w.afterwards...)
+	b.Records = slices.Concat(data, w.afterwards)
 	b.LastOffsetDelta, b.Count = or(w.lastDelta, last), or(w.count, int32(len(w.records)))
 	return b.Bytes()
 }
