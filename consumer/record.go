@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"convdel/consumer/internal/offsets"
 	"convdel/schema"
 )
 
@@ -28,7 +29,7 @@ type record struct {
 // event is a record on its way to its end.
 type event struct {
 	record
-	slot slot
+	seq  offsets.Seq
 	size int64
 	// at is when the event happened, by which it queues and ages.
 	at           time.Time
@@ -62,7 +63,7 @@ func (*fullError) Error() string { return "no room among the events in flight" }
 // waiting where the partition's span does not: that may take long, and must not hold what others need. If it is not to
 // wait it returns a *fullError instead.
 func (s *session) admit(ctx context.Context, p *partition, size int64, waits bool) error {
-	if n, _ := p.tracker.span(); n >= maxSpan {
+	if full, _ := p.spanFull(); full {
 		return errSpanFull
 	}
 	weight := s.weight(size)
@@ -129,7 +130,7 @@ func (s *session) weight(size int64) int64 { return min(size, s.cfg.MaxInFlightB
 // take starts an admitted record on its way: what is no event, or too old to be one, goes to the
 // dead letters uncalled.
 func (s *session) take(rec record, size int64) {
-	ev := &event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: rec.time}
+	ev := &event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: rec.time}
 	s.moved()
 	decoded, err := rec.decode()
 	// A record without a time is as old as we have known it; and no event has happened after it was read.
@@ -161,7 +162,7 @@ func (r *record) decode() (schema.Event, error) {
 
 // takeUnreadable starts an admitted record that stands for what can't be read on its way to the dead letters.
 func (s *session) takeUnreadable(rec record, size int64, why error) {
-	s.bury(&event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
+	s.bury(&event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
 }
 
 // expired says whether the event is too old to be executed, and makes that its error.
@@ -364,7 +365,7 @@ func (s *session) bury(ev *event, o Outcome) {
 // end is the end of an event: its offset may be committed.
 func (s *session) end(ev *event, o Outcome) {
 	s.moved()
-	ev.partition.tracker.end(ev.slot)
+	ev.partition.ended(ev.seq)
 	s.metrics.ended(o, time.Since(ev.at))
 	s.unadmit(ev.size)
 	s.committer.poke()

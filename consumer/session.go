@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/semaphore"
 
+	"convdel/consumer/internal/offsets"
 	"convdel/consumer/internal/recordlog"
 	"convdel/schema"
 )
@@ -23,16 +24,14 @@ type session struct {
 	limiter *limiter
 	gate    *gate
 
-	// transport is the pool, fresh has no connections between two uses.
-	transport *kafka.Transport
-	fresh     *kafka.Transport
-	client    *kafka.Client
-	source    *recordlog.Log
-	writers   letterWriters
+	client  *kafka.Client
+	source  *recordlog.Log
+	sender  *commitSender
+	writers letterWriters
 
-	// identity is the topic's at the beginning of the session, began its when Run began.
-	identity   recordlog.ID
-	began      recordlog.ID
+	// topicID is the topic's at the beginning of the session, began its when Run began.
+	topicID    offsets.TopicID
+	began      offsets.TopicID
 	partitions map[int]*partition
 	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
 	shares    int
@@ -62,8 +61,6 @@ type session struct {
 	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
 	fenced     atomic.Bool
-	// had is of how many of the topic's first partitions the group had an offset when the session began.
-	had int
 	// final is an error that Run ends with, found while working.
 	final atomic.Pointer[error]
 }
@@ -71,7 +68,7 @@ type session struct {
 func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
-		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
+		client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
 		began:   c.began,
 		letters: newLetters(),
 		callers: newCallers(),
@@ -87,7 +84,7 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 	}
 	s.large = semaphore.NewWeighted(s.largest())
 	s.moved()
-	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m}
+	s.sender = newCommitSender(m, &s.cfg, kafkas, log)
 	return s
 }
 

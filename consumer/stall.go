@@ -67,7 +67,7 @@ func (s *session) standstill() standstill {
 	for _, p := range s.partitions {
 		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
-			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.tracker.next(), *why))
+			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.position(), *why))
 		}
 	}
 	return e

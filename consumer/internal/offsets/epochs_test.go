@@ -1,12 +1,10 @@
-package consumer
+package offsets
 
 import (
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"convdel/consumer/internal/recordlog"
 )
 
 // TestEpochsAgainstModel reads records of ascending epochs with holes, and compares what a commit says of them with the log.
@@ -14,16 +12,14 @@ func TestEpochsAgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		begin := rapid.Int64Range(0, 100).Draw(t, "begin")
-		p := &partition{tracker: newTracker(begin)}
-		p.reading = recordlog.NoEpoch
 		inherited := rapid.Int32Range(-1, 3).Draw(t, "inherited")
-		p.tracker.inheritRead(inherited, begin+20)
+		tr := Resume(Handover{Watermark: begin, LastRead: LastRead{Epoch: inherited, End: begin + 20}})
 		type read struct {
 			offset int64
 			epoch  int32
 		}
 		var seen []read
-		var slots []slot
+		var open []Seq
 		position, epoch := begin, max(0, inherited)
 		var next *read // the record to come, once it has been seen
 		see := func(t *rapid.T) read {
@@ -31,16 +27,16 @@ func TestEpochsAgainstModel(t *testing.T) {
 				epoch += rapid.SampledFrom([]int32{0, 0, 0, 1, 5}).Draw(t, "elections")
 				next = &read{position + rapid.Int64Range(0, 2).Draw(t, "hole"), epoch}
 			}
-			p.sees(next.offset, next.epoch)
+			tr.Read(next.offset, next.epoch)
 			return *next
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"read": func(t *rapid.T) {
 				r := see(t)
 				if rapid.Bool().Draw(t, "a marker") {
-					p.tracker.advance(r.offset + 1)
+					tr.Pass(r.offset + 1)
 				} else {
-					slots = append(slots, p.tracker.add(r.offset))
+					open = append(open, tr.Add(r.offset))
 				}
 				seen, position, next = append(seen, r), r.offset+1, nil
 			},
@@ -50,33 +46,33 @@ func TestEpochsAgainstModel(t *testing.T) {
 					return
 				}
 				position += rapid.Int64Range(0, 3).Draw(t, "empty")
-				p.tracker.skip(position)
+				tr.Skip(position)
 			},
 			"end": func(t *rapid.T) {
-				if len(slots) > 0 {
-					i := rapid.IntRange(0, len(slots)-1).Draw(t, "which")
-					p.tracker.end(slots[i])
-					slots = slices.Delete(slots, i, i+1)
+				if len(open) > 0 {
+					i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
+					tr.End(open[i])
+					open = slices.Delete(open, i, i+1)
 				}
 			},
 			"": func(t *rapid.T) {
-				now, _ := p.tracker.snapshot()
-				wantBefore, wantEpoch, wantRead := recordlog.NoEpoch, inherited, begin+20
+				now, _ := tr.Snapshot()
+				wantBefore, wantEpoch, wantRead := NoEpoch, inherited, begin+20
 				for _, r := range seen {
 					wantEpoch, wantRead = r.epoch, r.offset+1
-					if r.offset < now.watermark {
+					if r.offset < now.Watermark {
 						wantBefore = r.epoch
 					}
 				}
 				if wantEpoch < 0 {
 					wantRead = -1
 				}
-				if now.watermark > wantRead || len(seen) == 0 {
-					wantBefore = recordlog.NoEpoch
+				if now.Watermark > wantRead || len(seen) == 0 {
+					wantBefore = NoEpoch
 				}
-				if now.epoch != wantEpoch || now.read != wantRead || now.before != wantBefore {
+				if now.LastRead.Epoch != wantEpoch || now.LastRead.End != wantRead || now.Epoch != wantBefore {
 					t.Fatalf("epoch %d before the watermark %d, %d before %d; want %d, and %d before %d",
-						now.before, now.watermark, now.epoch, now.read, wantBefore, wantEpoch, wantRead)
+						now.Epoch, now.Watermark, now.LastRead.Epoch, now.LastRead.End, wantBefore, wantEpoch, wantRead)
 				}
 			},
 		})
@@ -86,13 +82,10 @@ func TestEpochsAgainstModel(t *testing.T) {
 // TestInheritedListKeepsItsEpoch: a list that has not been read yet is of what its owner had read.
 func TestInheritedListKeepsItsEpoch(t *testing.T) {
 	t.Parallel()
-	p := &partition{tracker: newTracker(10)}
-	p.reading = recordlog.NoEpoch
-	p.tracker.inherit([]offsetRange{{20, 29}})
-	p.tracker.inheritRead(3, 30)
-	p.sees(10, 2)
-	p.tracker.end(p.tracker.add(10))
-	if now, _ := p.tracker.snapshot(); now.epoch != 3 || now.read != 30 || now.before != 2 {
+	tr := Resume(Handover{Watermark: 10, Finished: []Range{{20, 29}}, LastRead: LastRead{Epoch: 3, End: 30}})
+	tr.Read(10, 2)
+	tr.End(tr.Add(10))
+	if now, _ := tr.Snapshot(); now.LastRead.Epoch != 3 || now.LastRead.End != 30 || now.Epoch != 2 {
 		t.Errorf("%+v", now)
 	}
 }
@@ -102,15 +95,17 @@ func TestCut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s, done := drawStamp(t)
-		if s.at > 1<<60 {
+		if s.Offset > 1<<60 {
 			return
 		}
-		end := max(0, s.at+rapid.Int64Range(-50, 5000).Draw(t, "end"))
-		begin, kept := cut(s.at, done, end)
-		if begin != min(s.at, end) {
-			t.Fatalf("begins at %d", begin)
+		end := max(0, s.Offset+rapid.Int64Range(-50, 5000).Draw(t, "end"))
+		logStart := rapid.SampledFrom([]int64{0, end, max(0, end-10), end + 10}).Draw(t, "log start")
+		found := LastRead{Epoch: 2, End: end}
+		left := Handover{Watermark: s.Offset, Finished: done, LastRead: s.LastRead}.Cut(found, logStart)
+		if end = max(end, logStart); left.Watermark != min(s.Offset, end) || left.LastRead != found {
+			t.Fatalf("goes on at %d, %+v", left.Watermark, left.LastRead)
 		}
-		before, after := offsetsOf(done), offsetsOf(kept)
+		before, after := offsetsOf(done), offsetsOf(left.Finished)
 		for o := range before {
 			if after[o] != (o < end) {
 				t.Fatalf("offset %d, of a log cut at %d, is kept: %t", o, end, after[o])
