@@ -144,9 +144,12 @@ func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(200, nil)
 		l.setShare(200)
-		for range 11 { // to the least pace, four calls a second
-			time.Sleep(quota.Window)
+		for range 22 { // to the least pace, four calls a second
+			time.Sleep(quota.Window / 2)
 			l.throttled()
+		}
+		if pace := l.pace(); pace != 4 {
+			t.Fatalf("%v calls a second, want the least pace", pace)
 		}
 		var out []*permit
 		for range 4 {

@@ -11,6 +11,8 @@ const (
 	// After a pause the pace begins at rampFrom of the quota, and each window adds rampUp: the fifth makes it whole.
 	rampFrom = 0.1
 	rampUp   = 0.18
+	// rounding is what a sum of such parts may be off by.
+	rounding = 1e-9
 )
 
 // pacing is the part of the quota that may be used at a time, above 0 and at most 1.
@@ -27,7 +29,11 @@ func (p *pacing) at(now time.Time) float64 {
 		return 1
 	}
 	windows := now.Sub(p.since) / Window
-	return min(1, p.fraction+p.step*float64(windows))
+	fraction := p.fraction + p.step*float64(windows)
+	if fraction > 1-rounding {
+		return 1
+	}
+	return fraction
 }
 
 // rises is when the part next becomes larger, the zero time if it is whole.
