@@ -304,7 +304,7 @@ func TestFallback(t *testing.T) {
 			}
 		},
 		"the departures at hand are dropped": func(s *script) {
-			s.lease(1)
+			s.answer([]time.Duration{1200 * ms}, 0)
 			s.fall()
 			s.pass(quota.Window)
 			s.BudgetAnswered(s.now, s.now, nil, 0)

@@ -28,7 +28,11 @@ func TestShareAddsUp(t *testing.T) {
 	for _, tc := range []struct{ calls, partitions int }{{5, 6}, {10, 64}, {200, 400}, {200, 1000}} {
 		sum := 0.0
 		for id := range tc.partitions {
-			sum += quota.Share(tc.calls, []int{id}, tc.partitions)
+			part := quota.Share(tc.calls, []int{id}, tc.partitions)
+			if part <= 0 {
+				t.Errorf("partition %d of %d has no part of %d calls", id, tc.partitions, tc.calls)
+			}
+			sum += part
 		}
 		if sum > float64(tc.calls)+1e-9 || sum < float64(tc.calls)-1e-9 {
 			t.Errorf("%d calls over %d replicas with a partition each: shares add up to %v", tc.calls, tc.partitions, sum)
