@@ -209,8 +209,8 @@ func TestLimiterTellsWhoHasNoTime(t *testing.T) {
 				}()
 				time.Sleep(time.Minute)
 				select {
-				case <-waited:
-					t.Error("a second permit for a share of one call")
+				case err := <-waited:
+					t.Errorf("a second permit for a share of one call, or an error: %v", err)
 				default:
 				}
 				tell(l, p)

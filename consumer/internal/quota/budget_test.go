@@ -38,7 +38,6 @@ type replica struct {
 	asked, answers time.Time
 	n              int
 	waiting        bool
-	again          time.Time
 	under          []call
 }
 
@@ -165,7 +164,7 @@ func TestReplicasKeepToTheQuota(t *testing.T) {
 			}
 			g.run(time.Duration(rapid.SampledFrom([]int{20, 300, 1500, 4000}).Draw(t, "scene")) * ms)
 		}
-		if most := mostIn(time.Second, g.left); most > calls {
+		if most := mostInASecond(g.left); most > calls {
 			t.Fatalf("%d calls in a second, with a quota of %d", most, calls)
 		}
 	})

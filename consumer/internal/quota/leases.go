@@ -24,7 +24,7 @@ const (
 	tolerance = 5 * time.Millisecond
 )
 
-// Mode is what a [Limiter] keeps to.
+// Mode says which limits a [Limiter] keeps to.
 type Mode int
 
 // The modes. A limiter without a budget is always ByShare.
@@ -37,10 +37,10 @@ const (
 	ByShare
 )
 
-// Mode is what the limiter keeps to now.
+// Mode says which limits the limiter keeps to now.
 func (l *Limiter) Mode() Mode { return l.mode }
 
-// leases are departures reserved from a budget, and what is known about the budget.
+// leases are departures reserved from a budget, and the state of that budget as its answers show it.
 type leases struct {
 	// quota is the calls a second that the budget hands out to all replicas together.
 	quota float64
@@ -81,8 +81,8 @@ func (s *leases) take(now time.Time) (due, again time.Time) {
 	return due, time.Time{}
 }
 
-// left notes when a call has really left. A late one crowds the seconds that it is in and its departure is not. A
-// departure that stays unused within the next second makes up for it.
+// left notes when a call has really left. A late call adds to seconds in which its departure was not counted. Another
+// departure within the next second stays unused and makes up for it, since it is in these seconds, too.
 func (s *leases) left(due, at time.Time) {
 	if at.Sub(due) > tolerance {
 		s.owed++
@@ -110,13 +110,13 @@ func (s *leases) add(now time.Time, departures []time.Duration, fraction float64
 	}
 }
 
-// Demand is what the budget must be asked now.
+// Demand is a question to the budget, or says when there can be one.
 type Demand struct {
 	// Ask says to ask for N departures now. N of 0 finds out whether the budget answers.
 	Ask bool
 	N   int
-	// Again, if nothing is to be asked now, is when that can change by itself. It can also change with each Ask of the
-	// limiter; the zero time means only then.
+	// Again, where there is no question now, is the time at which to look again. Each Ask of the limiter is a reason to
+	// look again as well, and with the zero time the only one.
 	Again time.Time
 }
 

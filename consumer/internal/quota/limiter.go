@@ -3,9 +3,9 @@ package quota
 import "time"
 
 const (
-	// Window is what a quota is counted over. The API counts arrivals, a limiter counts departures, and a second's worth of
-	// departures can arrive in less than a second if the first ones are slow. The window is longer than a second by what
-	// the network may vary by. That costs 1 % of the quota.
+	// Window is the time over which a quota is counted. The API counts arrivals, a limiter counts departures, and a second's
+	// worth of departures can arrive in less than a second if the first ones are slow. So the window is longer than a second
+	// by 10 ms, by which the network may vary. That costs 1 % of the quota.
 	Window = 1010 * time.Millisecond
 	// catchUp is how far the calls may lag behind their even spread before the time is lost. A late timer or a garbage
 	// collection is made up for, an idle minute is not.
@@ -40,11 +40,11 @@ func NewLeasing(callsPerSecond int) *Limiter {
 	return &Limiter{mode: ByBudget, pacing: pacing{fraction: 1}, leases: leases{quota: float64(callsPerSecond)}}
 }
 
-// Permit is the right to make one call. What has become of it is said once, by [Limiter.Sent] or [Limiter.Unused].
+// Permit is the right to make one call. Either [Limiter.Sent] or [Limiter.Unused] ends it, exactly once.
 type Permit struct {
-	// interval is what the permit has taken of the even spread, 0 where a budget spreads the calls.
+	// interval is the permit's part of the even spread, 0 where a budget spreads the calls.
 	interval time.Duration
-	// due is the leased departure that it stands for, zero without one.
+	// due is the leased departure that the permit stands for, zero without a budget.
 	due time.Time
 }
 

@@ -56,11 +56,11 @@ func use(l *quota.Limiter, from, until time.Time, delay func() time.Duration) []
 
 func atOnce() time.Duration { return 0 }
 
-// mostIn returns the greatest number of ascending times within any closed interval of length d.
-func mostIn(d time.Duration, times []time.Time) int {
+// mostInASecond returns the greatest number of ascending times within any closed second.
+func mostInASecond(times []time.Time) int {
 	most, from := 0, 0
 	for i, at := range times {
-		for at.Sub(times[from]) > d {
+		for at.Sub(times[from]) > time.Second {
 			from++
 		}
 		most = max(most, i-from+1)
@@ -98,7 +98,7 @@ func TestUsesTheShareAndNeverMore(t *testing.T) {
 				seconds = 300
 			}
 			left := use(granting(tc.share), began, began.Add(time.Duration(seconds)*time.Second), tc.delay)
-			if most := mostIn(time.Second, left); most > max(1, int(tc.share)) {
+			if most := mostInASecond(left); most > max(1, int(tc.share)) {
 				t.Errorf("%d departures in a second", most)
 			}
 			if used := float64(len(left)) / seconds / tc.share; used < tc.least {

@@ -254,7 +254,7 @@ func TestAgainstModel(t *testing.T) {
 				}
 			},
 			"pass": func(t *rapid.T) {
-				most := rapid.SampledFrom([]time.Duration{5, 50, 500, 3000}).Draw(t, "about") * time.Millisecond
+				most := rapid.SampledFrom([]time.Duration{5 * ms, 50 * ms, 500 * ms, 3 * time.Second}).Draw(t, "about")
 				n.now = n.now.Add(time.Duration(rapid.Int64Range(0, int64(most)).Draw(t, "time")))
 			},
 			"wait": func(*rapid.T) {

@@ -28,8 +28,7 @@ func (p *pacing) at(now time.Time) float64 {
 	if p.fraction >= 1 {
 		return 1
 	}
-	windows := now.Sub(p.since) / Window
-	fraction := p.fraction + p.step*float64(windows)
+	fraction := p.fraction + p.step*float64(p.windows(now))
 	if fraction > 1-rounding {
 		return 1
 	}
@@ -41,9 +40,11 @@ func (p *pacing) rises(now time.Time) time.Time {
 	if p.at(now) >= 1 {
 		return time.Time{}
 	}
-	windows := now.Sub(p.since) / Window
-	return p.since.Add((windows + 1) * Window)
+	return p.since.Add(time.Duration(p.windows(now)+1) * Window)
 }
+
+// windows is how many whole windows have passed since the part changed.
+func (p *pacing) windows(now time.Time) int64 { return int64(now.Sub(p.since) / Window) }
 
 func (p *pacing) throttled(now time.Time) {
 	fraction := p.at(now)
