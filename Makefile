@@ -110,8 +110,8 @@ sim: ## Simulate SEEDS (100) bad days in virtual time, or the one of SEED=n with
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
 .PHONY: sim-check
-sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
-	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
+sim-check: ## Break the service on purpose, in one way after the other: the simulation, or the rules' own tests, must notice each
+	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./consumer/internal/quota ./test/sim | grep -v '^ *==='
 
 .PHONY: soak
 soak: export BROKERS := 3

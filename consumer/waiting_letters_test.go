@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit/rawbatch"
 )
 
 // TestPromise4_LettersThatWaitComeBack: large letters that waited for a dead-letter topic take up all places, and partitions with
@@ -22,7 +22,7 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 		return func(p int32) []byte {
 			var records [][]byte
 			for i := range n {
-				records = append(records, rawbatch.Record(int64(i), bytes.Repeat([]byte{byte(p), 0xff}, 1500), 0))
+				records = append(records, rawbatch.Plain(int64(i), bytes.Repeat([]byte{byte(p), 0xff}, 1500), 0))
 			}
 			return rawbatch.Of(now(), records...).Bytes()
 		}
@@ -30,7 +30,7 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 	large := func(_ int32) []byte { // records that take much of the bytes in flight, and room for large batches
 		var records [][]byte
 		for i := range 6 {
-			records = append(records, rawbatch.Record(int64(i), bytes.Repeat([]byte{byte(i)}, 1<<20), 0))
+			records = append(records, rawbatch.Plain(int64(i), bytes.Repeat([]byte{byte(i)}, 1<<20), 0))
 		}
 		return rawbatch.Of(now(), records...).Compressed(rawbatch.Zstd).Bytes()
 	}
@@ -85,7 +85,7 @@ func TestPromise8_ManyQuietPartitions(t *testing.T) {
 			padding := bytes.Repeat([]byte("x"), size)
 			var records [][]byte
 			for i := range 10 {
-				records = append(records, rawbatch.Record(int64(i), fmt.Appendf(nil, `{"From_Account":"user%d","Type":1,"To_Account":"friend","P":%q}`, int(p)*10+i, padding), 0))
+				records = append(records, rawbatch.Plain(int64(i), fmt.Appendf(nil, `{"From_Account":"user%d","Type":1,"To_Account":"friend","P":%q}`, int(p)*10+i, padding), 0))
 			}
 			w.send(p, rawbatch.Of(now(), records...).Bytes())
 		}

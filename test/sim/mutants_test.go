@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,35 +62,11 @@ func TestMutants(t *testing.T) {
 // live simulates days with the broken service until one fails.
 func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	t.Helper()
-	overlay := struct{ Replace map[string]string }{Replace: map[string]string{}}
-	for i, e := range m.edits {
-		path := filepath.Join(root, e.file)
-		from := path
-		if done, ok := overlay.Replace[path]; ok {
-			from = done
-		}
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(text), e.old); n != 1 {
-			t.Fatalf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
-		}
-		broken := filepath.Join(t.TempDir(), strconv.Itoa(i)+".go")
-		if err := os.WriteFile(broken, []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[path] = broken
-	}
-	text, err := json.Marshal(overlay)
+	overlay, err := m.overlay(t.TempDir(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", file, "-run", "^TestSimulation$",
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", overlay, "-run", "^TestSimulation$",
 		"./test/sim", "-seeds", strconv.Itoa(patience), "-stop")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
@@ -100,6 +77,48 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatalf("does not compile:\n%s", out)
 	}
 	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
+}
+
+// overlay writes the broken files into dir, and the file that lays them over the real ones below root for the Go
+// toolchain. It returns the name of the latter.
+func (m *mutant) overlay(dir, root string) (string, error) {
+	texts, err := m.broken(root)
+	if err != nil {
+		return "", err
+	}
+	replace := make(map[string]string)
+	for file, text := range texts {
+		broken := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, file)] = broken
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "overlay.json")
+	return name, os.WriteFile(name, list, 0o600)
+}
+
+// broken are the texts of the files that the edits change, by name below root.
+func (m *mutant) broken(root string) (map[string]string, error) {
+	texts := make(map[string]string)
+	for _, e := range m.edits {
+		if _, known := texts[e.file]; !known {
+			text, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				return nil, err
+			}
+			texts[e.file] = string(text)
+		}
+		if n := strings.Count(texts[e.file], e.old); n != 1 {
+			return nil, fmt.Errorf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
+		}
+		texts[e.file] = strings.Replace(texts[e.file], e.old, e.new, 1)
+	}
+	return texts, nil
 }
 
 var (
@@ -140,11 +159,11 @@ func mutants() []mutant {
 		}, []string{"commit"}},
 		one("letters that fail are dropped", "consumer/deadletter.go", "	if len(failed) > 0 {\n		s.delayLetters(ctx, failed, why)\n",
 			"	for _, l := range failed {\n		s.buried(ctx, l)\n	}\n	if len(failed) < 0 {\n		s.delayLetters(ctx, failed, why)\n", "commit", "lost"),
-		one("the quota is every replica's", "consumer/quota.go", "			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, topic.Partitions))",
-			"			c.limiter.setQuota(float64(c.cfg.CallsPerSecond))", "quota"),
-		one("shares of the quota are rounded up", "consumer/quota.go", "whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total",
-			"whole += (id-id)*callsPerSecond/total + callsPerSecond/total + 1", "quota"),
-		one("the quota's window is too short", "consumer/limiter.go", "window = 1010 * time.Millisecond", "window = 980 * time.Millisecond", "quota"),
+		one("the quota is every replica's", "consumer/quota.go", "			c.limiter.setShare(quota.Share(c.cfg.CallsPerSecond, owned, topic.Partitions))",
+			"			c.limiter.setShare(float64(c.cfg.CallsPerSecond))", "quota"),
+		one("shares of the quota are rounded up", "consumer/internal/quota/share.go", "whole += (id+1)*callsPerSecond/partitions - id*callsPerSecond/partitions",
+			"whole += (id-id)*callsPerSecond/partitions + callsPerSecond/partitions + 1", "quota"),
+		one("the quota's window is too short", "consumer/internal/quota/limiter.go", "Window = 1010 * time.Millisecond", "Window = 980 * time.Millisecond", "quota"),
 		one("retries pass the limiter by", "consumer/record.go", "	permit, err := s.limiter.wait(ctx)\n",
 			"	if ready, _ := s.promote(time.Now()); ready && !probe && len(s.flights) > 40 {\n		if f := s.next(false); f != nil {\n			return f, nil\n		}\n	}\n	permit, err := s.limiter.wait(ctx)\n", "quota"),
 		one("the position is committed", "consumer/internal/offsets/tracker.go", "	return t.at(t.head).offset\n", "	return t.position\n", "commit"),

@@ -12,6 +12,92 @@ import (
 	"convdel/consumer"
 )
 
+// TestPromise2_CommitsOnlyWhatHasEnded looks at every commit as the broker sees it, while events
+// end out of order, some late and some as dead letters, and members come and go.
+func TestPromise2_CommitsOnlyWhatHasEnded(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
+		w.api.set(100*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
+			a := mixedAnswer(c, before)
+			if a.Verdict == consumer.Transient && a.Code == 50004 {
+				return verdict(consumer.Transient, 70107) // 50004 for ever, where nothing else is left, could be an outage
+			}
+			return a
+		})
+		w.guardCommits()
+		w.publishNumbered(4, 150)
+		first := w.start()
+		time.Sleep(2 * time.Second)
+		w.start()
+		time.Sleep(2 * time.Second)
+		first.kill()
+		w.start()
+		w.awaitDrained(10 * time.Minute)
+	})
+}
+
+// TestPromise2_KilledAtEveryStep kills the replica at each step of an event's path and lets another
+// one go on: nothing is lost, and nothing is committed too early.
+func TestPromise2_KilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	const victim = 7
+	onCall := func(w *world, kill func()) {
+		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
+			if c.Conversation == conversation(victim) {
+				kill()
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+	}
+	onRequest := func(w *world, key kmsg.Key, topic string, kill func()) {
+		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Observe: true, Count: 1, When: func(kmsg.Request) bool {
+			kill()
+			return true
+		}})
+	}
+	permanent := func(consumer.Call, int) consumer.Answer { return verdict(consumer.Permanent, 50001) }
+	for _, tc := range []struct {
+		step    string
+		arrange func(w *world, kill func())
+		letters int
+	}{
+		{"before the call", func(_ *world, kill func()) { kill() }, 0},
+		{"during the call", onCall, 0},
+		{"after the call, before the commit", func(w *world, kill func()) { onRequest(w, kmsg.OffsetCommit, testTopic, kill) }, 0},
+		{"before the dead letter is acknowledged", func(w *world, kill func()) {
+			w.api.set(50*time.Millisecond, permanent)
+			onRequest(w, kmsg.Produce, testDLT, kill)
+		}, 20},
+		{"after the dead letter, before the commit", func(w *world, kill func()) {
+			w.api.set(50*time.Millisecond, permanent)
+			onRequest(w, kmsg.OffsetCommit, testTopic, kill)
+		}, 20},
+	} {
+		t.Run(tc.step, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{}, func(w *world) {
+				t := w.t
+				w.guardCommits()
+				w.publishNumbered(1, 20)
+				var killed atomic.Bool
+				r := w.start()
+				tc.arrange(w, func() {
+					if killed.CompareAndSwap(false, true) {
+						r.net.Sever()
+						r.cancel()
+					}
+				})
+				<-r.done
+				w.start()
+				w.awaitDrained(5 * time.Minute)
+				if n := len(w.letterKeys()); n != tc.letters {
+					t.Errorf("%d dead letters, want %d", n, tc.letters)
+				}
+			})
+		})
+	}
+}
+
 // bothWays is how many requests a commit takes that fails: over the pool, and over new connections.
 const bothWays = 2
 
@@ -143,5 +229,36 @@ func TestFencedMemberWritesNothingMore(t *testing.T) {
 		if n := len(w.deadLetters()); n != 1 {
 			t.Errorf("%d dead letters, want 1", n)
 		}
+	})
+}
+
+// TestBrokerRefusesMetadata: without room for the list of finished offsets, plain offsets are committed.
+func TestBrokerRefusesMetadata(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		w.kafka.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: testTopic, Err: kerr.OffsetMetadataTooLarge, Count: -1,
+			When: func(r kmsg.Request) bool {
+				c, _ := r.(*kmsg.OffsetCommitRequest)
+				for _, t := range c.Topics {
+					for _, p := range t.Partitions {
+						if p.Metadata != nil && *p.Metadata != "" {
+							return true
+						}
+					}
+				}
+				return false
+			},
+		})
+		w.api.set(50*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
+			if c.Conversation == conversation(0) && before < 4 {
+				return verdict(consumer.Transient, 50004)
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		w.publish(0, eventValues(0, 300)...)
+		w.start()
+		w.awaitDrained(time.Minute)
+		w.wantDeletedOnce(0, 300)
 	})
 }

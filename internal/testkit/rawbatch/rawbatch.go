@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/schema"
 )
 
 // The codecs, as a batch's attributes have them.
@@ -31,22 +33,33 @@ const (
 // LogAppendTime is the attribute by which a batch's time is the broker's.
 const LogAppendTime int16 = 1 << 3
 
-// Batch is a batch of format 2. What is left at zero is as in a batch of one producer without idempotence.
+// Batch is a batch of format 2. [Of] makes one whose fields fit each other; a test makes some of them false.
 type Batch struct {
+	// Base is the first offset and LeaderEpoch the leader's, both in a log; a producer's batch has 0 and -1.
+	Base        int64
+	LeaderEpoch int32
+	// Magic is the format's number.
+	Magic int8
 	// Attributes has codec, time type and flags. It does not compress Records by itself.
 	Attributes      int16
 	LastOffsetDelta int32
 	// BaseTime and MaxTime are in milliseconds.
 	BaseTime, MaxTime int64
-	Count             int32
+	// Producer is the producer's ID; -1 is one without idempotence.
+	Producer int64
+	Count    int32
 	// Records are what stands behind the head.
 	Records []byte
+	// Length is said instead of the right one, unless it is nil.
+	Length *int32
+	// WrongCRC makes the checksum false.
+	WrongCRC bool
 }
 
 // Of makes a regular batch of uncompressed records, with the time at which they all were made in milliseconds.
 func Of(at int64, records ...[]byte) Batch {
 	last := int32(len(records)) - 1 //nolint:gosec // a handful
-	return Batch{LastOffsetDelta: last, BaseTime: at, MaxTime: at, Count: last + 1, Records: bytes.Join(records, nil)}
+	return Batch{LeaderEpoch: -1, Magic: 2, Producer: -1, LastOffsetDelta: last, BaseTime: at, MaxTime: at, Count: last + 1, Records: bytes.Join(records, nil)}
 }
 
 // Compressed returns the batch with its records compressed.
@@ -56,65 +69,88 @@ func (b Batch) Compressed(codec int16) Batch {
 	return b
 }
 
-// headSize is a batch's head, crcFrom where what its checksum covers begins, uncounted what its length does not count.
-const headSize, crcFrom, uncounted = 61, 21, 12
+// headSize is the size of a batch's head. The checksum stands at crcAt and covers what begins at crcFrom. The length does
+// not count the first bytes, uncounted of them.
+const headSize, crcAt, crcFrom, uncounted = 61, 17, 21, 12
 
-// Bytes is the batch as a Produce request has it, with a right length and checksum.
+// Bytes is the batch as a Produce request and the log have it.
 func (b Batch) Bytes() []byte {
-	raw := make([]byte, headSize, headSize+len(b.Records))
-	binary.BigEndian.PutUint32(raw[8:], uint32(headSize-uncounted+len(b.Records))) //nolint:gosec // megabytes
-	binary.BigEndian.PutUint32(raw[12:], 0xffffffff)                               // leader epoch: the broker's
-	raw[16] = 2
-	binary.BigEndian.PutUint16(raw[21:], uint16(b.Attributes))      //nolint:gosec // bits
-	binary.BigEndian.PutUint32(raw[23:], uint32(b.LastOffsetDelta)) //nolint:gosec // bits
-	binary.BigEndian.PutUint64(raw[27:], uint64(b.BaseTime))        //nolint:gosec // bits
-	binary.BigEndian.PutUint64(raw[35:], uint64(b.MaxTime))         //nolint:gosec // bits
-	for i := 43; i < 57; i++ {
-		raw[i] = 0xff // no producer ID, epoch and sequence
+	head := kmsg.RecordBatch{
+		FirstOffset: b.Base, Length: int32(headSize - uncounted + len(b.Records)), //nolint:gosec // megabytes
+		PartitionLeaderEpoch: b.LeaderEpoch, Magic: b.Magic, Attributes: b.Attributes,
+		LastOffsetDelta: b.LastOffsetDelta, FirstTimestamp: b.BaseTime, MaxTimestamp: b.MaxTime,
+		ProducerID: b.Producer, ProducerEpoch: -1, FirstSequence: -1, NumRecords: b.Count, Records: b.Records,
 	}
-	binary.BigEndian.PutUint32(raw[57:], uint32(b.Count)) //nolint:gosec // bits
-	raw = append(raw, b.Records...)
-	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[crcFrom:], crc32.MakeTable(crc32.Castagnoli)))
+	if b.Length != nil {
+		head.Length = *b.Length
+	}
+	raw := head.AppendTo(nil)
+	crc := crc32.Checksum(raw[crcFrom:], crc32.MakeTable(crc32.Castagnoli))
+	if b.WrongCRC {
+		crc++
+	}
+	binary.BigEndian.PutUint32(raw[crcAt:], crc)
 	return raw
 }
 
-// Record is a record whose offset delta is told, with so many headers of no name and no value.
-func Record(offsetDelta int64, value []byte, emptyHeaders int) []byte {
-	b := []byte{0, 0} // attributes, time delta
-	b = binary.AppendVarint(b, offsetDelta)
-	b = binary.AppendVarint(b, -1) // no key
-	if value == nil {
-		b = binary.AppendVarint(b, -1)
-	} else {
-		b = binary.AppendVarint(b, int64(len(value)))
-		b = append(b, value...)
-	}
-	b = binary.AppendVarint(b, int64(emptyHeaders))
-	b = append(b, make([]byte, 2*emptyHeaders)...)
-	return append(binary.AppendVarint(nil, int64(len(b))), b...)
+// Record is what a record says. A key, a value or a header's value that is nil is null.
+type Record struct {
+	OffsetDelta, TimeDelta int64
+	Key, Value             []byte
+	Headers                []schema.Header
+	// These are said instead of the right numbers, unless they are nil.
+	Size, KeySize, ValueSize, HeaderCount *int64
+	// Tail stands behind the headers.
+	Tail []byte
 }
 
-// Header is a header of a record.
-type Header struct {
-	Key   string
-	Value []byte
+// Bytes is the record with its size before it.
+func (r Record) Bytes() []byte {
+	body := r.Body()
+	size := int64(len(body))
+	if r.Size != nil {
+		size = *r.Size
+	}
+	return append(binary.AppendVarint(nil, size), body...)
 }
 
-// RecordOf is a record without a key, with headers.
-func RecordOf(offsetDelta int64, value []byte, headers ...Header) []byte {
-	b := []byte{0, 0} // attributes, time delta
-	b = binary.AppendVarint(b, offsetDelta)
-	b = binary.AppendVarint(b, -1) // no key
-	b = binary.AppendVarint(b, int64(len(value)))
-	b = append(b, value...)
-	b = binary.AppendVarint(b, int64(len(headers)))
-	for _, h := range headers {
-		b = binary.AppendVarint(b, int64(len(h.Key)))
-		b = append(b, h.Key...)
-		b = binary.AppendVarint(b, int64(len(h.Value)))
-		b = append(b, h.Value...)
+// Body is the record behind its size.
+func (r Record) Body() []byte {
+	b := binary.AppendVarint([]byte{0}, r.TimeDelta) // no attributes
+	b = binary.AppendVarint(b, r.OffsetDelta)
+	b = appendField(b, r.Key, r.KeySize)
+	b = appendField(b, r.Value, r.ValueSize)
+	count := int64(len(r.Headers))
+	if r.HeaderCount != nil {
+		count = *r.HeaderCount
 	}
-	return append(binary.AppendVarint(nil, int64(len(b))), b...)
+	b = binary.AppendVarint(b, count)
+	for _, h := range r.Headers {
+		b = appendField(b, []byte(h.Key), nil)
+		b = appendField(b, h.Value, nil)
+	}
+	return append(b, r.Tail...)
+}
+
+// appendField appends a field with its size before it, or with a false one.
+func appendField(b, field []byte, size *int64) []byte {
+	n := int64(len(field))
+	switch {
+	case size != nil:
+		n = *size
+	case field == nil:
+		n = -1
+	}
+	return append(binary.AppendVarint(b, n), field...)
+}
+
+// Plain is a record of a value whose offset delta is told, with so many headers of no name and no value.
+func Plain(offsetDelta int64, value []byte, emptyHeaders int) []byte {
+	r := Record{OffsetDelta: offsetDelta, Value: value}
+	for range emptyHeaders {
+		r.Headers = append(r.Headers, schema.Header{Value: []byte{}})
+	}
+	return r.Bytes()
 }
 
 // LargeRecord is one record with a value of so many zeros, made while it is read.
