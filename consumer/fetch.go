@@ -32,9 +32,9 @@ type partition struct {
 	tracker *tracker
 	size    fetchSize
 	fault   faultCount
-	// places are those taken among the events in flight and not filled yet, credit the bytes. Only the partition's
-	// fetching uses them, and gives back what is left at the end of each fetch.
-	places, credit int64
+	// reserved is what fetching holds of the capacity for records to come. It is given back at the end of each fetch, but for
+	// one that could not wait with what it had read.
+	reserved reservation
 	// gone says that the log behind the tracker's offsets is no more: they must not be committed.
 	gone atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
@@ -125,16 +125,16 @@ func (f *fetchReport) log() *slog.Logger {
 
 // fetchOnce makes one fetch and delivers what it brought.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
-	reserved := false
+	keep := false
 	defer func() {
-		if !reserved {
-			s.returnSurplus(p)
+		if !keep {
+			s.capacity.cancel(&p.reserved)
 		}
 	}()
 	if n, shrunk := p.tracker.span(); n >= maxSpan {
 		return wait(ctx, time.Time{}, shrunk)
 	}
-	room, err := s.takeRoom(ctx, p.size.need())
+	room, err := s.capacity.roomToFetch(ctx, p.size.need())
 	if err != nil {
 		return err
 	}
@@ -153,8 +153,8 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		p.stable.Store(fetched.Stable)
 		s.metrics.setLag(p.id, p.lag())
 	}
-	if room.quiet() { // the answer is small; what is made of it may not be
-		share, err := s.takeRoom(ctx, p.size.least())
+	if !room.isShare() { // the answer is small; what is made of it may not be
+		share, err := s.capacity.roomToFetch(ctx, p.size.least())
 		if err != nil {
 			return err
 		}
@@ -162,9 +162,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	}
 	err = s.deliverIn(ctx, p, fetched, room)
 	room.giveBack() // others may read meanwhile
-	if full, ok := errors.AsType[*fullError](err); ok {
-		reserved = true // for the next fetch
-		return s.reserve(ctx, p, full.size)
+	if full, ok := errors.AsType[*noCapacityError](err); ok {
+		keep = true // for the next fetch
+		return s.capacity.reserve(ctx, &p.reserved, full.size, true)
 	}
 	if err != nil || fetched.Throttled == 0 {
 		return err

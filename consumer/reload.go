@@ -29,7 +29,7 @@ func (s *session) unload(l *letter) {
 		return
 	}
 	l.lent = true
-	s.bytes.Release(s.weight(l.size))
+	s.capacity.releaseBytes(l.size)
 	if l.size <= keptBytes {
 		return
 	}
@@ -43,7 +43,7 @@ func (s *session) load(ctx context.Context, l *letter) error {
 	if l.form == formLeast {
 		return nil
 	}
-	if err := s.bytes.Acquire(ctx, s.weight(l.size)); err != nil {
+	if err := s.capacity.acquireBytes(ctx, l.size); err != nil {
 		return err
 	}
 	err := s.reload(ctx, l)
@@ -51,7 +51,7 @@ func (s *session) load(ctx context.Context, l *letter) error {
 		l.lent = false
 		return nil
 	}
-	s.bytes.Release(s.weight(l.size))
+	s.capacity.releaseBytes(l.size)
 	return err
 }
 
@@ -85,7 +85,7 @@ func (s *session) readAgain(ctx context.Context, l *letter) (*record, error) {
 }
 
 func (s *session) readOnce(ctx context.Context, l *letter, need int64) (found *record, err error) {
-	room, err := s.takeReloadRoom(ctx, need)
+	room, err := s.capacity.roomToReread(ctx, need)
 	if err != nil {
 		return nil, err
 	}

@@ -40,13 +40,12 @@ type session struct {
 	letters   *letters
 	callers   *callers
 
-	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
-	events, bytes, fetched, slots *semaphore.Weighted
+	capacity *capacity
+	// slots bounds the calls under way.
+	slots *semaphore.Weighted
 	// opened is told when the partitions are known, troubled why they are not yet.
 	opened   func(*session)
 	troubled func(what string, err error)
-	// large bounds what batches beyond the ordinary take to be read.
-	large *semaphore.Weighted
 	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
 	movedAt atomic.Int64
 
@@ -72,20 +71,17 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
 		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
-		began:   c.began,
-		letters: newLetters(),
-		callers: newCallers(),
-		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
-		bytes:   semaphore.NewWeighted(c.cfg.MaxInFlightBytes),
-		fetched: semaphore.NewWeighted(fetchBudget),
-		slots:   semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
-		flights: make(map[schema.Conversation]*flight),
-		ready:   &flightHeap{less: oldestFirst},
-		waiting: &flightHeap{less: dueFirst},
-		woken:   make(chan struct{}, 1),
-		opened:  c.working, troubled: c.troubled,
+		began:    c.began,
+		letters:  newLetters(),
+		callers:  newCallers(),
+		capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight),
+		slots:    semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
+		flights:  make(map[schema.Conversation]*flight),
+		ready:    &flightHeap{less: oldestFirst},
+		waiting:  &flightHeap{less: dueFirst},
+		woken:    make(chan struct{}, 1),
+		opened:   c.working, troubled: c.troubled,
 	}
-	s.large = semaphore.NewWeighted(s.largest())
 	s.moved()
 	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m}
 	return s

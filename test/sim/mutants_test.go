@@ -209,7 +209,7 @@ func mutants() []mutant {
 			"lost", "commit", "stuck", "bytes"),
 		one("a batch is believed before its end is seen", "consumer/internal/recordlog/records.go", "	if left == 0 && v.src.more() {\n", "	if left < 0 && v.src.more() {\n", "lost", "commit"),
 		one("what a batch decompresses to is not bounded", "consumer/internal/recordlog/codecs.go", "	s := &source{limit: limit}\n", "	s := &source{limit: 1000 * limit}\n", "lost", "bytes", "headers"),
-		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	s.takeUnreadable(rec, size, bad)\n", "	s.unadmit(size)\n", "lost", "commit"),
+		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	s.takeUnreadable(rec, size, bad)\n", "	s.capacity.release(size)\n", "lost", "commit"),
 		one("a batch that can't be read is fetched for ever", "consumer/unreadable.go", "	return f.seen >= unreadableAfter\n", "	return f.seen >= 1000*unreadableAfter\n", "stuck"),
 		one("the letter of a batch names its first offset alone", "consumer/unreadable.go", "batch: &schema.Batch{First: bad.First, Last: bad.Last}}\n", "batch: &schema.Batch{First: bad.First, Last: bad.First}}\n", "headers"),
 	}
