@@ -82,7 +82,7 @@ func (s *session) next(probe bool) *flight {
 	var young []*event
 	for _, ev := range f.calling {
 		if s.expired(ev) {
-			s.bury(ev, OutcomeExpired)
+			s.deadLetter(ev, OutcomeExpired)
 		} else {
 			young = append(young, ev)
 		}

@@ -29,6 +29,7 @@ type record struct {
 type event struct {
 	record
 	slot slot
+	// size is how many bytes it holds of the capacity.
 	size int64
 	// at is when the event happened, by which it queues and ages.
 	at           time.Time
@@ -72,13 +73,13 @@ func (s *session) take(rec record, size int64) {
 	}
 	if err != nil {
 		ev.err = err
-		s.bury(ev, OutcomeUndecodable)
+		s.deadLetter(ev, OutcomeUndecodable)
 		return
 	}
 	ev.conversation, ev.clearRamble = decoded.Conversation, decoded.ClearRamble
 	_, ev.replay = schema.Origin(rec.headers)
 	if s.expired(ev) {
-		s.bury(ev, OutcomeExpired)
+		s.deadLetter(ev, OutcomeExpired)
 		return
 	}
 	s.join(ev)
@@ -94,7 +95,7 @@ func (r *record) decode() (schema.Event, error) {
 
 // takeUnreadable starts an admitted record that stands for what can't be read on its way to the dead letters.
 func (s *session) takeUnreadable(rec record, size int64, why error) {
-	s.bury(&event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
+	s.deadLetter(&event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
 }
 
 // expired says whether the event is too old to be executed, and makes that its error.
@@ -223,7 +224,7 @@ func (s *session) settle(f *flight, a Answer, started time.Time) {
 		s.requeue(f, nil, 0)
 		for _, ev := range calling {
 			ev.attempted(a, started)
-			s.bury(ev, OutcomePermanent)
+			s.deadLetter(ev, OutcomePermanent)
 		}
 	case Throttled:
 		s.limiter.throttled()
@@ -259,7 +260,7 @@ func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time
 	}
 	s.requeue(f, left, f.nextDelay(s.cfg))
 	for _, ev := range spent {
-		s.bury(ev, OutcomeExhausted)
+		s.deadLetter(ev, OutcomeExhausted)
 	}
 }
 
@@ -286,13 +287,9 @@ func (ev *event) refund() {
 	}
 }
 
-// bury sends an event to the dead letters; it ends when the broker has acknowledged the letter.
-func (s *session) bury(ev *event, o Outcome) {
-	s.work.Add(1)
-	if !s.letters.add(&letter{event: ev, outcome: o}) {
-		s.work.Done() // too late: the session is over, the event will be delivered again
-	}
-}
+// deadLetter has an event end as a dead letter, once the broker has acknowledged that. When the session is over nothing is
+// written any more: the event is delivered again.
+func (s *session) deadLetter(ev *event, o Outcome) { s.deadLetters.add(ev, o) }
 
 // end is the end of an event: its offset may be committed.
 func (s *session) end(ev *event, o Outcome) {

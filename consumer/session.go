@@ -28,17 +28,16 @@ type session struct {
 	fresh     *kafka.Transport
 	client    *kafka.Client
 	source    *recordlog.Log
-	writers   letterWriters
 
 	// identity is the topic's at the beginning of the session, began its when Run began.
 	identity   recordlog.ID
 	began      recordlog.ID
 	partitions map[int]*partition
 	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
-	shares    int
-	committer *committer
-	letters   *letters
-	callers   *callers
+	shares      int
+	committer   *committer
+	deadLetters *deadLetters
+	callers     *callers
 
 	capacity *capacity
 	// slots bounds the calls under way.
@@ -55,8 +54,8 @@ type session struct {
 	ready, waiting *flightHeap
 	woken          chan struct{}
 
-	// work counts calls under way and dead letters not yet acknowledged. workCtx is theirs: it
-	// outlives the generation, so that a rebalance does not cut off a call that the API executes.
+	// work counts calls under way. workCtx is theirs and the dead letters': it outlives the generation, so that a
+	// rebalance does not cut off a call that the API executes.
 	work       sync.WaitGroup
 	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
@@ -70,9 +69,8 @@ type session struct {
 func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
-		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
+		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic),
 		began:    c.began,
-		letters:  newLetters(),
 		callers:  newCallers(),
 		capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight),
 		slots:    semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
@@ -82,6 +80,11 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 		woken:    make(chan struct{}, 1),
 		opened:   c.working, troubled: c.troubled,
 	}
+	s.deadLetters = newDeadLetters(deadLettersConfig{
+		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
+		writers: kafkas.writers, source: s.source, capacity: s.capacity, metrics: s.metrics, log: log,
+		acknowledged: s.end,
+	})
 	s.moved()
 	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m}
 	return s
@@ -108,15 +111,12 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	}
 	s.opened(s)
 	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
-	var lanes sync.WaitGroup
-	for range letterLanes {
-		lanes.Go(func() { s.writeLetters(s.workCtx) })
-	}
-	lanes.Go(func() { s.writeUnloaded(s.workCtx) })
+	var writing sync.WaitGroup
+	writing.Go(func() { s.deadLetters.run(s.workCtx) })
 	s.intake(ctx, cancel)
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
-	lanes.Wait()
+	writing.Wait()
 	s.callers.close()
 	s.leavePartitions()
 	if err := s.final.Load(); err != nil {
@@ -220,7 +220,8 @@ func closed(c <-chan struct{}) bool {
 func (s *session) awaitWork() {
 	done := make(chan struct{})
 	go func() {
-		s.work.Wait()
+		s.work.Wait() // calls make dead letters
+		s.deadLetters.wait()
 		close(done)
 	}()
 	timer := time.NewTimer(s.cfg.DrainTimeout)
@@ -239,7 +240,7 @@ func (s *session) awaitWork() {
 // abandon cuts off calls and dead-letter writes.
 func (s *session) abandon(done <-chan struct{}) {
 	s.cancelWork()
-	s.work.Add(-s.letters.drop())
+	s.deadLetters.close()
 	<-done
 }
 
