@@ -106,12 +106,15 @@ func (q *deadLetterQueue) next(now time.Time) (batch []*deadLetter, due time.Tim
 	if batch, due = q.nextFailed(now); len(batch) > 0 {
 		return batch, time.Time{}
 	}
+	if len(q.fresh) == 0 {
+		return nil, due
+	}
 	n := 0
 	for bytes := int64(0); n < min(len(q.fresh), deadLetterBatch) && (n == 0 || bytes < deadLetterBatchBytes); n++ {
 		bytes += q.fresh[n].bytes
 	}
 	batch, q.fresh = q.fresh[:n:n], q.fresh[n:]
-	return batch, due
+	return batch, time.Time{}
 }
 
 // nextFailed takes what is due of failed: several dead letters, or a single one that has to be written alone.
