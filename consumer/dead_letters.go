@@ -232,7 +232,8 @@ func (d *deadLetters) putOff(ctx context.Context, failed []*deadLetter, why erro
 	}
 	var delay time.Duration
 	kept := false
-	d.change(func() { delay, kept = d.queue.putOff(failed, why, time.Now(), rand.Float64()) })
+	random := rand.Float64() //nolint:gosec // it spreads retries
+	d.change(func() { delay, kept = d.queue.putOff(failed, why, time.Now(), random) })
 	if !kept {
 		return
 	}

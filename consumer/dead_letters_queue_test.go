@@ -95,7 +95,7 @@ func TestDeadLetterRetries(t *testing.T) {
 	t.Parallel()
 	var q deadLetterQueue
 	start := time.Unix(1000, 0)
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	expect := func(now time.Time, wantDue time.Time, want ...int64) []*deadLetter {
 		t.Helper()
 		batch, due := q.next(now)
