@@ -93,16 +93,16 @@ func (f *fetchReport) log() *slog.Logger {
 
 // fetchOnce makes one fetch and delivers what it brought.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
-	reserved := false
+	keep := false
 	defer func() {
-		if !reserved {
-			s.returnSurplus(p)
+		if !keep {
+			s.capacity.cancel(&p.reserved)
 		}
 	}()
 	if full, shrunk := p.spanFull(); full {
 		return wait(ctx, time.Time{}, shrunk)
 	}
-	room, err := s.takeRoom(ctx, p.size.need())
+	room, err := s.capacity.roomToFetch(ctx, p.size.need())
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,8 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		p.stable.Store(fetched.Stable)
 		s.metrics.setLag(p.id, p.lag())
 	}
-	if room.quiet() { // the answer is small; what is made of it may not be
-		share, err := s.takeRoom(ctx, p.size.least())
+	if !room.isShare() { // the answer is small; what is made of it may not be
+		share, err := s.capacity.roomToFetch(ctx, p.size.least())
 		if err != nil {
 			return err
 		}
@@ -130,9 +130,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	}
 	err = s.deliverIn(ctx, p, fetched, room)
 	room.giveBack() // others may read meanwhile
-	if full, ok := errors.AsType[*fullError](err); ok {
-		reserved = true // for the next fetch
-		return s.reserve(ctx, p, full.size)
+	if full, ok := errors.AsType[*noCapacityError](err); ok {
+		keep = true // for the next fetch
+		return s.capacity.reserve(ctx, &p.reserved, full.size, true)
 	}
 	if err != nil || fetched.Throttled == 0 {
 		return err

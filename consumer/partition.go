@@ -21,9 +21,9 @@ type partition struct {
 
 	size  fetchSize
 	fault faultCount
-	// places are those taken among the events in flight and not filled yet, credit the bytes. Only the partition's
-	// fetching uses them, and gives back what is left at the end of each fetch.
-	places, credit int64
+	// reserved is what fetching holds of the capacity for records to come. It is given back at the end of each fetch, but for
+	// one that could not wait with what it had read.
+	reserved reservation
 	// epoch is that of the leader that is fetched from: a leader of another epoch refuses. [recordlog.NoEpoch]: not known.
 	epoch atomic.Int32
 	// noCommits says that the tracker's offsets must not be committed: their log is no more, or another service's commits

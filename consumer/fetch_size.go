@@ -1,30 +1,22 @@
 package consumer
 
 import (
-	"context"
 	"errors"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"convdel/consumer/internal/recordlog"
 )
 
 const (
-	// What has been fetched and not been admitted yet takes memory beside the events in flight. All
-	// partitions together share fetchBudget, and a single fetch should bring fetchAim of it.
-	fetchBudget = 4 << 20
-	fetchAim    = 512 << 10
+	// fetchAim is how many bytes of records a single fetch should bring, of the fetchBudget that all partitions share.
+	fetchAim = 512 << 10
 	// A broker takes the wish for at most so many bytes as compressed ones, and returns at least one
 	// batch. The wish is adapted to what comes out of it, between these.
 	askLeast, askMost = 16 << 10, 1 << 20
-	// trickle is what a fetch brings where there is no backlog, quietAnswer what its answer may take without a share of the
-	// budget, leastRoom the least share: a batch as producers make them by default, and what it takes to decompress it.
-	trickle     = 4 << 10
-	quietAnswer = 32 << 10
-	leastRoom   = 256 << 10
-	// reloadRoom is what reading a letter's record again may take without waiting for anybody.
-	reloadRoom = 2 << 20
+	// trickle is what a fetch brings where there is no backlog, leastRoom the least share of the budget: a batch as producers
+	// make them by default, and what it takes to decompress it.
+	trickle   = 4 << 10
+	leastRoom = 256 << 10
 	// besideRoom is what an answer and its decoding take beside the records that come of it, about.
 	besideRoom = 128 << 10
 )
@@ -99,57 +91,3 @@ func (f *fetchSize) need() int64 {
 
 // least is the memory that it takes to make something of an answer, however small.
 func (f *fetchSize) least() int64 { return max(leastRoom, f.floor) }
-
-// room is memory for reading that has been taken: give it back.
-type room struct {
-	bytes int64
-	from  *semaphore.Weighted
-	taken int64
-	// large says that it is one for large batches.
-	large bool
-}
-
-func (r *room) giveBack() {
-	if r.from != nil {
-		r.from.Release(r.taken)
-		r.from = nil
-	}
-}
-
-// quiet says that no memory was taken: little was expected.
-func (r *room) quiet() bool { return r.from == nil }
-
-// takeRoom waits for memory for one fetch: of the budget that all share, or, beyond half of that, of what there is for
-// large batches, which holds the largest one that the bounds allow.
-//
-// Who holds a share of the budget may wait for events in flight to end; so nothing that these need may wait for the budget. Who
-// holds room for a large batch waits for nothing else: it gives the room back first.
-func (s *session) takeRoom(ctx context.Context, need int64) (*room, error) {
-	r := &room{bytes: need}
-	switch {
-	case need == 0:
-		r.bytes = quietAnswer
-		return r, nil
-	case need <= fetchBudget/2:
-		r.from, r.taken = s.fetched, need
-	default:
-		r.from, r.taken, r.large = s.large, min(need, s.largest()), true
-	}
-	if err := r.from.Acquire(ctx, r.taken); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// takeReloadRoom is takeRoom for the one lane that reads letters' records again, on which events in flight wait: little is its own.
-func (s *session) takeReloadRoom(ctx context.Context, need int64) (*room, error) {
-	if need <= reloadRoom {
-		return &room{bytes: reloadRoom}, nil
-	}
-	return s.takeRoom(ctx, need)
-}
-
-// largest is what the largest batch that the bounds allow takes to be read.
-func (s *session) largest() int64 {
-	return recordlog.Bounds{Batch: s.cfg.MaxBatchBytes, Record: s.cfg.MaxRecordBytes}.Room(askMost)
-}
