@@ -10,7 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"convdel/consumer/internal/recordlog"
+	"convdel/consumer/internal/offsets"
 )
 
 const (
@@ -46,7 +46,7 @@ type Consumer struct {
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
 	// began is the topic that was there when Run began.
-	began recordlog.ID
+	began offsets.TopicID
 }
 
 // Status is what a [Consumer] is doing now.

@@ -82,7 +82,7 @@ func (s *session) next(probe bool) *flight {
 	var young []*event
 	for _, ev := range f.calling {
 		if s.expired(ev) {
-			s.bury(ev, OutcomeExpired)
+			s.deadLetter(ev, OutcomeExpired)
 		} else {
 			young = append(young, ev)
 		}
@@ -136,10 +136,10 @@ func onlyReplays(events []*event) bool {
 
 // isFull says whether no further event has room among those in flight.
 func (s *session) isFull() bool {
-	if !s.events.TryAcquire(1) {
+	if !s.capacity.events.TryAcquire(1) {
 		return true
 	}
-	s.events.Release(1)
+	s.capacity.events.Release(1)
 	return false
 }
 

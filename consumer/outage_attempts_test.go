@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
 
 // More of what the gate must not be fooled by.
@@ -158,7 +159,7 @@ func TestPromise5_InvalidEventsInAnOutage(t *testing.T) {
 		w.awaitDrained(time.Hour)
 		exhausted := 0
 		for _, l := range w.deadLetters() {
-			if header(l, "dlt-class") == "exhausted" {
+			if testkit.Header(l, "dlt-class") == "exhausted" {
 				exhausted++
 			}
 		}
