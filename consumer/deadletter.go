@@ -162,7 +162,7 @@ func (s *session) buried(ctx context.Context, l *letter) {
 	s.metrics.deadLetters.WithLabelValues(string(l.outcome)).Inc()
 	s.log.LogAttrs(ctx, slog.LevelWarn, "dead letter",
 		slog.String("id", s.letterID(l)), slog.String("class", string(l.outcome)), slog.Int("code", l.code),
-		slog.Int("attempts", l.attempts), slog.Any("error", l.err))
+		slog.Int("attempts", l.attempts.Counted), slog.Any("error", l.err))
 	s.letters.written()
 	if l.lent {
 		l.size = 0 // its bytes have been given back already

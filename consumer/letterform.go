@@ -69,7 +69,7 @@ func (s *session) describe(l *letter) schema.DeadLetter {
 	d := schema.DeadLetter{
 		Class:        schema.Class(l.outcome),
 		Code:         l.code,
-		Attempts:     l.attempts,
+		Attempts:     l.attempts.Counted,
 		FirstAttempt: l.first,
 		LastAttempt:  l.last,
 		Topic:        s.cfg.Topic,

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"convdel/consumer/internal/recordlog"
-	"convdel/schema"
 )
 
 // session is the work of one generation: it begins with the partitions that the group has given to
@@ -21,7 +20,7 @@ type session struct {
 	log     *slog.Logger
 	metrics *Metrics
 	limiter *limiter
-	gate    *gate
+	breaker *breakerGuard
 
 	// transport is the pool, fresh has no connections between two uses.
 	transport *kafka.Transport
@@ -35,10 +34,11 @@ type session struct {
 	began      recordlog.ID
 	partitions map[int]*partition
 	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
-	shares    int
-	committer *committer
-	letters   *letters
-	callers   *callers
+	shares     int
+	committer  *committer
+	letters    *letters
+	goroutines *goroutinePool
+	queue      *queue
 
 	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
 	events, bytes, fetched, slots *semaphore.Weighted
@@ -49,12 +49,6 @@ type session struct {
 	large *semaphore.Weighted
 	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
 	movedAt atomic.Int64
-
-	mu      sync.Mutex
-	flights map[schema.Conversation]*flight
-	// ready flights wait for a call, oldest event first; waiting ones for the end of their backoff.
-	ready, waiting *flightHeap
-	woken          chan struct{}
 
 	// work counts calls under way and dead letters not yet acknowledged. workCtx is theirs: it
 	// outlives the generation, so that a rebalance does not cut off a call that the API executes.
@@ -70,21 +64,21 @@ type session struct {
 
 func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
-		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
+		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, breaker: c.breaker,
 		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
-		began:   c.began,
-		letters: newLetters(),
-		callers: newCallers(),
-		events:  semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
-		bytes:   semaphore.NewWeighted(c.cfg.MaxInFlightBytes),
-		fetched: semaphore.NewWeighted(fetchBudget),
-		slots:   semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
-		flights: make(map[schema.Conversation]*flight),
-		ready:   &flightHeap{less: oldestFirst},
-		waiting: &flightHeap{less: dueFirst},
-		woken:   make(chan struct{}, 1),
-		opened:  c.working, troubled: c.troubled,
+		began:      c.began,
+		letters:    newLetters(),
+		goroutines: newGoroutinePool(),
+		events:     semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
+		bytes:      semaphore.NewWeighted(c.cfg.MaxInFlightBytes),
+		fetched:    semaphore.NewWeighted(fetchBudget),
+		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
+		opened:     c.working, troubled: c.troubled,
 	}
+	s.queue = newQueue(c.cfg, c.breaker, s.expired, func(ready int) {
+		s.metrics.callWaiters.Set(float64(ready))
+		s.limiter.ready.Store(int64(ready))
+	})
 	s.large = semaphore.NewWeighted(s.largest())
 	s.moved()
 	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m}
@@ -121,7 +115,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
 	lanes.Wait()
-	s.callers.close()
+	s.goroutines.close()
 	s.leavePartitions()
 	if err := s.final.Load(); err != nil {
 		return *err

@@ -1,0 +1,264 @@
+package breaker
+
+import (
+	"time"
+
+	"convdel/schema"
+)
+
+const (
+	// failedAlike is how many conversations must have failed, with no success since, for all to fail.
+	failedAlike = 3
+	// deniedInARow is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
+	deniedInARow = 5
+	// The first probe comes after probeFirst, each later one after twice as long as the one before, up to probeMost.
+	probeFirst = time.Second
+	probeMost  = 30 * time.Second
+	// While the breaker is open, fetching pauses at fetchOpen pending conversations, and at fetchPerProbe more after each probe:
+	// if all of those in memory always fail, there are others to probe with.
+	fetchOpen     = 50
+	fetchPerProbe = 20
+)
+
+// Breaker is the state. Make it with [New].
+type Breaker struct {
+	callTimeout time.Duration
+	// open is nil while the breaker is closed; changes counts how often it has opened and closed.
+	open    *Pause
+	changes int
+	// interval is the time from the last probe to the next; probing says that one is under way.
+	interval time.Duration
+	probing  bool
+	// quiet is until when the API wants no call at all.
+	quiet time.Time
+	// denied counts the denied calls in a row.
+	denied int
+	// witness is when the youngest call began that has been answered "deleted". A call that was under way when an outage began
+	// is no witness for those that began after it.
+	witness time.Time
+	votes   votes
+	// failing has the conversations that have failed since the breaker last changed, with no later witness; each with the time
+	// at which its first failed call began.
+	failing map[schema.Conversation]time.Time
+}
+
+// Pause says why the breaker is open.
+type Pause struct {
+	Reason Reason
+	// Since is when it opened, NextProbe when the next probe may go; zero while one is under way.
+	Since, NextProbe time.Time
+	// Probes is how many probes have failed.
+	Probes int
+}
+
+// New returns a closed breaker. callTimeout is how long a call may take.
+func New(callTimeout time.Duration) *Breaker {
+	return &Breaker{callTimeout: callTimeout, failing: map[schema.Conversation]time.Time{}}
+}
+
+// Open says why the breaker is open; ok is false if it is closed.
+func (b *Breaker) Open() (p Pause, ok bool) {
+	if b.open == nil {
+		return Pause{}, false
+	}
+	p = *b.open
+	p.NextProbe = b.due()
+	if b.probing {
+		p.NextProbe = time.Time{}
+	}
+	return p, true
+}
+
+// IsOpen says whether only probes may be called.
+func (b *Breaker) IsOpen() bool { return b.open != nil }
+
+// due is when the next probe may go, whatever has set it.
+func (b *Breaker) due() time.Time {
+	if b.quiet.After(b.open.NextProbe) {
+		return b.quiet
+	}
+	return b.open.NextProbe
+}
+
+// Admission is whether a call may be made.
+type Admission int
+
+// The admissions.
+const (
+	// Go: any call may be made.
+	Go Admission = iota
+	// Probe: one call may be made. It has to end with [Breaker.Answered] or [Breaker.Abandon].
+	Probe
+	// Wait: no call may be made before a time, or before the breaker changes.
+	Wait
+)
+
+// Admit says whether a call may be made at a time, and how long to wait for that: until then, or where that is zero, until the
+// breaker changes. It hands out a probe once.
+func (b *Breaker) Admit(now time.Time) (a Admission, until time.Time) {
+	switch {
+	case b.open == nil:
+		return Go, time.Time{}
+	case b.probing:
+		return Wait, time.Time{}
+	case now.Before(b.due()):
+		return Wait, b.due()
+	}
+	b.probing = true
+	return Probe, time.Time{}
+}
+
+// Abandon ends a probe that has got no answer.
+func (b *Breaker) Abandon() { b.probing = false }
+
+// Hurry makes the next probe due at once: a possible reason has been mended.
+func (b *Breaker) Hurry(now time.Time) {
+	if b.open != nil {
+		b.interval = probeFirst
+		b.open.NextProbe = now
+	}
+}
+
+// MayFetch says whether further records are wanted where so many conversations are pending.
+func (b *Breaker) MayFetch(pending int) bool {
+	return b.open == nil || pending < fetchOpen+fetchPerProbe*b.open.Probes
+}
+
+// Begin notes that a call begins.
+func (b *Breaker) Begin(now time.Time, probe bool) Call {
+	return Call{Began: now, Probe: probe, change: b.changes}
+}
+
+// Answered rules on an answer.
+func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
+	if e.Quiet > 0 {
+		b.quiet = now.Add(e.Quiet)
+	}
+	b.note(e)
+	switch {
+	case e.Call.Probe && b.open != nil:
+		return b.probed(e.Kind, now)
+	case b.open != nil || e.Call.change != b.changes:
+		return Ruling{Void: e.Kind.Failure() || e.Kind == Halted || e.Kind == Denied && b.open != nil}
+	case e.Kind == Halted:
+		return b.opens(Halt, now, true)
+	case e.Kind == Denied:
+		if b.denied++; b.denied >= deniedInARow {
+			return b.opens(NoPermission, now, false)
+		}
+		return Ruling{}
+	}
+	b.count(e, now)
+	if e.Kind.Failure() && (b.votes.mostFail(now) || b.allFail(now)) {
+		return b.opens(Outage, now, true)
+	}
+	return Ruling{}
+}
+
+// note takes in what an answer says whenever its call began.
+func (b *Breaker) note(e Evidence) {
+	switch e.Kind {
+	case Deleted:
+		b.denied = 0
+		if e.Call.Began.After(b.witness) {
+			b.witness = e.Call.Began
+			for c, began := range b.failing {
+				if began.Before(b.witness) {
+					delete(b.failing, c)
+				}
+			}
+		}
+	case Refused:
+		b.denied = 0
+	case Denied, Coded, Unreached, Throttled, Renewed, Halted:
+	}
+}
+
+// count counts an answer for the rules by which the breaker opens for an outage.
+func (b *Breaker) count(e Evidence, now time.Time) {
+	if e.Kind.votes() && !e.Replay && !e.Standing.voted {
+		e.Standing.voted = true
+		b.votes.add(e.Kind.Failure(), now)
+	}
+	if e.Kind.Failure() && e.Standing.failed != b.changes+1 {
+		e.Standing.failed = b.changes + 1
+		if !e.Call.Began.Before(b.witness) {
+			b.failing[e.Conversation] = e.Call.Began
+		}
+	}
+}
+
+// allFail says whether enough conversations have failed, the first of them long enough ago, with no success since.
+func (b *Breaker) allFail(now time.Time) bool {
+	if len(b.failing) < failedAlike {
+		return false
+	}
+	for _, began := range b.failing {
+		if now.Sub(began) >= b.callTimeout {
+			return true
+		}
+	}
+	return false
+}
+
+// probed rules on the answer to a probe, which uses up nothing.
+func (b *Breaker) probed(k Kind, now time.Time) Ruling {
+	b.probing = false
+	r := Ruling{Void: !k.final() && k != Throttled && k != Renewed}
+	switch {
+	case b.open.Reason.overBy(k):
+		b.open = nil
+		b.changed()
+		r.Change = Closed
+		return r
+	case k == Renewed:
+		b.open.NextProbe = now
+		return r
+	}
+	r.Void = r.Void || k == Denied
+	b.open.Probes++
+	b.interval = min(2*b.interval, probeMost)
+	b.open.NextProbe = now.Add(b.interval)
+	if was := b.open.Reason; was.after(k) != was {
+		b.open.Reason = was.after(k)
+		r.Change = OtherReason
+	}
+	return r
+}
+
+// opens opens the breaker.
+func (b *Breaker) opens(reason Reason, now time.Time, void bool) Ruling {
+	b.interval, b.probing = probeFirst, false
+	b.open = &Pause{Reason: reason, Since: now, NextProbe: now.Add(probeFirst)}
+	b.changed()
+	return Ruling{Void: void, Change: Opened}
+}
+
+func (b *Breaker) changed() {
+	b.changes++
+	b.denied = 0
+	b.votes = votes{}
+	clear(b.failing)
+}
+
+// Fail counts a failed call against the events of its conversation, unless its ruling is void.
+func (b *Breaker) Fail(e Evidence, events ...*Attempts) {
+	for _, a := range events {
+		if e.Kind == Coded {
+			a.Counted++
+		} else {
+			a.open = e.Call.Began
+		}
+	}
+}
+
+// Look looks for the witness of an event's last failed call, and counts that call or forgets it. It is due for each event that
+// is taken for a call, and for all pending ones when the breaker opens.
+func (b *Breaker) Look(events ...*Attempts) {
+	for _, a := range events {
+		if !a.open.IsZero() && b.witness.After(a.open) {
+			a.Counted++
+		}
+		a.open = time.Time{}
+	}
+}

@@ -1,0 +1,23 @@
+// Package breaker decides two things: whether calls are made at all, and whether a failed call counts against its event.
+//
+// Should calls be made? While the breaker is closed, calls go. While it is open, one call at a time goes: the probe. The breaker
+// opens for one of these reasons:
+//
+//   - Most fail: of at least 20 votes within 10 seconds, 90 % are failures. A pending conversation votes once, with the first
+//     answer that says something of the API. Replays do not vote.
+//   - All fail: three conversations have failed, the first of these calls began at least the call timeout ago, and no delete
+//     that began since has succeeded. Replays count too.
+//   - The API refuses the service's own credential, plan or configuration.
+//   - The API denies the administrator's permission five times in a row.
+//
+// A probe that shows the reason to be over closes the breaker. Opening and closing clear the votes and the failed conversations. An
+// answer to a call that began before the breaker last changed changes nothing, unless it ends its events.
+//
+// Whose fault was it? A failed call counts against an event at once, if the API itself has answered with an error code. Otherwise
+// it counts once it has a witness: a call that began later and has been answered "deleted". The witness is looked for when the
+// event is next taken for a call, and when the breaker opens; a failure without a witness by then is forgotten. What fails while
+// the breaker is open counts against no event.
+//
+// The package is pure: evidence and the time go in, a ruling comes out. Its user provides the lock, the clock, the log and the
+// metrics.
+package breaker

@@ -1,0 +1,56 @@
+package consumer
+
+// bestProbeLocked finds the ready conversation to probe with: one that has not been called yet, otherwise the one whose last
+// call is the longest ago, since a few events that always fail must not keep the breaker open. Of those that have not been
+// called it is the youngest: what is left of a partition's oldest events when a new owner takes it over is what has kept failing.
+func (q *queue) bestProbeLocked() int {
+	best := 0
+	for i, p := range q.ready.list {
+		if betterProbe(p, q.ready.list[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+func betterProbe(a, b *pending) bool {
+	switch {
+	case !a.call.Began.IsZero() || !b.call.Began.IsZero():
+		return a.call.Began.Before(b.call.Began)
+	case !a.oldest.Equal(b.oldest):
+		return a.oldest.After(b.oldest)
+	}
+	return a.queued[0].offset > b.queued[0].offset // published at once
+}
+
+// pendingHeap orders pending conversations for container/heap.
+type pendingHeap struct {
+	list []*pending
+	less func(a, b *pending) bool
+}
+
+func oldestFirst(a, b *pending) bool { return a.oldest.Before(b.oldest) }
+func dueFirst(a, b *pending) bool    { return a.due.Before(b.due) }
+
+func (h *pendingHeap) Len() int           { return len(h.list) }
+func (h *pendingHeap) Less(i, j int) bool { return h.less(h.list[i], h.list[j]) }
+
+func (h *pendingHeap) Swap(i, j int) {
+	h.list[i], h.list[j] = h.list[j], h.list[i]
+	h.list[i].index, h.list[j].index = i, j
+}
+
+func (h *pendingHeap) Push(x any) {
+	p, _ := x.(*pending)
+	p.index = len(h.list)
+	h.list = append(h.list, p)
+}
+
+func (h *pendingHeap) Pop() any {
+	last := len(h.list) - 1
+	p := h.list[last]
+	h.list[last] = nil
+	h.list = h.list[:last]
+	p.index = -1
+	return p
+}
