@@ -103,12 +103,12 @@ func (g *breakerGuard) hurry() {
 	g.wakeLocked()
 }
 
-// begin notes that a call begins, and counts or forgets what its events' last attempts have left open.
+// begin notes that a call begins, and looks for the witness of its events' failed calls.
 func (g *breakerGuard) begin(probe bool, events []*event) breaker.Call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, ev := range events {
-		g.breaker.Look(&ev.attempts)
+		g.breaker.Take(&ev.attempts)
 	}
 	return g.breaker.Begin(time.Now(), probe)
 }
@@ -135,12 +135,12 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 	return ruling
 }
 
-// look counts or forgets what the last attempts of waiting events have left open: the breaker has opened.
-func (g *breakerGuard) look(events []*event) {
+// forget has waiting events' failed calls counted or forgotten: the breaker has opened.
+func (g *breakerGuard) forget(events []*event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, ev := range events {
-		g.breaker.Look(&ev.attempts)
+		g.breaker.Forget(&ev.attempts)
 	}
 }
 

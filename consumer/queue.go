@@ -47,6 +47,8 @@ type queue struct {
 	maxAttempts int
 	// expired says whether an event has become too old to be executed, and makes that its error.
 	expired func(*event) bool
+	// full says whether no further event has room.
+	full func() bool
 	// spacing returns what spaces the attempts of a conversation.
 	spacing func() *backoff.ExponentialBackOff
 	// counted is told how many conversations are ready, whenever that changes. It must not call the queue.
@@ -61,9 +63,9 @@ type queue struct {
 	woken          chan struct{}
 }
 
-func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, counted func(ready int)) *queue {
+func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, full func() bool, counted func(ready int)) *queue {
 	return &queue{
-		breaker: guard, maxAttempts: cfg.MaxAttempts, expired: expired, counted: counted,
+		breaker: guard, maxAttempts: cfg.MaxAttempts, expired: expired, full: full, counted: counted,
 		spacing: func() *backoff.ExponentialBackOff {
 			return backoff.NewExponentialBackOff(
 				backoff.WithInitialInterval(cfg.RetryInitial), backoff.WithMaxInterval(cfg.RetryMax),
@@ -153,17 +155,17 @@ func (q *queue) sortOut(p *pending) (over []ended) {
 func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	calling := p.calling
-	p.calling = nil
+	kind, calling := kindOf(a), p.calling
 	for _, ev := range calling {
 		ev.answered(a, p.call.Began)
 	}
-	kind := kindOf(a)
 	ruling := q.breaker.answered(breaker.Evidence{
-		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing, Replay: onlyReplays(calling), Quiet: a.Quiet,
+		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
+		Replay: onlyReplays(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
 	}, a.Err, calling)
+	p.calling = nil
 	if ruling.Change == breaker.Opened {
-		q.lookLocked()
+		q.forgetLocked()
 	}
 	switch {
 	case ruling.Void, kind == breaker.Renewed:
@@ -203,12 +205,29 @@ func (q *queue) delay(p *pending) time.Duration {
 	return p.backoff.NextBackOff()
 }
 
-// lookLocked counts or forgets what the last attempts of all pending events have left open: the breaker has opened.
-func (q *queue) lookLocked() {
+// forgetLocked has the failed calls of all waiting events counted or forgotten: the breaker has opened.
+func (q *queue) forgetLocked() {
 	for _, p := range q.conversations {
-		q.breaker.look(p.queued)
+		q.breaker.forget(p.queued)
 		p.backoff = nil
 	}
+}
+
+// aloneLocked says whether those that are pending can't tell an outage, and no other event has room to tell it.
+func (q *queue) aloneLocked() bool {
+	if !q.full() {
+		return false
+	}
+	telling := 0
+	for _, p := range q.conversations {
+		if !onlyReplays(p.queued) || !onlyReplays(p.calling) {
+			telling++
+		}
+		if telling >= breaker.AllFail {
+			return false
+		}
+	}
+	return true
 }
 
 // putBackLocked ends a call: the events of left, and those that arrived meanwhile, get another one after delay; with none of either

@@ -75,7 +75,7 @@ func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) 
 		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
 		opened:     c.working, troubled: c.troubled,
 	}
-	s.queue = newQueue(c.cfg, c.breaker, s.expired, func(ready int) {
+	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.isFull, func(ready int) {
 		s.metrics.callWaiters.Set(float64(ready))
 		s.limiter.ready.Store(int64(ready))
 	})
@@ -248,4 +248,13 @@ func (s *session) leavePartitions() {
 	}
 	s.metrics.inFlight.Set(0)
 	s.metrics.callWaiters.Set(0)
+}
+
+// isFull says whether no further event has room among those in flight.
+func (s *session) isFull() bool {
+	if !s.events.TryAcquire(1) {
+		return true
+	}
+	s.events.Release(1)
+	return false
 }

@@ -35,8 +35,9 @@ func (k Kind) Failure() bool { return k == Coded || k == Unreached }
 // final says whether an answer of the kind ends its events.
 func (k Kind) final() bool { return k == Deleted || k == Refused || k == Denied }
 
-// votes says whether an answer of the kind tells how well the API is.
-func (k Kind) votes() bool { return k.Failure() || k == Deleted || k == Refused }
+// votes says whether an answer of the kind tells how well the API is. A refusal does not: it may come from what stands before an
+// API that is down.
+func (k Kind) votes() bool { return k.Failure() || k == Deleted }
 
 // Reason is why the breaker is open.
 type Reason string
@@ -54,27 +55,25 @@ const (
 // overBy says whether a probe's answer of the kind shows that the reason is over.
 func (r Reason) overBy(k Kind) bool {
 	switch k {
-	case Deleted, Refused:
+	case Deleted:
 		return true
-	case Coded: // the API has let the service in
+	case Refused, Coded: // the API has let the service in
 		return r != Outage
 	case Denied:
-		return r != NoPermission
+		return r == Halt
 	case Unreached, Throttled, Renewed, Halted:
 	}
 	return false
 }
 
-// after is the reason once a probe's answer has not ended it.
+// after is the reason once a probe's answer of the kind has not ended it.
 func (r Reason) after(k Kind) Reason {
 	switch k {
 	case Halted:
 		return Halt
-	case Denied:
-		return NoPermission
 	case Coded, Unreached:
 		return Outage
-	case Deleted, Refused, Throttled, Renewed:
+	case Deleted, Refused, Denied, Throttled, Renewed:
 	}
 	return r
 }
@@ -99,10 +98,13 @@ type Standing struct {
 
 // Attempts are the calls that count against an event. The zero value is that of a new one.
 type Attempts struct {
-	// Counted is how many failed calls count.
+	// Counted is how many failed calls count, those that may still be forgotten included.
 	Counted int
-	// open is when the last failed call began that awaits a witness; zero for none.
-	open time.Time
+	// open is when the last failed call without a witness began, zero for none; coded is how many of the counted ones have an
+	// error code and no witness yet, unreached says that the last one has no code and does not count yet.
+	open      time.Time
+	coded     int
+	unreached bool
 }
 
 // Evidence is the answer to a call.
@@ -114,6 +116,9 @@ type Evidence struct {
 	Standing     *Standing
 	// Replay says that all events of the call have been dead letters before.
 	Replay bool
+	// Alone says that no witness can come: no further event has room, and fewer conversations are pending than it takes to
+	// tell that all fail, replays aside.
+	Alone bool
 	// Quiet is for how long the API wants no call at all; 0 if it does not say so.
 	Quiet time.Duration
 }

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// failedAlike is how many conversations must have failed, with no success since, for all to fail.
-	failedAlike = 3
+	// AllFail is how many conversations must have failed, with no success since, for all to fail.
+	AllFail = 3
 	// deniedInARow is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
 	deniedInARow = 5
 	// The first probe comes after probeFirst, each later one after twice as long as the one before, up to probeMost.
@@ -137,7 +137,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 	b.note(e)
 	switch {
 	case e.Call.Probe && b.open != nil:
-		return b.probed(e.Kind, now)
+		return b.probed(e, now)
 	case b.open != nil || e.Call.change != b.changes:
 		return Ruling{Void: e.Kind.Failure() || e.Kind == Halted || e.Kind == Denied && b.open != nil}
 	case e.Kind == Halted:
@@ -149,7 +149,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 		return Ruling{}
 	}
 	b.count(e, now)
-	if e.Kind.Failure() && (b.votes.mostFail(now) || b.allFail(now)) {
+	if e.Kind.Failure() && !e.Alone && (b.votes.mostFail(now) || b.allFail(now)) {
 		return b.opens(Outage, now, true)
 	}
 	return Ruling{}
@@ -190,7 +190,7 @@ func (b *Breaker) count(e Evidence, now time.Time) {
 
 // allFail says whether enough conversations have failed, the first of them long enough ago, with no success since.
 func (b *Breaker) allFail(now time.Time) bool {
-	if len(b.failing) < failedAlike {
+	if len(b.failing) < AllFail {
 		return false
 	}
 	for _, began := range b.failing {
@@ -202,25 +202,26 @@ func (b *Breaker) allFail(now time.Time) bool {
 }
 
 // probed rules on the answer to a probe, which uses up nothing.
-func (b *Breaker) probed(k Kind, now time.Time) Ruling {
+func (b *Breaker) probed(e Evidence, now time.Time) Ruling {
 	b.probing = false
-	r := Ruling{Void: !k.final() && k != Throttled && k != Renewed}
+	r := Ruling{Void: e.Kind.Failure() || e.Kind == Halted}
+	reason := b.open.Reason
 	switch {
-	case b.open.Reason.overBy(k):
+	case reason.overBy(e.Kind), reason == Outage && e.Alone:
 		b.open = nil
 		b.changed()
 		r.Change = Closed
 		return r
-	case k == Renewed:
+	case e.Kind == Denied && reason == NoPermission:
+		r.Void = true
+	case e.Kind == Renewed, e.Kind.final(): // says nothing of the reason
 		b.open.NextProbe = now
 		return r
 	}
-	r.Void = r.Void || k == Denied
 	b.open.Probes++
 	b.interval = min(2*b.interval, probeMost)
 	b.open.NextProbe = now.Add(b.interval)
-	if was := b.open.Reason; was.after(k) != was {
-		b.open.Reason = was.after(k)
+	if b.open.Reason = reason.after(e.Kind); b.open.Reason != reason {
 		r.Change = OtherReason
 	}
 	return r
@@ -241,24 +242,41 @@ func (b *Breaker) changed() {
 	clear(b.failing)
 }
 
-// Fail counts a failed call against the events of its conversation, unless its ruling is void.
-func (b *Breaker) Fail(e Evidence, events ...*Attempts) {
-	for _, a := range events {
-		if e.Kind == Coded {
-			a.Counted++
-		} else {
-			a.open = e.Call.Began
-		}
+// Fail counts a failed call against an event, unless the ruling on it is void.
+func (b *Breaker) Fail(e Evidence, a *Attempts) {
+	switch {
+	case e.Alone:
+		a.Counted++
+	case e.Kind == Coded:
+		a.Counted++
+		a.coded++
+		a.open = e.Call.Began
+	default:
+		a.unreached, a.open = true, e.Call.Began
 	}
 }
 
-// Look looks for the witness of an event's last failed call, and counts that call or forgets it. It is due for each event that
-// is taken for a call, and for all pending ones when the breaker opens.
-func (b *Breaker) Look(events ...*Attempts) {
-	for _, a := range events {
-		if !a.open.IsZero() && b.witness.After(a.open) {
-			a.Counted++
-		}
-		a.open = time.Time{}
+// Take looks for the witness of a waiting event's failed calls: the event is taken for a call. A failure without a code counts
+// if it has a witness, and is forgotten otherwise.
+func (b *Breaker) Take(a *Attempts) {
+	if !a.open.IsZero() && b.witness.After(a.open) {
+		b.settle(a)
 	}
+	a.unreached = false
+}
+
+// Forget looks for the witness of a waiting event's failed calls as well: the breaker has opened. All failures without a witness
+// are forgotten.
+func (b *Breaker) Forget(a *Attempts) {
+	b.Take(a)
+	a.Counted -= a.coded
+	a.coded, a.open = 0, time.Time{}
+}
+
+// settle counts failed calls for good: they have a witness.
+func (b *Breaker) settle(a *Attempts) {
+	if a.unreached {
+		a.Counted++
+	}
+	a.coded, a.open = 0, time.Time{}
 }

@@ -13,10 +13,13 @@
 // A probe that shows the reason to be over closes the breaker. Opening and closing clear the votes and the failed conversations. An
 // answer to a call that began before the breaker last changed changes nothing, unless it ends its events.
 //
-// Whose fault was it? A failed call counts against an event at once, if the API itself has answered with an error code. Otherwise
-// it counts once it has a witness: a call that began later and has been answered "deleted". The witness is looked for when the
-// event is next taken for a call, and when the breaker opens; a failure without a witness by then is forgotten. What fails while
-// the breaker is open counts against no event.
+// Whose fault was it? A failed call counts against its event once it has a witness: a call that began later and has been
+// answered "deleted". The witness is looked for when the event is next taken for a call, and when the breaker opens; a failure
+// without a witness is forgotten then. A failure with an error code of the API's own counts at once, and is forgotten only if the
+// breaker opens before there is a witness. What fails while the breaker is open counts against no event.
+//
+// A replica whose memory is full of a few conversations, or of replays, can have no witness and no vote: a failed call counts at once
+// there, and the breaker does not open for an outage.
 //
 // The package is pure: evidence and the time go in, a ruling comes out. Its user provides the lock, the clock, the log and the
 // metrics.
