@@ -119,10 +119,8 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 	defer g.mu.Unlock()
 	before, _ := g.breaker.Open()
 	ruling := g.breaker.Answered(e, time.Now())
-	if !ruling.Void && e.Kind.Failure() {
-		for _, ev := range events {
-			g.breaker.Fail(e, &ev.attempts)
-		}
+	if e.Kind.Failure() {
+		g.failedLocked(e, ruling, events)
 	}
 	if ruling.Change == breaker.Opened || e.Call.Probe {
 		g.lastError = ""
@@ -133,6 +131,24 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 	}
 	g.tellLocked(ruling.Change, before)
 	return ruling
+}
+
+// failedLocked counts a failed call against its events, as far as the ruling lets it.
+func (g *breakerGuard) failedLocked(e breaker.Evidence, ruling breaker.Ruling, events []*event) {
+	if !ruling.Void {
+		for _, ev := range events {
+			g.breaker.Fail(e, &ev.attempts)
+		}
+		return
+	}
+	if !e.Call.Probe || !g.breaker.IsOpen() {
+		return
+	}
+	probed := make([]*breaker.Attempts, len(events))
+	for i, ev := range events {
+		probed[i] = &ev.attempts
+	}
+	g.breaker.Probed(probed)
 }
 
 // forget has waiting events' failed calls counted or forgotten: the breaker has opened.

@@ -24,9 +24,11 @@ type pending struct {
 	oldest time.Time
 	// due is when a waiting conversation is ready again.
 	due time.Time
-	// index is its place in the heap that it is in, -1 while it is called; ready says which heap.
+	// in is the heap that it is in, nil while it is called, index its place there.
+	in    *pendingHeap
 	index int
-	ready bool
+	// failed says that one of its calls has failed, though others may have been at fault.
+	failed bool
 	// call is the last one; standing is what the breaker knows of the conversation.
 	call     breaker.Call
 	standing breaker.Standing
@@ -40,8 +42,8 @@ type ended struct {
 	outcome Outcome
 }
 
-// queue holds the pending conversations. It gives out the one with the oldest event, and keeps those that wait for their next
-// attempt without a goroutine and without quota.
+// queue holds the pending conversations. It gives them out, and keeps those that wait for their next attempt without a goroutine
+// and without quota.
 type queue struct {
 	breaker     *breakerGuard
 	maxAttempts int
@@ -58,9 +60,11 @@ type queue struct {
 	// those of counted are taken inside it, never the other way round.
 	mu            sync.Mutex
 	conversations map[schema.Conversation]*pending
-	// ready conversations can be called, oldest event first; waiting ones are ordered by when they are due.
-	ready, waiting *pendingHeap
-	woken          chan struct{}
+	// fresh and failed conversations can be called, oldest event first; waiting ones are ordered by when they are due.
+	fresh, failed, waiting *pendingHeap
+	// lastFailed says that the last call went to a failed one.
+	lastFailed bool
+	woken      chan struct{}
 }
 
 func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, full func() bool, counted func(ready int)) *queue {
@@ -72,8 +76,9 @@ func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, full f
 				backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
 		},
 		conversations: make(map[schema.Conversation]*pending),
-		ready:         &pendingHeap{less: oldestFirst}, waiting: &pendingHeap{less: dueFirst},
-		woken: make(chan struct{}, 1),
+		fresh:         &pendingHeap{less: oldestFirst}, failed: &pendingHeap{less: oldestFirst},
+		waiting: &pendingHeap{less: dueFirst},
+		woken:   make(chan struct{}, 1),
 	}
 }
 
@@ -92,8 +97,8 @@ func (q *queue) join(ev *event) {
 	if len(p.queued) == 1 || ev.at.Before(p.oldest) {
 		p.oldest = ev.at
 	}
-	if p.ready {
-		heap.Fix(q.ready, p.index)
+	if p.in == q.fresh || p.in == q.failed {
+		heap.Fix(p.in, p.index)
 	}
 }
 
@@ -111,21 +116,21 @@ func (q *queue) retrying() int {
 	return q.waiting.Len()
 }
 
-// take takes the oldest ready conversation for a call or, for a probe, the one that says most about the API. Events that have no
-// attempt left, or have become too old, are not called: they are in over. p is nil where no event is left to call.
+// take takes a ready conversation for a call. Events that have no attempt left, or have become too old, are not called: they are
+// in over. p is nil where no event is left to call.
 func (q *queue) take(probe bool) (p *pending, over []ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ready.Len() == 0 {
+	if probe {
+		p = q.bestProbeLocked()
+	} else {
+		p = q.nextLocked()
+	}
+	if p == nil {
 		return nil, nil
 	}
-	at := 0
-	if probe {
-		at = q.bestProbeLocked()
-	}
-	p, _ = heap.Remove(q.ready, at).(*pending)
-	p.ready = false
-	q.counted(q.ready.Len())
+	heap.Remove(p.in, p.index)
+	q.counted(q.readyLocked())
 	p.calling, p.queued = p.queued, nil
 	p.call = q.breaker.begin(probe, p.calling)
 	if over = q.sortOut(p); len(p.calling) > 0 {
@@ -134,6 +139,9 @@ func (q *queue) take(probe bool) (p *pending, over []ended) {
 	q.putBackLocked(p, nil, 0)
 	return nil, over
 }
+
+// readyLocked is how many conversations can be called.
+func (q *queue) readyLocked() int { return q.fresh.Len() + q.failed.Len() }
 
 // sortOut takes the events out of a call that are not to be called any more.
 func (q *queue) sortOut(p *pending) (over []ended) {
@@ -159,6 +167,7 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	for _, ev := range calling {
 		ev.answered(a, p.call.Began)
 	}
+	p.failed = p.failed || kind.Failure()
 	ruling := q.breaker.answered(breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
 		Replay: onlyReplays(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
@@ -234,7 +243,7 @@ func (q *queue) aloneLocked() bool {
 // the conversation is not pending any more.
 func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
 	if len(left) == 0 {
-		p.backoff, p.standing, delay = nil, breaker.Standing{}, 0
+		p.backoff, p.standing, p.failed, delay = nil, breaker.Standing{}, false, 0
 	}
 	p.queued = append(left, p.queued...)
 	if len(p.queued) == 0 {
@@ -257,9 +266,12 @@ func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
 }
 
 func (q *queue) pushReadyLocked(p *pending) {
-	p.ready = true
-	heap.Push(q.ready, p)
-	q.counted(q.ready.Len())
+	if p.failed {
+		heap.Push(q.failed, p)
+	} else {
+		heap.Push(q.fresh, p)
+	}
+	q.counted(q.readyLocked())
 	q.wake()
 }
 
@@ -291,14 +303,12 @@ func (q *queue) promote(now time.Time) (ready bool, due time.Time) {
 	defer q.mu.Unlock()
 	for q.waiting.Len() > 0 && !q.waiting.list[0].due.After(now) {
 		p, _ := heap.Pop(q.waiting).(*pending)
-		p.ready = true
-		heap.Push(q.ready, p)
-		q.counted(q.ready.Len())
+		q.pushReadyLocked(p)
 	}
 	if q.waiting.Len() > 0 {
 		due = q.waiting.list[0].due
 	}
-	return q.ready.Len() > 0, due
+	return q.readyLocked() > 0, due
 }
 
 func endAll(events []*event, o Outcome) []ended {

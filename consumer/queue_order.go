@@ -1,13 +1,28 @@
 package consumer
 
+// nextLocked finds the conversation to call: the one with the oldest event. Those that have failed and those that have not take
+// turns: the oldest events are those that always fail, and if nothing else was called, the API would seem to be down.
+func (q *queue) nextLocked() *pending {
+	from := q.fresh
+	if q.fresh.Len() == 0 || q.failed.Len() > 0 && !q.lastFailed {
+		from = q.failed
+	}
+	if from.Len() == 0 {
+		return nil
+	}
+	q.lastFailed = from == q.failed
+	return from.list[0]
+}
+
 // bestProbeLocked finds the ready conversation to probe with: one that has not been called yet, otherwise the one whose last
 // call is the longest ago, since a few events that always fail must not keep the breaker open. Of those that have not been
 // called it is the youngest: what is left of a partition's oldest events when a new owner takes it over is what has kept failing.
-func (q *queue) bestProbeLocked() int {
-	best := 0
-	for i, p := range q.ready.list {
-		if betterProbe(p, q.ready.list[best]) {
-			best = i
+func (q *queue) bestProbeLocked() (best *pending) {
+	for _, from := range []*pendingHeap{q.fresh, q.failed} {
+		for _, p := range from.list {
+			if best == nil || betterProbe(p, best) {
+				best = p
+			}
 		}
 	}
 	return best
@@ -42,7 +57,7 @@ func (h *pendingHeap) Swap(i, j int) {
 
 func (h *pendingHeap) Push(x any) {
 	p, _ := x.(*pending)
-	p.index = len(h.list)
+	p.in, p.index = h, len(h.list)
 	h.list = append(h.list, p)
 }
 
@@ -51,6 +66,6 @@ func (h *pendingHeap) Pop() any {
 	p := h.list[last]
 	h.list[last] = nil
 	h.list = h.list[:last]
-	p.index = -1
+	p.in, p.index = nil, -1
 	return p
 }

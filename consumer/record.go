@@ -38,8 +38,9 @@ type event struct {
 	// replay says that it was a dead letter before.
 	replay bool
 
-	// attempts are the failed calls that count; first and last are when the first and the last call began, zero before the first;
-	// code and err are the last answer's.
+	// called says that it has been called. attempts are the failed calls that count; first is when the first of these began, or
+	// the last call if none counts, last when the last call began; code and err are the last answer's.
+	called      bool
 	attempts    breaker.Attempts
 	first, last time.Time
 	code        int
@@ -250,7 +251,7 @@ func (s *session) call(p *pending, granted *permit) {
 	repeated := false
 	for _, ev := range p.calling {
 		call.ClearRamble = call.ClearRamble || ev.clearRamble
-		repeated = repeated || !ev.first.IsZero()
+		repeated = repeated || ev.called
 	}
 	if repeated {
 		s.metrics.retries.Inc()
@@ -279,10 +280,10 @@ func (s *session) call(p *pending, granted *permit) {
 
 // answered notes the answer to a call that began at started.
 func (ev *event) answered(a Answer, started time.Time) {
-	if ev.first.IsZero() {
+	if ev.attempts.None() {
 		ev.first = started
 	}
-	ev.last, ev.code, ev.err = started, a.Code, a.Err
+	ev.called, ev.last, ev.code, ev.err = true, started, a.Code, a.Err
 	if a.Verdict == Permanent {
 		ev.attempts.Counted++
 	}

@@ -107,6 +107,9 @@ type Attempts struct {
 	unreached bool
 }
 
+// None says that no failed call counts, or may count yet.
+func (a *Attempts) None() bool { return a.Counted == 0 && !a.unreached }
+
 // Evidence is the answer to a call.
 type Evidence struct {
 	Call Call

@@ -40,6 +40,8 @@ type Breaker struct {
 	// failing has the conversations that have failed since the breaker last changed, with no later witness; each with the time
 	// at which its first failed call began.
 	failing map[schema.Conversation]time.Time
+	// probed are the events of the last probe, if it has failed.
+	probed []*Attempts
 }
 
 // Pause says why the breaker is open.
@@ -49,6 +51,8 @@ type Pause struct {
 	Since, NextProbe time.Time
 	// Probes is how many probes have failed.
 	Probes int
+	// outage says that it has been an outage at some time: then only a success shows that it is over.
+	outage bool
 }
 
 // New returns a closed breaker. callTimeout is how long a call may take.
@@ -137,7 +141,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 	b.note(e)
 	switch {
 	case e.Call.Probe && b.open != nil:
-		return b.probed(e, now)
+		return b.afterProbe(e, now)
 	case b.open != nil || e.Call.change != b.changes:
 		return Ruling{Void: e.Kind.Failure() || e.Kind == Halted || e.Kind == Denied && b.open != nil}
 	case e.Kind == Halted:
@@ -201,36 +205,48 @@ func (b *Breaker) allFail(now time.Time) bool {
 	return false
 }
 
-// probed rules on the answer to a probe, which uses up nothing.
-func (b *Breaker) probed(e Evidence, now time.Time) Ruling {
+// afterProbe rules on the answer to a probe.
+func (b *Breaker) afterProbe(e Evidence, now time.Time) Ruling {
 	b.probing = false
 	r := Ruling{Void: e.Kind.Failure() || e.Kind == Halted}
-	reason := b.open.Reason
+	was := b.open.Reason
 	switch {
-	case reason.overBy(e.Kind), reason == Outage && e.Alone:
-		b.open = nil
-		b.changed()
+	case was.overBy(e.Kind) && (e.Kind == Deleted || !b.open.outage), was == Outage && e.Alone:
+		b.close(e.Kind)
 		r.Change = Closed
 		return r
-	case e.Kind == Denied && reason == NoPermission:
+	case e.Kind == Denied && was == NoPermission:
 		r.Void = true
-	case e.Kind == Renewed, e.Kind.final(): // says nothing of the reason
+	case e.Kind == Renewed, e.Kind.final(): // says nothing of an outage
 		b.open.NextProbe = now
 		return r
 	}
+	b.probed = nil
 	b.open.Probes++
 	b.interval = min(2*b.interval, probeMost)
 	b.open.NextProbe = now.Add(b.interval)
-	if b.open.Reason = reason.after(e.Kind); b.open.Reason != reason {
+	if b.open.Reason = was.after(e.Kind); b.open.Reason != was {
+		b.open.outage = b.open.outage || b.open.Reason == Outage
 		r.Change = OtherReason
 	}
 	return r
 }
 
+// close closes the breaker. A success is the witness of the failed probe before it.
+func (b *Breaker) close(k Kind) {
+	if k == Deleted {
+		for _, a := range b.probed {
+			a.Counted++
+		}
+	}
+	b.open = nil
+	b.changed()
+}
+
 // opens opens the breaker.
 func (b *Breaker) opens(reason Reason, now time.Time, void bool) Ruling {
 	b.interval, b.probing = probeFirst, false
-	b.open = &Pause{Reason: reason, Since: now, NextProbe: now.Add(probeFirst)}
+	b.open = &Pause{Reason: reason, Since: now, NextProbe: now.Add(probeFirst), outage: reason == Outage}
 	b.changed()
 	return Ruling{Void: void, Change: Opened}
 }
@@ -240,7 +256,12 @@ func (b *Breaker) changed() {
 	b.denied = 0
 	b.votes = votes{}
 	clear(b.failing)
+	b.probed = nil
 }
+
+// Probed notes the events of a failed probe. It counts against them if the next probe is answered "deleted": it has a witness then,
+// and an outage costs no more than one attempt of one conversation.
+func (b *Breaker) Probed(events []*Attempts) { b.probed = events }
 
 // Fail counts a failed call against an event, unless the ruling on it is void.
 func (b *Breaker) Fail(e Evidence, a *Attempts) {
