@@ -170,7 +170,7 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	p.failed = p.failed || kind.Failure()
 	ruling := q.breaker.answered(breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
-		Replay: onlyReplays(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
+		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
 	}, a.Err, calling)
 	p.calling = nil
 	if ruling.Change == breaker.Opened {
@@ -220,6 +220,11 @@ func (q *queue) forgetLocked() {
 		q.breaker.forget(p.queued)
 		p.backoff = nil
 	}
+}
+
+// anyLast says whether the next failure that counts is the last attempt of an event.
+func (q *queue) anyLast(events []*event) bool {
+	return slices.ContainsFunc(events, func(ev *event) bool { return ev.attempts.Counted+1 >= q.maxAttempts })
 }
 
 // aloneLocked says whether those that are pending can't tell an outage, and no other event has room to tell it.

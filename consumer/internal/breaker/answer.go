@@ -119,6 +119,8 @@ type Evidence struct {
 	Standing     *Standing
 	// Replay says that all events of the call have been dead letters before.
 	Replay bool
+	// Last says that this failure would be the last attempt of one of the call's events.
+	Last bool
 	// Alone says that no witness can come: no further event has room, and fewer conversations are pending than it takes to
 	// tell that all fail, replays aside.
 	Alone bool

@@ -153,7 +153,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 		return Ruling{}
 	}
 	b.count(e, now)
-	if e.Kind.Failure() && !e.Alone && (b.votes.mostFail(now) || b.allFail(now)) {
+	if e.Kind.Failure() && !e.Alone && (b.votes.mostFail(now) || b.allFail(e.Last, now)) {
 		return b.opens(Outage, now, true)
 	}
 	return Ruling{}
@@ -192,13 +192,14 @@ func (b *Breaker) count(e Evidence, now time.Time) {
 	}
 }
 
-// allFail says whether enough conversations have failed, the first of them long enough ago, with no success since.
-func (b *Breaker) allFail(now time.Time) bool {
+// allFail says whether enough conversations have failed, with no success since the first of them: that one long enough ago, or
+// with one of them at its last attempt.
+func (b *Breaker) allFail(last bool, now time.Time) bool {
 	if len(b.failing) < AllFail {
 		return false
 	}
 	for _, began := range b.failing {
-		if now.Sub(began) >= b.callTimeout {
+		if last || now.Sub(began) >= b.callTimeout {
 			return true
 		}
 	}

@@ -5,8 +5,8 @@
 //
 //   - Most fail: of at least 20 votes within 10 seconds, 90 % are failures. A pending conversation votes once, with the first
 //     answer that says something of the API. Replays do not vote.
-//   - All fail: three conversations have failed, the first of these calls began at least the call timeout ago, and no delete
-//     that began since has succeeded. Replays count too.
+//   - All fail: three conversations have failed, and no delete that began since the first of them has succeeded. That call
+//     began at least the call timeout ago, or one of them is at its last attempt. Replays count too.
 //   - The API refuses the service's own credential, plan or configuration.
 //   - The API denies the administrator's permission five times in a row.
 //
