@@ -1,5 +1,5 @@
-# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven (and test-kafka
-# kcat), and the redis targets, which take redis-server; no Docker.
+# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven (test-kafka kcat too,
+# test-publishing what it names), and the redis targets, which take redis-server; no Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ KAFKA_ENV = CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) CONVDEL_TEST_SECURE_B
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/convdel, with version and commit from git
@@ -96,6 +96,11 @@ test-kafka: export BROKERS := 3
 test-kafka: kafka-up ## Run the end-to-end tests on a real Kafka of three nodes, started if need be; needs kcat too
 	$(KAFKA_ENV) go test -count=1 -timeout 30m -tags kafka $(KAFKA_TESTS)
 
+.PHONY: test-publishing
+test-publishing: export BROKERS := 3
+test-publishing: kafka-up ## Run the programs of docs/publishing.md on that Kafka; needs kcat, Python 3 and Node too
+	.ci/publishing/try.sh
+
 # From FROM on, so many days are simulated, or the one of SEED alone.
 SEEDS ?= 100
 FROM ?= 1
@@ -105,8 +110,8 @@ sim: ## Simulate SEEDS (100) bad days in virtual time, or the one of SEED=n with
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
 .PHONY: sim-check
-sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
-	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
+sim-check: ## Break the service on purpose, in one way after the other: the simulation, or the rules' own tests, must notice each
+	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./consumer/internal/quota ./test/sim | grep -v '^ *==='
 
 .PHONY: soak
 soak: export BROKERS := 3

@@ -8,32 +8,24 @@ import (
 	"slices"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
+	"convdel/consumer/internal/offsets"
 	"convdel/consumer/internal/recordlog"
 )
 
-// oldestBytes is what a fetch asks for that is only about the first record's time, oldestWait how long it may take where
-// an open transaction stands before that record.
-const (
-	oldestBytes = 16 << 10
-	oldestWait  = 100 * time.Millisecond
-)
-
-// beginning finds out, before this member joins, that the group is ours, and decides where it begins if it has no offset
-// at all. The decision is committed at once: who starts an hour later finds offsets, and does not decide anew.
+// beginning checks, before this member joins, that the group is this service's, and decides where the group begins if it has no
+// offset at all. The decision is committed at once: a member that starts an hour later finds offsets and decides nothing.
 type beginning struct {
 	*Consumer
 
 	kafkas *connections
-	// extents are the partitions when the start was decided, offsets the decision; nil before. What of it has not been
-	// committed is committed by the next attempt, and not decided again.
+	// extents are the partitions at the time of the decision, decided is the offset for each; nil before. The next attempt
+	// commits what the last one has not, and decides nothing again.
 	extents []extent
-	offsets []int64
+	decided []int64
 }
 
-// begin does that. It asks again for as long as brokers are away, until ctx ends, which returns its error. Other errors
-// are a [*StartError] and a [*GroupTakenError].
+// begin checks whose the group is, and decides where it begins. It asks again for as long as brokers are away, until ctx ends.
+// Other errors are a [*StartError] and a [*GroupTakenError].
 func (c *Consumer) begin(ctx context.Context, kafkas *connections) error {
 	b := &beginning{Consumer: c, kafkas: kafkas}
 	for {
@@ -62,25 +54,25 @@ func (b *beginning) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", b.cfg.Topic, err)
 	}
-	b.began = topic.ID
+	b.began = offsets.TopicID(topic.ID)
 	found, err := b.committed(ctx, topic.Partitions)
 	if err != nil {
 		return err
 	}
 	missing := withoutOffset(found)
-	if len(missing) < len(found) && (b.offsets == nil || len(missing) == 0) {
-		b.sayFound(ctx, found)
+	if len(missing) < len(found) && (b.decided == nil || len(missing) == 0) {
+		b.logFound(ctx, found)
 		return b.checkLost(ctx, source, topic, found)
 	}
-	if b.offsets == nil {
-		if b.extents, b.offsets, err = decideStart(ctx, &b.cfg, source, topic.Partitions); err != nil {
+	if b.decided == nil {
+		if b.extents, b.decided, err = decideStart(ctx, &b.cfg, source, topic.Partitions); err != nil {
 			return err
 		}
 	}
-	return b.commit(ctx, topic.ID, missing)
+	return b.commit(ctx, missing)
 }
 
-// committed is what the group has committed, if it is ours.
+// committed is what the group has committed. The error may be a [*GroupTakenError].
 func (b *beginning) committed(ctx context.Context, partitions int) ([]committed, error) {
 	found, err := committedOffsets(ctx, b.kafkas.client, b.cfg.Group, b.cfg.Topic, partitions)
 	if err != nil {
@@ -89,9 +81,9 @@ func (b *beginning) committed(ctx context.Context, partitions int) ([]committed,
 	return found, b.cfg.checkOwner(found)
 }
 
-// sayFound logs what of the settings is left aside, or taken, since the group has offsets.
-func (b *beginning) sayFound(ctx context.Context, found []committed) {
-	if b.offsets == nil && b.cfg.Start != (Start{}) {
+// logFound logs that a setting does not apply, or that one does, since the group has offsets.
+func (b *beginning) logFound(ctx context.Context, found []committed) {
+	if b.decided == nil && b.cfg.Start != (Start{}) {
 		b.log.LogAttrs(ctx, slog.LevelInfo, "the group has offsets: it goes on there, whatever start says",
 			slog.String("group", b.cfg.Group), slog.String("start", b.cfg.Start.String()))
 	}
@@ -103,10 +95,10 @@ func (b *beginning) sayFound(ctx context.Context, found []committed) {
 
 // checkLost returns a [*StartError] for a partition that has lost its offset, if [Config.Start] does not say where it begins.
 func (b *beginning) checkLost(ctx context.Context, source *recordlog.Log, topic recordlog.Topic, found []committed) error {
-	had := hadOffsets(found, topic.ID)
+	once := onceCommitted(found, offsets.TopicID(topic.ID))
 	for _, id := range withoutOffset(found) {
-		if id >= had {
-			continue // added later: it begins at its first record, see openPartition
+		if id >= once {
+			continue // added later: it begins at its first record
 		}
 		if _, err := beginAnew(ctx, &b.cfg, source, id, lostOffset(b.cfg.Topic, id)); err != nil {
 			return err
@@ -115,54 +107,13 @@ func (b *beginning) checkLost(ctx context.Context, source *recordlog.Log, topic 
 	return nil
 }
 
-func lostOffset(topic string, id int) string {
-	return fmt.Sprintf("partition %s/%d has lost its offset", topic, id)
-}
-
-// beginAnew is where a single partition begins whose offset is lost or can't be used, as what says. The error may be a
-// [*StartError].
-func beginAnew(ctx context.Context, cfg *Config, source *recordlog.Log, id int, what string) (int64, error) {
-	e, err := measure(ctx, source, id, cfg.Start)
-	if err != nil {
-		return 0, fmt.Errorf("start of %s/%d: %w", cfg.Topic, id, err)
-	}
-	now := time.Now()
-	offsets, err := cfg.Start.decide([]extent{e}, now)
-	if err != nil {
-		n, oldest := records([]extent{e}, now)
-		return 0, &StartError{Group: cfg.Group, Topic: cfg.Topic, What: what, Records: n, Oldest: oldest}
-	}
-	return offsets[0], nil
-}
-
-func withoutOffset(found []committed) []int {
-	var missing []int
-	for _, c := range found {
-		if c.offset < 0 {
-			missing = append(missing, c.partition)
-		}
-	}
-	return missing
-}
-
-// commit commits what has been decided for the partitions that have no offset, and reads it again: of two members that
-// start at once the last one's decision counts for both.
+// commit commits the decision for the partitions that have no offset, and reads them again: of two members that start at once,
+// the last one's decision counts for both.
 //
-// Brokers take it only while the group has no members. Those that it has can't have decided anything else than we have,
-// unless they know no such decision, as older versions do: they begin at the first record.
-func (b *beginning) commit(ctx context.Context, log recordlog.ID, missing []int) error {
-	var commits []commit
-	for _, id := range missing {
-		if id < len(b.offsets) {
-			commits = append(commits, commit{partition: id, offset: b.offsets[id], epoch: noEpoch, stamp: b.cfg.stampAt(id, b.offsets[id], log)})
-			commits[len(commits)-1].stamp.of = len(b.offsets)
-		}
-	}
-	commitCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-	defer cancel()
-	outsider := &member{group: b.cfg.Group, generation: -1}
-	how := withoutList
-	refused := outsider.commit(commitCtx, b.kafkas.transport, &b.cfg, commits, &how)
+// Brokers take such a commit only while the group has no members. Members of this version have committed their decision before
+// they have joined. Members of older versions commit no decision, and begin at the first record.
+func (b *beginning) commit(ctx context.Context, missing []int) error {
+	refused := b.commitStart(ctx, missing)
 	if refused != nil && !isFenced(refused) {
 		return refused
 	}
@@ -174,17 +125,36 @@ func (b *beginning) commit(ctx context.Context, log recordlog.ID, missing []int)
 	case len(missing) == 0:
 	case refused == nil:
 		return fmt.Errorf("%d partitions of %s have no offset, although one was committed", len(missing), b.cfg.Topic)
-	case !isStart(b.extents, b.offsets):
+	case !isStart(b.extents, b.decided):
 		n, oldest := records(b.extents, time.Now())
 		return &StartError{Group: b.cfg.Group, Topic: b.cfg.Topic, Records: n, Oldest: oldest, Err: refused}
-	default: // it comes to the same
+	default: // the group's members begin at the first records too
 	}
-	b.say(ctx, found)
+	b.logStart(ctx, found)
 	return nil
 }
 
-// say logs where the group begins.
-func (b *beginning) say(ctx context.Context, found []committed) {
+// commitStart commits the decision for the partitions, as no member of the group. It makes one attempt: after an error begin
+// reads the group's offsets again.
+func (b *beginning) commitStart(ctx context.Context, missing []int) error {
+	stamp := b.cfg.stamp(b.began)
+	stamp.Partitions = len(b.decided)
+	var commits []commit
+	for _, id := range missing {
+		if id < len(b.decided) {
+			stamp.Partition, stamp.Offset = id, b.decided[id]
+			commits = append(commits, commit{partition: id, offset: b.decided[id], epoch: offsets.NoEpoch, stamp: stamp})
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	sender := newCommitSender(&member{group: b.cfg.Group, generation: -1}, &b.cfg, b.kafkas, b.log)
+	sender.detail = offsets.NoList
+	return sender.sendOver(ctx, b.kafkas.transport, commits)
+}
+
+// logStart logs where the group begins.
+func (b *beginning) logStart(ctx context.Context, found []committed) {
 	var ahead, behind int64
 	for i, c := range found {
 		from := c.offset
@@ -197,94 +167,9 @@ func (b *beginning) say(ctx context.Context, found []committed) {
 	_, oldest := records(b.extents, time.Now())
 	level := slog.LevelInfo
 	if behind > 0 {
-		level = slog.LevelWarn // they are never executed by this group
+		level = slog.LevelWarn // this group never executes the records behind
 	}
 	b.log.LogAttrs(ctx, level, "group had no offsets: it begins as start says", slog.String("group", b.cfg.Group),
 		slog.String("topic", b.cfg.Topic), slog.String("start", b.cfg.Start.String()), slog.Int("partitions", len(found)),
 		slog.Int64("records_ahead", ahead), slog.Int64("records_left_out", behind), slog.Duration("oldest_record_age", oldest.Round(time.Second)))
-}
-
-// decideStart looks at the partitions and decides. The error may be a [*StartError].
-func decideStart(ctx context.Context, cfg *Config, source *recordlog.Log, partitions int) ([]extent, []int64, error) {
-	extents := make([]extent, partitions)
-	for id := range extents {
-		var err error
-		if extents[id], err = measure(ctx, source, id, cfg.Start); err != nil {
-			return nil, nil, fmt.Errorf("start of %s/%d: %w", cfg.Topic, id, err)
-		}
-	}
-	now := time.Now()
-	offsets, err := cfg.Start.decide(extents, now)
-	if err != nil {
-		n, oldest := records(extents, now)
-		return nil, nil, &StartError{Group: cfg.Group, Topic: cfg.Topic, Records: n, Oldest: oldest}
-	}
-	return extents, offsets, nil
-}
-
-// measure asks what a partition holds. What a start does not need is not asked for.
-func measure(ctx context.Context, source *recordlog.Log, id int, start Start) (extent, error) {
-	first, err := source.Offset(ctx, id, kafka.FirstOffset)
-	if err != nil {
-		return extent{}, err
-	}
-	last, err := source.Offset(ctx, id, kafka.LastOffset)
-	if err != nil {
-		return extent{}, err
-	}
-	e := extent{first: first, last: last}
-	if start.rule == startAt {
-		if e.at, err = source.OffsetAt(ctx, id, start.at); err != nil {
-			return extent{}, err
-		}
-	}
-	if first < last {
-		e.oldest, err = oldestRecord(ctx, source, id, first, last)
-	}
-	return e, err
-}
-
-// oldestRecord is the time of the first record; zero if it has none, or can't be read: an open transaction stands before
-// it, or its batch is broken.
-func oldestRecord(ctx context.Context, source *recordlog.Log, id int, first, last int64) (time.Time, error) {
-	var at time.Time
-	for position := first; position < last; {
-		fetched, err := source.Fetch(ctx, recordlog.Request{Partition: id, Offset: position, MaxBytes: oldestBytes, Hold: oldestWait, Epoch: recordlog.NoEpoch})
-		if err != nil {
-			return time.Time{}, err
-		}
-		err = fetched.Each(0, func(r *recordlog.Record) error {
-			at = r.Time
-			return errFound
-		})
-		if err != nil || fetched.Next <= position {
-			break
-		}
-		position = fetched.Next
-	}
-	if at.IsZero() {
-		// Perhaps the broker's index knows.
-		young, err := source.OffsetAt(ctx, id, time.Now().Add(-RecentAge))
-		if err == nil && young <= first {
-			return time.Now(), nil
-		}
-	}
-	return at, nil
-}
-
-// sayAdded logs how many partitions begin at their first record, since they have no offset while others do.
-func (s *session) sayAdded(ctx context.Context, begun map[int]int64) {
-	if len(begun) == 0 {
-		return
-	}
-	ids, ahead := make([]int, 0, len(begun)), int64(0)
-	for id, first := range begun {
-		ids = append(ids, id)
-		if last, err := s.source.Offset(ctx, id, kafka.LastOffset); err == nil {
-			ahead += last - first
-		}
-	}
-	slices.Sort(ids)
-	s.log.LogAttrs(ctx, slog.LevelInfo, "partitions without an offset begin at their first record",
-		slog.String("topic", s.cfg.Topic), slog.Any("partitions", ids), slog.Int64("records_ahead", ahead))
 }

@@ -2,7 +2,6 @@ package consumer_test
 
 import (
 	"context"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -10,95 +9,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
 	"convdel/consumer"
 	"convdel/consumer/redisbudget"
+	"convdel/internal/testkit"
 )
 
 const budgetKey = "convdel:quota:test"
 
 // redisServer is a Redis in the bubble, for all replicas of a world.
 type redisServer struct {
-	w  *world
-	mu sync.Mutex
-	*miniredis.Miniredis
-	// dead refuses connections; slow delays each answer, beyond an hour for ever.
-	dead  bool
-	slow  time.Duration
-	conns []net.Conn
-	// asked counts what was written to it: a round trip each.
-	asked int
+	w *world
+	*testkit.Redis
 }
 
 func (w *world) startRedis() *redisServer {
-	w.t.Helper()
-	r := &redisServer{w: w, Miniredis: miniredis.NewMiniRedis()}
-	r.ClockTTL(true)
-	return r
-}
-
-func (r *redisServer) dial(context.Context, string, string) (net.Conn, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.dead {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
-	}
-	conn, err := r.Dial()
-	if err != nil {
-		return nil, err
-	}
-	conn = &slowConn{Conn: conn, r: r}
-	r.conns = append(r.conns, conn)
-	return conn, nil
-}
-
-// die cuts all connections and refuses new ones; rise ends that.
-func (r *redisServer) die() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.dead = true
-	for _, c := range r.conns {
-		_ = c.Close()
-	}
-	r.conns = nil
-}
-
-func (r *redisServer) rise() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.dead = false
-}
-
-func (r *redisServer) setSlow(d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.slow = d
-}
-
-// slowConn passes on what is asked after a while.
-type slowConn struct {
-	net.Conn
-	r *redisServer
-}
-
-func (c *slowConn) Write(b []byte) (int, error) {
-	c.r.mu.Lock()
-	slow := c.r.slow
-	c.r.asked++
-	c.r.mu.Unlock()
-	if slow > time.Hour {
-		return len(b), nil
-	}
-	time.Sleep(slow)
-	return c.Conn.Write(b)
+	return &redisServer{w: w, Redis: testkit.NewRedis()}
 }
 
 // budget makes a replica use the Redis.
 func (r *redisServer) budget(c *consumer.Config) {
 	b, err := redisbudget.New(redisbudget.Config{
 		URL: func() (string, error) { return "redis://redis:6379", nil },
-		Key: budgetKey, CallsPerSecond: c.CallsPerSecond, Dial: r.dial,
+		Key: budgetKey, CallsPerSecond: c.CallsPerSecond, Dial: r.DialContext,
 	})
 	if err != nil {
 		r.w.t.Fatal(err)
@@ -145,7 +77,7 @@ func TestPromise3_RedisBudget(t *testing.T) {
 			t.Parallel()
 			inWorld(t, worldOptions{partitions: 6}, func(w *world) {
 				redis := w.startRedis()
-				redis.setSlow(3 * time.Millisecond)
+				redis.SetSlow(3 * time.Millisecond)
 				for i, p := range partitions {
 					each := 20_000 / len(partitions)
 					w.publish(p, eventValues(i*each, (i+1)*each)...)
@@ -165,11 +97,9 @@ func TestPromise3_RedisBudget(t *testing.T) {
 				w.replicas[1].kill()
 				time.Sleep(20 * time.Second)
 				w.wantPeak()
-				redis.mu.Lock()
-				if calls := len(w.api.made()); redis.asked > calls/2 {
-					w.t.Errorf("Redis asked %d times for %d calls", redis.asked, calls)
+				if calls, asked := len(w.api.made()), redis.TakeAsked(); asked > calls/2 {
+					w.t.Errorf("Redis asked %d times for %d calls", asked, calls)
 				}
-				redis.mu.Unlock()
 				if strings.Contains(w.log.String(), "the shared budget fails") {
 					w.t.Error("a healthy Redis was given up")
 				}
@@ -183,9 +113,9 @@ func TestPromise3_RedisBudget(t *testing.T) {
 func TestRedisBudgetFallsBack(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]struct{ begin, end func(*redisServer) }{
-		"dies":  {(*redisServer).die, (*redisServer).rise},
-		"hangs": {func(r *redisServer) { r.setSlow(2 * time.Hour) }, func(r *redisServer) { r.setSlow(time.Millisecond) }},
-		"slow":  {func(r *redisServer) { r.setSlow(400 * time.Millisecond) }, func(r *redisServer) { r.setSlow(time.Millisecond) }},
+		"dies":  {func(r *redisServer) { r.Die() }, func(r *redisServer) { r.Rise() }},
+		"hangs": {func(r *redisServer) { r.SetSlow(2 * time.Hour) }, func(r *redisServer) { r.SetSlow(time.Millisecond) }},
+		"slow":  {func(r *redisServer) { r.SetSlow(400 * time.Millisecond) }, func(r *redisServer) { r.SetSlow(time.Millisecond) }},
 		"refuses": {
 			func(r *redisServer) { r.SetError("LOADING Redis is loading the dataset in memory") },
 			func(r *redisServer) { r.SetError("") },
@@ -195,7 +125,7 @@ func TestRedisBudgetFallsBack(t *testing.T) {
 			t.Parallel()
 			inWorld(t, worldOptions{partitions: 3}, func(w *world) {
 				redis := w.startRedis()
-				redis.setSlow(time.Millisecond)
+				redis.SetSlow(time.Millisecond)
 				w.publish(1, eventValues(0, 15_000)...)
 				for range 3 {
 					w.start(redis.budget)
@@ -231,7 +161,7 @@ func TestRedisBudgetFallsBack(t *testing.T) {
 func (w *world) fallenBack() int {
 	n := 0
 	for _, r := range w.replicas {
-		n += int(r.gauge("convdel_quota_fallback"))
+		n += int(r.metric("convdel_quota_fallback"))
 	}
 	return n
 }
@@ -252,10 +182,10 @@ func TestRedisBudgetComesBackEmpty(t *testing.T) {
 			time.Sleep(3500 * time.Millisecond)
 			redis.FlushAll()
 		}
-		redis.die()
+		redis.Die()
 		time.Sleep(200 * time.Millisecond)
 		redis.FlushAll()
-		redis.rise()
+		redis.Rise()
 		time.Sleep(10 * time.Second)
 		w.wantPeak()
 		if used := w.usedOver(5 * time.Second); used < 0.985 {
@@ -269,12 +199,12 @@ func TestRedisNotThereAtTheStart(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
 		redis := w.startRedis()
-		redis.die()
+		redis.Die()
 		w.publish(0, eventValues(0, 300)...)
 		r := w.start(redis.budget)
 		w.awaitDrained(time.Minute)
 		w.wantDeletedOnce(0, 300)
-		if r.gauge("convdel_quota_fallback") != 1 || !strings.Contains(w.log.String(), "falling back") {
+		if r.metric("convdel_quota_fallback") != 1 || !strings.Contains(w.log.String(), "falling back") {
 			w.t.Error("neither log nor metric tell that Redis is not there")
 		}
 	})
@@ -354,13 +284,11 @@ func TestRedisBudgetWhenIdle(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{}, func(w *world) {
 		redis := w.startRedis()
-		redis.setSlow(2 * time.Millisecond)
+		redis.SetSlow(2 * time.Millisecond)
 		w.start(redis.budget)
 		w.awaitMembers(1)
 		time.Sleep(5 * time.Second)
-		redis.mu.Lock()
-		redis.asked = 0
-		redis.mu.Unlock()
+		redis.TakeAsked()
 		var published []time.Time
 		for n := range 20 {
 			published = append(published, time.Now())
@@ -372,10 +300,8 @@ func TestRedisBudgetWhenIdle(t *testing.T) {
 				w.t.Errorf("call %d %s after its event", i, late)
 			}
 		}
-		redis.mu.Lock()
-		defer redis.mu.Unlock()
-		if n := len(w.api.made()); n != 20 || redis.asked > 20 {
-			w.t.Errorf("%d calls, Redis asked %d times", n, redis.asked)
+		if n, asked := len(w.api.made()), redis.TakeAsked(); n != 20 || asked > 20 {
+			w.t.Errorf("%d calls, Redis asked %d times", n, asked)
 		}
 	})
 }
@@ -397,7 +323,7 @@ func TestRedisBudgetLostOneByOne(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
 		busy := w.startRedis()
-		idle := &redisServer{w: w, Miniredis: busy.Miniredis}
+		idle := &redisServer{w: w, Redis: busy.Another()}
 		w.publish(0, eventValues(0, 10_000)...)
 		counts := []*countingAPI{{API: w.api}, {API: w.api}}
 		for i, redis := range []*redisServer{busy, idle} {
@@ -409,14 +335,14 @@ func TestRedisBudgetLostOneByOne(t *testing.T) {
 		if counts[0].n.Load() == before { // the other one has the partition
 			busy, idle = idle, busy
 		}
-		idle.die()
+		idle.Die()
 		w.publish(1, eventValues(10_000, 20_000)...)
 		time.Sleep(600 * time.Millisecond)
-		busy.die()
+		busy.Die()
 		time.Sleep(10*time.Second + 100*time.Millisecond)
-		busy.rise()
+		busy.Rise()
 		time.Sleep(800 * time.Millisecond)
-		idle.rise()
+		idle.Rise()
 		time.Sleep(10 * time.Second)
 		w.wantPeak()
 		if n := w.fallenBack(); n != 0 {

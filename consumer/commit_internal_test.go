@@ -1,13 +1,259 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+
+	"convdel/consumer/internal/offsets"
 )
+
+// fakeTransport answers commits. It notes the offsets of those that the broker has got, in the order in which they arrive.
+type fakeTransport struct {
+	// verdict is the broker's answer, or the error of the connection; nil: everything is accepted.
+	verdict func(p offsetcommit.RequestPartition) error
+
+	mu sync.Mutex
+	// takes is how long a commit is on its way.
+	takes    time.Duration
+	arrived  []int64
+	metadata []string
+	cut      int
+}
+
+// RoundTrip is the way of a commit. Whoever gives one up does not stop it: it arrives all the same.
+func (f *fakeTransport) RoundTrip(ctx context.Context, _ net.Addr, req kafka.Request) (kafka.Response, error) {
+	partitions := req.(*offsetcommit.Request).Topics[0].Partitions
+	answered := make(chan error, 1)
+	f.mu.Lock()
+	takes := f.takes
+	f.mu.Unlock()
+	go func() {
+		time.Sleep(takes)
+		answered <- f.arrive(partitions[0])
+	}()
+	select {
+	case err := <-answered:
+		res := &offsetcommit.Response{Topics: []offsetcommit.ResponseTopic{{Partitions: make([]offsetcommit.ResponsePartition, len(partitions))}}}
+		if code, is := errors.AsType[kafka.Error](err); is {
+			for i := range partitions {
+				res.Topics[0].Partitions[i].ErrorCode = int16(code)
+			}
+		} else if err != nil {
+			return nil, err
+		}
+		return res, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (f *fakeTransport) arrive(p offsetcommit.RequestPartition) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.metadata = append(f.metadata, p.CommittedMetadata)
+	if f.verdict != nil {
+		if err := f.verdict(p); err != nil {
+			return err
+		}
+	}
+	f.arrived = append(f.arrived, p.CommittedOffset)
+	return nil
+}
+
+func (f *fakeTransport) CloseIdleConnections() { f.cut++ }
+
+// take sets how long the next commits are on their way.
+func (f *fakeTransport) take(takes time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.takes = takes
+}
+
+// committed are the offsets that the broker has got.
+func (f *fakeTransport) committed() []int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.arrived)
+}
+
+// newTestCommitter returns the committer of one partition, which begins at offset 10.
+func newTestCommitter(pool, fresh *fakeTransport) (*committer, *partition) {
+	log := slog.New(slog.DiscardHandler)
+	p := newPartition(0, offsets.At(10), offsets.NoEpoch)
+	return &committer{
+		partitions: map[int]*partition{0: p},
+		stamp:      offsets.Stamp{App: "1400000001", Topic: offsets.TopicID{Cluster: 1}},
+		sender:     &commitSender{member: &member{group: "g", id: "m", generation: 1}, topic: "t", pool: pool, fresh: fresh, log: log},
+		accepted:   prometheus.NewCounter(prometheus.CounterOpts{Name: "commits"}), log: log, poked: make(chan struct{}, 1),
+	}, p
+}
+
+// finish delivers the next record and ends it.
+func (p *partition) finish() { p.ended(p.add(p.position())) }
+
+// TestDrainLetsTheCommitUnderWayEnd: the drain begins while a commit is on its way. If the commit were given up, it would arrive
+// after the drain's own and undo it. That holds over the pool, and over new connections after the pool has failed.
+func TestDrainLetsTheCommitUnderWayEnd(t *testing.T) {
+	t.Parallel()
+	broken := func(offsetcommit.RequestPartition) error { return io.ErrUnexpectedEOF }
+	for _, test := range []struct {
+		name        string
+		pool, fresh *fakeTransport
+		// drainAt is when the drain begins, while the commit is under way over the transport asked.
+		drainAt time.Duration
+		asked   func(pool, fresh *fakeTransport) *fakeTransport
+	}{
+		{
+			"over the pool", &fakeTransport{takes: 3 * time.Second}, &fakeTransport{}, time.Second,
+			func(pool, _ *fakeTransport) *fakeTransport { return pool },
+		},
+		{
+			"over new connections", &fakeTransport{takes: time.Second, verdict: broken}, &fakeTransport{takes: 3 * time.Second}, 2 * time.Second,
+			func(_, fresh *fakeTransport) *fakeTransport { return fresh },
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, p := newTestCommitter(test.pool, test.fresh)
+				asked := test.asked(test.pool, test.fresh)
+				intake, drain := context.WithCancel(t.Context())
+				time.AfterFunc(test.drainAt, func() {
+					drain()
+					p.finish()
+					asked.take(time.Millisecond) // the next commit is faster
+				})
+				p.finish()
+				c.poke()
+				if err := c.run(intake); err != nil {
+					t.Fatal(err)
+				}
+				if got := asked.committed(); !slices.Equal(got, []int64{11}) {
+					t.Errorf("%v arrived when the commit under way was over, want offset 11", got)
+				}
+				if err := c.commit(context.WithoutCancel(intake), false); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if got := asked.committed(); !slices.Equal(got, []int64{11, 12}) {
+					t.Errorf("offsets %v arrived in this order, want 11 and 12", got)
+				}
+			})
+		})
+	}
+}
+
+// TestCommitTimesOut: a broker that never answers holds up a commit over the pool, and then one over new connections, for
+// commitTimeout each. What they were about counts as changed.
+func TestCommitTimesOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool, fresh := &fakeTransport{takes: time.Minute}, &fakeTransport{takes: time.Minute}
+		c, p := newTestCommitter(pool, fresh)
+		p.finish()
+		began := time.Now()
+		if err := c.commit(t.Context(), false); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(began); took != 2*commitTimeout {
+			t.Errorf("took %s", took)
+		}
+		if _, changed := p.snapshot(); !changed {
+			t.Error("what was not committed counts as committed")
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// TestCommitChoosesPartitions: a commit is about what has changed, or about all, and never about what must not be committed.
+func TestCommitChoosesPartitions(t *testing.T) {
+	t.Parallel()
+	pool := &fakeTransport{}
+	c, p := newTestCommitter(pool, &fakeTransport{})
+	for _, step := range []struct {
+		name      string
+		do        func()
+		all       bool
+		committed []int64
+	}{
+		{"nothing has changed", func() {}, false, nil},
+		{"all are committed", func() {}, true, []int64{10}},
+		{"one has changed", p.finish, false, []int64{10, 11}},
+		{"nothing since", func() {}, false, []int64{10, 11}},
+		{"its offsets are no more", func() { p.finish(); p.noCommits.Store(true) }, true, []int64{10, 11}},
+	} {
+		step.do()
+		if err := c.commit(t.Context(), step.all); err != nil || !slices.Equal(pool.committed(), step.committed) {
+			t.Errorf("%s: committed %v, %v; want %v", step.name, pool.committed(), err, step.committed)
+		}
+	}
+}
+
+// TestCommitWays: over new connections a commit is repeated where the pool's may be dead, and not where the group has gone on
+// without the member.
+func TestCommitWays(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		verdict error
+		again   bool
+	}{{io.ErrUnexpectedEOF, true}, {kafka.NotCoordinatorForGroup, true}, {kafka.IllegalGeneration, false}} {
+		pool, fresh := &fakeTransport{verdict: func(offsetcommit.RequestPartition) error { return test.verdict }}, &fakeTransport{}
+		c, p := newTestCommitter(pool, fresh)
+		p.finish()
+		err := c.commit(t.Context(), false)
+		if again := len(fresh.committed()) == 1; again != test.again || (err == nil) != test.again || isFenced(err) == test.again {
+			t.Errorf("%v: repeated %t, want %t; %v", test.verdict, again, test.again, err)
+		}
+		if closed := fresh.cut > 0; closed != test.again {
+			t.Errorf("%v: connections closed %t", test.verdict, closed)
+		}
+	}
+}
+
+// TestCommitWithLessMetadata: where a broker takes no more than some bytes, the list goes first and the topic last, and later
+// commits begin with what was taken.
+func TestCommitWithLessMetadata(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		most   int
+		detail offsets.Detail
+	}{{4096, offsets.Everything}, {76, offsets.NoList}, {44, offsets.TopicOnly}, {0, offsets.Nothing}} {
+		pool := &fakeTransport{verdict: func(p offsetcommit.RequestPartition) error {
+			if len(p.CommittedMetadata) > test.most {
+				return kafka.OffsetMetadataTooLarge
+			}
+			return nil
+		}}
+		c, p := newTestCommitter(pool, &fakeTransport{})
+		p.add(10)
+		p.finish()
+		for n := range 2 {
+			if err := c.commit(t.Context(), true); err != nil || len(pool.committed()) != n+1 || c.sender.detail != test.detail {
+				t.Fatalf("most %d: detail %d, want %d; %v", test.most, c.sender.detail, test.detail, err)
+			}
+		}
+		if len(pool.metadata) != int(test.detail)+2 {
+			t.Errorf("most %d: tried %q", test.most, pool.metadata)
+		}
+		if last := pool.metadata[len(pool.metadata)-1]; strings.Contains(last, "done=") != (test.detail == offsets.Everything) {
+			t.Errorf("most %d: %q", test.most, last)
+		}
+	}
+}
 
 // TestCoordinatorLost: only what a new coordinator can mend is waited for.
 func TestCoordinatorLost(t *testing.T) {

@@ -27,7 +27,7 @@ type connections struct {
 	bounds    recordlog.Bounds
 	// fresh has no connections between two uses.
 	fresh   *kafka.Transport
-	writers letterWriters
+	writers deadLetterWriters
 	closers []func() error
 }
 
@@ -37,13 +37,13 @@ func connect(cfg Config) *connections {
 		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group, fresh: cfg.Cluster.Transport(cfg.Topic),
 		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes},
 	}
-	writer := func(edit func(*kafka.Writer)) letterWriter {
+	writer := func(edit func(*kafka.Writer)) messageWriter {
 		w, closeAll := cfg.Cluster.Writer(cfg.DeadLetterTopic)
 		edit(w)
 		c.closers = append(c.closers, closeAll)
 		return w
 	}
-	c.writers = letterWriters{
+	c.writers = deadLetterWriters{
 		many:       writer(func(*kafka.Writer) {}),
 		alone:      writer(func(w *kafka.Writer) { w.BatchSize = 1 }),
 		compressed: writer(func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),

@@ -10,7 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"convdel/consumer/internal/recordlog"
+	"convdel/consumer/internal/offsets"
 )
 
 const (
@@ -46,7 +46,7 @@ type Consumer struct {
 	// member is who we are in the group, as far as known.
 	member atomic.Pointer[member]
 	// began is the topic that was there when Run began.
-	began recordlog.ID
+	began offsets.TopicID
 }
 
 // Status is what a [Consumer] is doing now.
@@ -72,10 +72,7 @@ func New(cfg Config) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond == 0)}
-	if cfg.Budget != nil {
-		c.limiter.leases = newLeases(cfg.Budget, cfg.CallsPerSecond)
-	}
+	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget)}
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
 	c.breaker = newBreakerGuard(cfg, c.limiter.ramp)
@@ -198,7 +195,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
 			final = c.newSession(member, kafkas, log).run(generation, ctx.Done(), ids, shares)
 			c.session.Store(nil)
-			c.limiter.setQuota(0)
+			c.limiter.setShare(0)
 		} else {
 			awaitEither(generation, ctx)
 		}

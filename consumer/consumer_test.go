@@ -2,33 +2,17 @@ package consumer_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
-
-var errAPI = errors.New("the API said no")
-
-// verdict makes an answer.
-func verdict(v consumer.Verdict, code int) consumer.Answer {
-	if v == consumer.Deleted {
-		return consumer.Answer{Verdict: v}
-	}
-	return consumer.Answer{
-		Verdict: v, Code: code, Err: errAPI,
-		Denied: code == 50003,
-	}
-}
 
 // TestEmptiesTheTopic is the main job: everything published is deleted once and committed.
 func TestEmptiesTheTopic(t *testing.T) {
@@ -45,44 +29,6 @@ func TestEmptiesTheTopic(t *testing.T) {
 			t.Errorf("%d dead letters", n)
 		}
 	})
-}
-
-// wantDeletedOnce checks that each conversation of [from, to) was deleted by exactly one call.
-func (w *world) wantDeletedOnce(from, to int) {
-	w.t.Helper()
-	deletes := w.api.deletes()
-	for n := from; n < to; n++ {
-		if got := deletes[conversation(n)]; got != 1 {
-			w.t.Errorf("conversation %d deleted %d times", n, got)
-		}
-	}
-}
-
-// kinds of events in the ledger tests, by number modulo 10.
-func mixedAnswer(c consumer.Call, before int) consumer.Answer {
-	var n int
-	if _, err := fmt.Sscanf(c.From, "user%d", &n); err != nil {
-		return verdict(consumer.Permanent, 50002)
-	}
-	switch n % 10 {
-	case 1:
-		return verdict(consumer.Permanent, 50001)
-	case 2:
-		return verdict(consumer.Transient, 50004) // for ever
-	case 3:
-		if before < 3 {
-			return verdict(consumer.Transient, 50005)
-		}
-	case 4:
-		if before < 2 {
-			return verdict(consumer.Throttled, 60007)
-		}
-	case 5:
-		if before < 1 {
-			return verdict(consumer.Again, 70001)
-		}
-	}
-	return verdict(consumer.Deleted, 0)
 }
 
 // TestPromise1_EveryEventEndsInExactlyOneWay publishes events of all kinds: those that the API
@@ -110,12 +56,12 @@ func TestPromise1_EveryEventEndsInExactlyOneWay(t *testing.T) {
 		w.awaitDrained(10 * time.Minute)
 		letters := w.deadLetters()
 		for _, l := range letters {
-			got := header(l, "dlt-class") + "/" + strings.TrimPrefix(header(l, "dlt-code"), "0")
+			got := testkit.Header(l, "dlt-class") + "/" + strings.TrimPrefix(testkit.Header(l, "dlt-code"), "0")
 			if want[string(l.Value)] != got {
 				t.Errorf("dead letter %s of %s is %q, want %q", l.Key, l.Value, got, want[string(l.Value)])
 			}
-			if header(l, "dlt-class") == "exhausted" && header(l, "dlt-attempts") != "6" {
-				t.Errorf("exhausted after %s attempts", header(l, "dlt-attempts"))
+			if testkit.Header(l, "dlt-class") == "exhausted" && testkit.Header(l, "dlt-attempts") != "6" {
+				t.Errorf("exhausted after %s attempts", testkit.Header(l, "dlt-attempts"))
 			}
 			delete(want, string(l.Value))
 		}
@@ -132,186 +78,10 @@ func TestPromise1_EveryEventEndsInExactlyOneWay(t *testing.T) {
 				t.Errorf("conversation %d deleted %d times, want %d", n, got, wanted)
 			}
 		}
-		if got := r.ended(); got != 400 {
+		if got := r.metric("convdel_events_total"); got != 400 {
 			t.Errorf("metrics say that %v events ended", got)
 		}
 	})
-}
-
-// ended sums convdel_events_total.
-func (r *replica) ended() float64 {
-	families, err := r.registry.Gather()
-	if err != nil {
-		r.w.t.Fatal(err)
-	}
-	sum := 0.0
-	for _, f := range families {
-		if f.GetName() == "convdel_events_total" {
-			for _, m := range f.GetMetric() {
-				sum += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return sum
-}
-
-// guardCommits checks at the broker, at the moment of each commit request, that no committed offset
-// passes a record that has not ended, neither by a finished delete nor as a written dead letter.
-func (w *world) guardCommits() {
-	letters := make(map[string]bool) // written only on the broker's goroutine
-	dlt := w.kafka.TopicInfo(testDLT)
-	w.kafka.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.kafka.KeepControl()
-		p, _ := req.(*kmsg.ProduceRequest)
-		for _, t := range p.Topics {
-			if t.Topic != testDLT && (dlt == nil || t.TopicID != dlt.TopicID) {
-				continue
-			}
-			for _, part := range t.Partitions {
-				for _, id := range letterIDs(part.Records) {
-					letters[id] = true
-				}
-			}
-		}
-		return nil, nil, false
-	})
-	w.kafka.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.kafka.KeepControl()
-		c, _ := req.(*kmsg.OffsetCommitRequest)
-		deletes := w.api.deletes()
-		for _, t := range c.Topics {
-			for _, p := range t.Partitions {
-				for o := range p.Offset {
-					if deletes[conversation(numberAt(p.Partition, o))] == 0 && !letters[fmt.Sprintf("%s/%d/%d", testTopic, p.Partition, o)] {
-						w.t.Errorf("commit of %d/%d although offset %d has not ended", p.Partition, p.Offset, o)
-					}
-				}
-			}
-		}
-		return nil, nil, false
-	})
-}
-
-// numberAt is the number of the event at an offset in the tests that use publishNumbered.
-func numberAt(partition int32, offset int64) int { return int(partition)*10_000 + int(offset) }
-
-func (w *world) publishNumbered(partitions int32, each int) {
-	w.t.Helper()
-	for p := range partitions {
-		w.publish(p, eventValues(numberAt(p, 0), numberAt(p, int64(each)))...)
-	}
-}
-
-// letterIDs finds dead letters' keys in a produced batch, uncompressed as the service writes them.
-func letterIDs(batch []byte) []string {
-	var ids []string
-	for {
-		i := bytes.Index(batch, []byte(testTopic+"/"))
-		if i < 0 {
-			return ids
-		}
-		end := i + len(testTopic) + 1
-		for end < len(batch) && (batch[end] >= '0' && batch[end] <= '9' || batch[end] == '/') {
-			end++
-		}
-		ids = append(ids, string(batch[i:end]))
-		batch = batch[end:]
-	}
-}
-
-// TestPromise2_CommitsOnlyWhatHasEnded looks at every commit as the broker sees it, while events
-// end out of order, some late and some as dead letters, and members come and go.
-func TestPromise2_CommitsOnlyWhatHasEnded(t *testing.T) {
-	t.Parallel()
-	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
-		w.api.set(100*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
-			a := mixedAnswer(c, before)
-			if a.Verdict == consumer.Transient && a.Code == 50004 {
-				return verdict(consumer.Transient, 70107) // 50004 for ever, where nothing else is left, could be an outage
-			}
-			return a
-		})
-		w.guardCommits()
-		w.publishNumbered(4, 150)
-		first := w.start()
-		time.Sleep(2 * time.Second)
-		w.start()
-		time.Sleep(2 * time.Second)
-		first.kill()
-		w.start()
-		w.awaitDrained(10 * time.Minute)
-	})
-}
-
-// TestPromise2_KilledAtEveryStep kills the replica at each step of an event's path and lets another
-// one go on: nothing is lost, and nothing is committed too early.
-func TestPromise2_KilledAtEveryStep(t *testing.T) {
-	t.Parallel()
-	const victim = 7
-	onCall := func(w *world, kill func()) {
-		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
-			if c.Conversation == conversation(victim) {
-				kill()
-			}
-			return verdict(consumer.Deleted, 0)
-		})
-	}
-	onRequest := func(w *world, key kmsg.Key, topic string, kill func()) {
-		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Observe: true, Count: 1, When: func(kmsg.Request) bool {
-			kill()
-			return true
-		}})
-	}
-	permanent := func(consumer.Call, int) consumer.Answer { return verdict(consumer.Permanent, 50001) }
-	for _, tc := range []struct {
-		step    string
-		arrange func(w *world, kill func())
-		letters int
-	}{
-		{"before the call", func(_ *world, kill func()) { kill() }, 0},
-		{"during the call", onCall, 0},
-		{"after the call, before the commit", func(w *world, kill func()) { onRequest(w, kmsg.OffsetCommit, testTopic, kill) }, 0},
-		{"before the dead letter is acknowledged", func(w *world, kill func()) {
-			w.api.set(50*time.Millisecond, permanent)
-			onRequest(w, kmsg.Produce, testDLT, kill)
-		}, 20},
-		{"after the dead letter, before the commit", func(w *world, kill func()) {
-			w.api.set(50*time.Millisecond, permanent)
-			onRequest(w, kmsg.OffsetCommit, testTopic, kill)
-		}, 20},
-	} {
-		t.Run(tc.step, func(t *testing.T) {
-			t.Parallel()
-			inWorld(t, worldOptions{}, func(w *world) {
-				t := w.t
-				w.guardCommits()
-				w.publishNumbered(1, 20)
-				var killed atomic.Bool
-				r := w.start()
-				tc.arrange(w, func() {
-					if killed.CompareAndSwap(false, true) {
-						r.net.sever()
-						r.cancel()
-					}
-				})
-				<-r.done
-				w.start()
-				w.awaitDrained(5 * time.Minute)
-				if n := len(w.letterKeys()); n != tc.letters {
-					t.Errorf("%d dead letters, want %d", n, tc.letters)
-				}
-			})
-		})
-	}
-}
-
-// letterKeys returns the keys of the dead-letter table: repeated writes replace each other.
-func (w *world) letterKeys() map[string]bool {
-	keys := make(map[string]bool)
-	for _, l := range w.deadLetters() {
-		keys[string(l.Key)] = true
-	}
-	return keys
 }
 
 // TestPromise3_QuotaOfOneReplica: at most 200 calls in any second, and nearly that many used.
@@ -371,118 +141,6 @@ func TestPromise4_OneSlowEventHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// TestPromise6_HandoversRepeatNothing hands all work over four times under load: nothing is done
-// twice, although some events are always waiting for a retry, and each stop takes one call's
-// latency and less than a second.
-func TestPromise6_HandoversRepeatNothing(t *testing.T) {
-	t.Parallel()
-	inWorld(t, worldOptions{partitions: 4}, func(w *world) {
-		t := w.t
-		const latency = 100 * time.Millisecond
-		w.api.set(latency, func(c consumer.Call, before int) consumer.Answer {
-			if strings.HasSuffix(c.From, "7") && before < 4 {
-				return verdict(consumer.Transient, 50004)
-			}
-			return verdict(consumer.Deleted, 0)
-		})
-		for p := range int32(4) {
-			w.publish(p, eventValues(int(p)*1000, int(p)*1000+1000)...)
-		}
-		r := w.start()
-		for range 4 {
-			time.Sleep(3 * time.Second)
-			next := w.start()
-			time.Sleep(3 * time.Second)
-			if took := r.stop(); took > latency+time.Second {
-				t.Errorf("stop took %s", took)
-			}
-			r = next
-		}
-		w.awaitDrained(10 * time.Minute)
-		w.wantDeletedOnce(0, 4000)
-		if w.api.peak() > 200 {
-			t.Errorf("%d calls in a second", w.api.peak())
-		}
-	})
-}
-
-// TestPromise6_KillRepeatsLittle: after a kill, what is called again is at most what was in flight
-// and what was done in the last 200 ms, even behind an event that waits for its retries.
-func TestPromise6_KillRepeatsLittle(t *testing.T) {
-	t.Parallel()
-	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
-		t := w.t
-		w.api.set(100*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
-			if c.Conversation == conversation(0) && before < 5 {
-				return verdict(consumer.Transient, 50004)
-			}
-			return verdict(consumer.Deleted, 0)
-		})
-		w.publish(0, eventValues(0, 2000)...)
-		w.publish(1, eventValues(2000, 4000)...)
-		r := w.start()
-		time.Sleep(8 * time.Second)
-		r.kill()
-		w.start()
-		w.awaitDrained(10 * time.Minute)
-		twice := 0
-		for _, n := range w.api.deletes() {
-			twice += n - 1
-		}
-		// 200 calls a second: 20 in flight at 100 ms, 40 in 200 ms.
-		if twice > 65 {
-			t.Errorf("%d events done twice", twice)
-		}
-		if len(w.api.deletes()) != 4000 {
-			t.Errorf("%d conversations deleted, want 4000", len(w.api.deletes()))
-		}
-	})
-}
-
-// TestPromise8_InFlightIsBounded: neither a long backlog nor large events make more be held than configured.
-func TestPromise8_InFlightIsBounded(t *testing.T) {
-	t.Parallel()
-	inWorld(t, worldOptions{partitions: 8}, func(w *world) {
-		t := w.t
-		for p := range int32(8) {
-			w.publish(p, eventValues(int(p)*1000, int(p)*1000+1000)...)
-		}
-		big := bytes.Repeat([]byte("x"), 400_000)
-		for range 10 {
-			w.publish(0, big, big)
-		}
-		r := w.start(func(c *consumer.Config) {
-			c.MaxInFlight = 100
-			c.MaxInFlightBytes = 1 << 20
-		})
-		for range 1000 {
-			if n := r.gauge("convdel_in_flight"); n > 100 {
-				t.Fatalf("%v events in flight, allowed are 100", n)
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		w.awaitDrained(5 * time.Minute)
-		if n := len(w.letterKeys()); n != 20 {
-			t.Errorf("%d dead letters, want the 20 large records", n)
-		}
-	})
-}
-
-// gauge reads a metric without labels.
-func (r *replica) gauge(name string) float64 {
-	families, err := r.registry.Gather()
-	if err != nil {
-		r.w.t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	r.w.t.Fatalf("no metric %s", name)
-	return 0
-}
-
 // TestPromise9_BadInputIsKept: what is no event becomes a dead letter with its bytes, key and headers.
 func TestPromise9_BadInputIsKept(t *testing.T) {
 	t.Parallel()
@@ -506,10 +164,10 @@ func TestPromise9_BadInputIsKept(t *testing.T) {
 			if !bytes.Equal(l.Value, values[o]) || l.Value == nil {
 				t.Errorf("offset %d: value %q, want %q", o, l.Value, values[o])
 			}
-			if got := header(l, "dlt-null-value"); (got == "true") != (values[o] == nil) {
+			if got := testkit.Header(l, "dlt-null-value"); (got == "true") != (values[o] == nil) {
 				t.Errorf("offset %d: dlt-null-value %q", o, got)
 			}
-			if header(l, "trace") != "\x01\x02" || header(l, "dlt-key") != "k\x00" || header(l, "dlt-class") != "undecodable" {
+			if testkit.Header(l, "trace") != "\x01\x02" || testkit.Header(l, "dlt-key") != "k\x00" || testkit.Header(l, "dlt-class") != "undecodable" {
 				t.Errorf("offset %d: headers %v", o, l.Headers)
 			}
 		}

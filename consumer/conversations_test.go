@@ -7,7 +7,59 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
+
+// TestDuplicatesShareCalls: 1,000 events of one conversation cost a handful of calls, never two at a
+// time, each event ends, and the roaming messages go if any event asks for it.
+func TestDuplicatesShareCalls(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
+		for n := range 1000 {
+			value := eventValue(1)
+			if n == 777 {
+				value = []byte(strings.Replace(string(value), `"ClearRamble":0`, `"ClearRamble":1`, 1))
+			}
+			w.publish(int32(n%2), value)
+		}
+		r := w.start()
+		w.awaitDrained(time.Minute)
+		calls := w.api.made()
+		if len(calls) > 8 {
+			t.Errorf("%d calls for 1,000 duplicates", len(calls))
+		}
+		cleared := false
+		for _, c := range calls {
+			cleared = cleared || c.clearRamble
+		}
+		if !cleared || w.api.most > 1 {
+			t.Errorf("roaming messages cleared: %t; calls at once for the conversation: %d", cleared, w.api.most)
+		}
+		if r.metric("convdel_events_total") != 1000 {
+			t.Errorf("%v events ended", r.metric("convdel_events_total"))
+		}
+	})
+}
+
+// TestEventsDuringACallGetTheirOwn: an event that arrives while its conversation is being called
+// is not answered by that call, which may have been executed before the event happened.
+func TestEventsDuringACallGetTheirOwn(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		w.api.set(2*time.Second, nil)
+		w.publish(0, eventValue(1))
+		w.start()
+		w.await(10*time.Second, "the first call", func() bool { return len(w.api.made()) == 1 })
+		time.Sleep(time.Second)
+		w.publish(0, eventValue(1), eventValue(1))
+		w.awaitDrained(time.Minute)
+		if n := len(w.api.made()); n != 2 || w.api.most != 1 {
+			t.Errorf("%d calls, %d at once; want 2, one after the other", n, w.api.most)
+		}
+	})
+}
 
 // clearingValue is an event that asks to clear roaming messages as well.
 func clearingValue(n int) []byte {
@@ -53,8 +105,8 @@ func TestEachEventHasItsOwnAttempts(t *testing.T) {
 		began := map[string]time.Time{testTopic + "/0/0": calls[0].began, testTopic + "/0/1": calls[5].began}
 		for _, l := range letters {
 			first := began[string(l.Key)].UTC().Format(time.RFC3339Nano)
-			if header(l, "dlt-attempts") != "6" || header(l, "dlt-first-attempt") != first {
-				t.Errorf("dead letter %s: %s attempts since %s, want 6 since %s", l.Key, header(l, "dlt-attempts"), header(l, "dlt-first-attempt"), first)
+			if testkit.Header(l, "dlt-attempts") != "6" || testkit.Header(l, "dlt-first-attempt") != first {
+				t.Errorf("dead letter %s: %s attempts since %s, want 6 since %s", l.Key, testkit.Header(l, "dlt-attempts"), testkit.Header(l, "dlt-first-attempt"), first)
 			}
 		}
 	})

@@ -102,7 +102,7 @@ func TestUncleanElectionWhileOff(t *testing.T) {
 				w.awaitDrained(time.Minute)
 				w.wantDeletedOnce(0, 150)
 				w.wantDeletedOnce(1000, 1200)
-				if n := r.counter("convdel_offset_resets_total"); n != 1 {
+				if n := r.metric("convdel_offset_resets_total"); n != 1 {
 					w.t.Errorf("%v resets", n)
 				}
 				if log := w.log.String(); !strings.Contains(log, `level=ERROR msg="the log was cut below what has been read`) {
@@ -138,10 +138,10 @@ func TestElectionsRepeatNothing(t *testing.T) {
 		if asked.Hits() < 10 {
 			t.Errorf("leaders were asked %d times", asked.Hits())
 		}
-		if n := r.counter("convdel_offset_resets_total") + again.counter("convdel_offset_resets_total"); n != 0 || strings.Contains(w.log.String(), "level=ERROR") {
+		if n := r.metric("convdel_offset_resets_total") + again.metric("convdel_offset_resets_total"); n != 0 || strings.Contains(w.log.String(), "level=ERROR") {
 			t.Errorf("%v resets, or errors in the log", n)
 		}
-		if n := r.counter("convdel_generations_total"); n != 1 {
+		if n := r.metric("convdel_generations_total"); n != 1 {
 			t.Errorf("%v generations", n)
 		}
 		if epoch := w.kafka.GroupInfo(testGroup).Commits[testTopic][0].LeaderEpoch; epoch != 13 {
@@ -198,7 +198,7 @@ func TestUncleanElectionWhileRunning(t *testing.T) {
 				t.Errorf("event %d deleted %d times, want %d", n, got, want)
 			}
 		}
-		if n := r.counter("convdel_offset_resets_total"); n != 1 {
+		if n := r.metric("convdel_offset_resets_total"); n != 1 {
 			t.Errorf("%v resets", n)
 		}
 	})
@@ -235,7 +235,7 @@ func TestLogShorterThanThePosition(t *testing.T) {
 				w.t.Errorf("event %d deleted %d times", n, got)
 			}
 		}
-		if n := r.counter("convdel_offset_resets_total"); n != 1 {
+		if n := r.metric("convdel_offset_resets_total"); n != 1 {
 			w.t.Errorf("%v resets", n)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -23,37 +22,6 @@ const (
 	// throttleMost bounds how long a broker's wish for no further fetch is followed at a time.
 	throttleMost = 30 * time.Second
 )
-
-// partition is an owned partition of the topic.
-type partition struct {
-	leader
-
-	id      int
-	tracker *tracker
-	size    fetchSize
-	fault   faultCount
-	// places are those taken among the events in flight and not filled yet, credit the bytes. Only the partition's
-	// fetching uses them, and gives back what is left at the end of each fetch.
-	places, credit int64
-	// gone says that the log behind the tracker's offsets is no more: they must not be committed.
-	gone atomic.Bool
-	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
-	end, seen, stable atomic.Int64
-	// failing is why the partition can't be read; nil if it can.
-	failing atomic.Pointer[error]
-}
-
-// sawEnd notes a high watermark.
-func (p *partition) sawEnd(end int64) {
-	p.end.Store(end)
-	p.seen.Store(time.Now().UnixNano())
-}
-
-// lag is how far the watermark is behind the end of the log.
-func (p *partition) lag() int64 { return max(0, p.end.Load()-p.tracker.watermark()) }
-
-// todo is how far it is behind what can be read: what stands behind an open transaction can't.
-func (p *partition) todo() int64 { return max(0, p.stable.Load()-p.tracker.watermark()) }
 
 // errRestart says that the partition has to be opened anew, in another generation.
 var errRestart = errors.New("partition has to be opened anew")
@@ -120,27 +88,27 @@ func (f *fetchReport) note(ctx context.Context, err error) {
 }
 
 func (f *fetchReport) log() *slog.Logger {
-	return f.s.log.With(slog.String("topic", f.s.cfg.Topic), slog.Int("partition", f.p.id), slog.Int64("offset", f.p.tracker.next()))
+	return f.s.log.With(slog.String("topic", f.s.cfg.Topic), slog.Int("partition", f.p.id), slog.Int64("offset", f.p.position()))
 }
 
 // fetchOnce makes one fetch and delivers what it brought.
 func (s *session) fetchOnce(ctx context.Context, p *partition) error {
-	reserved := false
+	keep := false
 	defer func() {
-		if !reserved {
-			s.returnSurplus(p)
+		if !keep {
+			s.capacity.cancel(&p.reserved)
 		}
 	}()
-	if n, shrunk := p.tracker.span(); n >= maxSpan {
+	if full, shrunk := p.spanFull(); full {
 		return wait(ctx, time.Time{}, shrunk)
 	}
-	room, err := s.takeRoom(ctx, p.size.need())
+	room, err := s.capacity.roomToFetch(ctx, p.size.need())
 	if err != nil {
 		return err
 	}
 	defer func() { room.giveBack() }()
 	fetched, err := s.source.Fetch(ctx, recordlog.Request{
-		Partition: p.id, Offset: p.tracker.next(), MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
+		Partition: p.id, Offset: p.position(), MaxBytes: p.size.ask, Hold: p.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
 	})
 	if p.size.refused(err) {
 		return nil // it is asked again with the room that it needs
@@ -153,8 +121,8 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 		p.stable.Store(fetched.Stable)
 		s.metrics.setLag(p.id, p.lag())
 	}
-	if room.quiet() { // the answer is small; what is made of it may not be
-		share, err := s.takeRoom(ctx, p.size.least())
+	if !room.isShare() { // the answer is small; what is made of it may not be
+		share, err := s.capacity.roomToFetch(ctx, p.size.least())
 		if err != nil {
 			return err
 		}
@@ -162,9 +130,9 @@ func (s *session) fetchOnce(ctx context.Context, p *partition) error {
 	}
 	err = s.deliverIn(ctx, p, fetched, room)
 	room.giveBack() // others may read meanwhile
-	if full, ok := errors.AsType[*fullError](err); ok {
-		reserved = true // for the next fetch
-		return s.reserve(ctx, p, full.size)
+	if full, ok := errors.AsType[*noCapacityError](err); ok {
+		keep = true // for the next fetch
+		return s.capacity.reserve(ctx, &p.reserved, full.size, true)
 	}
 	if err != nil || fetched.Throttled == 0 {
 		return err
@@ -186,7 +154,7 @@ func (s *session) deliverIn(ctx context.Context, p *partition, fetched *recordlo
 
 // deliverAll admits and takes the records of a fetch.
 func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordlog.Fetched, room *room) error {
-	position := p.tracker.next()
+	position := p.position()
 	var total int64
 	err := fetched.Each(room.bytes, func(r *recordlog.Record) error {
 		total += r.Size
@@ -201,7 +169,7 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 	if total > 0 || fetched.Throttled == 0 { // a throttled fetch says nothing of what there is
 		p.size.brought(total)
 	}
-	p.tracker.skip(fetched.Next)
+	p.skip(fetched.Next)
 	if fetched.Next > position {
 		s.moved()
 		s.committer.poke() // it may have been nothing but what ends without a call: rolled back, markers
@@ -212,13 +180,13 @@ func (s *session) deliverAll(ctx context.Context, p *partition, fetched *recordl
 // deliver admits a record and takes it. Of transactional producers only what they have committed is
 // used: a rolled-back delete must not be executed.
 func (s *session) deliver(ctx context.Context, p *partition, r *recordlog.Record, room *room) error {
-	p.sees(r.Offset, r.Epoch)
+	finished := p.read(r.Offset, r.Epoch)
 	switch {
 	case !r.Use:
-		p.tracker.advance(r.Offset + 1)
+		p.pass(r.Offset + 1)
 		return nil
-	case p.tracker.endedBefore(r.Offset):
-		p.tracker.end(p.tracker.add(r.Offset))
+	case finished:
+		p.ended(p.add(r.Offset))
 		s.committer.poke()
 		return nil
 	}

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit/rawbatch"
 )
 
 // TestPromise1_NothingIsLostBehindAFullSpan: a fetch that brings more records than may be open behind one that does not end is
@@ -129,12 +130,73 @@ func TestQuietTopicIsFetchedOnce(t *testing.T) {
 		})
 		for n := 1; n < 20; n++ {
 			codec := []int16{rawbatch.None, rawbatch.Gzip, rawbatch.Snappy, rawbatch.LZ4, rawbatch.Zstd}[n%5]
-			w.send(0, rawbatch.Of(now(), rawbatch.Record(0, eventValue(n), 0)).Compressed(codec).Bytes())
+			w.send(0, rawbatch.Of(now(), rawbatch.Plain(0, eventValue(n), 0)).Compressed(codec).Bytes())
 			time.Sleep(2 * time.Second)
 		}
 		w.wantDeletedOnce(0, 20)
 		if hurried > 1 { // the first one by which it was found out what the codec takes
 			t.Errorf("%d fetches that do not wait for a batch", hurried)
 		}
+	})
+}
+
+// TestThrottledFetch: a broker that has no more for a client for a while answers without the partition. That is no fault.
+func TestThrottledFetch(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		w.publish(0, eventValues(0, 10)...)
+		answered := 0
+		w.kafka.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			w.kafka.KeepControl()
+			if answered++; answered%2 == 0 {
+				return nil, nil, false
+			}
+			res, _ := req.ResponseKind().(*kmsg.FetchResponse)
+			res.ThrottleMillis = 700
+			return res, nil, true
+		})
+		r := w.start()
+		w.awaitDrained(time.Minute)
+		w.wantDeletedOnce(0, 10)
+		if text := w.log.String(); strings.Contains(text, "fetch fails") {
+			t.Error("a throttled fetch is said to have failed")
+		}
+		if n := r.metric("convdel_fetch_failures_total"); n != 0 {
+			t.Errorf("%v fetches failed", n)
+		}
+	})
+}
+
+// TestStuckPartitionHoldsUpNoOther: a partition whose span is full behind one event that does not end
+// keeps nothing that the others need.
+func TestStuckPartitionHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+		t := w.t
+		w.api.set(0, func(c consumer.Call, _ int) consumer.Answer {
+			if c.Conversation == conversation(0) {
+				return verdict(consumer.Throttled, 60007) // for ever, and no attempt used up
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		padding := strings.Repeat("x", 600)
+		var values [][]byte
+		for n := range 14_000 {
+			values = append(values, fmt.Appendf(nil, `{"From_Account":"user%d","Type":1,"To_Account":"friend","P":%q}`, n, padding))
+		}
+		w.publish(0, values...)
+		w.start(func(c *consumer.Config) { c.CallsPerSecond = 0 })
+		w.await(time.Minute, "a full span", func() bool { return len(w.api.deletes()) >= 9_999 })
+		for p := range int32(2) {
+			w.publish(p+1, eventValues(int(p+1)*20_000, int(p+1)*20_000+1000)...)
+		}
+		w.await(time.Minute, "the other partitions deleted", func() bool { return len(w.api.deletes()) >= 11_999 })
+		if n := len(w.api.deletes()); n > 12_100 {
+			t.Errorf("%d conversations deleted: the span is not bounded", n)
+		}
+		w.api.set(0, nil)
+		w.awaitDrained(5 * time.Minute)
+		w.wantDeletedOnce(0, 14_000)
 	})
 }

@@ -1,26 +1,21 @@
 package consumer_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
-	"maps"
-	"net"
-	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
-	"convdel/consumer"
-	"convdel/consumer/cluster"
+	"convdel/internal/testkit"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -40,7 +35,7 @@ type world struct {
 	kafka   *kfake.Cluster
 	api     *fakeAPI
 	client  *kgo.Client
-	log     *lockedBuffer
+	log     *testkit.Buffer
 	// brokers is what makes kafka anew.
 	brokers []kfake.Opt
 
@@ -60,7 +55,7 @@ type worldOptions struct {
 func inWorld(t *testing.T, o worldOptions, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, network: new(kfake.VirtualNetwork), log: new(lockedBuffer), api: newFakeAPI()}
+		w := &world{t: t, network: new(kfake.VirtualNetwork), log: new(testkit.Buffer), api: newFakeAPI()}
 		opts := append([]kfake.Opt{
 			kfake.ListenFn(w.network.Listen), kfake.NumBrokers(max(1, o.brokers)), kfake.Ports(ports(max(1, o.brokers))...),
 			kfake.SeedTopics(max(1, o.partitions), testTopic), kfake.SeedTopics(3, testDLT),
@@ -111,77 +106,6 @@ func (w *world) renewClient() {
 	w.client = w.newClient()
 }
 
-// replica is one running consumer.
-type replica struct {
-	*consumer.Consumer
-	w        *world
-	registry *prometheus.Registry
-	cancel   context.CancelFunc
-	done     chan struct{}
-	err      error
-	net      *severable
-}
-
-// start starts a replica; edit may change its configuration.
-func (w *world) start(edit ...func(*consumer.Config)) *replica {
-	w.t.Helper()
-	r := &replica{w: w, registry: prometheus.NewRegistry(), done: make(chan struct{}), net: &severable{dial: w.network.DialContext}}
-	cfg := consumer.Config{
-		Cluster: cluster.Config{Brokers: w.kafka.ListenAddrs(), Dial: r.net.DialContext},
-		Topic:   testTopic, Group: testGroup, DeadLetterTopic: testDLT,
-		Start:          consumer.StartEarliest(),
-		API:            w.api,
-		CallsPerSecond: 200, ShareByPartitions: true,
-		Logger:  slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", len(w.replicas)),
-		Metrics: consumer.NewMetrics(r.registry),
-	}
-	for _, e := range edit {
-		e(&cfg)
-	}
-	c, err := consumer.New(cfg)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r.Consumer = c
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() {
-		defer close(r.done)
-		r.err = c.Run(ctx)
-	}()
-	w.replicas = append(w.replicas, r)
-	return r
-}
-
-// stop ends a replica cleanly and returns how long that took.
-func (r *replica) stop() time.Duration {
-	began := time.Now()
-	r.cancel()
-	<-r.done
-	return time.Since(began)
-}
-
-// kill cuts a replica off from Kafka and from the API, as kill -9 or a lost machine would: nothing
-// that it does from now on has an effect.
-func (r *replica) kill() {
-	r.net.sever()
-	r.cancel()
-	<-r.done
-}
-
-func (w *world) stopAll() {
-	for _, r := range w.replicas {
-		r.cancel()
-	}
-	for _, r := range w.replicas {
-		<-r.done
-		if r.err != nil {
-			w.t.Errorf("Run returned %v", r.err)
-		}
-	}
-	synctest.Wait()
-}
-
 // publish writes values to a partition of the topic.
 func (w *world) publish(partition int32, values ...[]byte) {
 	w.t.Helper()
@@ -230,11 +154,7 @@ func (w *world) committed() map[int32]int64 {
 // await polls, in virtual time, until ok or the limit is over.
 func (w *world) await(limit time.Duration, what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(limit); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("after %s still not: %s", limit, what)
-		}
-	}
+	testkit.Await(w.t, 10*time.Millisecond, limit, what, ok)
 }
 
 // awaitDrained waits until everything published has been committed.
@@ -259,197 +179,63 @@ func (w *world) deadLetters() []*kgo.Record {
 
 func (w *world) readAll(topic string) []*kgo.Record {
 	w.t.Helper()
-	ctx := context.Background()
-	c := w.newClient(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	defer c.Close()
-	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
+	all, err := testkit.ReadTopic(context.Background(), w.client, topic)
 	if err != nil {
 		w.t.Fatal(err)
-	}
-	left := make(map[int32]int64)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
-	var all []*kgo.Record
-	for len(left) > 0 {
-		fetches := c.PollFetches(ctx)
-		fetches.EachRecord(func(r *kgo.Record) {
-			all = append(all, r)
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
 	}
 	return all
 }
 
-func header(r *kgo.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
+// wantDeletedOnce checks that each conversation of [from, to) was deleted by exactly one call.
+func (w *world) wantDeletedOnce(from, to int) {
+	w.t.Helper()
+	deletes := w.api.deletes()
+	for n := from; n < to; n++ {
+		if got := deletes[conversation(n)]; got != 1 {
+			w.t.Errorf("conversation %d deleted %d times", n, got)
 		}
 	}
-	return ""
 }
 
-// fakeAPI answers calls in virtual time and remembers them.
-type fakeAPI struct {
-	mu      sync.Mutex
-	latency time.Duration
-	// answer decides, given how many calls for the conversation came before; nil deletes everything.
-	answer func(c consumer.Call, before int) consumer.Answer
-	calls  []apiCall
-	count  map[schema.Conversation]int
-	under  map[schema.Conversation]int
-	// most is the greatest number of calls for one conversation at once, atOnce of all.
-	most, atOnce, now int
+// refuseLetters makes the dead-letter topic take nothing until the fault is removed.
+func (w *world) refuseLetters() *kfake.FaultHandle {
+	return w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testDLT, Err: kerr.NotEnoughReplicas, Count: -1})
 }
 
-type apiCall struct {
-	schema.Conversation
-	clearRamble bool
-	began       time.Time
-	verdict     consumer.Verdict
-}
-
-func newFakeAPI() *fakeAPI {
-	return &fakeAPI{latency: 50 * time.Millisecond, count: make(map[schema.Conversation]int), under: make(map[schema.Conversation]int)}
-}
-
-func (a *fakeAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
-	a.mu.Lock()
-	before, latency, answer := a.count[c.Conversation], a.latency, a.answer
-	a.count[c.Conversation]++
-	a.under[c.Conversation]++
-	a.now++
-	a.most, a.atOnce = max(a.most, a.under[c.Conversation]), max(a.atOnce, a.now)
-	index := len(a.calls)
-	a.calls = append(a.calls, apiCall{Conversation: c.Conversation, clearRamble: c.ClearRamble, began: time.Now()})
-	a.mu.Unlock()
-	c.Sent()
-	got := consumer.Answer{Verdict: consumer.Deleted}
-	if answer != nil {
-		got = answer(c, before)
+// letterKeys returns the keys of the dead-letter table: repeated writes replace each other.
+func (w *world) letterKeys() map[string]bool {
+	keys := make(map[string]bool)
+	for _, l := range w.deadLetters() {
+		keys[string(l.Key)] = true
 	}
-	if latency > 0 { // a timer that is due at once crashes Go 1.26's race detector in a bubble, now and then
-		timer := time.NewTimer(latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			got = consumer.Answer{Verdict: consumer.Transient, Err: ctx.Err()}
-		}
+	return keys
+}
+
+func setTopicConfig(t *testing.T, w *world, topic, key, value string) {
+	t.Helper()
+	_, err := kadm.NewClient(w.client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: key, Value: &value}}, topic)
+	if err != nil {
+		t.Fatal(err)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.under[c.Conversation]--
-	a.now--
-	a.calls[index].verdict = got.Verdict
-	return got
 }
 
-// set changes the API's behaviour while it runs.
-func (a *fakeAPI) set(latency time.Duration, answer func(consumer.Call, int) consumer.Answer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.latency, a.answer = latency, answer
-}
-
-func (a *fakeAPI) made() []apiCall {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.calls)
-}
-
-// deletes counts the successful calls per conversation.
-func (a *fakeAPI) deletes() map[schema.Conversation]int {
-	n := make(map[schema.Conversation]int)
-	for _, c := range a.made() {
-		if c.verdict == consumer.Deleted {
-			n[c.Conversation]++
+// deleted is how many conversations of users from to to have been deleted.
+func (w *world) deleted(from, to int) (n int) {
+	deletes := w.api.deletes()
+	for user := from; user < to; user++ {
+		if deletes[conversation(user)] > 0 {
+			n++
 		}
 	}
 	return n
 }
 
-// peak is the greatest number of calls that began in any second, both ends included.
-func (a *fakeAPI) peak() int {
-	var times []time.Time
-	for _, c := range a.made() {
-		times = append(times, c.began)
-	}
-	slices.SortFunc(times, time.Time.Compare)
-	best, from := 0, 0
-	for i, at := range times {
-		for at.Sub(times[from]) > time.Second {
-			from++
-		}
-		best = max(best, i-from+1)
-	}
-	return best
-}
-
-// severable is a replica's network, which can be cut for good or for now.
-type severable struct {
-	dial  func(context.Context, string, string) (net.Conn, error)
-	mu    sync.Mutex
-	dead  bool
-	conns map[net.Conn]struct{}
-}
-
-func (s *severable) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	s.mu.Lock()
-	dead := s.dead
-	s.mu.Unlock()
-	if dead {
-		return nil, fmt.Errorf("dial %s: network is cut", address)
-	}
-	conn, err := s.dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conns == nil {
-		s.conns = make(map[net.Conn]struct{})
-	}
-	s.conns[conn] = struct{}{}
-	return conn, nil
-}
-
-// cutConnections closes every open connection; new ones may be made.
-func (s *severable) cutConnections() {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Keys(s.conns))
-	s.conns = nil
-	s.mu.Unlock()
-	for _, c := range conns {
-		_ = c.Close()
+// send produces a batch byte for byte.
+func (w *world) send(partition int32, batch []byte) {
+	w.t.Helper()
+	if err := rawbatch.Send(w.t.Context(), w.client, testTopic, partition, batch); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
-func (s *severable) sever() {
-	s.mu.Lock()
-	s.dead = true
-	s.mu.Unlock()
-	s.cutConnections()
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+func now() int64 { return time.Now().UnixMilli() }

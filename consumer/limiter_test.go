@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"convdel/consumer/internal/quota"
 )
 
 // departures makes calls for a while, each leaving after delay, and returns when they left.
@@ -71,9 +73,9 @@ func TestLimiterUsesTheQuotaAndNeverMore(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLimiter(false)
-				l.setQuota(200)
-				time.Sleep(window)
+				l := newLimiter(200, nil)
+				l.setShare(200)
+				time.Sleep(quota.Window)
 				times := departures(t, l, 30*time.Second, tc.delay)
 				if most := mostIn(time.Second, times); most > 200 {
 					t.Errorf("%d departures in a second", most)
@@ -89,9 +91,9 @@ func TestLimiterUsesTheQuotaAndNeverMore(t *testing.T) {
 func TestLimiterQuietAfterAChange(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(false)
+		l := newLimiter(200, nil)
 		began := time.Now()
-		l.setQuota(200)
+		l.setShare(200)
 		p, err := l.wait(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -106,8 +108,8 @@ func TestLimiterQuietAfterAChange(t *testing.T) {
 func TestLimiterWithoutQuotaLetsNothingGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(false)
-		l.setQuota(0)
+		l := newLimiter(200, nil)
+		l.setShare(0)
 		if n := len(departures(t, l, time.Minute, func() time.Duration { return 0 })); n != 0 {
 			t.Errorf("%d departures without a quota", n)
 		}
@@ -117,9 +119,9 @@ func TestLimiterWithoutQuotaLetsNothingGo(t *testing.T) {
 func TestLimiterSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(false)
-		l.setQuota(200)
-		time.Sleep(window)
+		l := newLimiter(200, nil)
+		l.setShare(200)
+		time.Sleep(quota.Window)
 		for range 50 {
 			l.throttled() // a burst of such answers is one reason to slow down
 		}
@@ -127,7 +129,7 @@ func TestLimiterSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 		if slow > 150 || slow < 100 {
 			t.Errorf("%d calls in the second after throttled answers, want about 140", slow)
 		}
-		time.Sleep(10 * window)
+		time.Sleep(10 * quota.Window)
 		_ = departures(t, l, 10*time.Second, func() time.Duration { return 0 })
 		if n := len(departures(t, l, 10*time.Second, func() time.Duration { return 0 })); n < 1950 {
 			t.Errorf("%d calls in 10 s after the recovery, want nearly 2000", n)
@@ -135,15 +137,20 @@ func TestLimiterSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 	})
 }
 
-// TestLimiterWakesWhoWaitsForPermits: who waits because all permits are out is woken when they are settled,
+// TestLimiterWakesWhoWaitsForPermits: a caller that waits because all permits are out is woken when the calls have left,
 // although the limit has risen above their number meanwhile.
 func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(false)
-		l.setQuota(200)
-		l.mood, l.lastRaise = leastMood, time.Now().Add(window) // four calls a second
-		time.Sleep(window)
+		l := newLimiter(200, nil)
+		l.setShare(200)
+		for range 22 { // to the least pace, four calls a second
+			time.Sleep(quota.Window / 2)
+			l.throttled()
+		}
+		if pace := l.pace(); pace != 4 {
+			t.Fatalf("%v calls a second, want the least pace", pace)
+		}
 		var out []*permit
 		for range 4 {
 			p, err := l.wait(t.Context())
@@ -151,7 +158,7 @@ func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 				t.Fatal(err)
 			}
 			out = append(out, p)
-			l.lastRaise = time.Now()
+			l.throttled()
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -162,8 +169,8 @@ func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 			waited <- err
 		}()
 		synctest.Wait()
-		time.Sleep(2 * window)
-		if p, granted := l.try(); granted { // somebody else's question raises the limit
+		time.Sleep(2 * quota.Window)
+		if p, granted := l.try(); granted { // another caller's question raises the limit
 			p.sent()
 		}
 		for _, p := range out {
@@ -175,52 +182,63 @@ func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 	})
 }
 
+// TestLimiterTellsWhoHasNoTime: a caller that waits because all permits of a whole pace are out is woken by what becomes
+// of them, or by another share.
+func TestLimiterTellsWhoHasNoTime(t *testing.T) {
+	t.Parallel()
+	for name, tell := range map[string]func(*limiter, *permit){
+		"sent":   func(_ *limiter, p *permit) { p.sent() },
+		"unused": func(_ *limiter, p *permit) { p.unused() },
+		"share":  func(l *limiter, _ *permit) { l.setShare(2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(200, nil)
+				l.setShare(1)
+				p, err := l.wait(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				waited := make(chan error, 1)
+				go func() {
+					_, err := l.wait(ctx)
+					waited <- err
+				}()
+				time.Sleep(time.Minute)
+				select {
+				case err := <-waited:
+					t.Errorf("a second permit for a share of one call, or an error: %v", err)
+				default:
+				}
+				tell(l, p)
+				began := time.Now()
+				if err := <-waited; err != nil || time.Since(began) > quota.Window {
+					t.Errorf("granted after %s, error %v", time.Since(began), err)
+				}
+			})
+		})
+	}
+}
+
 func TestLimiterFractionOfACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(false)
-		l.setQuota(0.5)
-		time.Sleep(window)
+		l := newLimiter(200, nil)
+		l.setShare(0.5)
+		time.Sleep(quota.Window)
 		if n := len(departures(t, l, time.Minute, func() time.Duration { return 0 })); n < 28 || n > 31 {
 			t.Errorf("%d calls in a minute at half a call a second", n)
 		}
 	})
 }
 
-func TestShareAddsUp(t *testing.T) {
-	t.Parallel()
-	for _, total := range []int{1, 3, 7, 64, 199, 200} {
-		for replicas := 1; replicas <= 5; replicas++ {
-			sum := 0.0
-			for r := range replicas {
-				var owned []int
-				for id := r; id < total; id += replicas {
-					owned = append(owned, id)
-				}
-				if len(owned) > 0 {
-					sum += share(200, owned, total)
-				}
-			}
-			if sum != 200 {
-				t.Errorf("%d partitions, %d replicas: shares add up to %v", total, replicas, sum)
-			}
-		}
-	}
-	for _, tc := range []struct{ calls, partitions int }{{5, 6}, {10, 64}, {200, 400}, {200, 1000}} {
-		sum := 0.0
-		for id := range tc.partitions {
-			sum += share(tc.calls, []int{id}, tc.partitions)
-		}
-		if sum > float64(tc.calls)+1e-9 || sum < float64(tc.calls)-1e-9 {
-			t.Errorf("%d calls over %d replicas with a partition each: shares add up to %v", tc.calls, tc.partitions, sum)
-		}
-	}
-}
-
 func BenchmarkLimiter(b *testing.B) {
-	l := newLimiter(false)
-	l.setQuota(1e9)
-	l.closed = time.Time{}
+	l := newLimiter(200, nil)
+	l.setShare(1e9)
+	time.Sleep(quota.Window)
 	for b.Loop() {
 		p, err := l.wait(b.Context())
 		if err != nil {

@@ -22,23 +22,23 @@ const (
 
 // Metrics counts what a [Consumer] does, for Prometheus.
 type Metrics struct {
-	events        *prometheus.CounterVec
-	calls         *prometheus.CounterVec
-	callDuration  prometheus.Histogram
-	callWaiters   prometheus.Gauge
-	coalesced     prometheus.Counter
-	inFlight      prometheus.Gauge
-	retries       prometheus.Counter
-	eventAge      prometheus.Histogram
-	lag           *prometheus.GaugeVec
-	deadLetters   *prometheus.CounterVec
-	letterRetries prometheus.Counter
-	limiter       atomic.Pointer[limiter]
-	commits       prometheus.Counter
-	generations   prometheus.Counter
-	offsetResets  prometheus.Counter
-	paused        *prometheus.GaugeVec
-	fetchFailures *prometheus.CounterVec
+	events            *prometheus.CounterVec
+	calls             *prometheus.CounterVec
+	callDuration      prometheus.Histogram
+	callWaiters       prometheus.Gauge
+	coalesced         prometheus.Counter
+	inFlight          prometheus.Gauge
+	retries           prometheus.Counter
+	eventAge          prometheus.Histogram
+	lag               *prometheus.GaugeVec
+	deadLetters       *prometheus.CounterVec
+	deadLetterRetries prometheus.Counter
+	limiter           atomic.Pointer[limiter]
+	commits           prometheus.Counter
+	generations       prometheus.Counter
+	offsetResets      prometheus.Counter
+	paused            *prometheus.GaugeVec
+	fetchFailures     *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics and registers them. Names and labels are the documented ones, prefix
@@ -75,12 +75,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retries:     counter("retries_total", "Calls that repeat an earlier one for the same events."),
 		eventAge: histogram("event_age_seconds", "From the event's time to its end.",
 			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
-		deadLetters:   counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
-		letterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
-		fetchFailures: counterVec("fetch_failures_total", "Fetches that failed, or brought a batch that can't be read, by reason.", "reason"),
-		commits:       counter("commits_total", "Offset commits that the broker has accepted."),
-		generations:   counter("generations_total", "Group generations that this replica has worked in."),
-		offsetResets:  counter("offset_resets_total", "Partitions whose committed offset was outside the log, or of a topic that is no more."),
+		deadLetters:       counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
+		deadLetterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
+		fetchFailures:     counterVec("fetch_failures_total", "Fetches that failed, or brought a batch that can't be read, by reason.", "reason"),
+		commits:           counter("commits_total", "Offset commits that the broker has accepted."),
+		generations:       counter("generations_total", "Group generations that this replica has worked in."),
+		offsetResets:      counter("offset_resets_total", "Partitions whose committed offset was outside the log, or of a topic that is no more."),
 	}
 	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason.",

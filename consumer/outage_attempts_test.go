@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
 
 // TestOneConversationThatFillsTheMemory: more events than there is room for, all for one conversation that always fails, become
@@ -156,7 +157,7 @@ func TestPromise5_InvalidEventsInAnOutage(t *testing.T) {
 		w.awaitDrained(time.Hour)
 		exhausted := 0
 		for _, l := range w.deadLetters() {
-			if header(l, "dlt-class") == "exhausted" {
+			if testkit.Header(l, "dlt-class") == "exhausted" {
 				exhausted++
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"convdel/consumer"
+	"convdel/internal/testkit"
 )
 
 // These tests hold what docs/failures.md says of outages and of events that always fail, with the default settings.
@@ -23,7 +24,7 @@ func poisoned(c consumer.Call, n int) bool {
 func (w *world) exhausted() map[string]bool {
 	keys := map[string]bool{}
 	for _, l := range w.deadLetters() {
-		if header(l, "dlt-class") == "exhausted" {
+		if testkit.Header(l, "dlt-class") == "exhausted" {
 			keys[string(l.Key)] = true
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"convdel/consumer/internal/recordlog"
+	"convdel/consumer/internal/offsets"
 )
 
 // GroupTakenError says that the group's offsets are those of another service: one that deletes through another app, or
@@ -33,7 +33,7 @@ type committed struct {
 	partition int
 	// offset is -1 where there is none.
 	offset int64
-	stamp  stamp
+	stamp  offsets.Stamp
 }
 
 // committedOffsets asks what the group has committed of a topic's partitions; the answer is by partition.
@@ -64,7 +64,7 @@ func committedOffsets(ctx context.Context, client *kafka.Client, group, topic st
 			return nil, fmt.Errorf("committed offset of %s/%d: %w", topic, c.Partition, c.Error)
 		}
 		if c.Partition < partitions && all[c.Partition] == (committed{}) {
-			all[c.Partition] = committed{partition: c.Partition, offset: max(-1, c.CommittedOffset), stamp: readStamp(c.Partition, c.CommittedOffset, c.Metadata)}
+			all[c.Partition] = committed{partition: c.Partition, offset: max(-1, c.CommittedOffset), stamp: offsets.ReadStamp(c.Partition, c.CommittedOffset, c.Metadata)}
 			found++
 		}
 	}
@@ -74,21 +74,21 @@ func committedOffsets(ctx context.Context, client *kafka.Client, group, topic st
 	return all, nil
 }
 
-// noOffsets is what a group has committed that is not there.
+// noOffsets is what a group that does not exist has committed.
 func noOffsets(partitions int) []committed {
 	all := make([]committed, partitions)
 	for i := range all {
-		all[i] = committed{partition: i, offset: -1, stamp: blankStamp()}
+		all[i] = committed{partition: i, offset: -1, stamp: offsets.Unstamped()}
 	}
 	return all
 }
 
 // checkOwner returns a [*GroupTakenError] if one of the offsets was committed by another service.
-func (c *Config) checkOwner(offsets []committed) error {
-	for _, o := range offsets {
+func (c *Config) checkOwner(found []committed) error {
+	for _, o := range found {
 		if c.foreign(o.stamp) {
 			return &GroupTakenError{
-				Group: c.Group, Partition: o.partition, App: o.stamp.app, DeadLetterTopic: o.stamp.letters,
+				Group: c.Group, Partition: o.partition, App: o.stamp.App, DeadLetterTopic: o.stamp.DeadLetterTopic,
 				OurApp: c.App, OurDeadLetterTopic: c.DeadLetterTopic,
 			}
 		}
@@ -96,32 +96,45 @@ func (c *Config) checkOwner(offsets []committed) error {
 	return nil
 }
 
-// foreign says whether a stamp is another service's. What says nothing, older versions' say, is ours.
-func (c *Config) foreign(s stamp) bool {
-	if c.App == "" || s.app == "" || s.app == c.Adopt {
+// foreign says whether a stamp is another service's. A stamp that names none, as of an older version, is ours.
+func (c *Config) foreign(s offsets.Stamp) bool {
+	if c.App == "" || s.App == "" || s.App == c.Adopt {
 		return false
 	}
-	return s.app != c.App || s.letters != "" && s.letters != c.DeadLetterTopic
+	return s.App != c.App || s.DeadLetterTopic != "" && s.DeadLetterTopic != c.DeadLetterTopic
 }
 
-// stampAt is this consumer's stamp on an offset of a partition.
-func (c *Config) stampAt(partition int, offset int64, log recordlog.ID) stamp {
-	s := blankStamp()
-	s.app, s.letters, s.log, s.partition, s.at = c.App, c.DeadLetterTopic, log, partition, offset
+// stamp is this consumer's stamp on every offset of a topic that it commits.
+func (c *Config) stamp(topic offsets.TopicID) offsets.Stamp {
+	s := offsets.Unstamped()
+	s.App, s.DeadLetterTopic, s.Topic = c.App, c.DeadLetterTopic, topic
 	return s
 }
 
 // adopts says whether an offset was committed by the service whose group is taken over.
-func (c *Config) adopts(s stamp) bool { return c.Adopt != "" && s.app == c.Adopt && c.App != c.Adopt }
+func (c *Config) adopts(s offsets.Stamp) bool {
+	return c.Adopt != "" && s.App == c.Adopt && c.App != c.Adopt
+}
 
-// hadOffsets is of how many of the topic's first partitions an offset was committed before, by what the stamps say: one of
-// them that has none has lost it, and was not added later.
-func hadOffsets(offsets []committed, log recordlog.ID) int {
-	had := 0
-	for _, o := range offsets {
-		if originOf(o.stamp.log, log) == thisLog {
-			had = max(had, o.stamp.of)
+// withoutOffset are the partitions that have no committed offset.
+func withoutOffset(found []committed) []int {
+	var missing []int
+	for _, c := range found {
+		if c.offset < 0 {
+			missing = append(missing, c.partition)
 		}
 	}
-	return had
+	return missing
+}
+
+// onceCommitted is of how many of the topic's first partitions an offset was committed before, by the stamps. A partition
+// among them that has no offset has lost it; one behind them was added.
+func onceCommitted(found []committed, topic offsets.TopicID) int {
+	once := 0
+	for _, c := range found {
+		if offsets.OriginOf(c.stamp.Topic, topic) == offsets.ThisTopic {
+			once = max(once, c.stamp.Partitions)
+		}
+	}
+	return once
 }

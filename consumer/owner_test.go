@@ -67,7 +67,7 @@ func TestTwoAppsInOneGroup(t *testing.T) {
 		wantTaken(w.t, w.start(ofApp("1400000001", other), func(c *consumer.Config) { c.DeadLetterTopic = testTopic + ".dead" }, makingTopics).failed(), "1400000001")
 		published := stop()
 		w.awaitDrained(time.Minute)
-		if n := r.counter("convdel_generations_total"); n != 1 {
+		if n := r.metric("convdel_generations_total"); n != 1 {
 			w.t.Errorf("%v generations: who is turned away has joined", n)
 		}
 		r.stop()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"convdel/consumer/internal/quota"
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -19,7 +20,7 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 		return 0, nil
 	}
 	if !c.cfg.ShareByPartitions {
-		c.limiter.setQuota(float64(c.cfg.CallsPerSecond))
+		c.limiter.setShare(float64(c.cfg.CallsPerSecond))
 		return 0, nil
 	}
 	for {
@@ -32,7 +33,7 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 				c.log.LogAttrs(generation, slog.LevelWarn, "more partitions than calls a second: with several replicas a second may see more calls than the quota",
 					slog.Int("partitions", topic.Partitions), slog.Int("calls_per_second", c.cfg.CallsPerSecond))
 			}
-			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, topic.Partitions))
+			c.limiter.setShare(quota.Share(c.cfg.CallsPerSecond, owned, topic.Partitions))
 			return topic.Partitions, nil
 		}
 		c.log.LogAttrs(generation, slog.LevelWarn, "number of partitions not known, will retry",
@@ -64,19 +65,5 @@ func (s *session) reshare(ctx context.Context, total int) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "the topic has another number of partitions: the quota is shared anew",
 		slog.String("topic", s.cfg.Topic), slog.Int("partitions", total), slog.Int("before", s.shares))
 	s.shares = total
-	s.limiter.setQuota(share(s.cfg.CallsPerSecond, owned, total))
-}
-
-// share splits a quota over a topic's partitions, all of them known, and returns what the owned ones have. The parts are
-// whole calls that add up to exactly the quota. Where there are more partitions than calls they are
-// fractions, which add up too, but of which several may fall due in the same second.
-func share(callsPerSecond int, owned []int, total int) float64 {
-	if total > callsPerSecond {
-		return float64(callsPerSecond) * float64(len(owned)) / float64(total)
-	}
-	whole := 0
-	for _, id := range owned {
-		whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total
-	}
-	return float64(whole)
+	s.limiter.setShare(quota.Share(s.cfg.CallsPerSecond, owned, total))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"convdel/consumer/internal/breaker"
+	"convdel/consumer/internal/offsets"
 	"convdel/schema"
 )
 
@@ -29,7 +30,8 @@ type record struct {
 // event is a record on its way to its end.
 type event struct {
 	record
-	slot slot
+	seq offsets.Seq
+	// size is how many bytes it holds of the capacity.
 	size int64
 	// at is when the event happened, by which it queues and ages.
 	at           time.Time
@@ -50,87 +52,20 @@ type event struct {
 // errSpanFull says that a partition has to wait for its oldest event.
 var errSpanFull = errors.New("too many records are open behind one that has not ended")
 
-// placesAtOnce is how many places among the events in flight a partition takes at a time: in a full house
-// each place that comes free would otherwise wake somebody for a single record.
-const placesAtOnce = 64
-
-// fullError says that a record of some bytes can't be admitted at once.
-type fullError struct{ size int64 }
-
-func (*fullError) Error() string { return "no room among the events in flight" }
-
-// admit waits until the bounds on memory allow a record of size bytes. It returns errSpanFull without
-// waiting where the partition's span does not: that may take long, and must not hold what others need. If it is not to
-// wait it returns a *fullError instead.
+// admit waits until the bounds on memory allow a record of size bytes. Where the partition's span does not, it returns
+// errSpanFull at once: to wait for that may take long, and must not hold what other partitions need. Where the capacity
+// does not, and waits is false, it returns a [*noCapacityError].
 func (s *session) admit(ctx context.Context, p *partition, size int64, waits bool) error {
-	if n, _ := p.tracker.span(); n >= maxSpan {
+	if full, _ := p.spanFull(); full {
 		return errSpanFull
 	}
-	weight := s.weight(size)
-	switch {
-	case waits:
-		if err := s.reserve(ctx, p, size); err != nil {
-			return err
-		}
-	case p.places == 0 && !s.tryPlaces(p), p.credit < weight && !s.bytes.TryAcquire(weight-p.credit):
-		return &fullError{size: size}
-	default:
-		p.credit = max(p.credit, weight)
-	}
-	p.places--
-	p.credit -= weight
-	s.metrics.inFlight.Inc()
-	return nil
+	return s.capacity.admit(ctx, &p.reserved, size, waits)
 }
-
-// reserve waits for what a record of size bytes takes among the events in flight, and keeps it for the partition.
-func (s *session) reserve(ctx context.Context, p *partition, size int64) error {
-	if p.places == 0 {
-		if err := s.events.Acquire(ctx, s.placesAtOnce()); err != nil {
-			return err
-		}
-		p.places = s.placesAtOnce()
-	}
-	if more := s.weight(size) - p.credit; more > 0 {
-		if err := s.bytes.Acquire(ctx, more); err != nil {
-			return err
-		}
-		p.credit += more
-	}
-	return nil
-}
-
-func (s *session) tryPlaces(p *partition) bool {
-	if !s.events.TryAcquire(s.placesAtOnce()) {
-		return false
-	}
-	p.places = s.placesAtOnce()
-	return true
-}
-
-func (s *session) placesAtOnce() int64 { return max(1, min(placesAtOnce, int64(s.cfg.MaxInFlight)/8)) }
-
-// returnSurplus gives back what a partition's fetching has taken among the events in flight and not filled.
-func (s *session) returnSurplus(p *partition) {
-	s.events.Release(p.places)
-	s.bytes.Release(p.credit)
-	p.places, p.credit = 0, 0
-}
-
-// unadmit takes an admission back.
-func (s *session) unadmit(size int64) {
-	s.bytes.Release(s.weight(size))
-	s.events.Release(1)
-	s.metrics.inFlight.Dec()
-}
-
-// weight lets a record beyond the whole budget in, alone.
-func (s *session) weight(size int64) int64 { return min(size, s.cfg.MaxInFlightBytes) }
 
 // take starts an admitted record on its way: what is no event, or too old to be one, goes to the
 // dead letters uncalled.
 func (s *session) take(rec record, size int64) {
-	ev := &event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: rec.time}
+	ev := &event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: rec.time}
 	s.moved()
 	decoded, err := rec.decode()
 	// A record without a time is as old as we have known it; and no event has happened after it was read.
@@ -162,7 +97,7 @@ func (r *record) decode() (schema.Event, error) {
 
 // takeUnreadable starts an admitted record that stands for what can't be read on its way to the dead letters.
 func (s *session) takeUnreadable(rec record, size int64, why error) {
-	s.deadLetter(&event{record: rec, slot: rec.partition.tracker.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
+	s.deadLetter(&event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
 }
 
 // expired says whether the event is too old to be executed, and makes that its error.
@@ -300,19 +235,15 @@ func (s *session) endAll(over []ended) {
 	}
 }
 
-// deadLetter sends an event to the dead letters; it ends when the broker has acknowledged the letter.
-func (s *session) deadLetter(ev *event, o Outcome) {
-	s.work.Add(1)
-	if !s.letters.add(&letter{event: ev, outcome: o}) {
-		s.work.Done() // too late: the session is over, the event will be delivered again
-	}
-}
+// deadLetter has an event end as a dead letter, once the broker has acknowledged that. When the session is over nothing is
+// written any more: the event is delivered again.
+func (s *session) deadLetter(ev *event, o Outcome) { s.deadLetters.add(ev, o) }
 
 // end is the end of an event: its offset may be committed.
 func (s *session) end(ev *event, o Outcome) {
 	s.moved()
-	ev.partition.tracker.end(ev.slot)
+	ev.partition.ended(ev.seq)
 	s.metrics.ended(o, time.Since(ev.at))
-	s.unadmit(ev.size)
+	s.capacity.release(ev.size)
 	s.committer.poke()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/semaphore"
 
+	"convdel/consumer/internal/offsets"
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -22,42 +23,36 @@ type session struct {
 	limiter *limiter
 	breaker *breakerGuard
 
-	// transport is the pool, fresh has no connections between two uses.
-	transport *kafka.Transport
-	fresh     *kafka.Transport
-	client    *kafka.Client
-	source    *recordlog.Log
-	writers   letterWriters
+	client *kafka.Client
+	source *recordlog.Log
+	sender *commitSender
 
-	// identity is the topic's at the beginning of the session, began its when Run began.
-	identity   recordlog.ID
-	began      recordlog.ID
+	// topicID is the topic's at the beginning of the session, began its when Run began.
+	topicID    offsets.TopicID
+	began      offsets.TopicID
 	partitions map[int]*partition
 	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
-	shares     int
-	committer  *committer
-	letters    *letters
-	goroutines *goroutinePool
-	queue      *queue
+	shares      int
+	committer   *committer
+	deadLetters *deadLetters
+	goroutines  *goroutinePool
+	queue       *queue
 
-	// events and bytes bound what is in flight, fetched what waits to be, slots the calls under way.
-	events, bytes, fetched, slots *semaphore.Weighted
+	capacity *capacity
+	// slots bounds the calls under way.
+	slots *semaphore.Weighted
 	// opened is told when the partitions are known, troubled why they are not yet.
 	opened   func(*session)
 	troubled func(what string, err error)
-	// large bounds what batches beyond the ordinary take to be read.
-	large *semaphore.Weighted
 	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
 	movedAt atomic.Int64
 
-	// work counts calls under way and dead letters not yet acknowledged. workCtx is theirs: it
-	// outlives the generation, so that a rebalance does not cut off a call that the API executes.
+	// work counts calls under way. workCtx is theirs and the dead letters': it outlives the generation, so that a
+	// rebalance does not cut off a call that the API executes.
 	work       sync.WaitGroup
 	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
 	fenced     atomic.Bool
-	// had is of how many of the topic's first partitions the group had an offset when the session began.
-	had int
 	// final is an error that Run ends with, found while working.
 	final atomic.Pointer[error]
 }
@@ -65,23 +60,24 @@ type session struct {
 func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
 		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, breaker: c.breaker,
-		transport: kafkas.transport, fresh: kafkas.fresh, client: kafkas.client, source: kafkas.log(c.cfg.Topic), writers: kafkas.writers,
+		client: kafkas.client, source: kafkas.log(c.cfg.Topic),
 		began:      c.began,
-		letters:    newLetters(),
 		goroutines: newGoroutinePool(),
-		events:     semaphore.NewWeighted(int64(c.cfg.MaxInFlight)),
-		bytes:      semaphore.NewWeighted(c.cfg.MaxInFlightBytes),
-		fetched:    semaphore.NewWeighted(fetchBudget),
+		capacity:   newCapacity(c.cfg, c.cfg.Metrics.inFlight),
 		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
 		opened:     c.working, troubled: c.troubled,
 	}
-	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.isFull, func(ready int) {
+	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.capacity.full, func(ready int) {
 		s.metrics.callWaiters.Set(float64(ready))
 		s.limiter.ready.Store(int64(ready))
 	})
-	s.large = semaphore.NewWeighted(s.largest())
+	s.deadLetters = newDeadLetters(deadLettersConfig{
+		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
+		writers: kafkas.writers, source: s.source, capacity: s.capacity, metrics: s.metrics, log: log,
+		acknowledged: s.end,
+	})
 	s.moved()
-	s.committer = &committer{s: s, poked: make(chan struct{}, 1), member: m}
+	s.sender = newCommitSender(m, &s.cfg, kafkas, log)
 	return s
 }
 
@@ -106,15 +102,12 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	}
 	s.opened(s)
 	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
-	var lanes sync.WaitGroup
-	for range letterLanes {
-		lanes.Go(func() { s.writeLetters(s.workCtx) })
-	}
-	lanes.Go(func() { s.writeUnloaded(s.workCtx) })
+	var writing sync.WaitGroup
+	writing.Go(func() { s.deadLetters.run(s.workCtx) })
 	s.intake(ctx, cancel)
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
-	lanes.Wait()
+	writing.Wait()
 	s.goroutines.close()
 	s.leavePartitions()
 	if err := s.final.Load(); err != nil {
@@ -218,7 +211,8 @@ func closed(c <-chan struct{}) bool {
 func (s *session) awaitWork() {
 	done := make(chan struct{})
 	go func() {
-		s.work.Wait()
+		s.work.Wait() // calls make dead letters
+		s.deadLetters.wait()
 		close(done)
 	}()
 	timer := time.NewTimer(s.cfg.DrainTimeout)
@@ -237,7 +231,7 @@ func (s *session) awaitWork() {
 // abandon cuts off calls and dead-letter writes.
 func (s *session) abandon(done <-chan struct{}) {
 	s.cancelWork()
-	s.work.Add(-s.letters.drop())
+	s.deadLetters.close()
 	<-done
 }
 
@@ -248,13 +242,4 @@ func (s *session) leavePartitions() {
 	}
 	s.metrics.inFlight.Set(0)
 	s.metrics.callWaiters.Set(0)
-}
-
-// isFull says whether no further event has room among those in flight.
-func (s *session) isFull() bool {
-	if !s.events.TryAcquire(1) {
-		return true
-	}
-	s.events.Release(1)
-	return false
 }

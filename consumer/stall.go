@@ -11,7 +11,7 @@ import (
 // stallAfter is how long nothing may move, with something to do, before a replica says that it stands still.
 const stallAfter = time.Minute
 
-// errUnanswered is why letters are not written, where no write has failed.
+// errUnanswered is why dead letters are not written, where no write has failed.
 var errUnanswered = errors.New("their broker has not answered")
 
 // Stall says that a replica has had something to do for a while, is not paused, and has done nothing.
@@ -29,9 +29,9 @@ type standstill struct {
 	// which is no stall.
 	todo     int64
 	retrying int
-	// letters is how many dead letters are not written, lettersWhy what the last failed write failed with; nil if none has.
-	letters    int
-	lettersWhy error
+	// deadLetters is how many dead letters are not written, deadLettersWhy what the last failed write failed with; nil if none has.
+	deadLetters    int
+	deadLettersWhy error
 	// unread are the partitions that can't be read, with something to do or not known to have none, each as "PARTITION at OFFSET: why".
 	unread []string
 }
@@ -45,8 +45,8 @@ func (e standstill) ruling(now time.Time) *Stall {
 	if len(e.unread) > 0 {
 		causes = append(causes, "partitions that can't be read: "+strings.Join(e.unread, "; "))
 	}
-	if e.letters > 0 {
-		causes = append(causes, fmt.Sprintf("%d dead letters are not written to their topic: %v", e.letters, cmp.Or(e.lettersWhy, errUnanswered)))
+	if e.deadLetters > 0 {
+		causes = append(causes, fmt.Sprintf("%d dead letters are not written to their topic: %v", e.deadLetters, cmp.Or(e.deadLettersWhy, errUnanswered)))
 	}
 	if len(causes) == 0 {
 		causes = append(causes, "the cause is not known")
@@ -60,12 +60,12 @@ func (s *session) moved() { s.movedAt.Store(time.Now().UnixNano()) }
 // standstill is the evidence at this moment.
 func (s *session) standstill() standstill {
 	e := standstill{since: time.Unix(0, s.movedAt.Load())}
-	e.letters, e.lettersWhy = s.letters.unwritten()
+	e.deadLetters, e.deadLettersWhy = s.deadLetters.unacknowledged()
 	e.retrying = s.queue.retrying()
 	for _, p := range s.partitions {
 		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
-			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.tracker.next(), *why))
+			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.position(), *why))
 		}
 	}
 	return e

@@ -31,7 +31,7 @@ func TestStandstill(t *testing.T) {
 			standstill{since: before(time.Minute), unread: []string{"3 at offset 0: no leader"}},
 			"3 at offset 0: no leader",
 		},
-		{"letters", standstill{since: before(time.Minute), todo: 5, letters: 2, lettersWhy: errors.New("refused")}, "2 dead letters are not written to their topic: refused"},
+		{"letters", standstill{since: before(time.Minute), todo: 5, deadLetters: 2, deadLettersWhy: errors.New("refused")}, "2 dead letters are not written to their topic: refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -325,7 +325,7 @@ func TestOffsetsVanish(t *testing.T) {
 				a.Topics = append(a.Topics, topic)
 				return a, nil, true
 			})
-			r.net.cutConnections()
+			r.net.Cut()
 			w.addPartition()
 			var undecided *consumer.StartError
 			if err := r.failed(); !errors.As(err, &undecided) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit/rawbatch"
 )
 
 // TestPromise4_ThrottledPartitionsHoldUpNoOther: partitions whose broker wants no fetch for a while keep no memory meanwhile that
@@ -49,7 +49,7 @@ func TestBacklogIsFetchedOnce(t *testing.T) {
 			list := make([][]byte, records)
 			for r := range list {
 				value := fmt.Appendf(nil, `{"From_Account":"user%d","Type":1,"To_Account":"friend","ClearRamble":0,"P":"%s"}`, b*records+r, padding)
-				list[r] = rawbatch.Record(int64(r), value, 0)
+				list[r] = rawbatch.Plain(int64(r), value, 0)
 			}
 			w.send(0, rawbatch.Of(now(), list...).Bytes())
 		}

@@ -56,7 +56,7 @@ func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) e
 			return fmt.Errorf("topic %s: %w", topic, err)
 		}
 	}
-	c.checkLetterTopic(ctx, kafkas.client)
+	c.checkDeadLetterTopic(ctx, kafkas.client)
 	return nil
 }
 
@@ -64,13 +64,13 @@ func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) e
 // than the source record.
 const headerRoom = 3 << 10
 
-// letterBytes is the size of records that a new dead-letter topic takes: that of Kafka's default, which
+// deadLetterBytes is the size of records that a new dead-letter topic takes: that of Kafka's default, which
 // is 1 MiB and 12 bytes, with room for the headers.
-const letterBytes = 1<<20 + 64<<10
+const deadLetterBytes = 1<<20 + 64<<10
 
-// checkLetterTopic warns of settings by which dead letters would be lost or not fit. It can't tell
+// checkDeadLetterTopic warns of settings by which dead letters would be lost or not fit. It can't tell
 // where the brokers don't let it look.
-func (c *Consumer) checkLetterTopic(ctx context.Context, client *kafka.Client) {
+func (c *Consumer) checkDeadLetterTopic(ctx context.Context, client *kafka.Client) {
 	events, err := topicConfig(ctx, client, c.cfg.Topic)
 	letters, err2 := topicConfig(ctx, client, c.cfg.DeadLetterTopic)
 	if err := errors.Join(err, err2); err != nil {
@@ -121,7 +121,7 @@ func (c *Consumer) createTopic(ctx context.Context, client *kafka.Client, topic 
 	if topic == c.cfg.DeadLetterTopic {
 		config.ConfigEntries = []kafka.ConfigEntry{
 			{ConfigName: "cleanup.policy", ConfigValue: "compact"},
-			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(letterBytes)},
+			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(deadLetterBytes)},
 		}
 	}
 	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}})

@@ -7,6 +7,53 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// TestTransactionsAndHoles reads a log of committed, aborted and open transactions between plain
+// records: what was rolled back is not executed, and the markers' offsets are no events.
+func TestTransactionsAndHoles(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		ctx := t.Context()
+		transactional := w.newClient(kgo.TransactionalID("upstream"))
+		defer transactional.Close()
+		transaction := func(from, to int, commit kgo.TransactionEndTry) {
+			if err := transactional.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range eventValues(from, to) {
+				if err := transactional.ProduceSync(ctx, &kgo.Record{Topic: testTopic, Value: v}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.publish(0, eventValue(1000+from)) //nolint:contextcheck // somebody else's, in the midst of the transaction
+			if err := transactional.EndTransaction(ctx, commit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := 0; n < 100; n += 10 {
+			transaction(n, n+10, kgo.TransactionEndTry(n%20 == 0))
+		}
+		w.start()
+		w.awaitDrained(time.Minute)
+		deletes := w.api.deletes()
+		for n := range 100 {
+			want := 0
+			if n%20 < 10 {
+				want = 1
+			}
+			if got := deletes[conversation(n)]; got != want {
+				t.Errorf("event %d of a transaction: deleted %d times, want %d", n, got, want)
+			}
+			if n%10 == 0 && deletes[conversation(1000+n)] != 1 {
+				t.Errorf("plain event %d deleted %d times", 1000+n, deletes[conversation(1000+n)])
+			}
+		}
+		if n := len(w.deadLetters()); n != 0 {
+			t.Errorf("%d dead letters: markers are no events", n)
+		}
+	})
+}
+
 // producer publishes to the first partition in transactions, and ends the test where something fails.
 type producer struct {
 	w      *world

@@ -57,9 +57,9 @@ func (s *session) stepOver(ctx context.Context, p *partition, bad *recordlog.Bat
 	s.log.LogAttrs(ctx, slog.LevelError, "batch can't be read to its end: the rest of it becomes one dead letter",
 		slog.String("topic", s.cfg.Topic), slog.Int("partition", p.id), slog.Int64("first_offset", bad.First), slog.Int64("last_offset", bad.Last),
 		slog.String("reason", bad.Reason), slog.Int64("batch_bytes", bad.Size), slog.Any("error", bad.Err))
-	p.sees(bad.First, bad.Epoch)
+	p.read(bad.First, bad.Epoch)
 	s.takeUnreadable(rec, size, bad)
-	p.tracker.advance(bad.Last + 1)
+	p.pass(bad.Last + 1)
 	p.fault = faultCount{}
 	s.moved()
 	return nil

@@ -30,3 +30,11 @@ func wait(ctx context.Context, at time.Time, woken <-chan struct{}) error {
 func pause(ctx context.Context, d time.Duration) error {
 	return wait(ctx, time.Now().Add(d), nil)
 }
+
+// wake lets one receiver from a channel of capacity 1 go on: one that waits, or the next one.
+func wake(woken chan<- struct{}) {
+	select {
+	case woken <- struct{}{}:
+	default:
+	}
+}

@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
 
 	"convdel/imclient"
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -80,22 +80,9 @@ func startHandler(tb testing.TB, handler http.HandlerFunc) *imclient.Client {
 // between them is in memory.
 func bubbleSim(t *testing.T, cfg imtest.Config, change func(*imclient.Config)) (*imtest.Server, *imclient.Client) {
 	t.Helper()
-	network := new(kfake.VirtualNetwork)
-	listener, err := network.Listen("tcp", "localhost:8000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sim := imtest.New(cfg)
-	served := make(chan error, 1)
-	go func() { served <- sim.Serve(listener) }()
-	t.Cleanup(func() {
-		sim.Close()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	client := newClient(t, "http://localhost:8000", func(c *imclient.Config) {
-		c.DialContext = network.DialContext
+	sim, dial := testkit.StartAPI(t, cfg)
+	client := newClient(t, testkit.APIURL, func(c *imclient.Config) {
+		c.DialContext = dial
 		if change != nil {
 			change(c)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -82,7 +83,7 @@ func TestLettersThatLackTheirRecordAreReplayedOrLeftAlone(t *testing.T) {
 	shows(t, s.do("replay", "--class", "exhausted,undecodable", "--yes"), "replayed 2 of 2")
 	s.wantOpen(2, 3, 13)
 	for _, r := range published(t, s.demoBroker) {
-		origin, _ := schema.Origin(headersOf(r))
+		origin, _ := schema.Origin(testkit.Headers(r))
 		want := map[int64]string{1: string(goodValue(71)), 4: string(goodValue(4))}[origin.Offset]
 		if string(r.Value) != want {
 			t.Errorf("published %q of %+v", r.Value, origin)

@@ -5,11 +5,12 @@ import (
 	"context"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"convdel/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,14 +60,14 @@ type background struct {
 	stop           context.CancelFunc
 	done           chan struct{}
 	status         int
-	stdout, stderr *lockedBuffer
+	stdout, stderr *testkit.Buffer
 }
 
 // start runs a command line beside the test.
 func start(t *testing.T, env environment, stdin io.Reader, args ...string) *background {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	b := &background{t: t, stop: cancel, done: make(chan struct{}), stdout: new(lockedBuffer), stderr: new(lockedBuffer)}
+	b := &background{t: t, stop: cancel, done: make(chan struct{}), stdout: new(testkit.Buffer), stderr: new(testkit.Buffer)}
 	go func() {
 		defer close(b.done)
 		b.status = execute(ctx, args, &console{stdin: stdin, stdout: b.stdout, stderr: b.stderr, env: env.lookup})
@@ -91,13 +92,7 @@ func (b *background) end() int {
 // await polls until ok.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatal("still not: " + what)
-		}
-	}
+	testkit.Await(t, 10*time.Millisecond, 20*time.Second, what, ok)
 }
 
 // newBroker starts an embedded broker with the topic of events.
@@ -109,21 +104,4 @@ func newBroker(t *testing.T) *demoBroker {
 	}
 	t.Cleanup(b.close)
 	return b
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -46,7 +47,7 @@ func TestExportedLettersArePublishedAsAReplayWould(t *testing.T) {
 		t.Fatalf("%d records", len(records))
 	}
 	for _, r := range records {
-		origin, ok := schema.Origin(headersOf(r))
+		origin, ok := schema.Origin(testkit.Headers(r))
 		if !ok || origin.Offset < 1 || origin.Offset > 5 {
 			t.Fatalf("record %v is no replay", r)
 		}
@@ -55,7 +56,7 @@ func TestExportedLettersArePublishedAsAReplayWould(t *testing.T) {
 			t.Errorf("letter %d: key %q, value %q", origin.Offset, r.Key, r.Value)
 		}
 		want := l.ReplayHeaders(l.Headers(l.source))
-		if got := headersOf(r); !reflect.DeepEqual(got, want) {
+		if got := testkit.Headers(r); !reflect.DeepEqual(got, want) {
 			t.Errorf("letter %d: headers %q, want %q", origin.Offset, got, want)
 		}
 	}
@@ -83,7 +84,7 @@ func TestMendingAnUndecodableLetter(t *testing.T) {
 	shows(t, s.do("discard", "--class", "undecodable", "--reason", "mended and published", "--yes"), "discarded 2 of 2")
 	s.wantOpen()
 	for _, r := range published(t, s.demoBroker) {
-		if origin, ok := schema.Origin(headersOf(r)); !ok || origin.Replays != 1 || string(r.Value) != string(goodValue(7)) {
+		if origin, ok := schema.Origin(testkit.Headers(r)); !ok || origin.Replays != 1 || string(r.Value) != string(goodValue(7)) {
 			t.Errorf("published %s: %+v", r.Value, origin)
 		}
 	}

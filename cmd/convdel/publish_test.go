@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -25,14 +26,6 @@ func published(t *testing.T, b *demoBroker) []*kgo.Record {
 		t.Fatal(err)
 	}
 	return records
-}
-
-func headersOf(r *kgo.Record) []schema.Header {
-	var headers []schema.Header
-	for _, h := range r.Headers {
-		headers = append(headers, schema.Header{Key: h.Key, Value: h.Value})
-	}
-	return headers
 }
 
 func TestPublishOneEvent(t *testing.T) {
@@ -66,7 +59,7 @@ func TestPublishOneEvent(t *testing.T) {
 		if len(records) != 1 {
 			t.Fatalf("%v: %d records", c.args, len(records))
 		}
-		event, err := schema.Decode(records[0].Value, headersOf(records[0]))
+		event, err := schema.Decode(records[0].Value, testkit.Headers(records[0]))
 		if err != nil || event.Conversation != c.want.Conversation || event.ClearRamble != c.want.ClearRamble {
 			t.Errorf("%v: %+v, %v", c.args, event, err)
 		}
@@ -139,7 +132,7 @@ func TestPublishStandardInput(t *testing.T) {
 	input := strings.Split(mixed(), "\n")
 	var got []string
 	for _, r := range published(t, b) {
-		event, err := schema.Decode(r.Value, headersOf(r))
+		event, err := schema.Decode(r.Value, testkit.Headers(r))
 		if err != nil || string(r.Key) != event.Key() {
 			t.Errorf("%s: key %q, %v", r.Value, r.Key, err)
 		}

@@ -69,25 +69,10 @@ func (s *shelf) bury(letters ...buried) {
 // tombstones counts those in the topic.
 func (s *shelf) tombstones() map[string]int {
 	s.t.Helper()
-	ends, err := kadm.NewClient(s.client).ListEndOffsets(s.t.Context(), dlt)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	left := int64(0)
-	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.kafka.ListenAddrs()...), kgo.Dialer(s.network.DialContext),
-		kgo.ConsumeTopics(dlt), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer c.Close()
 	found := map[string]int{}
-	for left > 0 {
-		for _, r := range c.PollFetches(s.t.Context()).Records() {
-			left--
-			if r.Value == nil {
-				found[string(r.Key)]++
-			}
+	for _, r := range s.read(dlt) {
+		if r.Value == nil {
+			found[string(r.Key)]++
 		}
 	}
 	return found

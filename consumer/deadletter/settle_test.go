@@ -11,6 +11,25 @@ import (
 	"convdel/schema"
 )
 
+func TestDiscardSaysWhy(t *testing.T) {
+	t.Parallel()
+	onShelf(t, func(s *shelf) {
+		s.put(letter(0), letter(1))
+		table := s.open()
+		defer table.Close()
+		if _, err := table.Discard(s.t.Context(), deadletter.Choice{}, "", nil); err == nil {
+			s.t.Error("discarded without a reason")
+		}
+		if _, err := table.Discard(s.t.Context(), deadletter.Choice{Filter: deadletter.Filter{IDs: []string{letter(0).ID()}}}, "asked for by nobody", nil); err != nil {
+			s.t.Fatal(err)
+		}
+		s.wantOpen(1)
+		if len(s.published()) != 0 {
+			s.t.Error("a discard has published something")
+		}
+	})
+}
+
 // happened is an event that says itself when it happened.
 func happened(n int64, at time.Time) []byte {
 	return fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"/test","type":"conversation.delete.requested","time":%q,"data":%s}`,

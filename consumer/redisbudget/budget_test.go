@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"convdel/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,19 +57,6 @@ func (s stage) budget(tb testing.TB, callsPerSecond int) *Budget {
 	}
 	tb.Cleanup(func() { _ = b.Close() })
 	return b
-}
-
-// mostIn returns the greatest number of times within any closed interval of length d.
-func mostIn(d time.Duration, times []time.Time) int {
-	slices.SortFunc(times, time.Time.Compare)
-	most, from := 0, 0
-	for i, at := range times {
-		for at.Sub(times[from]) > d {
-			from++
-		}
-		most = max(most, i-from+1)
-	}
-	return most
 }
 
 // TestSpacedForAll: whatever several clients ask for at once, no second holds more than the quota and nothing is
@@ -115,7 +103,7 @@ func TestSpacedForAll(t *testing.T) {
 	if len(times) < 195 { // a second's worth, for 480 were asked for
 		t.Errorf("only %d departures", len(times))
 	}
-	if most := mostIn(time.Second, times); most > 200 {
+	if most := testkit.MostIn(time.Second, times); most > 200 {
 		t.Errorf("%d departures in a second", most)
 	}
 }
@@ -355,7 +343,7 @@ func TestInABubble(t *testing.T) {
 			}
 			time.Sleep(max(again, 30*time.Millisecond))
 		}
-		if most := mostIn(time.Second, times); most > 100 || len(times) < 870 {
+		if most := testkit.MostIn(time.Second, times); most > 100 || len(times) < 870 {
 			t.Errorf("%d departures in a second, %d in 10", most, len(times))
 		}
 	})

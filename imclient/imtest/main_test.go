@@ -10,10 +10,10 @@ import (
 	"testing"
 
 	"github.com/tencentyun/tls-sig-api-v2-golang/tencentyun"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,23 +83,8 @@ func start(t *testing.T, cfg imtest.Config) (*imtest.Server, *caller) {
 // bubble is start for synctest bubbles.
 func bubble(t *testing.T, cfg imtest.Config) (*imtest.Server, *caller) {
 	t.Helper()
-	network := new(kfake.VirtualNetwork)
-	listener, err := network.Listen("tcp", "localhost:8000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sim := imtest.New(cfg)
-	served := make(chan error, 1)
-	go func() { served <- sim.Serve(listener) }()
-	t.Cleanup(func() {
-		sim.Close()
-		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return sim, newCaller(t, "http://localhost:8000", &http.Transport{
-		DialContext: network.DialContext, MaxIdleConnsPerHost: 64,
-	})
+	sim, dial := testkit.StartAPI(t, cfg)
+	return sim, newCaller(t, testkit.APIURL, &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64})
 }
 
 // answer is what a call brought.

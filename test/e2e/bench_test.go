@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -86,7 +87,7 @@ const bareLoopURL = "CONVDEL_BARE_LOOP_URL"
 
 func (s *stage) bareLoop() *process {
 	s.tb.Helper()
-	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
+	p := &process{tb: s.tb, stderr: new(testkit.Buffer), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), os.Args[0])
 	p.cmd.Env = append(os.Environ(), bareLoopURL+"="+s.sim.URL)
 	p.cmd.Stderr = p.stderr

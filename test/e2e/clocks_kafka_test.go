@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -45,8 +46,8 @@ func TestPromise1_KafkaLogAppendTime(t *testing.T) {
 			wantKinds(t, letterKinds(letters), want)
 			s.wantDeleted(fresh)
 			for _, l := range letters {
-				at, err := time.Parse(time.RFC3339, header(l, schema.HeaderTimestamp))
-				if ahead := err == nil && at.After(began.Add(off/2)); header(l, schema.HeaderClass) == "permanent" && ahead != test.expires {
+				at, err := time.Parse(time.RFC3339, testkit.Header(l, schema.HeaderTimestamp))
+				if ahead := err == nil && at.After(began.Add(off/2)); testkit.Header(l, schema.HeaderClass) == "permanent" && ahead != test.expires {
 					t.Errorf("the letter's record is of %s, %v", at, err)
 				}
 			}

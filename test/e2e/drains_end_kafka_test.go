@@ -87,7 +87,7 @@ func TestDrains_SecondWayToCommit(t *testing.T) {
 		<-ctx.Done()
 	})
 	receive(t, began, "a first generation")
-	m.cut()
+	m.network.Cut()
 	receive(t, over, "the end of the generation")
 	if at := s.committed()[0]; at != 42 {
 		t.Errorf("committed: %d, want 42", at)

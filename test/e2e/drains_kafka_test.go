@@ -15,6 +15,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 )
 
 // These tests hold kafka-go's ConsumerGroup and the broker to what the drain of package consumer is built on, without
@@ -22,11 +23,10 @@ import (
 
 // groupMember is a member of the stage's group by kafka-go.
 type groupMember struct {
-	group *kafka.ConsumerGroup
-	loop  sync.WaitGroup
-	// cut closes the member's connections, written counts what went over them.
-	mu      sync.Mutex
-	conns   []net.Conn
+	group   *kafka.ConsumerGroup
+	loop    sync.WaitGroup
+	network *testkit.Dialer
+	// written counts the bytes that went over the network.
 	written atomic.Int64
 }
 
@@ -34,9 +34,10 @@ type groupMember struct {
 func (s *stage) member(session, rebalance time.Duration, work func(ctx context.Context, gen *kafka.Generation)) *groupMember {
 	s.tb.Helper()
 	m := &groupMember{}
+	m.network = testkit.NewDialer(m.dial)
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: s.group, Brokers: s.brokers, Topics: []string{s.topic},
-		Dialer:            &kafka.Dialer{DialFunc: m.dial},
+		Dialer:            &kafka.Dialer{DialFunc: m.network.DialContext},
 		GroupBalancers:    []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
 		HeartbeatInterval: time.Second, SessionTimeout: session, RebalanceTimeout: rebalance,
 		JoinGroupBackoff: 500 * time.Millisecond, StartOffset: kafka.FirstOffset,
@@ -71,19 +72,7 @@ func (m *groupMember) dial(ctx context.Context, network, address string) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.conns = append(m.conns, c)
 	return &countedConn{Conn: c, written: &m.written}, nil
-}
-
-// cut closes the member's connections, as a fault of the network would.
-func (m *groupMember) cut() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range m.conns {
-		_ = c.Close()
-	}
 }
 
 type countedConn struct {

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -24,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -186,7 +185,7 @@ func (s *stage) leads(topic string, partitions int32) bool {
 type process struct {
 	tb     testing.TB
 	cmd    *exec.Cmd
-	stderr *lockedBuffer
+	stderr *testkit.Buffer
 	done   chan struct{}
 	err    error
 }
@@ -203,7 +202,7 @@ func (s *stage) service(flags ...string) *process {
 
 func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	s.tb.Helper()
-	p := &process{tb: s.tb, stderr: new(lockedBuffer), done: make(chan struct{})}
+	p := &process{tb: s.tb, stderr: new(testkit.Buffer), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
 	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
 	if slices.Contains(args, "--kafka-sasl") {
@@ -301,13 +300,7 @@ func (s *stage) await(limit time.Duration, what string, ok func() bool) {
 
 func await(tb testing.TB, limit time.Duration, what string, ok func() bool) {
 	tb.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(limit); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			tb.Fatalf("after %s still not: %s", limit, what)
-		}
-	}
+	testkit.Await(tb, 50*time.Millisecond, limit, what, ok)
 }
 
 // drained says whether the group has committed everything.
@@ -336,29 +329,13 @@ func (s *stage) deadLetters() map[string]*kgo.Record {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), 30*time.Second)
 	defer cancel()
-	ends, err := s.admin.ListEndOffsets(ctx, s.dlt)
+	all, err := testkit.ReadTopic(ctx, s.client, s.dlt)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	c := s.newClient(kgo.ConsumeTopics(s.dlt), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	left := make(map[int32]int64)
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
-			left[o.Partition] = o.Offset
-		}
-	})
 	table := make(map[string]*kgo.Record)
-	for len(left) > 0 {
-		fetches := c.PollFetches(ctx)
-		if err := fetches.Err(); errors.Is(err, context.DeadlineExceeded) {
-			s.tb.Fatal("dead letters not read: ", err)
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			table[string(r.Key)] = r
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
+	for _, r := range all {
+		table[string(r.Key)] = r
 	}
 	return table
 }
@@ -372,15 +349,6 @@ func (s *stage) deletes() map[string]int {
 		}
 	}
 	return n
-}
-
-func header(r *kgo.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
 }
 
 // events are C2C deletes from the accounts prefix-N.
@@ -403,23 +371,6 @@ func values(tb testing.TB, list []schema.Event) [][]byte {
 		all[i] = v
 	}
 	return all
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

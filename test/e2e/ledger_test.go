@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -161,7 +162,7 @@ func (s *stage) longestPause(from time.Time) time.Duration {
 func letterKinds(letters map[string]*kgo.Record) map[string]int {
 	kinds := map[string]int{}
 	for _, l := range letters {
-		kinds[header(l, "dlt-class")+" "+header(l, "dlt-code")]++
+		kinds[testkit.Header(l, "dlt-class")+" "+testkit.Header(l, "dlt-code")]++
 	}
 	return kinds
 }

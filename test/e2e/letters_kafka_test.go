@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -64,12 +65,12 @@ func TestPromise4_KafkaLettersThatDoNotFit(t *testing.T) {
 			t.Errorf("no dead letter %s", id)
 			continue
 		}
-		omitted := header(l, schema.HeaderOmitted)
+		omitted := testkit.Header(l, schema.HeaderOmitted)
 		if omitted == "" && bytes.Equal(l.Value, text) {
 			whole++
 			continue
 		}
-		if len(l.Value) != 0 || !strings.Contains(omitted, strconv.Itoa(size)) || !strings.Contains(omitted, sum) || header(l, schema.HeaderKey) != "key" {
+		if len(l.Value) != 0 || !strings.Contains(omitted, strconv.Itoa(size)) || !strings.Contains(omitted, sum) || testkit.Header(l, schema.HeaderKey) != "key" {
 			t.Errorf("letter %s: %d bytes, %q", id, len(l.Value), omitted)
 		}
 	}

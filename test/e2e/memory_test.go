@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"convdel/imclient/imtest"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -29,7 +30,7 @@ func hostileBatches() map[string]func() []byte {
 			return b.Bytes()
 		},
 		"an offset beyond the end": func() []byte {
-			return rawbatch.Of(time.Now().UnixMilli(), rawbatch.Record(1_000_000, []byte("x"), 0)).Bytes()
+			return rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(1_000_000, []byte("x"), 0)).Bytes()
 		},
 		"a record of 60 MiB": func() []byte { // just within what a batch may have
 			b := rawbatch.Of(time.Now().UnixMilli(), nil)
@@ -39,7 +40,7 @@ func hostileBatches() map[string]func() []byte {
 		"records of 7 MiB": func() []byte { // each within the bounds
 			var records [][]byte
 			for i := range 8 {
-				records = append(records, rawbatch.Record(int64(i), bytes.Repeat([]byte{byte(i)}, 7<<20), 0))
+				records = append(records, rawbatch.Plain(int64(i), bytes.Repeat([]byte{byte(i)}, 7<<20), 0))
 			}
 			return rawbatch.Of(time.Now().UnixMilli(), records...).Compressed(rawbatch.Zstd).Bytes()
 		},
@@ -82,7 +83,7 @@ func TestPromise8_NoInputTakesTheMemory(t *testing.T) {
 	for p := range int32(partitions) { // events, with headers that take far more memory than bytes
 		for n := range 20 {
 			value := fmt.Appendf(nil, `{"From_Account":"headers-%d-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, p, n)
-			if err := rawbatch.Send(t.Context(), s.client, s.topic, p, rawbatch.Of(time.Now().UnixMilli(), rawbatch.Record(0, value, 40_000)).Bytes()); err != nil {
+			if err := rawbatch.Send(t.Context(), s.client, s.topic, p, rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(0, value, 40_000)).Bytes()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -106,8 +107,8 @@ func TestPromise8_NoInputTakesTheMemory(t *testing.T) {
 		t.Errorf("%d dead letters, want %d", len(table), letters)
 	}
 	for key, l := range table {
-		if class := header(l, schema.HeaderClass); class != string(schema.ClassUndecodable) {
-			t.Errorf("dead letter %s: class %s, %s", key, class, header(l, schema.HeaderError))
+		if class := testkit.Header(l, schema.HeaderClass); class != string(schema.ClassUndecodable) {
+			t.Errorf("dead letter %s: class %s, %s", key, class, testkit.Header(l, schema.HeaderError))
 		}
 	}
 }

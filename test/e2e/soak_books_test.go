@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -162,8 +163,8 @@ func (b *books) check(table map[string]*kgo.Record) []string {
 	}
 	for _, key := range sortedKeys(table) {
 		if _, ok := b.letters[key]; !ok {
-			wrong = append(wrong, fmt.Sprintf("dead letter %s that none was to become: %s %s %s %.80s", key, header(table[key], "dlt-class"),
-				header(table[key], "dlt-code"), header(table[key], "dlt-error"), table[key].Value))
+			wrong = append(wrong, fmt.Sprintf("dead letter %s that none was to become: %s %s %s %.80s", key, testkit.Header(table[key], "dlt-class"),
+				testkit.Header(table[key], "dlt-code"), testkit.Header(table[key], "dlt-error"), table[key].Value))
 		}
 	}
 	return wrong
@@ -172,11 +173,11 @@ func (b *books) check(table map[string]*kgo.Record) []string {
 // fault says what a letter is not like, empty if it is as expected.
 func (e expected) fault(r *kgo.Record) string {
 	var faults []string
-	if class := header(r, "dlt-class"); class != string(e.kind.class) {
+	if class := testkit.Header(r, "dlt-class"); class != string(e.kind.class) {
 		faults = append(faults, "class "+class)
 	}
 	// The last call of what keeps failing may have been one of an outage's, which has no code.
-	if code := header(r, "dlt-code"); code != e.kind.code && (e.kind.class != schema.ClassExhausted || code != "0") {
+	if code := testkit.Header(r, "dlt-code"); code != e.kind.code && (e.kind.class != schema.ClassExhausted || code != "0") {
 		faults = append(faults, "code "+code)
 	}
 	if digest(r.Value) != e.value {

@@ -13,7 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -38,7 +39,7 @@ func hostiles() []hostile {
 	value := func(n int) []byte {
 		return fmt.Appendf(nil, `{"From_Account":"hostile-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, n)
 	}
-	event := func(delta int64, n int) []byte { return rawbatch.Record(delta, value(n), 0) }
+	event := func(delta int64, n int) []byte { return rawbatch.Plain(delta, value(n), 0) }
 	of := func(records ...[]byte) rawbatch.Batch { return rawbatch.Of(at, records...) }
 	with := func(b rawbatch.Batch, change func(*rawbatch.Batch)) rawbatch.Batch {
 		change(&b)
@@ -149,11 +150,11 @@ func TestPromise1_KafkaWhateverAProducerWrites(t *testing.T) {
 
 func (h *hostile) wantLetter(t *testing.T, l *kgo.Record) {
 	t.Helper()
-	class, batch, omitted := header(l, schema.HeaderClass), header(l, schema.HeaderBatch), header(l, schema.HeaderOmitted)
+	class, batch, omitted := testkit.Header(l, schema.HeaderClass), testkit.Header(l, schema.HeaderBatch), testkit.Header(l, schema.HeaderOmitted)
 	if class != string(schema.ClassUndecodable) || !strings.Contains(omitted, h.omitted) || (h.omitted != "") != (len(l.Value) == 0) {
 		t.Errorf("%s: letter of class %s, omitted %q, %d bytes", h.name, class, omitted, len(l.Value))
 	}
-	offset := header(l, schema.HeaderOffset)
+	offset := testkit.Header(l, schema.HeaderOffset)
 	if want := offset + "-" + offset; h.whole && (batch != want || !bytes.Contains(l.Value, h.batch.Records)) || !h.whole && batch != "" {
 		t.Errorf("%s: the letter stands for batch %q and has %d bytes", h.name, batch, len(l.Value))
 	}

@@ -133,7 +133,7 @@ func kafkaMakers() []maker {
 		{name: "redis lost", weight: 6, fits: withRedis, draw: func(d *drawer) *act {
 			return &act{
 				span:  d.between(time.Second, 40*time.Second),
-				begin: func(w *world) { w.redis.die() }, end: func(w *world) { w.redis.rise() },
+				begin: func(w *world) { w.redis.Die() }, end: func(w *world) { w.redis.Rise() },
 			}
 		}},
 		{name: "redis loses its data", weight: 3, fits: withRedis, draw: func(*drawer) *act {
@@ -143,7 +143,7 @@ func kafkaMakers() []maker {
 			by := d.between(5*time.Millisecond, 50*time.Millisecond) // more, and some fall back to their share while others do not
 			return &act{
 				detail: by.Round(time.Millisecond).String(), span: d.between(time.Second, 20*time.Second),
-				begin: func(w *world) { w.redis.setSlow(by) }, end: func(w *world) { w.redis.setSlow(0) },
+				begin: func(w *world) { w.redis.SetSlow(by) }, end: func(w *world) { w.redis.SetSlow(0) },
 			}
 		}},
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"convdel/internal/rawbatch"
+	"convdel/internal/testkit"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -127,7 +128,7 @@ func drawBatches(sc *scenario) (batches []*batch) {
 		}
 		all := slices.Clone(b.records)
 		b.raw = kind.write(b, func(i int, delta int64) []byte {
-			return rawbatch.RecordOf(delta, all[i].value, rawbatch.Header{Key: idHeader, Value: []byte(all[i].id)})
+			return rawbatch.Record{OffsetDelta: delta, Value: all[i].value, Headers: []schema.Header{{Key: idHeader, Value: []byte(all[i].id)}}}.Bytes()
 		}).Bytes()
 		b.crc = crcOf(b.raw)
 		batches = append(batches, b)
@@ -262,7 +263,7 @@ func decodeBatch(answer *kmsg.FetchResponseTopicPartition, partition int32, from
 
 // judgeRest holds the letter of what can't be read of a batch to the truth.
 func (l *ledger) judgeRest(e *entry, r *kgo.Record) {
-	d, err := schema.ParseDeadLetter(headersOf(r))
+	d, err := schema.ParseDeadLetter(testkit.Headers(r))
 	switch {
 	case err != nil:
 		l.w.fail("bytes", "the letter of %s does not parse: %v", e.id, err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -40,7 +41,7 @@ func originOf(e *entry, d schema.DeadLetter) string {
 		return "it names another record"
 	}
 	published, replays, of := e.r.Timestamp, 0, ""
-	if origin, ok := schema.Origin(headersOf(e.r)); ok {
+	if origin, ok := schema.Origin(testkit.Headers(e.r)); ok {
 		published, replays, of = origin.Timestamp, origin.Replays, origin.ID()
 	}
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -80,7 +81,7 @@ func (w *world) audit() {
 func (l *ledger) enter(records []*kgo.Record) {
 	published, entered := map[string]bool{}, map[string]bool{}
 	for _, r := range records {
-		e := &entry{planned: l.planned[header(r, idHeader)], r: r, id: fmt.Sprintf("%s/%d/%d", topic, r.Partition, r.Offset)}
+		e := &entry{planned: l.planned[testkit.Header(r, idHeader)], r: r, id: fmt.Sprintf("%s/%d/%d", topic, r.Partition, r.Offset)}
 		if entered[e.id] { // left by a removal that was refused
 			continue
 		}
@@ -91,7 +92,7 @@ func (l *ledger) enter(records []*kgo.Record) {
 			continue
 		}
 		e.since = l.w.sent[e.planned.id]
-		if origin, ok := schema.Origin(headersOf(r)); ok {
+		if origin, ok := schema.Origin(testkit.Headers(r)); ok {
 			e.replay = true
 			e.since = r.Timestamp
 			l.replays[origin.ID()]++
@@ -202,45 +203,9 @@ func (w *world) clock(at time.Time) string {
 func (w *world) readAll(name string) []*kgo.Record {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	c := w.client("reader", kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
-	left := map[int32]int64{}
-	for _, p := range w.kafka.PartitionInfos(name) {
-		if p.HighWatermark > p.LogStartOffset {
-			left[p.Partition] = p.HighWatermark
-		}
-	}
-	var all []*kgo.Record
-	for len(left) > 0 {
-		fetches := c.PollFetches(ctx)
-		if ctx.Err() != nil {
-			w.t.Errorf("seed %d: topic %s not read to its end, missing %v", w.sc.seed, name, left)
-			return all
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			if !r.Attrs.IsControl() {
-				all = append(all, r)
-			}
-			if r.Offset+1 >= left[r.Partition] {
-				delete(left, r.Partition)
-			}
-		})
-	}
-	return all
-}
-
-func header(r *kgo.Record, key string) string {
-	for _, h := range r.Headers {
-		if h.Key == key {
-			return string(h.Value)
-		}
-	}
-	return ""
-}
-
-func headersOf(r *kgo.Record) []schema.Header {
-	all := make([]schema.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		all[i] = schema.Header{Key: h.Key, Value: h.Value}
+	all, err := testkit.ReadTopic(ctx, w.client("reader"), name)
+	if err != nil {
+		w.t.Errorf("seed %d: %v", w.sc.seed, err)
 	}
 	return all
 }

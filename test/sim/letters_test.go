@@ -8,13 +8,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
 // judgeTombstone finds out who settled a letter.
 func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
 	how := "replayed"
-	if header(r, schema.HeaderReason) != "" {
+	if testkit.Header(r, schema.HeaderReason) != "" {
 		how = "discarded"
 	}
 	if !l.settledBySomebody(e, how) {
@@ -32,7 +33,7 @@ func (l *ledger) settledBySomebody(e *entry, how string) bool {
 		return true
 	}
 	return slices.ContainsFunc(l.entries, func(o *entry) bool {
-		origin, ok := schema.Origin(headersOf(o.r))
+		origin, ok := schema.Origin(testkit.Headers(o.r))
 		return ok && origin.ID() == e.id && l.settledBySomebody(o, how)
 	})
 }
@@ -55,7 +56,7 @@ func (l *ledger) judgeReplay(e *entry, of string) {
 
 // judgeLetter holds an open letter against its source record and against what the API said.
 func (l *ledger) judgeLetter(e *entry, r *kgo.Record) {
-	d, err := schema.ParseDeadLetter(headersOf(r))
+	d, err := schema.ParseDeadLetter(testkit.Headers(r))
 	if err != nil {
 		l.w.fail("bytes", "the letter of %s does not parse: %v", e.id, err)
 		return

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,35 +62,11 @@ func TestMutants(t *testing.T) {
 // live simulates days with the broken service until one fails.
 func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	t.Helper()
-	overlay := struct{ Replace map[string]string }{Replace: map[string]string{}}
-	for i, e := range m.edits {
-		path := filepath.Join(root, e.file)
-		from := path
-		if done, ok := overlay.Replace[path]; ok {
-			from = done
-		}
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(text), e.old); n != 1 {
-			t.Fatalf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
-		}
-		broken := filepath.Join(t.TempDir(), strconv.Itoa(i)+".go")
-		if err := os.WriteFile(broken, []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		overlay.Replace[path] = broken
-	}
-	text, err := json.Marshal(overlay)
+	overlay, err := m.overlay(t.TempDir(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", file, "-run", "^TestSimulation$",
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", overlay, "-run", "^TestSimulation$",
 		"./test/sim", "-seeds", strconv.Itoa(patience), "-stop")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
@@ -100,6 +77,48 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatalf("does not compile:\n%s", out)
 	}
 	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
+}
+
+// overlay writes the broken files into dir, and the file that lays them over the real ones below root for the Go
+// toolchain. It returns the name of the latter.
+func (m *mutant) overlay(dir, root string) (string, error) {
+	texts, err := m.broken(root)
+	if err != nil {
+		return "", err
+	}
+	replace := make(map[string]string)
+	for file, text := range texts {
+		broken := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, file)] = broken
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "overlay.json")
+	return name, os.WriteFile(name, list, 0o600)
+}
+
+// broken are the texts of the files that the edits change, by name below root.
+func (m *mutant) broken(root string) (map[string]string, error) {
+	texts := make(map[string]string)
+	for _, e := range m.edits {
+		if _, known := texts[e.file]; !known {
+			text, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				return nil, err
+			}
+			texts[e.file] = string(text)
+		}
+		if n := strings.Count(texts[e.file], e.old); n != 1 {
+			return nil, fmt.Errorf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
+		}
+		texts[e.file] = strings.Replace(texts[e.file], e.old, e.new, 1)
+	}
+	return texts, nil
 }
 
 var (
@@ -133,26 +152,27 @@ func mutants() []mutant {
 	return []mutant{
 		{"events end before their letters are acknowledged", []edit{
 			{
-				"consumer/deadletter.go", "	refused, failed, why := s.writeBatch(ctx, batch)\n",
-				"	for _, l := range batch {\n		if l.backoff == nil {\n			s.end(l.event, l.outcome)\n		}\n	}\n	refused, failed, why := s.writeBatch(ctx, batch)\n",
+				"consumer/dead_letters.go", "	smaller, failed, why := d.writeOnce(ctx, batch)\n",
+				"	for _, l := range batch {\n		if l.failures == 0 {\n			d.acknowledged(l.event, l.outcome)\n		}\n	}\n	smaller, failed, why := d.writeOnce(ctx, batch)\n",
 			},
-			{"consumer/deadletter.go", "	s.end(l.event, l.outcome)\n	s.work.Done()\n", "	s.work.Done()\n"},
+			{"consumer/dead_letters.go", "	d.acknowledged(l.event, l.outcome)\n	d.change(", "	d.change("},
 		}, []string{"commit"}},
-		one("letters that fail are dropped", "consumer/deadletter.go", "	if len(failed) > 0 {\n		s.delayLetters(ctx, failed, why)\n",
-			"	for _, l := range failed {\n		s.buried(ctx, l)\n	}\n	if len(failed) < 0 {\n		s.delayLetters(ctx, failed, why)\n", "commit", "lost"),
-		one("the quota is every replica's", "consumer/quota.go", "			c.limiter.setQuota(share(c.cfg.CallsPerSecond, owned, topic.Partitions))",
-			"			c.limiter.setQuota(float64(c.cfg.CallsPerSecond))", "quota"),
-		one("shares of the quota are rounded up", "consumer/quota.go", "whole += (id+1)*callsPerSecond/total - id*callsPerSecond/total",
-			"whole += (id-id)*callsPerSecond/total + callsPerSecond/total + 1", "quota"),
-		one("the quota's window is too short", "consumer/limiter.go", "window = 1010 * time.Millisecond", "window = 980 * time.Millisecond", "quota"),
+		one("letters that fail are dropped", "consumer/dead_letters.go", "	if len(failed) > 0 {\n		d.putOff(ctx, failed, why)\n",
+			"	for _, l := range failed {\n		d.end(ctx, l)\n	}\n	if len(failed) < 0 {\n		d.putOff(ctx, failed, why)\n", "commit", "lost"),
+		one("the quota is every replica's", "consumer/quota.go", "			c.limiter.setShare(quota.Share(c.cfg.CallsPerSecond, owned, topic.Partitions))",
+			"			c.limiter.setShare(float64(c.cfg.CallsPerSecond))", "quota"),
+		one("shares of the quota are rounded up", "consumer/internal/quota/share.go", "whole += (id+1)*callsPerSecond/partitions - id*callsPerSecond/partitions",
+			"whole += (id-id)*callsPerSecond/partitions + callsPerSecond/partitions + 1", "quota"),
+		one("the quota's window is too short", "consumer/internal/quota/limiter.go", "Window = 1010 * time.Millisecond", "Window = 980 * time.Millisecond", "quota"),
 		one("retries pass the limiter by", "consumer/record.go", "	permit, err := s.limiter.wait(ctx)\n",
-			"	if ready, _ := s.promote(time.Now()); ready && !probe && len(s.flights) > 40 {\n		if f := s.next(false); f != nil {\n			return f, nil\n		}\n	}\n	permit, err := s.limiter.wait(ctx)\n", "quota"),
-		one("the position is committed", "consumer/watermark.go", "	return t.at(t.head).offset\n", "	return t.position\n", "commit"),
-		one("the list of what has ended has what has not", "consumer/watermark.go", "			done = append(done, offsetRange{first: e.offset, last: e.offset})\n			open = true\n",
-			"			done = append(done, offsetRange{first: e.offset, last: e.offset + 1})\n			open = true\n", "commit", "lost"),
-		one("the list of what has ended is not inherited", "consumer/offsets.go", "	p.tracker.inherit(done)\n", "	_ = done\n", "repeated"),
-		one("whose the group is does not count", "consumer/owner.go", `	if c.App == "" || s.app == ""`, `	if c.App != "" || s.app == ""`, "foreign"),
-		one("a list counts at any offset", "consumer/stamp.go", "	if s.at != offset || s.partition != partition {\n", "	if s.at < 0 {\n", "lost", "commit"),
+			"	if ready, _ := s.queue.promote(time.Now()); ready && !probe && s.queue.len() > 40 {\n		if p := s.next(false); p != nil {\n			return p, nil\n		}\n	}\n	permit, err := s.limiter.wait(ctx)\n", "quota"),
+		one("the position is committed", "consumer/internal/offsets/tracker.go", "	return t.at(t.head).offset\n", "	return t.position\n", "commit"),
+		one("the list of what has ended has what has not", "consumer/internal/offsets/tracker.go", "			finished = append(finished, Range{First: e.offset, Last: e.offset})\n			open = true\n",
+			"			finished = append(finished, Range{First: e.offset, Last: e.offset + 1})\n			open = true\n", "commit", "lost"),
+		one("the list of what has ended is not inherited", "consumer/open.go", "	was := offsets.Handover{Watermark: c.offset, Finished: finished,", "	_ = finished\n	was := offsets.Handover{Watermark: c.offset,", "repeated"),
+		one("whose the group is does not count", "consumer/owner.go", `	if c.App == "" || s.App == ""`, `	if c.App != "" || s.App == ""`, "foreign"),
+		one("a list counts at any offset", "consumer/internal/offsets/stamp.go", "	if s.Offset != offset || s.Partition != partition {\n",
+			"	if s.Offset >= 0 {\n		s.Offset = offset\n	} else {\n", "lost", "commit"),
 		one("no last commit", "consumer/session.go", "		s.commitLast(ctx, stop)\n", "", "repeated"),
 		{"a coordinator that is loading counts as a group without offsets", []edit{
 			{
@@ -162,45 +182,48 @@ func mutants() []mutant {
 			{"consumer/owner.go", "		if c.Error != nil {\n", "		if c.Error != nil {\n			c.CommittedOffset, c.Error = -1, nil\n		}\n		if c.Error != nil {\n"},
 		}, []string{"repeated", "stuck"}},
 		one("a group without offsets begins at the end", "consumer/start.go", "			offsets[i] = p.first\n", "			offsets[i] = p.last\n", "lost", "commit"),
-		one("after retention on at the end", "consumer/offsets.go", "		p.tracker.skip(first)\n", "		p.tracker.skip(last)\n", "lost", "commit"),
+		one("after retention on at the end", "consumer/open.go", "		p.skip(first)\n", "		p.skip(last)\n", "lost", "commit"),
 		one("new partitions are not noticed", "consumer/consumer.go", "WatchPartitionChanges:  true", "WatchPartitionChanges:  false", "lost", "stuck"),
-		one("the second way commits one more", "consumer/commit.go", "	second := c.sendOver(ctx, c.s.fresh, commits)\n",
-			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.s.fresh, commits)\n", "commit"),
+		one("the second way commits one more", "consumer/commit_sender.go", "	second := c.sendOver(ctx, c.fresh, commits)\n",
+			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.fresh, commits)\n", "commit"),
 		one("letters are the leader's alone", "consumer/cluster/cluster.go", "kafka.RequireAll", "kafka.RequireOne", "commit"),
 		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.places {\n",
 			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.places[0].partition)})\n	}\n	for _, at := range l.places {\n", "lost"),
 		{"a group's conversation is a user's", []edit{
-			{"consumer/conversations.go", "	f := s.flights[ev.conversation]\n", "	f := s.flights[keyOf(ev.conversation)]\n"},
-			{"consumer/conversations.go", "		s.flights[ev.conversation] = f\n", "		s.flights[keyOf(ev.conversation)] = f\n"},
-			{"consumer/conversations.go", "		delete(s.flights, f.conversation)\n", "		delete(s.flights, keyOf(f.conversation))\n"},
-			{"consumer/conversations.go", "// join puts", "func keyOf(c schema.Conversation) schema.Conversation { c.Type = 0; return c }\n\n// join puts"},
+			{"consumer/queue.go", "	p := q.conversations[ev.conversation]\n", "	p := q.conversations[keyOf(ev.conversation)]\n"},
+			{"consumer/queue.go", "		q.conversations[ev.conversation] = p\n", "		q.conversations[keyOf(ev.conversation)] = p\n"},
+			{"consumer/queue.go", "		delete(q.conversations, p.conversation)\n", "		delete(q.conversations, keyOf(p.conversation))\n"},
+			{"consumer/queue.go", "// join puts", "func keyOf(c schema.Conversation) schema.Conversation { c.Type = 0; return c }\n\n// join puts"},
 		}, []string{"lost", "commit"}},
-		one("an event joins the call under way", "consumer/conversations.go", "	f.queued = append(f.queued, ev)\n	f.replays = f.replays",
-			"	if f.index < 0 && len(f.calling) > 0 {\n		f.calling = append(f.calling, ev)\n		return\n	}\n	f.queued = append(f.queued, ev)\n	f.replays = f.replays", "lost", "commit"),
-		one("two calls at once for a conversation", "consumer/conversations.go", "	if f == nil {\n		f = &flight{", "	if f == nil || f.index < 0 {\n		f = &flight{", "overlap"),
+		one("an event joins the call under way", "consumer/queue.go", "	p.queued = append(p.queued, ev)\n	if len(p.queued) == 1",
+			"	if p.in == nil && len(p.calling) > 0 {\n		p.calling = append(p.calling, ev)\n		return\n	}\n	p.queued = append(p.queued, ev)\n	if len(p.queued) == 1", "lost", "commit"),
+		one("two calls at once for a conversation", "consumer/queue.go", "	if p == nil {\n		p = &pending{", "	if p == nil || p.in == nil {\n		p = &pending{", "overlap"),
 		one("roaming messages as the last event has it", "consumer/record.go", "call.ClearRamble = call.ClearRamble || ev.clearRamble", "call.ClearRamble = ev.clearRamble", "lost", "commit"),
-		{"the gate never closes for an outage", []edit{
-			{"consumer/outage.go", "	return calls >= outageCalls && ", "	return calls >= 1000*outageCalls && "},
-			{"consumer/gate.go", "	if !a.Outage || proven.After(failing) {", "	if a.Outage || proven.After(failing) {"},
+		{"the breaker never opens for an outage", []edit{
+			{"consumer/internal/breaker/votes.go", "	mostVotes  = 20\n", "	mostVotes  = 1_000_000\n"},
+			{"consumer/internal/breaker/breaker.go", "	if len(b.failing) < AllFail {", "	if len(b.failing) < 1000*AllFail {"},
 		}, []string{"class"}},
-		one("the gate never opens", "consumer/gate.go", "	case over:\n		g.openLocked(now)\n		return\n", "	case over && g.probes > 1000:\n		g.openLocked(now)\n		return\n", "stuck"),
+		one("the breaker never closes", "consumer/internal/breaker/breaker.go", "	case was.overBy(e.Kind) && (", "	case was.overBy(e.Kind) && b.open.Probes > 1000 && (", "stuck"),
+		one("opening forgets no failure", "consumer/internal/breaker/breaker.go", "	a.Counted -= a.coded\n", "", "class"),
+		one("a failure needs no witness", "consumer/internal/breaker/breaker.go", "	if !a.open.IsZero() && b.witness.After(a.open) {", "	if !a.open.IsZero() {", "class"),
+		one("what has failed is always called first", "consumer/queue_order.go", "q.failed.Len() > 0 && !q.lastFailed {", "q.failed.Len() > 0 {", "stuck"),
 		one("a locked signature is tried again soon", "internal/service/calls.go", "lockedFor = time.Minute", "lockedFor = time.Second", "quiet"),
-		one("an attempt is not made", "consumer/record.go", "if ev.attempts < s.cfg.MaxAttempts {", "if ev.attempts < s.cfg.MaxAttempts-1 {", "class"),
+		one("an attempt is not made", "consumer/queue.go", "		if ev.attempts.Counted >= q.maxAttempts {\n			*over", "		if ev.attempts.Counted >= q.maxAttempts-1 {\n			*over", "class"),
 		one("an internal error is final", "imclient/class.go", "	case 50001, 50002, 50003:\n", "	case 50001, 50002, 50003, 50004:\n", "class"),
 		one("an old event is executed", "consumer/record.go", "	if age <= s.cfg.MaxEventAge {", "	if age <= 1000*s.cfg.MaxEventAge {", "class", "unasked"),
-		one("what is no event is passed over", "consumer/record.go", "		s.bury(ev, OutcomeUndecodable)\n", "		s.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
+		one("what is no event is passed over", "consumer/record.go", "		s.deadLetter(ev, OutcomeUndecodable)\n", "		s.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.control() && (!b.transactional() || !a.open[b.ProducerID])", "return !b.control()", "unasked"),
-		one("throttled answers use up attempts", "consumer/record.go", "	case Throttled:\n		s.limiter.throttled()\n		s.requeue(f, calling, f.nextDelay(s.cfg))\n",
-			"	case Throttled:\n		s.limiter.throttled()\n		s.retry(f, calling, a, started)\n", "class"),
-		one("a null value stays null", "consumer/letterform.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
-		one("headers are lost", "consumer/letterform.go", "	headers := d.Headers(source)\n", "	headers := d.Headers(source[:0])\n", "bytes"),
-		one("letters name another group", "consumer/letterform.go", "		Group:        s.cfg.Group,\n", "		Group:        s.cfg.Topic,\n", "headers"),
-		one("letters have the time of their writing", "consumer/letterform.go", "		Timestamp:    l.time,\n", "		Timestamp:    l.last,\n", "headers"),
-		one("letters give no error", "consumer/letterform.go", "		d.Error = l.err.Error()\n", "		d.Error = \"\"\n", "headers"),
-		one("the last attempt is the first", "consumer/letterform.go", "		LastAttempt:  l.last,\n", "		LastAttempt:  l.first,\n", "headers"),
-		one("replays are not counted", "consumer/letterform.go", "origin != nil && origin.Topic == s.cfg.Topic {", "origin != nil && origin.Topic != s.cfg.Topic {", "headers"),
+		one("throttled answers use up attempts", "consumer/queue.go", "	case kind == breaker.Throttled:\n",
+			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, &over)\n	case kind == breaker.Throttled:\n", "class"),
+		one("a null value stays null", "consumer/dead_letters_message.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
+		one("headers are lost", "consumer/dead_letters_message.go", "	headers := d.Headers(source)\n", "	headers := d.Headers(source[:0])\n", "bytes"),
+		one("letters name another group", "consumer/dead_letters_message.go", "		Group:        group,\n", "		Group:        topic,\n", "headers"),
+		one("letters have the time of their writing", "consumer/dead_letters_message.go", "		Timestamp:    l.time,\n", "		Timestamp:    l.last,\n", "headers"),
+		one("letters give no error", "consumer/dead_letters_message.go", "		d.Error = l.err.Error()\n", "		d.Error = \"\"\n", "headers"),
+		one("the last attempt is the first", "consumer/dead_letters_message.go", "		LastAttempt:  l.last,\n", "		LastAttempt:  l.first,\n", "headers"),
+		one("replays are not counted", "consumer/dead_letters_message.go", "origin != nil && origin.Topic == topic {", "origin != nil && origin.Topic != topic {", "headers"),
 		one("the signature is logged", "imclient/usersig.go", `slog.String("reason", `, `slog.String("sig", made.sig), slog.String("reason", `, "secret"),
-		one("goroutines stay", "consumer/session.go", "	s.callers.close()\n", "", "left behind"),
+		one("goroutines stay", "consumer/session.go", "	s.goroutines.close()\n", "", "left behind"),
 		one("connections stay", "consumer/connections.go", "	c.transport.CloseIdleConnections()\n", "", "left behind"),
 		one("a replay is settled before it is published", "consumer/deadletter/settle.go",
 			"		if err := write(ctx, events, messageOf(source)); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n",
@@ -209,7 +232,7 @@ func mutants() []mutant {
 			"lost", "commit", "stuck", "bytes"),
 		one("a batch is believed before its end is seen", "consumer/internal/recordlog/records.go", "	if left == 0 && v.src.more() {\n", "	if left < 0 && v.src.more() {\n", "lost", "commit"),
 		one("what a batch decompresses to is not bounded", "consumer/internal/recordlog/codecs.go", "	s := &source{limit: limit}\n", "	s := &source{limit: 1000 * limit}\n", "lost", "bytes", "headers"),
-		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	s.takeUnreadable(rec, size, bad)\n", "	s.unadmit(size)\n", "lost", "commit"),
+		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	s.takeUnreadable(rec, size, bad)\n", "	s.capacity.release(size)\n", "lost", "commit"),
 		one("a batch that can't be read is fetched for ever", "consumer/unreadable.go", "	return f.seen >= unreadableAfter\n", "	return f.seen >= 1000*unreadableAfter\n", "stuck"),
 		one("the letter of a batch names its first offset alone", "consumer/unreadable.go", "batch: &schema.Batch{First: bad.First, Last: bad.Last}}\n", "batch: &schema.Batch{First: bad.First, Last: bad.First}}\n", "headers"),
 	}

@@ -221,7 +221,7 @@ func (w *world) config(r *replica, port int) service.Config {
 	if w.redis != nil {
 		cfg.Redis = &redisbudget.Config{
 			URL: func() (string, error) { return "redis://:" + redisGuard + "@redis:6379", nil },
-			Key: redisKey, CallsPerSecond: sc.quota, Dial: func(context.Context, string, string) (net.Conn, error) { return w.redis.dial(r.party) },
+			Key: redisKey, CallsPerSecond: sc.quota, Dial: func(context.Context, string, string) (net.Conn, error) { return r.party.dialRedis(w.redis) },
 		}
 	}
 	return cfg

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient"
+	"convdel/internal/testkit"
 )
 
 const (
@@ -43,7 +44,7 @@ type world struct {
 	lost  map[int32]bool // brokers that are down
 	tap   *tap
 	api   *api
-	redis *redisServer
+	redis *testkit.Redis
 	key   *sharedKey
 
 	publisher *kgo.Client

@@ -184,11 +184,11 @@ func TestScripts(t *testing.T) {
 			6.1 closed
 			7 g denied
 			7.1 open denied`,
-		"a probe that succeeds closes it":              "0 a halted\n2 b deleted\n2.1 closed",
-		"an error code lets the credential in":         "0 a halted\n2 b coded\n2.1 closed\n3 counted b 0",
-		"an error code does not end an outage":         fail(0, 20, "unreached") + "5 b coded\n5.1 open outage",
-		"a refusal does not end an outage":             fail(0, 20, "unreached") + "5 b refused\n5.1 open outage\n5.1 admit probe",
-		"the reason follows the probes":                fail(0, 20, "unreached") + "5 b halted\n5.1 open halt\n9 c coded\n9.1 open outage\n20 d deleted\n21 closed",
+		"a probe that succeeds closes it":                     "0 a halted\n2 b deleted\n2.1 closed",
+		"an error code lets the credential in":                "0 a halted\n2 b coded\n2.1 closed\n3 counted b 0",
+		"an error code does not end an outage":                fail(0, 20, "unreached") + "5 b coded\n5.1 open outage",
+		"a refusal does not end an outage":                    fail(0, 20, "unreached") + "5 b refused\n5.1 open outage\n5.1 admit probe",
+		"the reason follows the probes":                       fail(0, 20, "unreached") + "5 b halted\n5.1 open halt\n9 c coded\n9.1 open outage\n20 d deleted\n21 closed",
 		"an outage that was halted meanwhile needs a success": fail(0, 20, "coded") + "5 b halted\n9 c refused\n9.1 open halt\n10 d deleted\n10.1 closed",
 		"probes come after 1, 2, 4 … 30 seconds": "0 a halted\n" + `
 			1 admit wait

@@ -49,11 +49,11 @@ func blown(n int, headers bool) *written {
 	r := &w.records[1]
 	size := int64(n)
 	if headers {
-		r.value, r.headerCount, r.tail = []byte("value"), new(size/2), []byte("|")
+		r.Value, r.HeaderCount, r.Tail = []byte("value"), new(size/2), []byte("|")
 	} else {
-		r.valueSize = &size
+		r.ValueSize = &size
 	}
-	r.size = new(int64(len(r.body())-1) + size)
+	r.Size = new(int64(len(r.Body())-1) + size)
 	return w
 }
 
@@ -120,13 +120,13 @@ func hostile(t *testing.T, l *Log, name string, batch []byte, n int, headers boo
 func TestDeclared(t *testing.T) {
 	const huge = 1<<31 - 1
 	for name, edit := range map[string]func(w *written){
-		"size":        func(w *written) { w.records[1].size = new(int64(huge)) },
-		"size in it":  func(w *written) { w.records[1].size = new(int64(7 << 20)) },
-		"key":         func(w *written) { w.records[1].keySize = new(int64(huge)) },
-		"value":       func(w *written) { w.records[1].valueSize = new(int64(huge)) },
-		"headers":     func(w *written) { w.records[1].headerCount = new(int64(huge)) },
+		"size":        func(w *written) { w.records[1].Size = new(int64(huge)) },
+		"size in it":  func(w *written) { w.records[1].Size = new(int64(7 << 20)) },
+		"key":         func(w *written) { w.records[1].KeySize = new(int64(huge)) },
+		"value":       func(w *written) { w.records[1].ValueSize = new(int64(huge)) },
+		"headers":     func(w *written) { w.records[1].HeaderCount = new(int64(huge)) },
 		"records":     func(w *written) { w.count, w.lastDelta = new(int32(huge)), new(int32(huge-1)) },
-		"many little": func(w *written) { w.records[1].headers = make([]schema.Header, 40_000) },
+		"many little": func(w *written) { w.records[1].Headers = make([]schema.Header, 40_000) },
 	} {
 		for _, p := range packings() {
 			w := of(100, "a", "b", "c").codec(p.codec, p.pack)

@@ -1,7 +1,6 @@
 package recordlog
 
 import (
-	"hash/crc32"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -10,15 +9,9 @@ import (
 
 // emptied is a batch of ten records of which compaction has left nothing but its head.
 func emptied(first int64) []byte {
-	b := kmsg.NewRecordBatch()
-	b.FirstOffset, b.LastOffsetDelta = first, 9
-	b.PartitionLeaderEpoch, b.Magic = -1, 2
-	b.ProducerID, b.ProducerEpoch, b.FirstSequence = -1, -1, -1
-	const head, uncounted = 61, 12 // a batch's length does not count its first offset and itself
-	b.Length = head - uncounted
-	const crcEnd = 21
-	b.CRC = int32(crc32.Checksum(b.AppendTo(nil)[crcEnd:], crc32.MakeTable(crc32.Castagnoli)))
-	return b.AppendTo(nil)
+	w := of(first)
+	w.lastDelta = new(int32(9))
+	return w.bytes()
 }
 
 // TestEmptiedBatch: a fetch that brings a batch without records moves on all the same, or it would be repeated for ever.

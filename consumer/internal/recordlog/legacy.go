@@ -1,7 +1,6 @@
 package recordlog
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -148,7 +147,7 @@ func (r *reader) eachEntry(outer *entry, do func(offset int64, p *part) error) e
 // readInner reads and delivers a message of a set.
 func (r *reader) readInner(outer *entry, offset int64, p *part) error {
 	if p.left > r.bounds.Record {
-		return r.digestEntry(outer, offset, p)
+		return r.omitEntry(outer, offset, p)
 	}
 	if err := r.need(p.left + p.left/2); err != nil {
 		return err
@@ -180,7 +179,7 @@ func (r *reader) deliverEntry(e *entry, at time.Time) error {
 	size := int64(len(e.key) + len(e.value))
 	rec := &Record{Offset: e.offset, Time: at, Epoch: NoEpoch, Key: e.key, Value: e.value, Size: size, Use: true}
 	if size > r.bounds.Record {
-		return r.accept(r.omit(rec, size, 0))
+		return r.accept(r.omitHeld(rec, size, 0))
 	}
 	if err := r.need(size); err != nil {
 		return err
@@ -204,11 +203,10 @@ func (r *reader) accept(rec *Record) error {
 	return nil
 }
 
-// digestEntry delivers a message beyond the bounds without its value.
-func (r *reader) digestEntry(outer *entry, offset int64, p *part) error {
+// omitEntry delivers a message beyond the bounds without its value.
+func (r *reader) omitEntry(outer *entry, offset int64, p *part) error {
 	const crc = 4
-	rec := &Record{Offset: offset, Epoch: NoEpoch, Use: true}
-	size := p.left
+	rec, o := &Record{Offset: offset, Epoch: NoEpoch, Use: true}, omission{size: p.left}
 	if err := p.take(crc+2, nil); err != nil {
 		return err
 	}
@@ -221,32 +219,39 @@ func (r *reader) digestEntry(outer *entry, offset int64, p *part) error {
 		inner = timeOf(int64(ms)) //nolint:gosec // times are signed
 	}
 	rec.Time = setTime(outer, inner)
-	hash, longKey := sha256.New(), false
-	for _, do := range []func([]byte){func(b []byte) { rec.Key = append(rec.Key, b...) }, func(b []byte) { _, _ = hash.Write(b) }} {
-		length, err := p.uint32()
-		if err != nil {
-			return err
-		}
-		n := int64(int32(length)) //nolint:gosec // lengths are signed
-		if n < -1 || n > p.left {
-			return malformed("a message's field has %d bytes", n)
-		}
-		if rec.Omitted == nil && n > keptKey {
-			do, longKey = nil, true
-		} else if rec.Omitted == nil && n >= 0 {
-			rec.Key = []byte{}
-		}
-		if err := p.take(max(0, n), do); err != nil {
-			return err
-		}
-		rec.Omitted = &Omitted{Why: r.why(size, 0, n < 0, longKey), Size: max(0, n)}
+	n, err := p.entryLength()
+	if err != nil {
+		return err
 	}
-	hash.Sum(rec.Omitted.SHA256[:0])
-	rec.Size = int64(len(rec.Key))
+	if o.longKey = n > keptKey; o.longKey {
+		err = p.take(n, nil)
+	} else if n >= 0 {
+		rec.Key = make([]byte, 0, n)
+		err = p.take(n, func(b []byte) { rec.Key = append(rec.Key, b...) })
+	}
+	if err != nil {
+		return err
+	}
+	if n, err = p.entryLength(); err != nil {
+		return err
+	}
+	if err := o.hash(p, n); err != nil {
+		return err
+	}
 	if p.left > 0 {
 		return malformed("a message's fields don't fill it")
 	}
-	return r.accept(rec)
+	return r.accept(r.omit(rec, o))
+}
+
+// entryLength reads the length of a message's key or value, -1 for null.
+func (p *part) entryLength() (int64, error) {
+	length, err := p.uint32()
+	n := int64(int32(length)) //nolint:gosec // lengths are signed
+	if err == nil && (n < -1 || n > p.left) {
+		err = malformed("a message's field has %d bytes", n)
+	}
+	return n, err
 }
 
 func (p *part) uint32() (uint32, error) {

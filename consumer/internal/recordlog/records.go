@@ -1,15 +1,10 @@
 package recordlog
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"time"
 
 	"convdel/schema"
 )
-
-// keptKey is how long a key may be that is kept of a record beyond the bounds.
-const keptKey = 64 << 10
 
 // v2 reads the records of a batch of format 2, one after the other.
 type v2 struct {
@@ -135,7 +130,7 @@ func (v *v2) build(view, own []byte, left int64) (*Record, error) {
 		return nil, f.fault()
 	}
 	if size := int64(len(own)) + HeaderCost*headers; size > v.bounds.Record {
-		return v.omit(rec, int64(len(own)), headers), nil
+		return v.omitHeld(rec, int64(len(own)), headers), nil
 	}
 	if err := v.need(int64(len(own)) + HeaderCost*headers); err != nil {
 		return nil, err
@@ -158,48 +153,6 @@ func (v *v2) build(view, own []byte, left int64) (*Record, error) {
 	return rec, nil
 }
 
-// recordOf makes a record and a copy of its bytes: in one piece of memory where they are few.
-func recordOf(b []byte) (*Record, []byte) {
-	var (
-		r   *Record
-		own []byte
-	)
-	switch n := len(b); {
-	case n <= 96:
-		one := new(struct {
-			Record
-
-			b [96]byte
-		})
-		r, own = &one.Record, one.b[:n:n]
-	case n <= 192:
-		one := new(struct {
-			Record
-
-			b [192]byte
-		})
-		r, own = &one.Record, one.b[:n:n]
-	case n <= 384:
-		one := new(struct {
-			Record
-
-			b [384]byte
-		})
-		r, own = &one.Record, one.b[:n:n]
-	case n <= 768:
-		one := new(struct {
-			Record
-
-			b [768]byte
-		})
-		r, own = &one.Record, one.b[:n:n]
-	default:
-		r, own = new(Record), make([]byte, n)
-	}
-	copy(own, b)
-	return r, own
-}
-
 // name makes a header's key a string.
 func (r *reader) name(key []byte) string {
 	const most, longest = 64, 64
@@ -214,37 +167,6 @@ func (r *reader) name(key []byte) string {
 		r.names[name] = name
 	}
 	return name
-}
-
-// omit leaves of a record what is kept of one beyond the bounds.
-func (r *reader) omit(rec *Record, size, headers int64) *Record {
-	rec.Omitted = &Omitted{
-		Why: r.why(size, headers, rec.Value == nil, len(rec.Key) > keptKey), Size: int64(len(rec.Value)), SHA256: sha256.Sum256(rec.Value),
-	}
-	if rec.Value = nil; len(rec.Key) > keptKey {
-		rec.Key = nil
-	}
-	if rec.Key != nil {
-		rec.Key = append([]byte{}, rec.Key...) // not all of the record's memory
-	}
-	rec.Size = int64(len(rec.Key))
-	return rec
-}
-
-// why says what of a record is left out, and why: its value, which may be null, its headers, and its key if that is long.
-func (r *reader) why(size, headers int64, nullValue, longKey bool) string {
-	text := fmt.Sprintf("a record of %d bytes is beyond max-record-bytes, %d", size, r.bounds.Record)
-	if headers > 0 {
-		text = fmt.Sprintf("a record of %d bytes and %d headers, which count %d each and are left out, is beyond max-record-bytes, %d",
-			size, headers, HeaderCost, r.bounds.Record)
-	}
-	if nullValue {
-		text += "; its value is null"
-	}
-	if longKey {
-		text += fmt.Sprintf("; its key, over %d bytes, is left out", keptKey)
-	}
-	return text
 }
 
 // stream reads a record of which no more than a key is held: one beyond the bounds, one that was rolled back, or a marker.
@@ -280,97 +202,5 @@ func (v *v2) stream(p *part, left int64) (*Record, error) {
 		}
 		return rec, p.rest()
 	}
-	return rec, v.digest(p, rec, size)
-}
-
-// key reads a key; nil if it is null or longer than what is kept.
-func (p *part) key() ([]byte, error) {
-	n, err := p.varint(32)
-	switch {
-	case err != nil:
-		return nil, err
-	case n < -1 || n > p.left:
-		return nil, malformed("a record's key has %d bytes", n)
-	case n < 0:
-		return nil, nil
-	case n > keptKey:
-		return nil, p.take(n, nil)
-	}
-	key := make([]byte, 0, n)
-	return key, p.take(n, func(b []byte) { key = append(key, b...) })
-}
-
-// digest reads the key, the value and the number of headers of a record beyond the bounds.
-func (v *v2) digest(p *part, rec *Record, size int64) error {
-	var err error
-	before := p.left
-	if rec.Key, err = p.key(); err != nil {
-		return err
-	}
-	longKey := rec.Key == nil && before-p.left > keptKey
-	length, err := p.varint(32)
-	if err != nil {
-		return err
-	}
-	if length < -1 || length > p.left {
-		return malformed("a record's value has %d bytes", length)
-	}
-	null := length < 0
-	length = max(0, length)
-	hash := sha256.New()
-	if err := p.hash(length, hash); err != nil {
-		return err
-	}
-	headers, err := p.varint(32)
-	if err != nil {
-		return err
-	}
-	if headers < 0 || headers > p.left/2 {
-		return malformed("a record has %d headers in %d bytes", headers, p.left)
-	}
-	if err := p.rest(); err != nil {
-		return err
-	}
-	rec.Omitted = &Omitted{Why: v.why(size, headers, null, longKey), Size: length}
-	hash.Sum(rec.Omitted.SHA256[:0])
-	rec.Size = int64(len(rec.Key))
-	return nil
-}
-
-// fields reads a record's fields from its bytes.
-type fields struct {
-	b   []byte
-	at  int
-	bad bool
-}
-
-func (f *fields) fault() error {
-	return malformed("a record's fields don't fit into its %d bytes", len(f.b))
-}
-
-func (f *fields) varint(bits int) int64 {
-	if f.bad || f.at >= len(f.b) {
-		f.bad = true
-		return 0
-	}
-	x, n := varintOf(bits, f.b[f.at:])
-	f.at += n
-	f.bad = n == 0
-	return x
-}
-
-// bytes reads a length and so many bytes; nil if they are null.
-func (f *fields) bytes() []byte {
-	n := f.varint(32)
-	if f.bad || n < -1 || n > int64(len(f.b)-f.at) {
-		f.bad = true
-		return nil
-	}
-	if n < 0 {
-		return nil
-	}
-	end := f.at + int(n)
-	b := f.b[f.at:end:end]
-	f.at = end
-	return b
+	return rec, v.omitStreamed(p, rec, size)
 }

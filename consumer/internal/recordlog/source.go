@@ -3,7 +3,6 @@ package recordlog
 import (
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 )
 
@@ -176,10 +175,6 @@ func (p *part) take(n int64, do func([]byte)) error {
 	}
 	p.left -= n
 	return p.each(n, do)
-}
-
-func (p *part) hash(n int64, h hash.Hash) error {
-	return p.take(n, func(b []byte) { _, _ = h.Write(b) })
 }
 
 // rest passes over what is left.

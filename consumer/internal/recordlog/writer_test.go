@@ -2,50 +2,41 @@ package recordlog
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"hash/crc32"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"convdel/schema"
+	"convdel/internal/testkit/rawbatch"
 )
 
-// written is a batch of format 2 to be written, any field of it wrong if need be.
+// written is a batch of some records, which rawbatch writes. The head that it embeds is as a log has it; its Records,
+// Count and LastOffsetDelta follow from what is below.
 type written struct {
-	base               int64
-	epoch              int32
-	attributes         int16
-	firstTime, maxTime int64
-	producer           int64
-	records            []writtenRecord
-	lastDelta, count   *int32
-	length             *int32
-	magic              int8
-	wrongCRC           bool
-	pack               func([]byte) []byte
-	tail, afterwards   []byte // behind the records, and behind what they are compressed to
+	rawbatch.Batch
+	records []writtenRecord
+	// These are said instead of the right numbers, unless they are nil.
+	lastDelta, count *int32
+	pack             func([]byte) []byte
+	// tail stands behind the records, afterwards behind what they are compressed to.
+	tail, afterwards []byte
 }
 
-// writtenRecord is one of its records. nil lengths are the right ones.
+// writtenRecord is a record at an offset delta. It says offsetNumber instead, unless that is nil.
 type writtenRecord struct {
-	delta, after              int64
-	key, value                []byte
-	headers                   []schema.Header
-	size, keySize, valueSize  *int64
-	headerCount, offsetNumber *int64
-	tail                      []byte
+	rawbatch.Record
+	offsetNumber *int64
 }
 
 // of makes a batch of records with these values, each in its place.
 func of(base int64, values ...string) *written {
-	w := &written{base: base, epoch: 7, firstTime: 1_700_000_000_000, maxTime: 1_700_000_009_000, producer: -1, magic: 2}
+	w := &written{Batch: rawbatch.Of(1_700_000_000_000)}
+	w.Base, w.LeaderEpoch, w.MaxTime = base, 7, 1_700_000_009_000
 	for i, v := range values {
-		w.records = append(w.records, writtenRecord{delta: int64(i), after: int64(i), value: []byte(v)})
+		w.records = append(w.records, writtenRecord{Record: rawbatch.Record{OffsetDelta: int64(i), TimeDelta: int64(i), Value: []byte(v)}})
 	}
 	return w
 }
@@ -57,74 +48,35 @@ func or[T any](p *T, v T) T {
 	return v
 }
 
-func appendBytes(b, field []byte, size *int64) []byte {
-	n := int64(len(field))
-	if field == nil {
-		n = -1
-	}
-	return append(binary.AppendVarint(b, or(size, n)), field...)
-}
-
-func (r *writtenRecord) body() []byte {
-	b := binary.AppendVarint([]byte{0}, r.after)
-	b = binary.AppendVarint(b, or(r.offsetNumber, r.delta))
-	b = appendBytes(b, r.key, r.keySize)
-	b = appendBytes(b, r.value, r.valueSize)
-	b = binary.AppendVarint(b, or(r.headerCount, int64(len(r.headers))))
-	for _, h := range r.headers {
-		b = appendBytes(b, []byte(h.Key), nil)
-		b = appendBytes(b, h.Value, nil)
-	}
-	return append(b, r.tail...)
-}
-
 // bytes is the batch as the log has it.
 func (w *written) bytes() []byte {
 	var data []byte
+	last := int32(-1)
 	for _, r := range w.records {
-		body := r.body()
-		data = append(binary.AppendVarint(data, or(r.size, int64(len(body)))), body...)
+		last = max(last, int32(r.OffsetDelta))
+		r.OffsetDelta = or(r.offsetNumber, r.OffsetDelta)
+		data = append(data, r.Bytes()...)
 	}
 	data = append(data, w.tail...)
 	if w.pack != nil {
 		data = w.pack(data)
 	}
-	last := int32(-1)
-	for _, r := range w.records {
-		last = max(last, int32(r.delta))
-	}
-	b := kmsg.RecordBatch{
-		FirstOffset: w.base, PartitionLeaderEpoch: w.epoch, Magic: w.magic, Attributes: w.attributes,
-		LastOffsetDelta: or(w.lastDelta, last), FirstTimestamp: w.firstTime, MaxTimestamp: w.maxTime,
-		ProducerID: w.producer, ProducerEpoch: -1, FirstSequence: -1,
-		NumRecords: or(w.count, int32(len(w.records))), Records: append(data, w.afterwards...),
-	}
-	b.Length = or(w.length, int32(batchHead-uncounted+len(b.Records)))
-	out := b.AppendTo(nil)
-	crc := crc32.Checksum(out[crcFrom:], crc32.MakeTable(crc32.Castagnoli))
-	if w.wrongCRC {
-		crc++
-	}
-	binary.BigEndian.PutUint32(out[17:], crc)
-	return out
+	b := w.Batch
+	b.Records = slices.Concat(data, w.afterwards)
+	b.LastOffsetDelta, b.Count = or(w.lastDelta, last), or(w.count, int32(len(w.records)))
+	return b.Bytes()
 }
 
 // codec has a batch compressed.
 func (w *written) codec(c int16, pack func([]byte) []byte) *written {
-	w.attributes |= c
+	w.Attributes |= c
 	w.pack = pack
 	return w
 }
 
-func packGzip(b []byte) []byte {
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	_, _ = z.Write(b)
-	_ = z.Close()
-	return out.Bytes()
-}
+func packGzip(b []byte) []byte { return rawbatch.Compress(rawbatch.Gzip, bytes.NewReader(b)) }
 
-func packSnappy(b []byte) []byte { return snappy.Encode(nil, b) }
+func packSnappy(b []byte) []byte { return rawbatch.Compress(rawbatch.Snappy, bytes.NewReader(b)) }
 
 // packXerial is the frame of Java's Snappy.
 func packXerial(size int) func([]byte) []byte {
@@ -197,49 +149,6 @@ func packings() []packing {
 		}},
 		{"zstd 128 MiB", codecZstd, packZstd(zstd.WithWindowSize(128 << 20))},
 	}
-}
-
-// message is one of format 0 or 1.
-type message struct {
-	offset     int64
-	magic      byte
-	attributes byte
-	time       int64
-	key, value []byte
-	wrongCRC   bool
-	size       *int32
-}
-
-func (m message) bytes() []byte {
-	b := []byte{m.magic, m.attributes}
-	if m.magic == 1 {
-		b = binary.BigEndian.AppendUint64(b, uint64(m.time))
-	}
-	for _, f := range [][]byte{m.key, m.value} {
-		n := int32(len(f))
-		if f == nil {
-			n = -1
-		}
-		b = append(binary.BigEndian.AppendUint32(b, uint32(n)), f...)
-	}
-	crc := crc32.ChecksumIEEE(b)
-	if m.wrongCRC {
-		crc++
-	}
-	b = append(binary.BigEndian.AppendUint32(nil, crc), b...)
-	out := binary.BigEndian.AppendUint64(nil, uint64(m.offset))
-	return append(binary.BigEndian.AppendUint32(out, uint32(or(m.size, int32(len(b))))), b...)
-}
-
-// set is a message with others in its value, compressed.
-func set(outer message, codec byte, pack func([]byte) []byte, inner ...message) message {
-	var data []byte
-	for _, m := range inner {
-		data = append(data, m.bytes()...)
-	}
-	outer.attributes |= codec
-	outer.value = pack(data)
-	return outer
 }
 
 // answered is what a fetch from an offset has brought, these bytes.

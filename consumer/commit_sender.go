@@ -1,0 +1,147 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+
+	"convdel/consumer/internal/offsets"
+)
+
+// commit is what is committed of one partition.
+type commit struct {
+	partition int
+	offset    int64
+	// epoch is that of the leader that has appended the record before the offset; [offsets.NoEpoch] if unknown. kafka-go's
+	// client would send 0, by which other clients that take the group over would look for a cut log.
+	epoch int32
+	stamp offsets.Stamp
+}
+
+// commitSender sends commits in the name of a member of the group.
+type commitSender struct {
+	member *member
+	topic  string
+	addr   net.Addr
+	// pool has connections that are used for everything, fresh has none between two uses.
+	pool, fresh commitTransport
+	log         *slog.Logger
+	// detail is how much of the stamps is written, once a broker has refused more.
+	detail offsets.Detail
+}
+
+// commitTransport is what the sender needs of a [kafka.Transport].
+type commitTransport interface {
+	kafka.RoundTripper
+	CloseIdleConnections()
+}
+
+func newCommitSender(m *member, cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
+	return &commitSender{member: m, topic: cfg.Topic, addr: cfg.Cluster.Addr(), pool: kafkas.transport, fresh: kafkas.fresh, log: log}
+}
+
+// send commits over the pool and, where that fails for another reason than the broker's verdict, over connections that
+// are made anew: those of the pool may be dead without knowing it. By a *fencedError brokers say that the member is no more.
+//
+// The second attempt outlives ctx: it has a timeout of its own.
+func (c *commitSender) send(ctx context.Context, commits []commit) error {
+	first := c.sendOver(ctx, c.pool, commits)
+	if first == nil || isFenced(first) {
+		return first
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	c.fresh.CloseIdleConnections()
+	defer c.fresh.CloseIdleConnections()
+	second := c.sendOver(ctx, c.fresh, commits)
+	if second == nil {
+		return nil
+	}
+	return errors.Join(first, second)
+}
+
+// sendOver commits over a transport, with less and less metadata for as long as the broker finds that there is too much.
+func (c *commitSender) sendOver(ctx context.Context, transport kafka.RoundTripper, commits []commit) error {
+	for {
+		err := c.sendOnce(ctx, transport, commits)
+		if !errors.Is(err, kafka.OffsetMetadataTooLarge) || c.detail == offsets.Nothing {
+			return err
+		}
+		c.detail++
+		if c.detail == offsets.NoList {
+			c.log.LogAttrs(ctx, slog.LevelWarn, "the broker refuses lists of finished offsets (offset.metadata.max.bytes); going on without")
+		} else {
+			c.log.LogAttrs(ctx, slog.LevelError, "the broker refuses to keep whose the offsets are (offset.metadata.max.bytes); going on with less",
+				slog.Bool("topic_kept", c.detail == offsets.TopicOnly))
+		}
+	}
+}
+
+func (c *commitSender) sendOnce(ctx context.Context, transport kafka.RoundTripper, commits []commit) error {
+	req := &offsetcommit.Request{
+		GroupID:         c.member.group,
+		GenerationID:    int32(c.member.generation), //nolint:gosec // it came from 32 bits
+		MemberID:        c.member.id,
+		RetentionTimeMs: -1,
+		Topics:          []offsetcommit.RequestTopic{{Name: c.topic}},
+	}
+	for _, one := range commits {
+		req.Topics[0].Partitions = append(req.Topics[0].Partitions, offsetcommit.RequestPartition{
+			PartitionIndex:       int32(one.partition), //nolint:gosec // Kafka's partition numbers are 32 bits wide
+			CommittedOffset:      one.offset,
+			CommittedMetadata:    one.stamp.Metadata(c.detail),
+			CommittedLeaderEpoch: one.epoch,
+		})
+	}
+	message, err := transport.RoundTrip(ctx, c.addr, req)
+	if err != nil {
+		return err
+	}
+	res, _ := message.(*offsetcommit.Response)
+	if res == nil || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != len(commits) {
+		return fmt.Errorf("commit of %d partitions of %s: answer for others", len(commits), c.topic)
+	}
+	var errs []error
+	for _, p := range res.Topics[0].Partitions {
+		if p.ErrorCode != 0 {
+			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", c.topic, p.PartitionIndex, fence(kafka.Error(p.ErrorCode))))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fencedError says that the group has gone on without this member: its partitions are somebody else's.
+type fencedError struct{ cause error }
+
+func (e *fencedError) Error() string {
+	return "the group has gone on without this member: " + e.cause.Error()
+}
+
+func (e *fencedError) Unwrap() error { return e.cause }
+
+// fence makes a *fencedError of the codes by which a broker says that the group has gone on without the member.
+func fence(err error) error {
+	if errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId) ||
+		errors.Is(err, kafka.RebalanceInProgress) || errors.Is(err, kafka.FencedInstanceID) {
+		return &fencedError{cause: err}
+	}
+	return err
+}
+
+func isFenced(err error) bool {
+	var f *fencedError
+	return errors.As(err, &f)
+}
+
+// coordinatorLost says whether a commit has failed for want of the group's coordinator: nobody has answered, or the broker that
+// has is not the coordinator, or not ready.
+func coordinatorLost(err error) bool {
+	verdict, answered := errors.AsType[kafka.Error](err)
+	return !answered || verdict == kafka.GroupCoordinatorNotAvailable || verdict == kafka.NotCoordinatorForGroup ||
+		verdict == kafka.GroupLoadInProgress
+}

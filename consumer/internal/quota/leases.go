@@ -1,0 +1,202 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// After failuresToFall failures in a row, askAgain apart, a replica does without the budget. One failure is forgiven: a
+	// connection may have died of idleness.
+	failuresToFall = 2
+	askAgain       = 50 * time.Millisecond
+	// probeEvery is how often a budget that fails is tried. When it answers again, other replicas may not have noticed
+	// yet: for Cautious, both the budget and the share are kept.
+	probeEvery = time.Second
+	// Cautious is how long [ByBoth] lasts.
+	Cautious = 3 * time.Second
+	// leaseWorth is how many departures are leased at once, as time at the full quota. leaseSlack is how long before the
+	// last of them leaves the next are asked for, not counting the way there and back.
+	leaseWorth = 25 * time.Millisecond
+	leaseSlack = 12 * time.Millisecond
+	// tolerance is how late a call may leave for its leased departure to count as kept: half of what the window is longer
+	// than a second. The other half is for the network.
+	tolerance = 5 * time.Millisecond
+)
+
+// Mode says which limits a [Limiter] keeps to.
+type Mode int
+
+// The modes. A limiter without a budget is always ByShare.
+const (
+	// ByBudget keeps to the budget.
+	ByBudget Mode = iota
+	// ByBoth keeps to the budget and to this replica's share: the budget has just come back.
+	ByBoth
+	// ByShare keeps to the share: there is no budget, or it fails.
+	ByShare
+)
+
+// Mode says which limits the limiter keeps to now.
+func (l *Limiter) Mode() Mode { return l.mode }
+
+// leases are departures reserved from a budget, and the state of that budget as its answers show it.
+type leases struct {
+	// quota is the calls a second that the budget hands out to all replicas together.
+	quota float64
+	// departures are those at hand, ascending.
+	departures []time.Time
+	// asked is when the budget last answered or failed to. notBefore is when it may be asked next. failures are those
+	// in a row.
+	asked, notBefore time.Time
+	failures         int
+	// trip is how long an answer takes, the longest of the last ones.
+	trip time.Duration
+	// until is when ByBoth ends.
+	until time.Time
+	// stirred is when a departure was last asked for. wanted says that there was none, and none has come since.
+	stirred time.Time
+	wanted  bool
+	// owed is how many departures must stay unused for calls that have left late, the last of these at late. credit is
+	// the part of the next departure that throttled answers have left.
+	owed   int
+	late   time.Time
+	credit float64
+}
+
+// take returns a departure that is due, or when to ask anew; zero: until told.
+func (s *leases) take(now time.Time) (due, again time.Time) {
+	s.stirred = now
+	for len(s.departures) > 0 && now.Sub(s.departures[0]) > tolerance {
+		s.departures = s.departures[1:]
+	}
+	s.wanted = len(s.departures) == 0
+	if s.wanted {
+		return time.Time{}, time.Time{}
+	}
+	if due = s.departures[0]; now.Before(due) {
+		return time.Time{}, due
+	}
+	s.departures = s.departures[1:]
+	return due, time.Time{}
+}
+
+// left notes when a call has really left. A late call adds to seconds in which its departure was not counted. Another
+// departure within the next second stays unused and makes up for it, since it is in these seconds, too.
+func (s *leases) left(due, at time.Time) {
+	if at.Sub(due) > tolerance {
+		s.owed++
+		s.late = at
+	}
+}
+
+// add keeps new departures, but for those that are owed and those that throttled answers cost. Nobody else has these
+// either, so they slow down the app as a whole.
+func (s *leases) add(now time.Time, departures []time.Duration, fraction float64) {
+	s.wanted = false
+	for _, in := range departures {
+		due := now.Add(in)
+		if due.Sub(s.late) > time.Second {
+			s.owed = 0
+		}
+		if s.owed > 0 {
+			s.owed--
+			continue
+		}
+		if s.credit += fraction; s.credit >= 1 {
+			s.credit--
+			s.departures = append(s.departures, due)
+		}
+	}
+}
+
+// Demand is a question to the budget, or says when there can be one.
+type Demand struct {
+	// Ask says to ask for N departures now. N of 0 finds out whether the budget answers.
+	Ask bool
+	N   int
+	// Again, where there is no question now, is the time at which to look again. Each Ask of the limiter is a reason to
+	// look again as well, and with the zero time the only one.
+	Again time.Time
+}
+
+// Demand says what to ask the budget, if so many conversations are ready to be called and so many callers wait for a
+// permit. It is for limiters made by [NewLeasing]. The answer is for [Limiter.BudgetAnswered] or [Limiter.BudgetFailed],
+// before Demand is called again.
+func (l *Limiter) Demand(now time.Time, ready, waiting int) Demand {
+	s := &l.leases
+	forgiven := s.failures > 0 && s.failures < failuresToFall
+	switch {
+	case now.Before(s.notBefore):
+		return Demand{Again: s.notBefore}
+	case s.asked.IsZero() || forgiven || l.mode == ByShare:
+		return Demand{Ask: true}
+	case l.mode == ByBoth && s.wanted && l.share > 0:
+		return Demand{Ask: true, N: 1} // one at a time: the share decides when there is a use for it
+	case l.mode == ByBoth:
+		again := s.asked.Add(probeEvery)
+		return Demand{Ask: !now.Before(again), Again: again} // only to find out whether it answers
+	case l.share == 0:
+		return Demand{}
+	default:
+		return s.demand(now, ready, waiting)
+	}
+}
+
+// demand says what to ask a budget that works.
+func (s *leases) demand(now time.Time, ready, waiting int) Demand {
+	held := len(s.departures)
+	missing := ready - held
+	if waiting > 0 && held == 0 {
+		missing = max(missing, 1)
+	}
+	// Nobody has asked for a departure lately: no connection is free to use one.
+	idle := waiting == 0 && now.Sub(s.stirred) > leaseWorth
+	if missing <= 0 || idle {
+		return Demand{}
+	}
+	if held > 0 {
+		early := leaseSlack + s.trip*3/2
+		if again := s.departures[held-1].Add(-early); now.Before(again) {
+			return Demand{Again: again}
+		}
+	}
+	most := math.Ceil((leaseWorth + 2*s.trip).Seconds() * s.quota)
+	return Demand{Ask: true, N: min(missing, int(most))}
+}
+
+// BudgetFailed says that the budget has not answered in time, or with an error.
+func (l *Limiter) BudgetFailed(now time.Time) {
+	s := &l.leases
+	s.asked = now
+	s.failures++
+	s.notBefore = now.Add(askAgain)
+	if s.failures < failuresToFall {
+		return
+	}
+	s.notBefore = now.Add(probeEvery)
+	if l.mode == ByBudget {
+		// This replica may have called more than its share.
+		l.quiet = now.Add(Window)
+	}
+	l.mode, s.departures, s.owed = ByShare, nil, 0
+}
+
+// BudgetAnswered says what the budget has answered: the departures reserved, each as the time from now until then, ascending,
+// or if none could be had, how long to wait before it is asked again. It was asked at asked.
+func (l *Limiter) BudgetAnswered(asked, now time.Time, departures []time.Duration, again time.Duration) {
+	s := &l.leases
+	s.asked, s.failures, s.notBefore = now, 0, time.Time{}
+	s.trip = max(now.Sub(asked), s.trip*15/16)
+	switch {
+	case l.mode == ByShare:
+		l.mode, s.until = ByBoth, now.Add(Cautious)
+	case l.mode == ByBoth && !now.Before(s.until):
+		l.mode = ByBudget
+	}
+	if len(departures) == 0 {
+		s.notBefore = now.Add(again)
+		return
+	}
+	s.add(now, departures, l.pacing.at(now))
+}

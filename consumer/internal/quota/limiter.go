@@ -1,0 +1,157 @@
+package quota
+
+import "time"
+
+const (
+	// Window is the time over which a quota is counted. The API counts arrivals, a limiter counts departures, and a second's
+	// worth of departures can arrive in less than a second if the first ones are slow. So the window is longer than a second
+	// by 10 ms, by which the network may vary. That costs 1 % of the quota.
+	Window = 1010 * time.Millisecond
+	// catchUp is how far the calls may lag behind their even spread before the time is lost. A late timer or a garbage
+	// collection is made up for, an idle minute is not.
+	catchUp = 50 * time.Millisecond
+)
+
+// Limiter rules when the calls of a replica may leave: at most its share of the quota in any [Window], evenly spread. With a
+// budget, the limit is the whole quota, and the budget spreads the calls of all replicas together.
+//
+// Every call needs a permit, first attempts and retries alike. A permit counts from when it is granted until a window after
+// the call has left. The call can leave later than it was granted, since a connection has to be made first; for the API only
+// the departure exists.
+type Limiter struct {
+	// share is the calls a second that are this replica's. 0 lets nothing leave.
+	share  float64
+	mode   Mode
+	pacing pacing
+	// recent are the departures of the last window. out is how many permits are granted whose calls have not left.
+	recent departures
+	out    int
+	// next is when the even spread allows the next call. quiet is the end of the time in which nothing may leave.
+	next, quiet time.Time
+	leases      leases
+}
+
+// New returns a limiter by a share alone, which is 0 until [Limiter.SetShare] says otherwise.
+func New() *Limiter { return &Limiter{mode: ByShare, pacing: pacing{fraction: 1}} }
+
+// NewLeasing returns a limiter that leases departures from a budget of so many calls a second, and keeps to its share while
+// the budget fails.
+func NewLeasing(callsPerSecond int) *Limiter {
+	return &Limiter{mode: ByBudget, pacing: pacing{fraction: 1}, leases: leases{quota: float64(callsPerSecond)}}
+}
+
+// Permit is the right to make one call. Either [Limiter.Sent] or [Limiter.Unused] ends it, exactly once.
+type Permit struct {
+	// interval is the permit's part of the even spread, 0 where a budget spreads the calls.
+	interval time.Duration
+	// due is the leased departure that the permit stands for, zero without a budget.
+	due time.Time
+}
+
+// Ruling is the answer to a request for a permit.
+type Ruling struct {
+	// Granted says that a call may leave now, and Permit is its permit.
+	Granted bool
+	Permit  Permit
+	// Again is when to ask anew after a refusal. The zero time means until told: only Sent, Unused, SetShare,
+	// BudgetAnswered or BudgetFailed can change the ruling.
+	Again time.Time
+}
+
+// Ask requests a permit for a call that leaves now.
+func (l *Limiter) Ask(now time.Time) Ruling {
+	if l.share == 0 {
+		return Ruling{}
+	}
+	if opens := l.opens(); now.Before(opens) {
+		return Ruling{Again: opens}
+	}
+	l.recent.forget(now)
+	pace := l.Pace(now)
+	limit := max(1, int(pace))
+	if l.out >= limit {
+		return Ruling{Again: l.pacing.rises(now)}
+	}
+	if used := l.out + l.recent.count(); used >= limit {
+		return Ruling{Again: l.recent.at(used - limit).Add(Window)}
+	}
+	var p Permit
+	if l.mode != ByShare {
+		var again time.Time
+		if p.due, again = l.leases.take(now); p.due.IsZero() {
+			return Ruling{Again: again}
+		}
+	}
+	if l.spreads() {
+		p.interval = l.spread(now, pace)
+	}
+	l.out++
+	return Ruling{Granted: true, Permit: p}
+}
+
+// spreads says whether this limiter spreads the calls, over its own share.
+func (l *Limiter) spreads() bool { return l.mode != ByBudget }
+
+// opens is the time before which nothing may leave, however little has left.
+func (l *Limiter) opens() time.Time {
+	switch {
+	case !l.spreads():
+		return time.Time{}
+	case l.next.After(l.quiet):
+		return l.next
+	default:
+		return l.quiet
+	}
+}
+
+// spread takes the next interval of the even spread.
+func (l *Limiter) spread(now time.Time, pace float64) time.Duration {
+	interval := time.Duration(float64(Window) / pace)
+	if behind := now.Add(-catchUp); l.next.Before(behind) {
+		l.next = behind
+	}
+	l.next = l.next.Add(interval)
+	return interval
+}
+
+// Sent says that the call of a permit has left, or may have. The permit counts for a window from then on.
+func (l *Limiter) Sent(p Permit, at time.Time) {
+	l.out--
+	l.recent.add(at)
+	if !p.due.IsZero() {
+		l.leases.left(p.due, at)
+	}
+}
+
+// Unused says that no call was made by a permit. Its place in the spread is free again; a leased departure is lost.
+func (l *Limiter) Unused(p Permit) {
+	l.out--
+	l.next = l.next.Add(-p.interval)
+}
+
+// SetShare says how many calls a second are this replica's from now on. Nothing leaves for one window: at a handover the
+// departures of whoever had this part of the quota before still count.
+func (l *Limiter) SetShare(callsPerSecond float64, now time.Time) {
+	l.share = callsPerSecond
+	l.quiet = now.Add(Window)
+}
+
+// Throttled says that the API has called this app too fast. The pace is cut by 30 %, at most once a window, and a twentieth
+// of the quota comes back each window without such an answer.
+func (l *Limiter) Throttled(now time.Time) { l.pacing.throttled(now) }
+
+// Ramp lets the pace begin at a tenth and rise to the whole within five windows, as an API that has just come back needs it.
+func (l *Limiter) Ramp(now time.Time) { l.pacing.ramp(now) }
+
+// Pace is the calls a second that may leave: this replica's share or, by a budget, the quota, less what throttled answers
+// have taken; 0 without a share.
+func (l *Limiter) Pace(now time.Time) float64 {
+	switch {
+	case l.share == 0:
+		return 0
+	case l.mode == ByBudget:
+		return l.leases.quota * l.pacing.at(now)
+	default:
+		return l.share * l.pacing.at(now)
+	}
+}

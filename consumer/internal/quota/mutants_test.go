@@ -1,0 +1,142 @@
+//go:build mutants
+
+package quota_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutant is a rule that is broken on purpose: a text, which stands once in a file of this package, and what replaces it.
+type mutant struct{ name, file, old, new string }
+
+func mutants() []mutant {
+	return []mutant{
+		{"the window is a second", "limiter.go", "Window = 1010 * time.Millisecond", "Window = 999 * time.Millisecond"},
+		{"more lost time is made up for", "limiter.go", "catchUp = 50 * time.Millisecond", "catchUp = 80 * time.Millisecond"},
+		{"lost time is lost", "limiter.go", "	if behind := now.Add(-catchUp); l.next.Before(behind) {", "	if behind := now; l.next.Before(behind) {"},
+		{"calls under way do not count", "limiter.go", "	if used := l.out + l.recent.count(); used >= limit {", "	if used := l.recent.count(); used >= limit {"},
+		{"the limit is one more", "limiter.go", "	limit := max(1, int(pace))", "	limit := max(1, int(pace)) + 1"},
+		{"a fraction of a call is none", "limiter.go", "	limit := max(1, int(pace))", "	limit := int(pace)"},
+		{"the limit does not follow the pace", "limiter.go", "	limit := max(1, int(pace))", "	limit := max(1, int(l.share))"},
+		{"permits that are out end by themselves", "limiter.go", "		return Ruling{Again: l.pacing.rises(now)}", "		return Ruling{Again: now.Add(Window)}"},
+		{"a throttled pace is not seen to rise", "limiter.go", "		return Ruling{Again: l.pacing.rises(now)}", "		return Ruling{}"},
+		{"a refusal ends when the oldest call does", "limiter.go", "l.recent.at(used - limit).Add(Window)", "l.recent.at(0).Add(Window)"},
+		{"a refusal ends when the youngest call does", "limiter.go", "l.recent.at(used - limit).Add(Window)", "l.recent.at(l.recent.count() - 1).Add(Window)"},
+		{"the spread is a second's", "limiter.go", "	interval := time.Duration(float64(Window) / pace)", "	interval := time.Duration(float64(time.Second) / pace)"},
+		{"nothing spreads the calls", "limiter.go", "	l.next = l.next.Add(interval)\n", ""},
+		{"an unused permit keeps its place", "limiter.go", "	l.next = l.next.Add(-p.interval)\n", ""},
+		{"an unused permit counts", "limiter.go", "	l.out--\n	l.next", "	l.recent.add(l.next)\n	l.out--\n	l.next"},
+		{"a call counts from its permit alone", "limiter.go", "	l.recent.add(at)\n", ""},
+		{"a handover has no quiet window", "limiter.go", "	l.quiet = now.Add(Window)\n", "	l.quiet = now\n"},
+		{"the quiet window is half as long", "limiter.go", "	l.quiet = now.Add(Window)\n", "	l.quiet = now.Add(Window / 2)\n"},
+		{"the quiet window holds up budgets", "limiter.go", "	case !l.spreads():\n		return time.Time{}\n", ""},
+		{"with a budget the share counts as well", "limiter.go", "return l.mode != ByBudget }", "return true }"},
+		{"with a budget the pace is the share's", "limiter.go", "	case l.mode == ByBudget:\n		return l.leases.quota *", "	case l.mode == ByBudget:\n		return l.share *"},
+		{"a budget that is back counts alone", "limiter.go", "return l.mode != ByBudget }", "return l.mode == ByShare }"},
+		{"no share, no limit", "limiter.go", "	if l.share == 0 {\n		return Ruling{}\n	}\n", ""},
+		{"departures are kept for half a window", "departures.go", "now.Sub(d.times[d.first]) >= Window", "now.Sub(d.times[d.first]) >= Window/2"},
+		{"departures are kept for too long", "departures.go", "now.Sub(d.times[d.first]) >= Window", "now.Sub(d.times[d.first]) > Window+Window/50"},
+		{"departures pile up", "departures.go", " && d.first >= d.count() {", " && d.first < 0 {"},
+		{"departures are lost when room is made", "departures.go", "copy(d.times, d.times[d.first:])", "copy(d.times, d.times[d.first+1:])"},
+		{"each throttled answer cuts", "pacing.go", "	if now.Sub(p.cut) >= Window {\n", "	{\n"},
+		{"throttled answers cut once for all", "pacing.go", "	if now.Sub(p.cut) >= Window {\n", "	if p.cut.IsZero() {\n"},
+		{"throttled answers cut to nothing", "pacing.go", "max(leastFraction, fraction*slowDown)", "fraction * slowDown"},
+		{"a cut does not recover", "pacing.go", "	p.fraction, p.step, p.since = fraction, speedUp, now", "	p.fraction, p.step, p.since = fraction, 0, now"},
+		{"a cut recovers like a pause", "pacing.go", "	p.fraction, p.step, p.since = fraction, speedUp, now", "	p.fraction, p.step, p.since = fraction, max(p.step, speedUp), now"},
+		{"a throttled answer does not hold the pace", "pacing.go", "	p.fraction, p.step, p.since = fraction, speedUp, now", "	if p.cut.Equal(now) {\n		p.fraction, p.step, p.since = fraction, speedUp, now\n	}"},
+		{"after a pause the pace is whole", "pacing.go", "	p.fraction, p.step, p.since = rampFrom, rampUp, now", "	p.fraction = 1"},
+		{"a pace rises beyond the whole", "pacing.go", "	if fraction > 1-rounding {\n		return 1\n	}\n", ""},
+		{"shares are rounded up", "share.go", "		whole += (id+1)*callsPerSecond/partitions - id*callsPerSecond/partitions\n", "		whole += id - id + (callsPerSecond+partitions-1)/partitions\n"},
+		{"shares are rounded down", "share.go", "		whole += (id+1)*callsPerSecond/partitions - id*callsPerSecond/partitions\n", "		whole += id - id + callsPerSecond/partitions\n"},
+		{"with many partitions some have no call", "share.go", "	if partitions > callsPerSecond {", "	if partitions > 1000*callsPerSecond {"},
+
+		{"a departure is used before it is due", "leases.go", "; now.Before(due) {\n		return time.Time{}, due\n	}", "; now.Before(due.Add(-tolerance)) {\n		return time.Time{}, due\n	}"},
+		{"a departure is used twice", "leases.go", "	s.departures = s.departures[1:]\n	return due, time.Time{}\n", "	return due, time.Time{}\n"},
+		{"a missed departure is used", "leases.go", "now.Sub(s.departures[0]) > tolerance", "now.Sub(s.departures[0]) > 4*tolerance"},
+		{"late calls cost nothing", "leases.go", "		s.owed++\n", ""},
+		{"punctual calls cost", "leases.go", "	if at.Sub(due) > tolerance {", "	if at.Sub(due) >= tolerance {"},
+		{"late calls cost for ever", "leases.go", "		if due.Sub(s.late) > time.Second {\n			s.owed = 0\n		}\n", ""},
+		{"throttled answers cost no departure", "leases.go", "s.credit += fraction; s.credit >= 1", "s.credit += 1; s.credit >= 1 || fraction < 0"},
+		{"throttled answers cost the last one as well", "leases.go", "			s.credit--\n", "			s.credit = 0\n"},
+		{"idle replicas lease", "leases.go", "	idle := waiting == 0 && now.Sub(s.stirred) > leaseWorth\n", "	idle := waiting < 0\n"},
+		{"a replica leases all that there is", "leases.go", "return Demand{Ask: true, N: min(missing, int(most))}", "return Demand{Ask: true, N: max(missing, int(most))}"},
+		{"a replica leases without end", "leases.go", "return Demand{Ask: true, N: min(missing, int(most))}", "_ = most\n	return Demand{Ask: true, N: missing}"},
+		{"what is at hand is leased again", "leases.go", "	missing := ready - held\n", "	missing := ready\n"},
+		{"a caller that waits gets nothing", "leases.go", "	if waiting > 0 && held == 0 {", "	if waiting < 0 && held == 0 {"},
+		{"the trip does not count", "leases.go", "		early := leaseSlack + s.trip*3/2\n", "		early := leaseSlack\n"},
+		{"a slow answer is forgotten at once", "leases.go", "	s.trip = max(now.Sub(asked), s.trip*15/16)\n", "	s.trip = now.Sub(asked)\n"},
+		{"the budget's time is not heeded", "leases.go", "		s.notBefore = now.Add(again)\n", ""},
+		{"one failure is enough", "leases.go", "failuresToFall = 2", "failuresToFall = 1"},
+		{"failures are counted for ever", "leases.go", "	s.asked, s.failures, s.notBefore = now, 0, time.Time{}\n", "	s.asked, s.notBefore = now, time.Time{}\n"},
+		{"a budget is never given up", "leases.go", "	if s.failures < failuresToFall {\n		return\n	}\n", "	if s.failures < 1000*failuresToFall {\n		return\n	}\n"},
+		{"no quiet window when the budget is given up", "leases.go", "		l.quiet = now.Add(Window)\n", ""},
+		{"a quiet window at each failure", "leases.go", "	if l.mode == ByBudget {\n		// This", "	if l.mode != ByShare {\n		// This"},
+		{"departures of a budget that fails are kept", "leases.go", "	l.mode, s.departures, s.owed = ByShare, nil, 0\n", "	l.mode, s.owed = ByShare, 0\n"},
+		{"a budget that is back is trusted at once", "leases.go", "		l.mode, s.until = ByBoth, now.Add(Cautious)\n", "		l.mode, s.until = ByBudget, now\n"},
+		{"a budget that is back is trusted soon", "leases.go", "	case l.mode == ByBoth && !now.Before(s.until):\n", "	case l.mode == ByBoth && !now.Before(s.until.Add(-time.Second)):\n"},
+		{"a budget that is back is never trusted", "leases.go", "		l.mode = ByBudget\n", "		l.mode = ByBoth\n"},
+		{"a failing budget is asked all the time", "leases.go", "	s.notBefore = now.Add(probeEvery)\n", ""},
+		{"a forgiven failure is not made sure of", "leases.go", "	case s.asked.IsZero() || forgiven || l.mode == ByShare:", "	case s.asked.IsZero() || forgiven && ready < 0 || l.mode == ByShare:"},
+		{"replicas without a share lease", "leases.go", "	case l.share == 0:\n		return Demand{}\n", ""},
+	}
+}
+
+// TestMutants breaks the rules in one way after the other and demands that another test of this package notices. The broken
+// files are laid over the real ones by the Go toolchain; the tree is not touched.
+func TestMutants(t *testing.T) {
+	t.Parallel()
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(here, m.file)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), m.old); n != 1 {
+				t.Fatalf("%s has %d times what is to be replaced: %q", m.file, n, m.old)
+			}
+			if output, noticed := m.live(t, path, string(text)); !noticed {
+				t.Errorf("not noticed:\n%s", output)
+			}
+		})
+	}
+}
+
+// live runs the package's tests with a broken file and says whether one fails.
+func (m *mutant) live(t *testing.T, path, text string) (output string, noticed bool) {
+	t.Helper()
+	dir := t.TempDir()
+	broken := filepath.Join(dir, m.file)
+	if err := os.WriteFile(broken, []byte(strings.Replace(text, m.old, m.new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=1m", "-overlay", file, ".", "-rapid.nofailfile", "-rapid.shrinktime=0s")
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]") {
+		t.Fatalf("does not compile:\n%s", out)
+	}
+	return string(out), err != nil
+}

@@ -1,0 +1,142 @@
+package consumer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"convdel/consumer/internal/offsets"
+)
+
+// partition is an owned partition of the topic.
+type partition struct {
+	id int
+
+	// mu guards the tracker and shrunk. While it is held nothing waits and no other lock is taken, so it may be taken under
+	// any other one.
+	mu      sync.Mutex
+	tracker *offsets.Tracker
+	// shrunk is closed and replaced when the tracker's span shrinks.
+	shrunk chan struct{}
+
+	size  fetchSize
+	fault faultCount
+	// reserved is what fetching holds of the capacity for records to come. It is given back at the end of each fetch, but for
+	// one that could not wait with what it had read.
+	reserved reservation
+	// epoch is that of the leader that is fetched from: a leader of another epoch refuses. [recordlog.NoEpoch]: not known.
+	epoch atomic.Int32
+	// noCommits says that the tracker's offsets must not be committed: their log is no more, or another service's commits
+	// are there.
+	noCommits atomic.Bool
+	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
+	end, seen, stable atomic.Int64
+	// failing is why the partition can't be read; nil if it can.
+	failing atomic.Pointer[error]
+}
+
+func newPartition(id int, from offsets.Handover, epoch int32) *partition {
+	p := &partition{id: id, tracker: offsets.Resume(from), shrunk: make(chan struct{}), size: newFetchSize()}
+	p.epoch.Store(epoch)
+	return p
+}
+
+// read notes the next record, and says whether a previous owner has finished it.
+func (p *partition) read(offset int64, epoch int32) (finished bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Read(offset, epoch)
+}
+
+// add takes a delivered record. Every one that is added is ended later.
+func (p *partition) add(offset int64) offsets.Seq {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Add(offset)
+}
+
+// ended marks a record as ended, and wakes whoever waits for the span to shrink.
+func (p *partition) ended(seq offsets.Seq) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tracker.End(seq) {
+		close(p.shrunk)
+		p.shrunk = make(chan struct{})
+	}
+}
+
+// pass moves the position behind a record that is not delivered.
+func (p *partition) pass(position int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tracker.Pass(position)
+}
+
+// skip moves the position over offsets without a record.
+func (p *partition) skip(position int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tracker.Skip(position)
+}
+
+// restart moves the position anywhere, and says whether it has: not once a record has been delivered.
+func (p *partition) restart(position int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Restart(position)
+}
+
+// position is the offset to fetch next.
+func (p *partition) position() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Position()
+}
+
+// watermark is the lowest unfinished offset.
+func (p *partition) watermark() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Watermark()
+}
+
+// spanFull says whether fetching has to wait for the oldest record to end, and returns a channel that is closed when the span
+// has shrunk.
+func (p *partition) spanFull() (full bool, shrunk <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Span() >= offsets.MaxSpan, p.shrunk
+}
+
+// lastRead is how far the partition was read.
+func (p *partition) lastRead() offsets.LastRead {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.LastRead()
+}
+
+// snapshot is what to commit, and whether that has changed since the last snapshot.
+func (p *partition) snapshot() (now offsets.Progress, changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.Snapshot()
+}
+
+// notCommitted makes the next snapshot report a change.
+func (p *partition) notCommitted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tracker.NotCommitted()
+}
+
+// sawEnd notes a high watermark.
+func (p *partition) sawEnd(end int64) {
+	p.end.Store(end)
+	p.seen.Store(time.Now().UnixNano())
+}
+
+// lag is how far the watermark is behind the end of the log.
+func (p *partition) lag() int64 { return max(0, p.end.Load()-p.watermark()) }
+
+// todo is how far it is behind what can be read: what stands behind an open transaction can't.
+func (p *partition) todo() int64 { return max(0, p.stable.Load()-p.watermark()) }

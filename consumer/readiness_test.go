@@ -1,0 +1,89 @@
+package consumer_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TestReadyz_Standstill: a replica that has something to do and does nothing outside of a pause says so, and why.
+func TestReadyz_Standstill(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		r := w.start()
+		w.publish(0, eventValues(0, 10)...)
+		w.awaitDrained(time.Minute)
+		time.Sleep(2 * time.Minute)
+		if s := r.Status().Stalled; s != nil {
+			t.Errorf("with nothing to do: %+v", s)
+		}
+		refused := w.refuseLetters()
+		w.publish(0, []byte("garbage"))
+		time.Sleep(2 * time.Minute)
+		if s := r.Status().Stalled; s == nil || !strings.Contains(s.Why, "1 dead letters are not written to their topic: [19]") {
+			t.Errorf("with a letter that nobody takes: %+v", s)
+		}
+		refused.Remove()
+		w.awaitDrained(time.Minute)
+		broken := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: testTopic, Err: kerr.KafkaStorageError, Count: -1})
+		w.publish(0, eventValue(20))
+		time.Sleep(2 * time.Minute)
+		if s := r.Status().Stalled; s == nil || !strings.Contains(s.Why, "0 at offset 11: ") {
+			t.Errorf("with a partition that can't be read: %+v", s)
+		}
+		broken.Remove()
+		w.awaitDrained(time.Minute)
+		if s := r.Status().Stalled; s != nil {
+			t.Errorf("when all is done: %+v", s)
+		}
+		transactional := w.newClient(kgo.TransactionalID("upstream"), kgo.TransactionTimeout(10*time.Minute))
+		defer transactional.Close()
+		if err := transactional.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := transactional.ProduceSync(t.Context(), &kgo.Record{Topic: testTopic, Value: eventValue(30)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := r.Status().Stalled; s != nil {
+			t.Errorf("behind an open transaction, where nothing can be read: %+v", s)
+		}
+		if err := transactional.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitDrained(time.Minute)
+	})
+}
+
+// TestReadyz_Absent: a replica that is no working member of the group says why.
+func TestReadyz_Absent(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		away := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+		r := w.start()
+		time.Sleep(10 * time.Second)
+		if s := r.Status(); s.Live || !strings.Contains(s.Absent, "offsets of the group not read") {
+			t.Errorf("while the coordinator loads: %+v", s)
+		}
+		away.Remove()
+		w.await(time.Minute, "a generation", func() bool { return r.Status().Live })
+		time.Sleep(10 * time.Second)
+		if s := r.Status(); s.Absent != "" {
+			t.Errorf("as a working member: %+v", s)
+		}
+		if err := w.kafka.DeleteTopic(testTopic); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := r.Status(); !strings.Contains(s.Absent, "topic events is not there") {
+			t.Errorf("without the topic: %+v", s)
+		}
+	})
+}

@@ -1,0 +1,34 @@
+package testkit
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// Await asks ok, at once and then once every interval, until it says yes. The test ends as failed if that takes longer
+// than limit; what names the thing that has not come.
+func Await(tb testing.TB, every, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			tb.Fatalf("after %s still not: %s", limit, what)
+		}
+	}
+}
+
+// MostIn returns the greatest number of times within any interval of length d, both ends included. The times may be in
+// any order.
+func MostIn(d time.Duration, times []time.Time) int {
+	times = slices.SortedFunc(slices.Values(times), time.Time.Compare)
+	most, from := 0, 0
+	for i, at := range times {
+		for at.Sub(times[from]) > d {
+			from++
+		}
+		most = max(most, i-from+1)
+	}
+	return most
+}
