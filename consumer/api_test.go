@@ -112,7 +112,7 @@ func verdict(v consumer.Verdict, code int) consumer.Answer {
 	}
 	return consumer.Answer{
 		Verdict: v, Code: code, Err: errAPI,
-		Outage: v == consumer.Transient && (code == 0 || code == 50004 || code == 50005), Denied: code == 50003,
+		Denied: code == 50003,
 	}
 }
 

@@ -125,3 +125,12 @@ func (c *capacity) releaseBytes(size int64) { c.bytes.Release(c.weight(size)) }
 
 // weight lets a record beyond all bytes in flight in, alone.
 func (c *capacity) weight(size int64) int64 { return min(size, c.maxBytes) }
+
+// full says whether no further event has room.
+func (c *capacity) full() bool {
+	if !c.events.TryAcquire(1) {
+		return true
+	}
+	c.events.Release(1)
+	return false
+}

@@ -130,11 +130,9 @@ const (
 // Answer is the outcome of one call.
 type Answer struct {
 	Verdict Verdict
-	// Code is the API's error code, 0 for success and for faults that carry none.
+	// Code is the API's error code, 0 for success and where the API itself has not answered: no answer, a timeout, an HTTP
+	// status, something other than JSON.
 	Code int
-	// Outage says that a Transient answer may be the API's fault rather than the event's: no
-	// answer, a timeout, an HTTP status, an internal error.
-	Outage bool
 	// Quiet is for how long the API wants no call at all after a Halt answer, 0 if it does not say so.
 	Quiet time.Duration
 	// Denied says that a Permanent answer is one of missing permission, which is usually the
@@ -142,6 +140,16 @@ type Answer struct {
 	Denied bool
 	// Err says what went wrong, free of secrets. Nil for Deleted.
 	Err error
+}
+
+var errNoVerdict = errors.New("the API's answer carries no verdict")
+
+// withVerdict makes an answer without a verdict a failure that says so.
+func (a Answer) withVerdict() Answer {
+	if a.Verdict < Deleted || a.Verdict > Again {
+		return Answer{Verdict: Transient, Err: errNoVerdict}
+	}
+	return a
 }
 
 // ConfigError names a field of [Config] that can't be used as it is.

@@ -37,7 +37,7 @@ type Consumer struct {
 	cfg     Config
 	log     *slog.Logger
 	limiter *limiter
-	gate    *gate
+	breaker *breakerGuard
 	status  atomic.Pointer[Status]
 	// session is the one at work; nil between generations.
 	session atomic.Pointer[session]
@@ -75,7 +75,7 @@ func New(cfg Config) (*Consumer, error) {
 	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget)}
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
-	c.gate = newGate(c.log, cfg.Metrics, c.limiter.ramp)
+	c.breaker = newBreakerGuard(cfg, c.limiter.ramp)
 	return c, nil
 }
 
@@ -85,7 +85,7 @@ func (c *Consumer) Status() Status {
 	if why := c.trouble.Load(); why != nil && c.session.Load() == nil {
 		s.Absent = *why
 	}
-	s.Paused = c.gate.paused()
+	s.Paused = c.breaker.paused()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
 		s.Stalled = at.standstill().ruling(time.Now())
 	}
@@ -218,7 +218,7 @@ func (c *Consumer) recheck(ctx context.Context) (stop func()) {
 	go func() {
 		defer close(done)
 		for wait(ctx, time.Time{}, c.cfg.Recheck) == nil {
-			c.gate.hurry()
+			c.breaker.hurry()
 		}
 	}()
 	return func() {

@@ -220,7 +220,7 @@ func (d *deadLetters) end(ctx context.Context, l *deadLetter) {
 	d.metrics.deadLetters.WithLabelValues(string(l.outcome)).Inc()
 	d.log.LogAttrs(ctx, slog.LevelWarn, "dead letter",
 		slog.String("id", l.id(d.topic)), slog.String("class", string(l.outcome)), slog.Int("code", l.code),
-		slog.Int("attempts", l.attempts), slog.Any("error", l.err))
+		slog.Int("attempts", l.attempts.Counted), slog.Any("error", l.err))
 	d.acknowledged(l.event, l.outcome)
 	d.change(d.queue.acknowledged)
 }

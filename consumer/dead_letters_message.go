@@ -94,7 +94,7 @@ func (l *deadLetter) describe(topic, group string) schema.DeadLetter {
 	d := schema.DeadLetter{
 		Class:        schema.Class(l.outcome),
 		Code:         l.code,
-		Attempts:     l.attempts,
+		Attempts:     l.attempts.Counted,
 		FirstAttempt: l.first,
 		LastAttempt:  l.last,
 		Topic:        topic,

@@ -95,7 +95,7 @@ func TestDeadLetterMessages(t *testing.T) {
 	whole := func() *deadLetter {
 		l := queued(7, int64(len(value)))
 		l.key, l.value, l.headers = []byte("key"), value, []schema.Header{{Key: "own", Value: []byte("1")}}
-		l.time, l.err, l.attempts = time.Unix(1000, 0), errRefused, 1
+		l.time, l.err, l.attempts.Counted = time.Unix(1000, 0), errRefused, 1
 		return l
 	}
 	for _, test := range []struct {

@@ -31,7 +31,7 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 	spacing := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(fetchRetryMin), backoff.WithMaxInterval(fetchRetryMax), backoff.WithMaxElapsedTime(0))
 	report := fetchReport{s: s, p: p}
-	for s.gate.awaitFetch(ctx, s.conversations) == nil {
+	for s.breaker.awaitFetch(ctx, s.queue.len) == nil {
 		err := s.fetchOnce(ctx, p)
 		if err != nil && ctx.Err() == nil {
 			s.metrics.fetchFailed(err)

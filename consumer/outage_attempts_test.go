@@ -16,11 +16,9 @@ import (
 	"convdel/internal/testkit"
 )
 
-// More of what the gate must not be fooled by.
-
-// TestOneConversationThatFillsTheHouse: more events than there is room for, all for one conversation that always fails, become
+// TestOneConversationThatFillsTheMemory: more events than there is room for, all for one conversation that always fails, become
 // dead letters in the end; others get in.
-func TestOneConversationThatFillsTheHouse(t *testing.T) {
+func TestOneConversationThatFillsTheMemory(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{}, func(w *world) {
 		t := w.t

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"convdel/consumer/internal/breaker"
 	"convdel/consumer/internal/offsets"
 	"convdel/schema"
 )
@@ -36,13 +37,13 @@ type event struct {
 	at           time.Time
 	conversation schema.Conversation
 	clearRamble  bool
-	// replay says that it was a dead letter before: if it fails again, that says nothing of the API.
+	// replay says that it was a dead letter before.
 	replay bool
 
-	// attempts counts the calls used up, doubted the last ones of them that may have failed in an
-	// outage; the times are the calls', code and err the last one's.
-	attempts    int
-	doubted     int
+	// called says that it has been called. attempts are the failed calls that count; first is when the first of these began, or
+	// the last call if none counts, last when the last call began; code and err are the last answer's.
+	called      bool
+	attempts    breaker.Attempts
 	first, last time.Time
 	code        int
 	err         error
@@ -83,7 +84,7 @@ func (s *session) take(rec record, size int64) {
 		s.deadLetter(ev, OutcomeExpired)
 		return
 	}
-	s.join(ev)
+	s.queue.join(ev)
 }
 
 // decode reads the event in a record.
@@ -112,179 +113,125 @@ func (s *session) expired(ev *event) bool {
 	return true
 }
 
-// dispatch makes the calls: one each time there is a conversation to delete, a free connection, an open
-// gate and quota, in that order, so that it is the oldest one at that moment that goes.
+// dispatch makes the calls: one each time there is a conversation to delete, a free connection, a breaker that lets calls
+// go, and quota, in that order, so that it is the oldest one at that moment that goes.
 func (s *session) dispatch(ctx context.Context) {
-	for s.awaitReady(ctx) == nil && s.slots.Acquire(ctx, 1) == nil {
-		f, permit := s.admitCall(ctx)
-		if f == nil {
+	for s.queue.awaitReady(ctx) == nil && s.slots.Acquire(ctx, 1) == nil {
+		p, permit := s.admitCall(ctx)
+		if p == nil {
 			s.slots.Release(1)
 			continue
 		}
 		s.work.Add(1)
-		s.callers.run(func() { s.callOn(ctx, f, permit) })
+		s.goroutines.run(func() { s.callOn(ctx, p, permit) })
 	}
 }
 
-// admitCall waits for gate and quota and returns the flight that goes, nil if none can any more.
-func (s *session) admitCall(ctx context.Context) (*flight, *permit) {
-	probe, err := s.gate.await(ctx)
+// admitCall waits for breaker and quota and returns the conversation that goes, nil if none can any more.
+func (s *session) admitCall(ctx context.Context) (*pending, *permit) {
+	probe, err := s.breaker.await(ctx)
 	if err != nil {
 		return nil, nil
 	}
-	if probe && s.onlySuspects() {
-		s.gate.giveUp()
-		probe = false
-	}
 	permit, err := s.limiter.wait(ctx)
-	if err == nil && (probe || s.gate.open()) {
-		if f := s.next(probe); f != nil {
-			return f, permit
+	if err == nil && (probe || !s.breaker.isOpen()) {
+		if p := s.next(probe); p != nil {
+			return p, permit
 		}
 	}
 	permit.unused()
 	if probe {
-		s.gate.abandoned()
+		s.breaker.abandon()
 	}
 	return nil, nil
 }
 
+// next takes a conversation for a call; nil where there is none, or where its events end without one.
+func (s *session) next(probe bool) *pending {
+	p, over := s.queue.take(probe)
+	s.endAll(over)
+	return p
+}
+
 // callOn makes a call and, on the same goroutine, those that may follow at once: under load that
 // spares the change of goroutines that each call would cost.
-func (s *session) callOn(ctx context.Context, f *flight, p *permit) {
+func (s *session) callOn(ctx context.Context, p *pending, granted *permit) {
 	defer s.work.Done()
 	defer s.slots.Release(1)
-	for f != nil {
-		s.call(f, p)
-		f, p = s.another(ctx)
+	for p != nil {
+		s.call(p, granted)
+		p, granted = s.another(ctx)
 	}
 }
 
-// another returns the next flight and its permit if there is one that may go now.
-func (s *session) another(ctx context.Context) (*flight, *permit) {
-	if ready, _ := s.promote(time.Now()); !ready || ctx.Err() != nil || !s.gate.open() {
+// another returns the next conversation and its permit if there is one that may go now.
+func (s *session) another(ctx context.Context) (*pending, *permit) {
+	if ready, _ := s.queue.promote(time.Now()); !ready || ctx.Err() != nil || s.breaker.isOpen() {
 		return nil, nil
 	}
-	p, granted := s.limiter.try()
+	permit, granted := s.limiter.try()
 	if !granted {
 		return nil, nil
 	}
-	f := s.next(false)
-	if f == nil {
-		p.unused()
+	p := s.next(false)
+	if p == nil {
+		permit.unused()
 	}
-	return f, p
+	return p, permit
 }
 
-// call deletes one conversation on behalf of all the events that f holds.
-func (s *session) call(f *flight, p *permit) {
-	call := Call{Conversation: f.conversation, Sent: p.sent}
+// call deletes one conversation on behalf of all the events that p holds.
+func (s *session) call(p *pending, granted *permit) {
+	call := Call{Conversation: p.conversation, Sent: granted.sent}
 	repeated := false
-	for _, ev := range f.calling {
+	for _, ev := range p.calling {
 		call.ClearRamble = call.ClearRamble || ev.clearRamble
-		repeated = repeated || ev.attempts > 0
+		repeated = repeated || ev.called
 	}
 	if repeated {
 		s.metrics.retries.Inc()
 	}
 	started := time.Now()
-	answer := s.cfg.API.Delete(s.workCtx, call)
+	answer := s.cfg.API.Delete(s.workCtx, call).withVerdict()
 	// Whatever could not say when it was sent counts from its end: later than the truth, never earlier.
-	p.sent()
-	took := time.Since(started)
+	granted.sent()
 	s.moved()
-	s.metrics.called(answer, took)
+	s.metrics.called(answer, time.Since(started))
 	if s.workCtx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
-		if f.probe {
-			s.gate.abandoned()
+		if p.call.Probe {
+			s.breaker.abandon()
 		}
 		return // cut off by a stop: it has not ended, and will be delivered again
 	}
-	s.settle(f, answer, started)
-}
-
-var errNoVerdict = errors.New("the API's answer carries no verdict")
-
-// settle does with each event of a call what the answer says, and puts back those that go on.
-func (s *session) settle(f *flight, a Answer, started time.Time) {
-	calling := f.calling
-	f.calling = nil
-	if !s.gate.answered(f.conversation, a, started, f.probe, onlyReplays(calling), f.failing) {
-		s.requeue(f, calling, 0) // it waits for the gate, and nothing has been used up
-		s.refund()
-		return
-	}
-	switch a.Verdict {
+	switch answer.Verdict {
 	case Deleted:
-		s.metrics.coalesced.Add(float64(len(calling) - 1))
-		s.requeue(f, nil, 0)
-		for _, ev := range calling {
-			s.end(ev, OutcomeDeleted)
-		}
-	case Permanent:
-		s.requeue(f, nil, 0)
-		for _, ev := range calling {
-			ev.attempted(a, started)
-			s.deadLetter(ev, OutcomePermanent)
-		}
+		s.metrics.coalesced.Add(float64(len(p.calling) - 1))
 	case Throttled:
 		s.limiter.throttled()
-		s.requeue(f, calling, f.nextDelay(s.cfg))
-	case Again:
-		s.requeue(f, calling, 0)
-	case Transient, Halt:
-		s.retry(f, calling, a, started)
-	default:
-		s.retry(f, calling, Answer{Verdict: Transient, Err: errNoVerdict}, started)
+	case Permanent, Transient, Halt, Again:
 	}
+	s.endAll(s.queue.answered(p, answer))
 }
 
-// retry uses up an attempt of each event. Those that have none left are dead letters; the others
-// wait without a connection and without quota.
-func (s *session) retry(f *flight, calling []*event, a Answer, started time.Time) {
-	s.failed(f, started)
-	var left, spent []*event
-	for _, ev := range calling {
-		ev.attempted(a, started)
-		if ev.attempts < s.cfg.MaxAttempts {
-			left = append(left, ev)
-		} else {
-			spent = append(spent, ev)
-		}
-	}
-	if len(spent) > 0 && !s.gate.blames(f.failing, f.called, f.proven, a) {
-		left, spent = calling, nil
-		for _, ev := range left {
-			ev.refund()
-		}
-		s.refund()
-	}
-	s.requeue(f, left, f.nextDelay(s.cfg))
-	for _, ev := range spent {
-		s.deadLetter(ev, OutcomeExhausted)
-	}
-}
-
-// attempted notes a call that has used up an attempt.
-func (ev *event) attempted(a Answer, started time.Time) {
-	ev.attempts++
-	if ev.first.IsZero() {
+// answered notes the answer to a call that began at started.
+func (ev *event) answered(a Answer, started time.Time) {
+	if ev.attempts.None() {
 		ev.first = started
 	}
-	ev.last, ev.code, ev.err = started, a.Code, a.Err
-	if a.Outage {
-		ev.doubted++
-	} else {
-		ev.doubted = 0
+	ev.called, ev.last, ev.code, ev.err = true, started, a.Code, a.Err
+	if a.Verdict == Permanent {
+		ev.attempts.Counted++
 	}
 }
 
-// refund takes back the attempts that may have failed through no fault of the event.
-func (ev *event) refund() {
-	ev.attempts -= ev.doubted
-	ev.doubted = 0
-	if ev.attempts == 0 {
-		ev.first = time.Time{}
+// endAll ends events in the way that each has come to.
+func (s *session) endAll(over []ended) {
+	for _, e := range over {
+		if e.outcome == OutcomeDeleted {
+			s.end(e.event, e.outcome)
+		} else {
+			s.deadLetter(e.event, e.outcome)
+		}
 	}
 }
 

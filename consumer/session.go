@@ -12,7 +12,6 @@ import (
 
 	"convdel/consumer/internal/offsets"
 	"convdel/consumer/internal/recordlog"
-	"convdel/schema"
 )
 
 // session is the work of one generation: it begins with the partitions that the group has given to
@@ -22,7 +21,7 @@ type session struct {
 	log     *slog.Logger
 	metrics *Metrics
 	limiter *limiter
-	gate    *gate
+	breaker *breakerGuard
 
 	client *kafka.Client
 	source *recordlog.Log
@@ -36,7 +35,8 @@ type session struct {
 	shares      int
 	committer   *committer
 	deadLetters *deadLetters
-	callers     *callers
+	goroutines  *goroutinePool
+	queue       *queue
 
 	capacity *capacity
 	// slots bounds the calls under way.
@@ -46,12 +46,6 @@ type session struct {
 	troubled func(what string, err error)
 	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
 	movedAt atomic.Int64
-
-	mu      sync.Mutex
-	flights map[schema.Conversation]*flight
-	// ready flights wait for a call, oldest event first; waiting ones for the end of their backoff.
-	ready, waiting *flightHeap
-	woken          chan struct{}
 
 	// work counts calls under way. workCtx is theirs and the dead letters': it outlives the generation, so that a
 	// rebalance does not cut off a call that the API executes.
@@ -65,18 +59,18 @@ type session struct {
 
 func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
 	s := &session{
-		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, gate: c.gate,
+		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, breaker: c.breaker,
 		client: kafkas.client, source: kafkas.log(c.cfg.Topic),
-		began:    c.began,
-		callers:  newCallers(),
-		capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight),
-		slots:    semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
-		flights:  make(map[schema.Conversation]*flight),
-		ready:    &flightHeap{less: oldestFirst},
-		waiting:  &flightHeap{less: dueFirst},
-		woken:    make(chan struct{}, 1),
-		opened:   c.working, troubled: c.troubled,
+		began:      c.began,
+		goroutines: newGoroutinePool(),
+		capacity:   newCapacity(c.cfg, c.cfg.Metrics.inFlight),
+		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
+		opened:     c.working, troubled: c.troubled,
 	}
+	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.capacity.full, func(ready int) {
+		s.metrics.callWaiters.Set(float64(ready))
+		s.limiter.ready.Store(int64(ready))
+	})
 	s.deadLetters = newDeadLetters(deadLettersConfig{
 		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
 		writers: kafkas.writers, source: s.source, capacity: s.capacity, metrics: s.metrics, log: log,
@@ -114,7 +108,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
 	writing.Wait()
-	s.callers.close()
+	s.goroutines.close()
 	s.leavePartitions()
 	if err := s.final.Load(); err != nil {
 		return *err

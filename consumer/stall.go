@@ -25,10 +25,10 @@ type Stall struct {
 // standstill is the evidence of a stall.
 type standstill struct {
 	since time.Time
-	// todo is how many offsets are unfinished or unread, patient how many conversations wait for the end of their backoff,
+	// todo is how many offsets are unfinished or unread, retrying how many conversations wait for the end of their backoff,
 	// which is no stall.
-	todo    int64
-	patient int
+	todo     int64
+	retrying int
 	// deadLetters is how many dead letters are not written, deadLettersWhy what the last failed write failed with; nil if none has.
 	deadLetters    int
 	deadLettersWhy error
@@ -38,7 +38,7 @@ type standstill struct {
 
 // ruling says whether that is a stall at a time; nil if not.
 func (e standstill) ruling(now time.Time) *Stall {
-	if e.todo == 0 && len(e.unread) == 0 || e.patient > 0 || now.Sub(e.since) < stallAfter {
+	if e.todo == 0 && len(e.unread) == 0 || e.retrying > 0 || now.Sub(e.since) < stallAfter {
 		return nil
 	}
 	var causes []string
@@ -61,9 +61,7 @@ func (s *session) moved() { s.movedAt.Store(time.Now().UnixNano()) }
 func (s *session) standstill() standstill {
 	e := standstill{since: time.Unix(0, s.movedAt.Load())}
 	e.deadLetters, e.deadLettersWhy = s.deadLetters.unacknowledged()
-	s.mu.Lock()
-	e.patient = s.waiting.Len()
-	s.mu.Unlock()
+	e.retrying = s.queue.retrying()
 	for _, p := range s.partitions {
 		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {

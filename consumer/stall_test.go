@@ -19,7 +19,7 @@ func TestStandstill(t *testing.T) {
 	}{
 		{"just moved", standstill{since: before(59 * time.Second), todo: 5}, ""},
 		{"nothing to do", standstill{since: before(time.Hour)}, ""},
-		{"an event waits for its retry", standstill{since: before(time.Hour), todo: 5, patient: 1}, ""},
+		{"an event waits for its retry", standstill{since: before(time.Hour), todo: 5, retrying: 1}, ""},
 		{"nothing known", standstill{since: before(time.Minute), todo: 5}, "5 offsets behind: the cause is not known"},
 		{
 			"partitions",

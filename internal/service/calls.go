@@ -23,16 +23,6 @@ func (c *caller) Delete(ctx context.Context, call consumer.Call) consumer.Answer
 // a wrong administrator's account.
 const codeDenied = 50003
 
-// internal says whether a code is one by which the API says that it is not well itself: those of the page of the call, and
-// of the public list (product/269/1671) timeouts and internal errors.
-func internal(code int) bool {
-	switch code {
-	case 50004, 50005, 60008, 60013, 60014, 70169, 70500:
-		return true
-	}
-	return false
-}
-
 // lockedFor is how long the API wants no calls after CodeSignatureLocked (product/269/1671).
 const lockedFor = time.Minute
 
@@ -42,13 +32,9 @@ func answerOf(err error) consumer.Answer {
 		return consumer.Answer{Verdict: consumer.Deleted}
 	}
 	answer := consumer.Answer{Verdict: verdictOf(imclient.ClassOf(err)), Err: err}
-	if _, network := errors.AsType[*imclient.NetworkError](err); network {
-		answer.Outage = true
-	}
 	if api, ok := errors.AsType[*imclient.APIError](err); ok {
 		answer.Code = api.Code
 		answer.Denied = api.Code == codeDenied
-		answer.Outage = internal(api.Code)
 		if api.Code == imclient.CodeSignatureLocked {
 			answer.Quiet = lockedFor
 		}

@@ -49,31 +49,24 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// What the gate goes by: answers that may be the API's own fault, and those that lack the permission.
+// The breaker goes by answers of missing permission, and by whether the API itself has answered: that is the code.
 func TestDoubtfulAnswers(t *testing.T) {
 	t.Parallel()
 	code := func(n int) error { return &imclient.APIError{Code: n, HTTPStatus: 200} }
 	for _, c := range []struct {
-		err            error
-		outage, denied bool
+		err    error
+		code   int
+		denied bool
 	}{
-		{nil, false, false},
-		{code(50001), false, false},
-		{code(50003), false, true},
-		{code(50004), true, false},
-		{code(50005), true, false},
-		{code(60007), false, false},
-		{code(60008), true, false},
-		{code(60013), true, false},
-		{code(60014), true, false},
-		{code(70169), true, false},
-		{code(70500), true, false},
-		{code(60002), false, false},
-		{code(70107), false, false},
-		{&imclient.NetworkError{Reason: "http status 502", HTTPStatus: 502}, true, false},
+		{nil, 0, false},
+		{code(50001), 50001, false},
+		{code(50003), 50003, true},
+		{code(50004), 50004, false},
+		{code(70107), 70107, false},
+		{&imclient.NetworkError{Reason: "http status 502", HTTPStatus: 502}, 0, false},
 	} {
-		if got := answerOf(c.err); got.Outage != c.outage || got.Denied != c.denied {
-			t.Errorf("%v: outage %t, denied %t", c.err, got.Outage, got.Denied)
+		if got := answerOf(c.err); got.Code != c.code || got.Denied != c.denied {
+			t.Errorf("%v: code %d, denied %t", c.err, got.Code, got.Denied)
 		}
 	}
 }

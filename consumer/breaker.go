@@ -1,0 +1,228 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"convdel/consumer/internal/breaker"
+)
+
+// PauseReason says why no calls are made.
+type PauseReason string
+
+// The reasons for a pause.
+const (
+	// PauseHalt: the API refuses the service's own credential, plan or configuration.
+	PauseHalt = PauseReason(breaker.Halt)
+	// PauseOutage: most calls fail, or all do.
+	PauseOutage = PauseReason(breaker.Outage)
+	// PauseDenied: one call after the other lacks the administrator's permission.
+	PauseDenied = PauseReason(breaker.NoPermission)
+)
+
+// Pause says why the consumer makes no calls, and what it does about it.
+type Pause struct {
+	Reason PauseReason
+	// Since is when it began, NextProbe when the next call is tried; zero while one is under way.
+	Since, NextProbe time.Time
+	// LastError is the last answer's, free of secrets.
+	LastError string
+}
+
+// breakerGuard keeps the breaker: it has the lock, the clock, the log and the metrics. The queue takes the guard's lock while
+// it holds its own, never the other way round.
+type breakerGuard struct {
+	log     *slog.Logger
+	metrics *Metrics
+	// closed is called when the breaker closes.
+	closed func()
+
+	mu      sync.Mutex
+	breaker *breaker.Breaker
+	// lastError is the one that the breaker has opened for, or that of the last probe.
+	lastError string
+	// changed is closed and replaced when those that wait must look again.
+	changed chan struct{}
+}
+
+func newBreakerGuard(cfg Config, closed func()) *breakerGuard {
+	return &breakerGuard{
+		log: cfg.Logger, metrics: cfg.Metrics, closed: closed,
+		breaker: breaker.New(cfg.CallTimeout), changed: make(chan struct{}),
+	}
+}
+
+// paused says why no calls are made, nil if they are.
+func (g *breakerGuard) paused() *Pause {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, open := g.breaker.Open()
+	if !open {
+		return nil
+	}
+	return &Pause{Reason: PauseReason(p.Reason), Since: p.Since, NextProbe: p.NextProbe, LastError: g.lastError}
+}
+
+// isOpen says whether only probes may be called.
+func (g *breakerGuard) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.breaker.IsOpen()
+}
+
+// await returns when a call may be made: any call, or the probe, which has to end with answered or abandon.
+func (g *breakerGuard) await(ctx context.Context) (probe bool, err error) {
+	for ctx.Err() == nil {
+		g.mu.Lock()
+		admission, until := g.breaker.Admit(time.Now())
+		changed := g.changed
+		g.mu.Unlock()
+		if admission != breaker.Wait {
+			return admission == breaker.Probe, nil
+		}
+		_ = wait(ctx, until, changed) // the loop looks at ctx
+	}
+	return false, ctx.Err()
+}
+
+// abandon ends a probe that has got no answer.
+func (g *breakerGuard) abandon() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.breaker.Abandon()
+	g.wakeLocked()
+}
+
+// hurry makes the next probe at once: a possible reason has been mended.
+func (g *breakerGuard) hurry() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.breaker.Hurry(time.Now())
+	g.wakeLocked()
+}
+
+// begin notes that a call begins, and looks for the witness of its events' failed calls.
+func (g *breakerGuard) begin(probe bool, events []*event) breaker.Call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, ev := range events {
+		g.breaker.Take(&ev.attempts)
+	}
+	return g.breaker.Begin(time.Now(), probe)
+}
+
+// answered rules on an answer, and counts a failed attempt against the events of its call unless that is void.
+func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) breaker.Ruling {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, _ := g.breaker.Open()
+	ruling := g.breaker.Answered(e, time.Now())
+	if e.Kind.Failure() {
+		g.failedLocked(e, ruling, events)
+	}
+	if ruling.Change == breaker.Opened || e.Call.Probe {
+		g.lastError = ""
+		if err != nil {
+			g.lastError = err.Error()
+		}
+		g.wakeLocked()
+	}
+	g.tellLocked(ruling.Change, before)
+	return ruling
+}
+
+// failedLocked counts a failed call against its events, as far as the ruling lets it.
+func (g *breakerGuard) failedLocked(e breaker.Evidence, ruling breaker.Ruling, events []*event) {
+	if !ruling.Void {
+		for _, ev := range events {
+			g.breaker.Fail(e, &ev.attempts)
+		}
+		return
+	}
+	if !e.Call.Probe || !g.breaker.IsOpen() {
+		return
+	}
+	probed := make([]*breaker.Attempts, len(events))
+	for i, ev := range events {
+		probed[i] = &ev.attempts
+	}
+	g.breaker.Probed(probed)
+}
+
+// forget has waiting events' failed calls counted or forgotten: the breaker has opened.
+func (g *breakerGuard) forget(events []*event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, ev := range events {
+		g.breaker.Forget(&ev.attempts)
+	}
+}
+
+// tellLocked says in log and metrics how the breaker has changed.
+func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
+	now, _ := g.breaker.Open()
+	switch change {
+	case breaker.Unchanged:
+	case breaker.Opened:
+		g.metrics.pausedFor(PauseReason(now.Reason), true)
+		g.log.Error("calls paused: the fault is not the events' own; probing until it is over",
+			slog.String("reason", string(now.Reason)), slog.String("error", g.lastError))
+	case breaker.OtherReason:
+		g.metrics.pausedFor(PauseReason(before.Reason), false)
+		g.metrics.pausedFor(PauseReason(now.Reason), true)
+		g.log.Error("calls stay paused, for another reason",
+			slog.String("reason", string(now.Reason)), slog.String("before", string(before.Reason)), slog.String("error", g.lastError))
+	case breaker.Closed:
+		g.metrics.pausedFor(PauseReason(before.Reason), false)
+		g.closed()
+		g.log.Info("calls resumed", slog.String("reason", string(before.Reason)),
+			slog.Duration("paused_for", time.Since(before.Since).Round(time.Millisecond)), slog.Int("failed_probes", before.Probes))
+	}
+}
+
+func (g *breakerGuard) wakeLocked() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// awaitFetch holds fetching back while the breaker is open and enough conversations are pending.
+func (g *breakerGuard) awaitFetch(ctx context.Context, pending func() int) error {
+	for {
+		n := pending()
+		g.mu.Lock()
+		wanted, changed := g.breaker.MayFetch(n), g.changed
+		g.mu.Unlock()
+		if wanted {
+			return ctx.Err()
+		}
+		if err := wait(ctx, time.Time{}, changed); err != nil {
+			return err
+		}
+	}
+}
+
+// kindOf sorts an answer for the breaker. It is the one place that does.
+func kindOf(a Answer) breaker.Kind {
+	switch a.Verdict {
+	case Deleted:
+		return breaker.Deleted
+	case Permanent:
+		if a.Denied {
+			return breaker.Denied
+		}
+		return breaker.Refused
+	case Throttled:
+		return breaker.Throttled
+	case Again:
+		return breaker.Renewed
+	case Halt:
+		return breaker.Halted
+	case Transient:
+		if a.Code != 0 {
+			return breaker.Coded
+		}
+	}
+	return breaker.Unreached
+}

@@ -1,0 +1,35 @@
+package consumer
+
+// goroutinePool runs calls on goroutines that are kept for the next call: net/http needs a deep stack, and growing one anew for
+// each call costs more than the rest of the way to the API together.
+type goroutinePool struct {
+	jobs chan func()
+	stop chan struct{}
+}
+
+func newGoroutinePool() *goroutinePool {
+	return &goroutinePool{jobs: make(chan func()), stop: make(chan struct{})}
+}
+
+// run starts job on an idle goroutine, or on a new one. The number of calls under way bounds the number of goroutines.
+func (g *goroutinePool) run(job func()) {
+	select {
+	case g.jobs <- job:
+	default:
+		go g.loop(job)
+	}
+}
+
+func (g *goroutinePool) loop(job func()) {
+	for {
+		job()
+		select {
+		case job = <-g.jobs:
+		case <-g.stop:
+			return
+		}
+	}
+}
+
+// close ends the idle goroutines at once, and the busy ones when they are done.
+func (g *goroutinePool) close() { close(g.stop) }

@@ -1,0 +1,26 @@
+// Package breaker decides two things: whether calls are made at all, and whether a failed call counts against its event.
+//
+// Should calls be made? While the breaker is closed, calls go. While it is open, one call at a time goes: the probe. The breaker
+// opens for one of these reasons:
+//
+//   - Most fail: of at least 20 votes within 10 seconds, 90 % are failures. A pending conversation votes once, with the first
+//     answer that says something of the API. Replays do not vote.
+//   - All fail: three conversations have failed, and no delete that began since the first of them has succeeded. That call
+//     began at least the call timeout ago, or one of them is at its last attempt. Replays count too.
+//   - The API refuses the service's own credential, plan or configuration.
+//   - The API denies the administrator's permission five times in a row.
+//
+// A probe that shows the reason to be over closes the breaker. Opening and closing clear the votes and the failed conversations. An
+// answer to a call that began before the breaker last changed changes nothing, unless it ends its events.
+//
+// Whose fault was it? A failed call counts against its event once it has a witness: a call that began later and has been
+// answered "deleted". The witness is looked for when the event is next taken for a call, and when the breaker opens; a failure
+// without a witness is forgotten then. A failure with an error code of the API's own counts at once, and is forgotten only if the
+// breaker opens before there is a witness. What fails while the breaker is open counts against no event.
+//
+// A replica whose memory is full of a few conversations, or of replays, can have no witness and no vote: a failed call counts at once
+// there, and the breaker does not open for an outage.
+//
+// The package is pure: evidence and the time go in, a ruling comes out. Its user provides the lock, the clock, the log and the
+// metrics.
+package breaker

@@ -1,0 +1,330 @@
+package consumer
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"convdel/consumer/internal/breaker"
+	"convdel/schema"
+)
+
+// pending is a conversation with unfinished events. There is at most one call for it at a time: events that arrive while it
+// waits share its next call; events that arrive while it is called share the one after, since the call under way may have been
+// answered before they happened.
+type pending struct {
+	conversation schema.Conversation
+	// queued are the events that the next call answers, calling those of the call under way.
+	queued, calling []*event
+	// oldest is the earliest event time of queued.
+	oldest time.Time
+	// due is when a waiting conversation is ready again.
+	due time.Time
+	// in is the heap that it is in, nil while it is called, index its place there.
+	in    *pendingHeap
+	index int
+	// failed says that one of its calls has failed, though others may have been at fault.
+	failed bool
+	// call is the last one; standing is what the breaker knows of the conversation.
+	call     breaker.Call
+	standing breaker.Standing
+	// backoff spaces the attempts; nil until the first failure.
+	backoff *backoff.ExponentialBackOff
+}
+
+// ended is an event that a queue has let go, and how it has ended.
+type ended struct {
+	*event
+	outcome Outcome
+}
+
+// queue holds the pending conversations. It gives them out, and keeps those that wait for their next attempt without a goroutine
+// and without quota.
+type queue struct {
+	breaker     *breakerGuard
+	maxAttempts int
+	// expired says whether an event has become too old to be executed, and makes that its error.
+	expired func(*event) bool
+	// full says whether no further event has room.
+	full func() bool
+	// spacing returns what spaces the attempts of a conversation.
+	spacing func() *backoff.ExponentialBackOff
+	// counted is told how many conversations are ready, whenever that changes. It must not call the queue.
+	counted func(ready int)
+
+	// mu is held while the breaker rules on an answer: all events are as they were when it opened. The breaker's lock and
+	// those of counted are taken inside it, never the other way round.
+	mu            sync.Mutex
+	conversations map[schema.Conversation]*pending
+	// fresh and failed conversations can be called, oldest event first; waiting ones are ordered by when they are due.
+	fresh, failed, waiting *pendingHeap
+	// lastFailed says that the last call went to a failed one.
+	lastFailed bool
+	woken      chan struct{}
+}
+
+func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, full func() bool, counted func(ready int)) *queue {
+	return &queue{
+		breaker: guard, maxAttempts: cfg.MaxAttempts, expired: expired, full: full, counted: counted,
+		spacing: func() *backoff.ExponentialBackOff {
+			return backoff.NewExponentialBackOff(
+				backoff.WithInitialInterval(cfg.RetryInitial), backoff.WithMaxInterval(cfg.RetryMax),
+				backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
+		},
+		conversations: make(map[schema.Conversation]*pending),
+		fresh:         &pendingHeap{less: oldestFirst}, failed: &pendingHeap{less: oldestFirst},
+		waiting: &pendingHeap{less: dueFirst},
+		woken:   make(chan struct{}, 1),
+	}
+}
+
+// join puts an event with the others of its conversation.
+func (q *queue) join(ev *event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p := q.conversations[ev.conversation]
+	if p == nil {
+		p = &pending{conversation: ev.conversation, queued: []*event{ev}, oldest: ev.at}
+		q.conversations[ev.conversation] = p
+		q.pushReadyLocked(p)
+		return
+	}
+	p.queued = append(p.queued, ev)
+	if len(p.queued) == 1 || ev.at.Before(p.oldest) {
+		p.oldest = ev.at
+	}
+	if p.in == q.fresh || p.in == q.failed {
+		heap.Fix(p.in, p.index)
+	}
+}
+
+// len is how many conversations are pending.
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.conversations)
+}
+
+// retrying is how many of them wait for their next attempt.
+func (q *queue) retrying() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting.Len()
+}
+
+// take takes a ready conversation for a call. Events that have no attempt left, or have become too old, are not called: they are
+// in over. p is nil where no event is left to call.
+func (q *queue) take(probe bool) (p *pending, over []ended) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if probe {
+		p = q.bestProbeLocked()
+	} else {
+		p = q.nextLocked()
+	}
+	if p == nil {
+		return nil, nil
+	}
+	heap.Remove(p.in, p.index)
+	q.counted(q.readyLocked())
+	p.calling, p.queued = p.queued, nil
+	p.call = q.breaker.begin(probe, p.calling)
+	if over = q.sortOut(p); len(p.calling) > 0 {
+		return p, over
+	}
+	q.putBackLocked(p, nil, 0)
+	return nil, over
+}
+
+// readyLocked is how many conversations can be called.
+func (q *queue) readyLocked() int { return q.fresh.Len() + q.failed.Len() }
+
+// sortOut takes the events out of a call that are not to be called any more.
+func (q *queue) sortOut(p *pending) (over []ended) {
+	p.calling = slices.DeleteFunc(p.calling, func(ev *event) bool {
+		switch {
+		case ev.attempts.Counted >= q.maxAttempts:
+			over = append(over, ended{ev, OutcomeExhausted})
+		case q.expired(ev):
+			over = append(over, ended{ev, OutcomeExpired})
+		default:
+			return false
+		}
+		return true
+	})
+	return over
+}
+
+// answered has the breaker rule on the answer to a call, and puts back the events that go on. It returns those that have ended.
+func (q *queue) answered(p *pending, a Answer) (over []ended) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	kind, calling := kindOf(a), p.calling
+	for _, ev := range calling {
+		ev.answered(a, p.call.Began)
+	}
+	p.failed = p.failed || kind.Failure()
+	ruling := q.breaker.answered(breaker.Evidence{
+		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
+		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
+	}, a.Err, calling)
+	p.calling = nil
+	if ruling.Change == breaker.Opened {
+		q.forgetLocked()
+	}
+	switch {
+	case ruling.Void, kind == breaker.Renewed:
+		q.putBackLocked(p, calling, 0)
+	case kind == breaker.Deleted:
+		over = endAll(calling, OutcomeDeleted)
+		q.putBackLocked(p, nil, 0)
+	case kind == breaker.Refused, kind == breaker.Denied:
+		over = endAll(calling, OutcomePermanent)
+		q.putBackLocked(p, nil, 0)
+	case kind == breaker.Throttled:
+		q.putBackLocked(p, calling, q.delay(p))
+	default:
+		q.retryLocked(p, calling, &over)
+	}
+	return over
+}
+
+// retryLocked puts back the events that have an attempt left.
+func (q *queue) retryLocked(p *pending, calling []*event, over *[]ended) {
+	left := calling[:0]
+	for _, ev := range calling {
+		if ev.attempts.Counted >= q.maxAttempts {
+			*over = append(*over, ended{ev, OutcomeExhausted})
+		} else {
+			left = append(left, ev)
+		}
+	}
+	q.putBackLocked(p, left, q.delay(p))
+}
+
+// delay is how long to wait after a failed call: exponential, with jitter.
+func (q *queue) delay(p *pending) time.Duration {
+	if p.backoff == nil {
+		p.backoff = q.spacing()
+	}
+	return p.backoff.NextBackOff()
+}
+
+// forgetLocked has the failed calls of all waiting events counted or forgotten: the breaker has opened.
+func (q *queue) forgetLocked() {
+	for _, p := range q.conversations {
+		q.breaker.forget(p.queued)
+		p.backoff = nil
+	}
+}
+
+// anyLast says whether the next failure that counts is the last attempt of an event.
+func (q *queue) anyLast(events []*event) bool {
+	return slices.ContainsFunc(events, func(ev *event) bool { return ev.attempts.Counted+1 >= q.maxAttempts })
+}
+
+// aloneLocked says whether those that are pending can't tell an outage, and no other event has room to tell it.
+func (q *queue) aloneLocked() bool {
+	if !q.full() {
+		return false
+	}
+	telling := 0
+	for _, p := range q.conversations {
+		if !onlyReplays(p.queued) || !onlyReplays(p.calling) {
+			telling++
+		}
+		if telling >= breaker.AllFail {
+			return false
+		}
+	}
+	return true
+}
+
+// putBackLocked ends a call: the events of left, and those that arrived meanwhile, get another one after delay; with none of either
+// the conversation is not pending any more.
+func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
+	if len(left) == 0 {
+		p.backoff, p.standing, p.failed, delay = nil, breaker.Standing{}, false, 0
+	}
+	p.queued = append(left, p.queued...)
+	if len(p.queued) == 0 {
+		delete(q.conversations, p.conversation)
+		return
+	}
+	p.oldest = p.queued[0].at
+	for _, ev := range p.queued {
+		if ev.at.Before(p.oldest) {
+			p.oldest = ev.at
+		}
+	}
+	if delay <= 0 {
+		q.pushReadyLocked(p)
+		return
+	}
+	p.due = time.Now().Add(delay)
+	heap.Push(q.waiting, p)
+	q.wake()
+}
+
+func (q *queue) pushReadyLocked(p *pending) {
+	if p.failed {
+		heap.Push(q.failed, p)
+	} else {
+		heap.Push(q.fresh, p)
+	}
+	q.counted(q.readyLocked())
+	q.wake()
+}
+
+// wake makes awaitReady look again.
+func (q *queue) wake() {
+	select {
+	case q.woken <- struct{}{}:
+	default:
+	}
+}
+
+// awaitReady returns when a conversation is ready to be called.
+func (q *queue) awaitReady(ctx context.Context) error {
+	for {
+		ready, due := q.promote(time.Now())
+		if ready {
+			return ctx.Err()
+		}
+		if err := wait(ctx, due, q.woken); err != nil {
+			return err
+		}
+	}
+}
+
+// promote makes conversations ready whose wait is over. It says whether any is ready, and when the next one will be (zero: none
+// waits).
+func (q *queue) promote(now time.Time) (ready bool, due time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.waiting.Len() > 0 && !q.waiting.list[0].due.After(now) {
+		p, _ := heap.Pop(q.waiting).(*pending)
+		q.pushReadyLocked(p)
+	}
+	if q.waiting.Len() > 0 {
+		due = q.waiting.list[0].due
+	}
+	return q.readyLocked() > 0, due
+}
+
+func endAll(events []*event, o Outcome) []ended {
+	over := make([]ended, len(events))
+	for i, ev := range events {
+		over[i] = ended{ev, o}
+	}
+	return over
+}
+
+// onlyReplays says whether all events have been dead letters before.
+func onlyReplays(events []*event) bool {
+	return !slices.ContainsFunc(events, func(ev *event) bool { return !ev.replay })
+}
