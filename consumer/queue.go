@@ -170,7 +170,7 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	p.failed = p.failed || kind.Failure()
 	ruling := q.breaker.answered(breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
-		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
+		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Few: kind.Failure() && q.fewLocked(), Full: kind.Failure() && q.full(), Quiet: a.Quiet,
 	}, a.Err, calling)
 	p.calling = nil
 	if ruling.Change == breaker.Opened {
@@ -227,11 +227,8 @@ func (q *queue) anyLast(events []*event) bool {
 	return slices.ContainsFunc(events, func(ev *event) bool { return ev.attempts.Counted+1 >= q.maxAttempts })
 }
 
-// aloneLocked says whether those that are pending can't tell an outage, and no other event has room to tell it.
-func (q *queue) aloneLocked() bool {
-	if !q.full() {
-		return false
-	}
+// fewLocked says whether fewer conversations are pending than it takes to tell that all fail, replays aside.
+func (q *queue) fewLocked() bool {
 	telling := 0
 	for _, p := range q.conversations {
 		if !onlyReplays(p.queued) || !onlyReplays(p.calling) {

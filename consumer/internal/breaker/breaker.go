@@ -11,6 +11,8 @@ const (
 	AllFail = 3
 	// deniedInARow is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
 	deniedInARow = 5
+	// aloneAfter is how long memory may be full of a few conversations that all fail before their failures count.
+	aloneAfter = 3 * time.Minute
 	// The first probe comes after probeFirst, each later one after twice as long as the one before, up to probeMost.
 	probeFirst = time.Second
 	probeMost  = 30 * time.Second
@@ -40,6 +42,8 @@ type Breaker struct {
 	// failing has the conversations that have failed since the breaker last changed, with no later witness; each with the time
 	// at which its first failed call began.
 	failing map[schema.Conversation]time.Time
+	// aloneSince is since when memory has been full of a few conversations that all fail; zero if it is not.
+	aloneSince time.Time
 	// probed are the events of the last probe, if it has failed.
 	probed []*Attempts
 }
@@ -138,7 +142,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 	if e.Quiet > 0 {
 		b.quiet = now.Add(e.Quiet)
 	}
-	b.note(e)
+	b.note(e, now)
 	switch {
 	case e.Call.Probe && b.open != nil:
 		return b.afterProbe(e, now)
@@ -153,17 +157,17 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 		return Ruling{}
 	}
 	b.count(e, now)
-	if e.Kind.Failure() && !e.Alone && (b.votes.mostFail(now) || b.allFail(e.Last, now)) {
+	if e.Kind.Failure() && !b.alone(e, now) && (b.votes.mostFail(now) || b.allFail(e.Last, now)) {
 		return b.opens(Outage, now, true)
 	}
 	return Ruling{}
 }
 
 // note takes in what an answer says whenever its call began.
-func (b *Breaker) note(e Evidence) {
+func (b *Breaker) note(e Evidence, now time.Time) {
 	switch e.Kind {
 	case Deleted:
-		b.denied = 0
+		b.denied, b.aloneSince = 0, time.Time{}
 		if e.Call.Began.After(b.witness) {
 			b.witness = e.Call.Began
 			for c, began := range b.failing {
@@ -174,8 +178,19 @@ func (b *Breaker) note(e Evidence) {
 		}
 	case Refused:
 		b.denied = 0
-	case Denied, Coded, Unreached, Throttled, Renewed, Halted:
+	case Coded, Unreached:
+		if !e.Few {
+			b.aloneSince = time.Time{}
+		} else if e.Full && b.aloneSince.IsZero() {
+			b.aloneSince = now
+		}
+	case Denied, Throttled, Renewed, Halted:
 	}
+}
+
+// alone says whether no witness can come: for long, memory has been full of a few conversations that all fail.
+func (b *Breaker) alone(e Evidence, now time.Time) bool {
+	return e.Few && e.Full && !b.aloneSince.IsZero() && now.Sub(b.aloneSince) >= aloneAfter
 }
 
 // count counts an answer for the rules by which the breaker opens for an outage.
@@ -212,7 +227,7 @@ func (b *Breaker) afterProbe(e Evidence, now time.Time) Ruling {
 	r := Ruling{Void: e.Kind.Failure() || e.Kind == Halted}
 	was := b.open.Reason
 	switch {
-	case was.overBy(e.Kind) && (e.Kind == Deleted || !b.open.outage), was == Outage && e.Alone:
+	case was.overBy(e.Kind) && (e.Kind == Deleted || !b.open.outage), was == Outage && b.alone(e, now):
 		b.close(e.Kind)
 		r.Change = Closed
 		return r
@@ -265,9 +280,9 @@ func (b *Breaker) changed() {
 func (b *Breaker) Probed(events []*Attempts) { b.probed = events }
 
 // Fail counts a failed call against an event, unless the ruling on it is void.
-func (b *Breaker) Fail(e Evidence, a *Attempts) {
+func (b *Breaker) Fail(e Evidence, a *Attempts, now time.Time) {
 	switch {
-	case e.Alone:
+	case b.alone(e, now):
 		a.Counted++
 	case e.Kind == Coded:
 		a.Counted++
