@@ -152,6 +152,9 @@ func (q *queue) sortOut(p *pending) (over []ended) {
 		case q.expired(ev):
 			over = append(over, ended{ev, OutcomeExpired})
 		default:
+			if ev.attempts.None() {
+				ev.first = p.call.Began
+			}
 			return false
 		}
 		return true
@@ -164,15 +167,17 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	kind, calling := kindOf(a), p.calling
-	for _, ev := range calling {
-		ev.answered(a, p.call.Began)
-	}
 	p.failed = p.failed || kind.Failure()
 	ruling := q.breaker.answered(breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
 		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Few: kind.Failure() && q.fewLocked(), Full: kind.Failure() && q.full(), Quiet: a.Quiet,
 	}, a.Err, calling)
 	p.calling = nil
+	if kind.Failure() || kind.Final() && !ruling.Void {
+		for _, ev := range calling {
+			ev.answered(a, p.call.Began)
+		}
+	}
 	if ruling.Change == breaker.Opened {
 		q.forgetLocked()
 	}

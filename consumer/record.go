@@ -187,6 +187,7 @@ func (s *session) call(p *pending, granted *permit) {
 	for _, ev := range p.calling {
 		call.ClearRamble = call.ClearRamble || ev.clearRamble
 		repeated = repeated || ev.called
+		ev.called = true
 	}
 	if repeated {
 		s.metrics.retries.Inc()
@@ -213,12 +214,9 @@ func (s *session) call(p *pending, granted *permit) {
 	s.endAll(s.queue.answered(p, answer))
 }
 
-// answered notes the answer to a call that began at started.
+// answered notes an answer that fails or ends the event, to a call that began at started.
 func (ev *event) answered(a Answer, started time.Time) {
-	if ev.attempts.None() {
-		ev.first = started
-	}
-	ev.called, ev.last, ev.code, ev.err = true, started, a.Code, a.Err
+	ev.last, ev.code, ev.err = started, a.Code, a.Err
 	if a.Verdict == Permanent {
 		ev.attempts.Counted++
 	}

@@ -32,8 +32,8 @@ const (
 // Failure says whether an answer of the kind is a failed attempt.
 func (k Kind) Failure() bool { return k == Coded || k == Unreached }
 
-// final says whether an answer of the kind ends its events.
-func (k Kind) final() bool { return k == Deleted || k == Refused || k == Denied }
+// Final says whether an answer of the kind ends its events.
+func (k Kind) Final() bool { return k == Deleted || k == Refused || k == Denied }
 
 // votes says whether an answer of the kind tells how well the API is. A refusal does not: it may come from what stands before an
 // API that is down.

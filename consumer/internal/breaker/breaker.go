@@ -11,8 +11,10 @@ const (
 	AllFail = 3
 	// deniedInARow is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
 	deniedInARow = 5
-	// aloneAfter is how long memory may be full of a few conversations that all fail before their failures count.
+	// aloneAfter is how long memory may be full of a few conversations that fail before their failures count; aloneGap is the
+	// longest time without one of these failures, for instance while others have room for a moment.
 	aloneAfter = 3 * time.Minute
+	aloneGap   = time.Minute
 	// The first probe comes after probeFirst, each later one after twice as long as the one before, up to probeMost.
 	probeFirst = time.Second
 	probeMost  = 30 * time.Second
@@ -42,8 +44,9 @@ type Breaker struct {
 	// failing has the conversations that have failed since the breaker last changed, with no later witness; each with the time
 	// at which its first failed call began.
 	failing map[schema.Conversation]time.Time
-	// aloneSince is since when memory has been full of a few conversations that all fail; zero if it is not.
-	aloneSince time.Time
+	// aloneSince and lastAlone are when a call first and last failed while memory was full of a few conversations, with no longer
+	// gap than aloneGap.
+	aloneSince, lastAlone time.Time
 	// probed are the events of the last probe, if it has failed.
 	probed []*Attempts
 }
@@ -167,7 +170,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 func (b *Breaker) note(e Evidence, now time.Time) {
 	switch e.Kind {
 	case Deleted:
-		b.denied, b.aloneSince = 0, time.Time{}
+		b.denied = 0
 		if e.Call.Began.After(b.witness) {
 			b.witness = e.Call.Began
 			for c, began := range b.failing {
@@ -179,18 +182,19 @@ func (b *Breaker) note(e Evidence, now time.Time) {
 	case Refused:
 		b.denied = 0
 	case Coded, Unreached:
-		if !e.Few {
-			b.aloneSince = time.Time{}
-		} else if e.Full && b.aloneSince.IsZero() {
-			b.aloneSince = now
+		if e.Few && e.Full {
+			if now.Sub(b.lastAlone) > aloneGap {
+				b.aloneSince = now
+			}
+			b.lastAlone = now
 		}
 	case Denied, Throttled, Renewed, Halted:
 	}
 }
 
-// alone says whether no witness can come: for long, memory has been full of a few conversations that all fail.
+// alone says whether no witness can come: for long, memory has been full of a few conversations that fail.
 func (b *Breaker) alone(e Evidence, now time.Time) bool {
-	return e.Few && e.Full && !b.aloneSince.IsZero() && now.Sub(b.aloneSince) >= aloneAfter
+	return e.Few && e.Full && now.Sub(b.aloneSince) >= aloneAfter
 }
 
 // count counts an answer for the rules by which the breaker opens for an outage.
@@ -233,7 +237,7 @@ func (b *Breaker) afterProbe(e Evidence, now time.Time) Ruling {
 		return r
 	case e.Kind == Denied && was == NoPermission:
 		r.Void = true
-	case e.Kind == Renewed, e.Kind.final(): // says nothing of an outage
+	case e.Kind == Renewed, e.Kind.Final(): // says nothing of an outage
 		b.open.NextProbe = now
 		return r
 	}

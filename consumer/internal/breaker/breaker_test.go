@@ -288,14 +288,16 @@ func TestReplays(t *testing.T) {
 }
 
 // TestAlone: memory that is full of one conversation can't tell an outage, so that its failures count after three minutes, until
-// something is deleted.
+// others come.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	s := newScript(t)
 	s.run("0 a unreached\n0.1 b unreached\n0.2 c unreached\n6 a unreached\n6.1 open outage")
 	s.alone = true
-	s.run("8 a unreached\n8.1 open outage\n150 a unreached\n150.1 open outage\n200 a unreached\n200.1 closed\n201 a unreached\n201.1 counted a 1\n" +
-		fail(210, 40, "unreached") + "215 closed\n216 good deleted\n" + fail(220, 20, "unreached") + "222.1 open outage")
+	s.run("8 a unreached\n8.1 open outage\n60 a unreached\n110 a unreached\n160 a unreached\n160.1 open outage\n200 a unreached\n200.1 closed\n201 a unreached\n201.1 counted a 1\n" +
+		fail(210, 40, "unreached") + "215 closed")
+	s.alone = false // others have come
+	s.run(fail(220, 20, "unreached") + "222.1 open outage")
 }
 
 // TestLastAttempts: the breaker opens rather than have an event given up while all fail.
