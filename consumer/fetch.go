@@ -37,7 +37,12 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 			s.metrics.fetchFailed(err)
 			err = s.recover(ctx, p, err)
 		}
-		if errors.Is(err, errRestart) || isFinal(err) {
+		if errors.Is(err, errRestart) {
+			s.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew",
+				slog.Int("partition", p.id), slog.Any("error", err))
+			return err
+		}
+		if isFinal(err) {
 			return err
 		}
 		if ctx.Err() == nil {
@@ -57,9 +62,9 @@ func (s *session) fetch(ctx context.Context, p *partition) error {
 func (s *session) recover(ctx context.Context, p *partition, err error) error {
 	switch {
 	case errors.Is(err, recordlog.ErrOffsetGone):
-		return s.relocate(ctx, p)
+		return s.owned.relocate(ctx, p)
 	case errors.Is(err, kafka.FencedLeaderEpoch), errors.Is(err, kafka.UnknownLeaderEpoch):
-		return s.validate(ctx, p)
+		return s.owned.validate(ctx, p)
 	default:
 		return err
 	}

@@ -7,10 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/semaphore"
 
-	"convdel/consumer/internal/offsets"
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -23,16 +21,8 @@ type session struct {
 	limiter *limiter
 	breaker *breakerGuard
 
-	client *kafka.Client
-	source *recordlog.Log
-	sender *commitSender
-
-	// topicID is the topic's at the beginning of the session, began its when Run began.
-	topicID    offsets.TopicID
-	began      offsets.TopicID
-	partitions map[int]*partition
-	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
-	shares      int
+	source      *recordlog.Log
+	owned       *assignment
 	committer   *committer
 	deadLetters *deadLetters
 	goroutines  *goroutinePool
@@ -41,9 +31,6 @@ type session struct {
 	capacity *capacity
 	// slots bounds the calls under way.
 	slots *semaphore.Weighted
-	// opened is told when the partitions are known, troubled why they are not yet.
-	opened   func(*session)
-	troubled func(what string, err error)
 	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
 	movedAt atomic.Int64
 
@@ -57,50 +44,9 @@ type session struct {
 	final atomic.Pointer[error]
 }
 
-func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
-	s := &session{
-		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, breaker: c.breaker,
-		client: kafkas.client, source: kafkas.log(c.cfg.Topic),
-		began:      c.began,
-		goroutines: newGoroutinePool(),
-		capacity:   newCapacity(c.cfg, c.cfg.Metrics.inFlight),
-		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
-		opened:     c.working, troubled: c.troubled,
-	}
-	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.capacity.full, func(ready int) {
-		s.metrics.callWaiters.Set(float64(ready))
-		s.limiter.ready.Store(int64(ready))
-	})
-	s.deadLetters = newDeadLetters(deadLettersConfig{
-		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
-		writers: kafkas.writers, source: s.source, capacity: s.capacity, metrics: s.metrics, log: log,
-		acknowledged: s.end,
-	})
-	s.moved()
-	s.sender = newCommitSender(m, &s.cfg, kafkas, log)
-	return s
-}
-
-// run works until the generation ends, stop is closed, or the member is fenced; then it drains. An error is one that Run
-// ends with.
-func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int, shares int) error {
-	s.shares = shares
-	ctx, cancel := context.WithCancel(generation)
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := s.open(ctx, ids); err != nil {
-		if isFinal(err) {
-			return err
-		}
-		return nil // the generation has ended
-	}
-	s.opened(s)
+// run works until ctx ends, or until it finds that the generation can't go on and cancels it; then it drains. stop is
+// closed when Run is told to end. An error is one that Run ends with.
+func (s *session) run(ctx context.Context, cancel context.CancelFunc, stop <-chan struct{}) error {
 	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
 	var writing sync.WaitGroup
 	writing.Go(func() { s.deadLetters.run(s.workCtx) })
@@ -109,7 +55,7 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 	s.cancelWork()
 	writing.Wait()
 	s.goroutines.close()
-	s.leavePartitions()
+	s.owned.leave()
 	if err := s.final.Load(); err != nil {
 		return *err
 	}
@@ -120,21 +66,12 @@ func (s *session) run(generation context.Context, stop <-chan struct{}, ids []in
 // on. Calls and dead letters outlive it.
 func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
 	var tasks sync.WaitGroup
-	for _, p := range s.partitions {
-		tasks.Go(func() {
-			if err := s.fetch(ctx, p); isFinal(err) {
-				s.final.CompareAndSwap(nil, &err)
-				stop()
-			} else if err != nil {
-				s.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew",
-					slog.Int("partition", p.id), slog.Any("error", err))
-				stop()
-			}
-		})
+	for _, p := range s.owned.partitions {
+		tasks.Go(func() { s.leave(s.fetch(ctx, p), stop) })
 	}
 	tasks.Go(func() { s.dispatch(ctx) })
-	tasks.Go(func() { s.watchLag(ctx) })
-	tasks.Go(func() { s.watchTopic(ctx, stop) })
+	tasks.Go(func() { s.owned.watchLag(ctx) })
+	tasks.Go(func() { s.leave(s.owned.watchTopic(ctx), stop) })
 	tasks.Go(func() {
 		if err := s.committer.run(ctx); err != nil {
 			s.fence(err)
@@ -142,6 +79,17 @@ func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
 		}
 	})
 	tasks.Wait()
+}
+
+// leave ends the generation for an error. One that Run ends with is kept.
+func (s *session) leave(err error, stop context.CancelFunc) {
+	if err == nil {
+		return
+	}
+	if isFinal(err) {
+		s.final.CompareAndSwap(nil, &err)
+	}
+	stop()
 }
 
 // fence stops everything at once: the partitions are another member's already, and every
@@ -233,13 +181,4 @@ func (s *session) abandon(done <-chan struct{}) {
 	s.cancelWork()
 	s.deadLetters.close()
 	<-done
-}
-
-// leavePartitions takes this member's marks off the metrics.
-func (s *session) leavePartitions() {
-	for id := range s.partitions {
-		s.metrics.dropLag(id)
-	}
-	s.metrics.inFlight.Set(0)
-	s.metrics.callWaiters.Set(0)
 }

@@ -62,7 +62,7 @@ func (s *session) standstill() standstill {
 	e := standstill{since: time.Unix(0, s.movedAt.Load())}
 	e.deadLetters, e.deadLettersWhy = s.deadLetters.unacknowledged()
 	e.retrying = s.queue.retrying()
-	for _, p := range s.partitions {
+	for _, p := range s.owned.partitions {
 		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
 			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.position(), *why))

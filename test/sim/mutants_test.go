@@ -182,7 +182,7 @@ func mutants() []mutant {
 			{"consumer/owner.go", "		if c.Error != nil {\n", "		if c.Error != nil {\n			c.CommittedOffset, c.Error = -1, nil\n		}\n		if c.Error != nil {\n"},
 		}, []string{"repeated", "stuck"}},
 		one("a group without offsets begins at the end", "consumer/start.go", "			offsets[i] = p.first\n", "			offsets[i] = p.last\n", "lost", "commit"),
-		one("after retention on at the end", "consumer/open.go", "		p.skip(first)\n", "		p.skip(last)\n", "lost", "commit"),
+		one("after retention on at the end", "consumer/relocate.go", "		p.skip(first)\n", "		p.skip(last)\n", "lost", "commit"),
 		one("new partitions are not noticed", "consumer/consumer.go", "WatchPartitionChanges:  true", "WatchPartitionChanges:  false", "lost", "stuck"),
 		one("the second way commits one more", "consumer/commit_sender.go", "	second := c.sendOver(ctx, c.fresh, commits)\n",
 			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.fresh, commits)\n", "commit"),
