@@ -87,7 +87,7 @@ func (c *Consumer) Status() Status {
 	}
 	s.Paused = c.breaker.paused()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
-		s.Stalled = at.standstill().ruling(time.Now())
+		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
 	return s
 }

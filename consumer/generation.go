@@ -38,29 +38,52 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 		}
 		return nil // the generation has ended
 	}
-	s := c.newSession(o.assignment, committer, writers)
+	s := c.newSession(ctx, o.assignment, committer, writers)
 	c.working(s)
 	return s.run(ctx, cancel, stop)
 }
 
-// newSession wires the parts of a session.
-func (c *Consumer) newSession(owned *assignment, commits *committer, writers deadLetterWriters) *session {
+// newSession returns a session with its parts. Its work outlives ctx.
+func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *committer, writers deadLetterWriters) *session {
+	l := c.newPipeline(owned, commits, writers)
 	s := &session{
-		cfg: c.cfg, log: owned.log, metrics: c.cfg.Metrics, limiter: c.limiter, breaker: c.breaker,
-		source: owned.source, owned: owned, committer: commits,
-		goroutines: newGoroutinePool(),
-		capacity:   newCapacity(c.cfg, c.cfg.Metrics.inFlight),
-		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
+		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
+		owned: owned, deadLetters: l.deadLetters, committer: commits, stalls: l.stalls,
+		dispatcher: &dispatcher{
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics,
+			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
+		},
 	}
-	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.capacity.full, func(ready int) {
-		s.metrics.callWaiters.Set(float64(ready))
-		s.limiter.ready.Store(int64(ready))
-	})
-	s.deadLetters = newDeadLetters(deadLettersConfig{
-		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
-		writers: writers, source: owned.source, capacity: s.capacity, metrics: s.metrics, log: owned.log,
-		acknowledged: s.end,
-	})
-	s.moved()
+	s.work, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
+	for _, p := range owned.partitions {
+		s.fetchers = append(s.fetchers, c.newFetcher(p, owned, l))
+	}
 	return s
+}
+
+func (c *Consumer) newPipeline(owned *assignment, commits *committer, writers deadLetterWriters) *pipeline {
+	l := &pipeline{
+		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight), committer: commits, metrics: c.cfg.Metrics,
+	}
+	expired := func(ev *event) bool { return ev.expired(l.maxEventAge) }
+	l.queue = newQueue(c.cfg, c.breaker, expired, l.capacity.full, func(ready int) {
+		l.metrics.callWaiters.Set(float64(ready))
+		c.limiter.ready.Store(int64(ready))
+	})
+	l.deadLetters = newDeadLetters(deadLettersConfig{
+		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
+		writers: writers, source: owned.source, capacity: l.capacity, metrics: l.metrics, log: owned.log,
+		acknowledged: l.end,
+	})
+	l.stalls = newStallWatch(l.queue, l.deadLetters, owned.partitions)
+	return l
+}
+
+func (c *Consumer) newFetcher(p *partition, owned *assignment, l *pipeline) *fetcher {
+	return &fetcher{
+		p: p, owned: owned, source: owned.source, capacity: l.capacity, pipeline: l, metrics: l.metrics,
+		log:            owned.log.With(slog.String("topic", c.cfg.Topic), slog.Int("partition", p.id)),
+		mayFetch:       func(ctx context.Context) error { return c.breaker.awaitFetch(ctx, l.queue.len) },
+		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(),
+	}
 }
