@@ -187,8 +187,8 @@ func mutants() []mutant {
 		one("the second way commits one more", "consumer/commit_sender.go", "	second := c.sendOver(ctx, c.fresh, commits)\n",
 			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.fresh, commits)\n", "commit"),
 		one("letters are the leader's alone", "consumer/cluster/cluster.go", "kafka.RequireAll", "kafka.RequireOne", "commit"),
-		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.places {\n",
-			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.places[0].partition)})\n	}\n	for _, at := range l.places {\n", "lost"),
+		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.positions {\n",
+			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.positions[0].partition)})\n	}\n	for _, at := range l.positions {\n", "lost"),
 		{"a group's conversation is a user's", []edit{
 			{"consumer/queue.go", "	p := q.conversations[ev.conversation]\n", "	p := q.conversations[keyOf(ev.conversation)]\n"},
 			{"consumer/queue.go", "		q.conversations[ev.conversation] = p\n", "		q.conversations[keyOf(ev.conversation)] = p\n"},
