@@ -59,7 +59,7 @@ func (l *Letter) Event() (schema.Event, error) {
 
 var (
 	errBatch   = errors.New("the letter stands for a batch that can't be read")
-	errOmitted = errors.New("the record's value is missing, and no event was kept of it")
+	errOmitted = errors.New("the record's value is missing, and no event is known of it")
 )
 
 // Source returns the source record as a replay publishes it. The error is a [*schema.ReplayError].
