@@ -6,14 +6,14 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// settingTag marks a flag that is a setting, and so has an environment variable.
+// settingTag marks a flag that is a setting. A setting has an environment variable.
 const settingTag = "setting"
 
-// toggle is the text of a switch. Like every setting it is a text until a [checker] reads it: the
-// parser stops at the first value that it cannot decode, and would hide the others.
+// toggle is the text of a switch. Like every setting it stays text until a [checker] reads it, since the parser stops at
+// the first value that it cannot decode and so hides other wrong values.
 type toggle string
 
-// Decode takes the text of --flag=text or of the environment; a bare --flag is true.
+// Decode takes the text of --flag=text or of the environment; a flag without a text is true.
 func (t *toggle) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the signature is kong's
 	*t = "true"
 	if ctx.Scan.Peek().Type == kong.FlagValueToken {
@@ -22,16 +22,16 @@ func (t *toggle) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the
 	return nil
 }
 
-// IsBool lets the flag stand alone.
+// IsBool allows the flag without a text.
 func (*toggle) IsBool() bool { return true }
 
-// brokerSettings is where the events are.
+// brokerSettings locate the events.
 type brokerSettings struct {
 	Brokers string `help:"Brokers to start from, comma-separated. Required." placeholder:"HOST:PORT,..." setting:""`
 	Topic   string `default:"${topic}" help:"Topic of the events." placeholder:"NAME" setting:""`
 }
 
-// groupSettings is how a topic is consumed.
+// groupSettings say how the topic is consumed.
 type groupSettings struct {
 	Group               string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
 	letterTopicSettings `embed:""`
@@ -40,12 +40,12 @@ type groupSettings struct {
 	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed): its running replicas end. Remove it afterwards." placeholder:"NUMBER" setting:""`
 }
 
-// letterTopicSettings is where the dead letters are.
+// letterTopicSettings locate the dead letters.
 type letterTopicSettings struct {
 	DeadLetterTopic string `help:"Topic of what cannot be deleted. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
 }
 
-// securitySettings is how to log in to Kafka.
+// securitySettings are the login to Kafka.
 type securitySettings struct {
 	TLS      toggle `default:"false" help:"Talk TLS to the brokers." name:"kafka-tls" setting:""`
 	CAFile   string `help:"Certificates to trust, PEM, instead of the system's." name:"kafka-ca-file" placeholder:"FILE" setting:""`
@@ -55,14 +55,14 @@ type securitySettings struct {
 	Username string `help:"User to log in as." name:"kafka-username" placeholder:"NAME" setting:""`
 }
 
-// apiSettings is the app at Tencent IM.
+// apiSettings identify the app at Tencent IM.
 type apiSettings struct {
 	Endpoint   string `default:"https://console.tim.qq.com" help:"Scheme and host of the API." name:"im-endpoint" placeholder:"URL" setting:""`
 	SDKAppID   string `help:"The app's SDKAppID. Required." name:"im-sdkappid" placeholder:"NUMBER" setting:""`
 	Identifier string `default:"administrator" help:"Account of the app's administrator." name:"im-identifier" placeholder:"USERID" setting:""`
 }
 
-// paceSettings is how fast, and how often, the API is called.
+// paceSettings say how fast and how often the API is called.
 type paceSettings struct {
 	CallsPerSecond string `default:"200" help:"The app's quota, all replicas together; 0 = no limit." placeholder:"NUMBER" setting:""`
 	Quota          string `default:"partitions" help:"partitions: of the quota this replica uses what it owns of the partitions; redis: all replicas share it in Redis; local: all of it, for a single replica." placeholder:"HOW" setting:""`
@@ -74,7 +74,7 @@ type paceSettings struct {
 	RetryMax       string `default:"30s" help:"Longest wait between two attempts." placeholder:"TIME" setting:""`
 }
 
-// boundSettings limits memory and time.
+// boundSettings limit memory and time.
 type boundSettings struct {
 	MaxInFlight      string `default:"2000" help:"Events in memory, waiting or calling." placeholder:"NUMBER" setting:""`
 	MaxInFlightBytes string `default:"16777216" help:"Bytes of the events in memory." placeholder:"BYTES" setting:""`
@@ -84,14 +84,14 @@ type boundSettings struct {
 	DrainTimeout     string `default:"15s" help:"How long a stop waits for the calls under way." placeholder:"TIME" setting:""`
 }
 
-// operationSettings is what operators see.
+// operationSettings are about logs and the admin addresses.
 type operationSettings struct {
 	AdminAddr string `default:"127.0.0.1:8080" help:"Where /metrics, /livez and /readyz are; empty = nowhere." placeholder:"HOST:PORT" setting:""`
 	LogLevel  string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:""`
 	LogFormat string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:""`
 }
 
-// Keys of the groups in which flags are shown.
+// These are the keys of the groups in which flags are shown.
 const (
 	groupKafka  = "kafka"
 	groupAPI    = "api"
@@ -107,7 +107,7 @@ const (
 	groupSettle = "settle"
 )
 
-// flagGroups titles the groups; those of secrets name what has no flag.
+// flagGroups returns the groups' titles. A group with a secret also describes the secret, since a secret has no flag.
 func flagGroups() []kong.Group {
 	return []kong.Group{
 		{Key: groupEvent, Title: "One event"},
@@ -122,15 +122,15 @@ func flagGroups() []kong.Group {
 		{Key: groupSettle, Title: "What is done"},
 		{
 			Key: groupKafka, Title: "Kafka",
-			Description: "The password has no flag: " + kafkaPassword.places() + ".",
+			Description: "The password has no flag: " + kafkaPassword.sources() + ".",
 		},
 		{
 			Key: groupAPI, Title: "Tencent IM",
-			Description: "The app's secret key has no flag: " + imSecretKey.places() + ". Required.",
+			Description: "The app's secret key has no flag: " + imSecretKey.sources() + ". Required.",
 		},
 		{
 			Key: groupPace, Title: "Quota and retries",
-			Description: "Redis's URL, with --quota=redis, has no flag, since it may hold a password: " + redisURL.places() + ".",
+			Description: "Redis's URL, with --quota=redis, has no flag, since it may hold a password: " + redisURL.sources() + ".",
 		},
 		{Key: groupBounds, Title: "Memory and time"},
 		{Key: groupOps, Title: "Operations"},

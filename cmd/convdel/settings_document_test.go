@@ -14,7 +14,7 @@ var update = flag.Bool("update", false, "write the document of settings anew")
 
 const settingsDocument = "../../docs/settings.md"
 
-// TestSettingsDocument: docs/settings.md says of each setting what the command line says.
+// TestSettingsDocument: docs/settings.md says the same about each setting as the command line.
 func TestSettingsDocument(t *testing.T) {
 	t.Parallel()
 	want := settingsText(t)
@@ -29,7 +29,7 @@ func TestSettingsDocument(t *testing.T) {
 	}
 }
 
-// settingsText is the document, from the flags of run.
+// settingsText makes the document from the flags of run.
 func settingsText(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder

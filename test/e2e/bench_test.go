@@ -23,11 +23,11 @@ import (
 	"convdel/schema"
 )
 
-// The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`): what they
-// report is in their own units, not in ns/op.
+// The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`). They report values in their own
+// units, not ns/op.
 
-// BenchmarkQuota measures, for 15 s of a full topic, how much of the quota arrives and the greatest
-// number of calls in any second, as the API sees it.
+// BenchmarkQuota measures, over 15 s of a full topic, how much of the quota is used and the greatest number of calls in any
+// second, as the API sees them.
 func BenchmarkQuota(b *testing.B) {
 	for b.Loop() {
 		s := newStage(b, 4, imtest.Config{Quota: 200, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})
@@ -43,9 +43,8 @@ func BenchmarkQuota(b *testing.B) {
 	}
 }
 
-// BenchmarkThroughput compares the service without a limiter, 64 calls at once, with a bare loop of
-// 64 goroutines that post the same requests to the same simulator: rounds in turn, each client in a
-// process of its own, the median of each.
+// BenchmarkThroughput compares the service without a limiter, with 64 calls at once, with a bare loop of 64 goroutines that
+// post the same requests to the same simulator. Both take turns, each in a process of its own. It reports the medians.
 func BenchmarkThroughput(b *testing.B) {
 	const rounds, backlog = 5, 250_000
 	for b.Loop() {
@@ -67,7 +66,7 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// rate is the calls a second that the simulator answers, over three seconds in full swing.
+// rate returns how many calls a second the simulator answers, over three seconds after the start has settled down.
 func (s *stage) rate() float64 {
 	s.tb.Helper()
 	before := s.sim.Stats().Calls
@@ -82,7 +81,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// bareLoopURL, in the environment, makes the test binary the bare loop's process.
+// bareLoopURL is an environment variable that makes the test binary the bare loop's process.
 const bareLoopURL = "CONVDEL_BARE_LOOP_URL"
 
 func (s *stage) bareLoop() *process {
@@ -158,8 +157,7 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory measures the peak memory of a service that works off 1,000,000 events of 900 bytes
-// as fast as it can.
+// BenchmarkMemory measures the peak memory of a service that works through 1,000,000 events of 900 bytes as fast as it can.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
 	for b.Loop() {
@@ -180,7 +178,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// peakMiB is the process's greatest resident size so far, 0 if it has ended.
+// peakMiB returns the process's greatest resident size so far, 0 if it has ended.
 func (p *process) peakMiB() float64 {
 	p.tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -196,8 +194,8 @@ func (p *process) peakMiB() float64 {
 	return 0
 }
 
-// watchPeak looks at the peak until the process has ended. What the system accounts to the ended process
-// would not do: it begins with the size of the process that started it.
+// watchPeak reads the peak until the process has ended. The system's account of an ended process can't be used, since it
+// begins with the size of the process that started it.
 func (p *process) watchPeak() <-chan float64 {
 	peak := make(chan float64, 1)
 	go func() {
@@ -217,7 +215,7 @@ func (p *process) watchPeak() <-chan float64 {
 	return peak
 }
 
-// BenchmarkIdle measures what an idle service with 64 partitions takes of one core.
+// BenchmarkIdle measures how much of one core an idle service with 64 partitions uses.
 func BenchmarkIdle(b *testing.B) {
 	for b.Loop() {
 		s := newStage(b, 64, imtest.Config{})
@@ -232,7 +230,7 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// cpu is the processor time that the process has used.
+// cpu returns the processor time that the process has used.
 func (p *process) cpu() time.Duration {
 	p.tb.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
@@ -261,14 +259,14 @@ func (s *stage) produceTo(partition int32, all ...[]byte) {
 	}
 }
 
-// BenchmarkDeadLetters measures `convdel deadletters list --summary` on a topic of 1,000,000 letters of
-// which 1,000 are open, the tombstones in batches behind the letters.
+// BenchmarkDeadLetters measures `convdel deadletters list --summary` on a topic of 1,000,000 dead letters, of which 1,000
+// are open. The tombstones are in batches behind the letters.
 func BenchmarkDeadLetters(b *testing.B) {
 	const n, batch, open = 1_000_000, 10_000, 1_000
 	for b.Loop() {
 		s := newStage(b, 3, imtest.Config{})
 		for from := 0; from < n; from += batch {
-			s.bury(from, batch, open*batch/n)
+			s.produceLetters(from, batch, open*batch/n)
 		}
 		p := s.start(nil, "deadletters", "list", "--summary", "--brokers", strings.Join(s.brokers, ","),
 			"--topic", s.topic, "--dead-letter-topic", s.dlt)
@@ -282,8 +280,8 @@ func BenchmarkDeadLetters(b *testing.B) {
 	}
 }
 
-// bury writes dead letters and the tombstones of all but the first few of them.
-func (s *stage) bury(from, n, open int) {
+// produceLetters writes dead letters, and tombstones for all but the first few of them.
+func (s *stage) produceLetters(from, n, open int) {
 	s.tb.Helper()
 	var letters, tombstones []*kgo.Record
 	for i := range n {

@@ -21,18 +21,18 @@ import (
 type mutant struct {
 	name  string
 	edits []edit
-	// breaks are the invariants that it may be caught by.
+	// breaks are the invariants by which it may be caught.
 	breaks []string
 }
 
-// edit replaces a text, which must stand once in a file below the module's root.
+// edit replaces a text that stands once in a file below the module's root.
 type edit struct{ file, old, new string }
 
-// patience is within how many days a mutant must be caught.
-const patience = 50
+// maxDays is within how many days a mutant must be caught.
+const maxDays = 50
 
-// TestMutants breaks the service in one way after the other and demands that the simulation notices, and for
-// the right reason. The broken files are laid over the real ones by the Go toolchain; the tree is not touched.
+// TestMutants breaks the service in one way at a time and demands that the simulation notices, by one of the right
+// invariants. The Go toolchain lays the broken files over the real ones; the tree is not touched.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("../..")
@@ -48,7 +48,7 @@ func TestMutants(t *testing.T) {
 			t.Parallel()
 			output, caught := m.live(t, root)
 			if !caught {
-				t.Fatalf("not caught within %d days:\n%s", patience, tail(output, 30))
+				t.Fatalf("not caught within %d days:\n%s", maxDays, tail(output, 30))
 			}
 			days, broken := verdict(output)
 			t.Logf("caught after %s days: %s", days, strings.Join(broken, ", "))
@@ -67,7 +67,7 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", overlay, "-run", "^TestSimulation$",
-		"./test/sim", "-seeds", strconv.Itoa(patience), "-stop")
+		"./test/sim", "-seeds", strconv.Itoa(maxDays), "-stop")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
@@ -79,8 +79,8 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
 }
 
-// overlay writes the broken files into dir, and the file that lays them over the real ones below root for the Go
-// toolchain. It returns the name of the latter.
+// overlay writes the broken files into dir, and a file that tells the Go toolchain to lay them over the real ones below
+// root. It returns the name of that file.
 func (m *mutant) overlay(dir, root string) (string, error) {
 	texts, err := m.broken(root)
 	if err != nil {
@@ -102,7 +102,7 @@ func (m *mutant) overlay(dir, root string) (string, error) {
 	return name, os.WriteFile(name, list, 0o600)
 }
 
-// broken are the texts of the files that the edits change, by name below root.
+// broken returns the contents of the changed files, by name below root.
 func (m *mutant) broken(root string) (map[string]string, error) {
 	texts := make(map[string]string)
 	for _, e := range m.edits {
@@ -126,7 +126,7 @@ var (
 	brokenSaid = regexp.MustCompile(`broken in all: (.+) \d+ times`)
 )
 
-// verdict is after how many days, and by which invariants.
+// verdict returns after how many days the mutant was caught, and by which invariants.
 func verdict(output string) (days string, broken []string) {
 	if found := daysSaid.FindStringSubmatch(output); found != nil {
 		days = found[1]
@@ -143,7 +143,7 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// one is a mutant of a single edit.
+// one is a mutant with a single edit.
 func one(name, file, old, replacement string, breaks ...string) mutant {
 	return mutant{name, []edit{{file, old, replacement}}, breaks}
 }
@@ -187,8 +187,8 @@ func mutants() []mutant {
 		one("the second way commits one more", "consumer/commit_sender.go", "	second := c.sendOver(ctx, c.fresh, commits)\n",
 			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.fresh, commits)\n", "commit"),
 		one("letters are the leader's alone", "consumer/cluster/cluster.go", "kafka.RequireAll", "kafka.RequireOne", "commit"),
-		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.places {\n",
-			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.places[0].partition)})\n	}\n	for _, at := range l.places {\n", "lost"),
+		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.positions {\n",
+			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.positions[0].partition)})\n	}\n	for _, at := range l.positions {\n", "lost"),
 		{"a group's conversation is a user's", []edit{
 			{"consumer/queue.go", "	p := q.conversations[ev.conversation]\n", "	p := q.conversations[keyOf(ev.conversation)]\n"},
 			{"consumer/queue.go", "		q.conversations[ev.conversation] = p\n", "		q.conversations[keyOf(ev.conversation)] = p\n"},
