@@ -22,7 +22,7 @@ const (
 // commands are all commands of convdel.
 type commands struct {
 	Run         runCommand         `cmd:"" help:"Run the service: consume events, delete conversations, commit."`
-	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in this process, nothing to install."`
+	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in one process, with nothing to install."`
 	Publish     publishCommand     `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`

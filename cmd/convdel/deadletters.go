@@ -24,10 +24,10 @@ const deadlettersName = "deadletters"
 // deadlettersCommand works on the dead-letter topic.
 type deadlettersCommand struct {
 	List    lettersListCommand    `cmd:"" help:"List the open dead letters, or count them by cause (--summary)."`
-	Show    lettersShowCommand    `cmd:"" help:"Show all about one, and what to do about it."`
-	Replay  lettersReplayCommand  `cmd:"" help:"Publish their events again and settle them. A plan, unless --yes is given."`
-	Discard lettersDiscardCommand `cmd:"" help:"Settle them for a reason, without their events. A plan, unless --yes is given."`
-	Export  lettersExportCommand  `cmd:"" help:"Write them out as lines of JSON, which publish takes."`
+	Show    lettersShowCommand    `cmd:"" help:"Show everything about one dead letter, and its remedy."`
+	Replay  lettersReplayCommand  `cmd:"" help:"Publish the events of dead letters again and settle them. Shows a plan, unless --yes is given."`
+	Discard lettersDiscardCommand `cmd:"" help:"Settle dead letters for a reason, without their events. Shows a plan, unless --yes is given."`
+	Export  lettersExportCommand  `cmd:"" help:"Write dead letters as lines of JSON, which publish takes."`
 }
 
 // Help explains more than the flags' texts can.
@@ -103,13 +103,13 @@ func (w *words) Decode(ctx *kong.DecodeContext) error {
 
 // filterFlags select dead letters.
 type filterFlags struct {
-	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several with commas, or again." placeholder:"CLASS"`
-	Code    words   `group:"filter" help:"The API's last code, 0 where it gave none." placeholder:"CODE"`
+	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several by commas, or by several flags." placeholder:"CLASS"`
+	Code    words   `group:"filter" help:"The API's last code; 0 = none." placeholder:"CODE"`
 	Account *string `group:"filter" help:"Either side of the conversation." placeholder:"ID"`
-	Since   *string `group:"filter" help:"Dead-lettered then or later: RFC 3339, or how long ago, such as 90m, 2h or 3d." placeholder:"TIME"`
-	Until   *string `group:"filter" help:"Dead-lettered before that, in the same form." placeholder:"TIME"`
+	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, or an age such as 90m, 2h or 3d." placeholder:"TIME"`
+	Until   *string `group:"filter" help:"Dead-lettered before that time, in the same form." placeholder:"TIME"`
 	ID      words   `group:"filter" help:"TOPIC/PARTITION/OFFSET, as list shows it." name:"id" placeholder:"ID"`
-	Limit   string  `default:"0" group:"filter" help:"At most so many, the oldest first; 0 = all." placeholder:"NUMBER"`
+	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest first; 0 = all." placeholder:"NUMBER"`
 }
 
 // filterNames are those of these flags that have no environment variable.

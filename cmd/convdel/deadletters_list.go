@@ -22,8 +22,8 @@ const (
 type lettersListCommand struct {
 	filterFlags `embed:""`
 
-	Summary bool   `group:"output" help:"Count them by class and code, and say what that means."`
-	Watch   bool   `group:"output" help:"Go on with new ones as they come; ctrl-C ends it."`
+	Summary bool   `group:"output" help:"Count the letters by class and code, with meaning and remedy."`
+	Watch   bool   `group:"output" help:"Go on with new letters as they come; ctrl-C ends it."`
 	Format  string `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT"`
 
 	tableSettings `embed:""`

@@ -21,10 +21,10 @@ const defaultMaxAge = 24 * time.Hour
 type lettersReplayCommand struct {
 	filterFlags `embed:""`
 
-	Yes            bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
-	MaxAge         string `default:"24h" group:"settle" help:"Leave alone what is older, by the event's time; 0 = any age." placeholder:"TIME"`
+	Yes            bool   `group:"settle" help:"Carry the plan out. Without this flag, the plan is shown and nothing is changed."`
+	MaxAge         string `default:"24h" group:"settle" help:"Leave older events alone, by the event's time; 0 = any age." placeholder:"TIME"`
 	Rate           string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
-	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, to say how long it will take." placeholder:"NUMBER" setting:""`
+	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, for the estimate of how long it takes." placeholder:"NUMBER" setting:""`
 
 	tableSettings `embed:""`
 }
@@ -75,8 +75,8 @@ func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
 type lettersDiscardCommand struct {
 	filterFlags `embed:""`
 
-	Yes    bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
-	Reason string `group:"settle" help:"Why, for those who ask later: it stays with the settled letter. Required." placeholder:"TEXT"`
+	Yes    bool   `group:"settle" help:"Carry the plan out. Without this flag, the plan is shown and nothing is changed."`
+	Reason string `group:"settle" help:"Reason, which stays with the settled letter. Required." placeholder:"TEXT"`
 	Rate   string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 
 	tableSettings `embed:""`

@@ -17,12 +17,12 @@ import (
 // demoCommand shows convdel at work, with everything it needs in one process.
 type demoCommand struct {
 	Events    string `default:"1000" group:"demo" help:"Sample events to publish." placeholder:"NUMBER"`
-	CallQuota string `default:"200" group:"demo" help:"Calls a second that the simulated API lets through; 0 = all." name:"quota" placeholder:"NUMBER"`
-	Seed      string `default:"1" group:"demo" help:"Another seed, another mix of samples." placeholder:"NUMBER"`
-	DataDir   string `group:"demo" help:"Where the broker keeps its data; without it, in memory." placeholder:"DIR"`
+	CallQuota string `default:"200" group:"demo" help:"Calls a second that the simulated API accepts; 0 = all." name:"quota" placeholder:"NUMBER"`
+	Seed      string `default:"1" group:"demo" help:"Seed of the mix of samples." placeholder:"NUMBER"`
+	DataDir   string `group:"demo" help:"Directory of the broker's data. Without this flag, the data is in memory." placeholder:"DIR"`
 	Letters   string `default:"12" group:"demo" help:"Dead letters to list at the end." placeholder:"NUMBER"`
-	Stay      bool   `group:"demo" help:"Keep everything up after the ledger, to publish and look around."`
-	LogLevel  string `default:"error" group:"demo" help:"Least level of the service's own log lines to show." placeholder:"LEVEL"`
+	Stay      bool   `group:"demo" help:"Keep everything running after the ledger, to publish and look around."`
+	LogLevel  string `default:"error" group:"demo" help:"Lowest level of the service's log lines to show." placeholder:"LEVEL"`
 }
 
 // Help explains more than the flags' texts can.

@@ -12,14 +12,14 @@ import (
 
 // publishCommand publishes events after checking each.
 type publishCommand struct {
-	From        string `group:"event" help:"Account whose conversation is deleted. Without it, events are read from standard input." placeholder:"USERID"`
+	From        string `group:"event" help:"Account whose conversation is deleted. Without this flag, events are read from standard input." placeholder:"USERID"`
 	To          string `group:"event" help:"The other side: an account, or a group's ID with --type g2c." placeholder:"ID"`
 	Type        string `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE"`
 	ClearRamble bool   `group:"event" help:"Clear the messages stored for roaming, too."`
 
-	CloudEvent string `group:"input" help:"bare, structured or binary. Without it, bare from flags and unchanged from standard input." name:"cloud-event" placeholder:"WRAPPING"`
-	Strict     bool   `group:"input" help:"Stop at the first bad line; nothing behind it is published."`
-	DryRun     bool   `group:"input" help:"Check, print what would be sent, send nothing."`
+	CloudEvent string `group:"input" help:"bare, structured or binary. Without this flag, events from flags are bare and events from standard input unchanged." name:"cloud-event" placeholder:"WRAPPING"`
+	Strict     bool   `group:"input" help:"Stop at the first bad line; no line behind it is published."`
+	DryRun     bool   `group:"input" help:"Check events and print the records, without publishing them."`
 
 	brokerSettings   `embed:"" group:"kafka"`
 	securitySettings `embed:"" group:"kafka"`

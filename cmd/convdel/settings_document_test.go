@@ -36,8 +36,8 @@ func settingsText(t *testing.T) string {
 	b.WriteString(`# Settings
 
 Every setting of ` + "`convdel run`" + ` is a flag (` + "`--im-endpoint`" + `) and an environment variable (` + "`CONVDEL_IM_ENDPOINT`" + `). The flag wins.
-Other commands take those of them that concern them, with the same names and defaults: ` + "`convdel COMMAND -h`" + ` lists them.
-A wrong value stops the start with exit status 2 and one line that names the setting, what it was and what is allowed.
+Other commands take some of these settings, with the same names and defaults. ` + "`convdel COMMAND -h`" + ` lists them.
+A wrong value stops the start with exit status 2 and one line that names the setting, its value and the allowed values.
 `)
 	for _, group := range flagGroups() {
 		var rows strings.Builder
