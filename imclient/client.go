@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,12 +22,16 @@ const deletePath = "/v4/recentcontact/delete"
 // connections and the signature.
 type Client struct {
 	scheme, host string
-	header       http.Header // Shared by all requests; net/http only reads it.
-	timeout      time.Duration
-	transport    *http.Transport
-	signer       *signer
-	buffers      sync.Pool // Of *bytes.Buffer, for answers.
-	shown        Config
+	// blank is what all requests have in common. They share its header too, which net/http only reads.
+	blank     http.Request
+	timeout   time.Duration
+	transport *http.Transport
+	signer    *signer
+	buffers   sync.Pool // Of *bytes.Buffer, for answers.
+	// success is the body of the last answer that was a success. The API repeats it byte for byte, and to compare it is
+	// cheaper than to decode it.
+	success atomic.Pointer[[]byte]
+	shown   Config
 }
 
 // New checks the configuration and returns a client. It makes no call and reads no key. The error joins one [*ConfigError]
@@ -48,9 +53,16 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		scheme: endpoint.Scheme,
 		host:   endpoint.Host,
-		header: http.Header{
-			"Content-Type": {"application/json"},
-			"User-Agent":   {"convdel"},
+		blank: http.Request{
+			Method: http.MethodPost,
+			Host:   endpoint.Host,
+			Header: http.Header{
+				"Content-Type": {"application/json"},
+				"User-Agent":   {"convdel"},
+			},
+			Proto:      "HTTP/1.1",
+			ProtoMajor: 1,
+			ProtoMinor: 1,
 		},
 		timeout:   cfg.CallTimeout,
 		transport: newTransport(cfg, proxy),
@@ -96,27 +108,20 @@ func (c *Client) DeleteConversation(ctx context.Context, r DeleteRequest) error 
 
 // request is http.NewRequestWithContext without parsing the same URL again for each call.
 func (c *Client) request(ctx context.Context, sig *signature, body []byte) *http.Request {
-	query := make([]byte, 0, len(sig.query)+len("4294967295&contenttype=json"))
-	query = append(query, sig.query...)
+	var digits [len("4294967295")]byte
 	//nolint:gosec // random only has to differ from call to call, nobody gains from guessing it
-	query = strconv.AppendUint(query, uint64(rand.Uint32()), 10)
-	query = append(query, "&contenttype=json"...)
-	req := &http.Request{
-		Method:        http.MethodPost,
-		URL:           &url.URL{Scheme: c.scheme, Host: c.host, Path: deletePath, RawQuery: string(query)},
-		Host:          c.host,
-		Header:        c.header,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		ContentLength: int64(len(body)),
-		// net/http knows this combination to be in memory and sends header and body in one packet.
-		Body: io.NopCloser(bytes.NewReader(body)),
-		// Lets net/http take another connection when nothing at all could be written to the first. A
-		// request of which anything was written it never repeats, POST being what it is.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
+	random := strconv.AppendUint(digits[:0], uint64(rand.Uint32()), 10)
+	req := c.blank.WithContext(ctx) // a copy
+	req.URL = &url.URL{
+		Scheme: c.scheme, Host: c.host, Path: deletePath, RawQuery: sig.query + string(random) + "&contenttype=json",
 	}
-	return req.WithContext(ctx)
+	req.ContentLength = int64(len(body))
+	// net/http knows this combination to be in memory and sends header and body in one packet.
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	// Lets net/http take another connection when nothing at all could be written to the first. A
+	// request of which anything was written it never repeats, POST being what it is.
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	return req
 }
 
 // CloseIdleConnections closes the connections that no call is using.
