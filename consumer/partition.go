@@ -95,8 +95,8 @@ func (p *partition) watermark() int64 {
 	return p.tracker.Watermark()
 }
 
-// spanFull says whether fetching has to wait for the oldest record to end. It returns a channel that is closed when the span has
-// shrunk.
+// spanFull says whether fetching has to wait for the oldest record to end, and returns a channel that is closed when the span
+// has shrunk.
 func (p *partition) spanFull() (full bool, shrunk <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
