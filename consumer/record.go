@@ -191,12 +191,11 @@ func (s *session) call(p *pending, granted *permit) {
 	if repeated {
 		s.metrics.retries.Inc()
 	}
-	started := time.Now()
 	answer := s.cfg.API.Delete(s.workCtx, call).withVerdict()
 	// Whatever could not say when it was sent counts from its end: later than the truth, never earlier.
 	granted.sent()
 	s.moved()
-	s.metrics.called(answer, time.Since(started))
+	s.metrics.called(answer, time.Since(p.call.Began))
 	if s.workCtx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
 		if p.call.Probe {
 			s.breaker.abandon()
