@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,7 +140,7 @@ func poisonedFifth(from string) bool {
 func TestPromise5_ACodeThatEverybodyGets(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{70346, 60022, 123456, 50005} {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
+		t.Run(strconv.Itoa(code), func(t *testing.T) {
 			t.Parallel()
 			inWorld(t, worldOptions{partitions: 3}, func(w *world) {
 				t := w.t

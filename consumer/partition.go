@@ -55,7 +55,7 @@ func (p *partition) add(offset int64) offsets.Seq {
 	return p.tracker.Add(offset)
 }
 
-// ended marks a record as ended, and wakes whoever waits for the span to shrink.
+// ended marks a record as ended. If the span has shrunk, it wakes the fetching that waits for that.
 func (p *partition) ended(seq offsets.Seq) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -158,7 +158,15 @@ func (d *demo) play(ctx context.Context) error {
 	}
 
 	served := d.serve(context.WithoutCancel(ctx))
-	err = d.watch(ctx, served, start.backlog+len(samples))
+	planned := len(samples)
+	err = d.watch(ctx, served, start.backlog+planned, func() error {
+		witness := makeWitness(len(samples), run)
+		samples = append(samples, witness)
+		return d.publish(ctx, []sample{witness})
+	})
+	if more := len(samples) - planned; more > 0 {
+		d.printf("published %d more events: they show that the API is well, and that the failing ones fail on their own\n", more)
+	}
 	if err == nil && d.stay {
 		err = d.settle(ctx, start, samples)
 		d.invite()

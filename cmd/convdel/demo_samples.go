@@ -64,6 +64,15 @@ func makeSamples(n int, seed uint64, run string) []sample {
 	return s.made
 }
 
+// makeWitness makes the i-th sample, one that is published while others fail.
+func makeWitness(i int, run string) sample {
+	s := &sampler{rand: rand.New(rand.NewPCG(uint64(i), 0)), run: run} //nolint:gosec // repeatable, not secret
+	s.answered("plain", "witness", i, "", 0)
+	made := s.made[0]
+	made.headers = append(made.headers, schema.Header{Key: sampleHeader, Value: fmt.Appendf(nil, "%s/%d", run, i)})
+	return made
+}
+
 func (s *sampler) times(n int, do func(i int)) {
 	for i := range n {
 		do(i)

@@ -24,7 +24,7 @@ func TestDemoBalances(t *testing.T) {
 		}
 		flat := strings.Join(strings.Fields(p.stdout), " ")
 		for _, want := range []string{
-			"published 25 events: ", "published 25 topic", "consumed 25 25 ", "permanent 3 3 1 × code 50001, 1 × code 50002, 1 × code 50003",
+			"published 25 events: ", "more events: they show", "permanent 3 3 1 × code 50001, 1 × code 50002, 1 × code 50003",
 			"exhausted 5 5 3 × without a code, 1 × code 50004, 1 × code 50005", "undecodable 1 1 ", "dead letters 9 9 ",
 			"Dead letters, 3 of 9", "The ledger balances",
 		} {

@@ -19,6 +19,8 @@ const codeTooFast = 60007
 const (
 	// watchEvery is how often the demo looks whether all is done.
 	watchEvery = 100 * time.Millisecond
+	// moreAfter is how long nothing ends before one event more is published.
+	moreAfter = 300 * time.Millisecond
 	// plainEvery is how often it says so where no bar can be drawn.
 	plainEvery = time.Second
 	// patience is how long nothing may end, or be called, before the demo gives up.
@@ -35,8 +37,9 @@ var (
 
 // watch shows progress until all is committed. On the way it lets the API fail for everybody: HTTP
 // 502 when 3 of 10 events have ended, calls refused as too fast when 9 of 10 have (that slows the
-// service down for a while).
-func (d *demo) watch(ctx context.Context, work *served, total int) error {
+// service down for a while). Whenever nothing ends, it publishes one event more: a topic is seldom silent, and an event that
+// can't be reached is given up only where others are deleted meanwhile.
+func (d *demo) watch(ctx context.Context, work *served, total int, more func() error) error {
 	show := d.newShow(total)
 	defer show.end()
 	faults := []struct {
@@ -48,6 +51,7 @@ func (d *demo) watch(ctx context.Context, work *served, total int) error {
 		{total * 9 / 10, imtest.Fault{Code: codeTooFast, AccountPrefix: "user-"}, throttling},
 	}
 	moved, progress, n := time.Now(), 0, 0
+	ended := time.Now()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
@@ -58,7 +62,9 @@ func (d *demo) watch(ctx context.Context, work *served, total int) error {
 			return errStopsEarly
 		case <-ticker.C:
 		}
-		n = service.Sum(d.service.Counts("convdel_events_total"))
+		if now := service.Sum(d.service.Counts("convdel_events_total")); now != n {
+			n, ended = now, time.Now()
+		}
 		show.set(n)
 		for len(faults) > 0 && n >= faults[0].due {
 			faults[0].fault.NotAfter = time.Now().Add(faults[0].lasts)
@@ -73,6 +79,13 @@ func (d *demo) watch(ctx context.Context, work *served, total int) error {
 		}
 		if done, err := d.broker.drained(ctx); done || err != nil && ctx.Err() == nil {
 			return err
+		}
+		if n > 0 && time.Since(ended) > moreAfter {
+			ended = time.Now()
+			if err := more(); err != nil {
+				return err
+			}
+			show.total++
 		}
 	}
 }

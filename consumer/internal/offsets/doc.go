@@ -4,7 +4,7 @@
 // offset, the watermark, is the one to commit. A [Tracker] knows it. The finished offsets above the watermark go into the
 // commit's metadata, in a [Stamp], so that the next owner of the partition does not execute them again.
 //
-// Nothing here locks, waits, logs, or asks for the time. Whoever shares a Tracker between goroutines locks it.
+// Nothing here locks, waits, logs, or asks for the time. A caller that shares a Tracker between goroutines locks it.
 //
 //	t := offsets.Resume(offsets.At(150))
 //	first, second := t.Add(150), t.Add(153)

@@ -142,13 +142,16 @@ func TestFormerMetadata(t *testing.T) {
 	nothing, topic := Unstamped(), Unstamped()
 	topic.Topic = id
 	for metadata, want := range map[string]Stamp{
-		"": nothing, "NO_METADATA": nothing, "convdel1:AQI": nothing, "convdel2:Ag": nothing,
-		"convdel-topic1:" + id.text() + " ":             topic,
+		"":                                  nothing,
+		"NO_METADATA":                       nothing,
+		"convdel1:AQI":                      nothing,
+		"convdel2:Ag":                       nothing,
+		"convdel-topic1:" + id.text() + " ": topic,
 		"convdel-topic1:" + id.text() + " convdel1:AQI": topic,
 		"convdel-topic1:" + id.text() + " convdel2:Ag":  topic,
-		"convdel-topic1:":                               nothing,
-		"convdel-topic1:AAAA convdel1:AQI":              nothing,
-		"convdel-topic1:! x":                            nothing,
+		"convdel-topic1:":                  nothing,
+		"convdel-topic1:AAAA convdel1:AQI": nothing,
+		"convdel-topic1:! x":               nothing,
 	} {
 		if got := ReadStamp(0, 5, metadata); got != want {
 			t.Errorf("%q: %+v, want %+v", metadata, got, want)
