@@ -5,12 +5,12 @@ WORKDIR /src
 ENV CGO_ENABLED=0 GOCACHE=/go/cache
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
-# With .git, from which the toolchain takes version and commit for `convdel version`.
+# The toolchain takes version and commit for `convdel version` from .git.
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/cache \
     go build -trimpath -buildvcs=auto -ldflags="-s -w" -o /out/convdel ./cmd/convdel
 
-# The binary, the authorities that sign the API's certificate, and a user without rights: nothing else to patch.
+# The image has the binary, the certificate authorities and a user without privileges, so that nothing else needs patches.
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/convdel /convdel

@@ -1,5 +1,5 @@
-# Everything here needs Go alone, but for the kafka targets, which take Java 17 and Maven (test-kafka kcat too,
-# test-publishing what it names), and the redis targets, which take redis-server; no Docker.
+# Most targets need Go alone. The kafka targets need Java 17 and Maven, test-kafka needs kcat too, test-publishing kcat, Python 3
+# and Node. The redis targets need redis-server. No target needs Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -8,18 +8,18 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/bin/golangci-lint
 GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
 
-# How many times each fuzz target runs, and which benchmarks do.
+# FUZZRUNS is how many times each fuzz target runs. BENCH is a regular expression of benchmarks.
 FUZZRUNS ?= 200000
 BENCH ?= .
 
-# How long the soak runs, and how its replicas share the quota: partitions or redis, which takes redis-server.
+# The soak runs for MINUTES. QUOTA is how its replicas share the quota: partitions, or redis, which needs redis-server.
 MINUTES ?= 30
 QUOTA ?= partitions
 
 # The tests that take their Redis from CONVDEL_TEST_REDIS.
 REDIS_TESTS := ./consumer/redisbudget ./test/e2e
 
-# The tests that take their broker from CONVDEL_TEST_BROKERS, and what those behind the build tag kafka take besides.
+# The tests that take their broker from CONVDEL_TEST_BROKERS, and the environment of those behind the build tag kafka.
 KAFKA_TESTS := ./test/e2e
 KAFKA_ENV = CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) CONVDEL_TEST_SECURE_BROKERS=$$(<.cache/kafka/secure-brokers) \
 	CONVDEL_TEST_CA_FILE=$(CURDIR)/.cache/kafka/ca.pem CONVDEL_TEST_KAFKA_NODE=$(CURDIR)/deploy/kafka/node.sh
@@ -37,7 +37,7 @@ test: ## Run the tests, on an embedded broker
 	go test ./...
 
 .PHONY: check
-check: fmt-check lint race build ## All that a change must pass: format, lint, tests with the race detector, build
+check: fmt-check lint race build ## Check a change: format, lint, tests with the race detector, build
 
 .PHONY: fmt
 fmt: $(GOLANGCI_STAMP) ## Format the Go code
@@ -48,7 +48,7 @@ fmt-check: $(GOLANGCI_STAMP)
 	$(GOLANGCI) fmt --diff ./...
 
 .PHONY: lint
-lint: $(GOLANGCI_STAMP) ## Run the linter, the pinned one
+lint: $(GOLANGCI_STAMP) ## Run the linter, in the pinned version
 	$(GOLANGCI) run ./...
 
 .PHONY: race
@@ -56,7 +56,7 @@ race: ## Run the tests with the race detector
 	go test -race -timeout 30m ./...
 
 .PHONY: cover
-cover: ## Run the tests and report what they cover, as .cache/cover.html too
+cover: ## Run the tests and report their coverage, as .cache/cover.html too
 	@mkdir -p .cache
 	go test -coverpkg=./... -coverprofile=.cache/cover.out ./...
 	@go tool cover -html=.cache/cover.out -o .cache/cover.html
@@ -68,8 +68,8 @@ bench: ## Run the benchmarks (BENCH=regexp): throughput, latency, memory; takes 
 	go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 60m ./test/e2e
 
 # `go test -list` prints a package's fuzz targets and then the package: "ok <tab> convdel/schema <tab> 0.01s".
-# Runs are counted, not timed: before Go 1.27 a timed run that ends at the wrong moment fails with nothing but
-# "context deadline exceeded" (golang/go#75804).
+# FUZZRUNS counts runs, since a run of limited time can fail in Go before 1.27: it says only "context deadline exceeded" if it
+# ends at the wrong moment (golang/go#75804).
 .PHONY: fuzz
 fuzz: ## Run each fuzz target FUZZRUNS (200000) times
 	@targets=$$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[n++] = $$1} $$1 == "ok" {for (i = 0; i < n; i++) print $$2, f[i]; n = 0}'); \
@@ -80,7 +80,7 @@ fuzz: ## Run each fuzz target FUZZRUNS (200000) times
 	done <<<"$$targets"
 
 .PHONY: demo
-demo: ## See convdel work, from the first event to the ledger, with nothing installed
+demo: ## See convdel at work, from the first event to the ledger, with nothing installed
 	go run ./cmd/convdel demo
 
 .PHONY: kafka-up
@@ -101,21 +101,21 @@ test-publishing: export BROKERS := 3
 test-publishing: kafka-up ## Run the programs of docs/publishing.md on that Kafka; needs kcat, Python 3 and Node too
 	.ci/publishing/try.sh
 
-# From FROM on, so many days are simulated, or the one of SEED alone.
+# The simulation takes SEEDS days from the seed FROM on, or the day of SEED alone.
 SEEDS ?= 100
 FROM ?= 1
 .PHONY: sim
-sim: ## Simulate SEEDS (100) bad days in virtual time, or the one of SEED=n with its timeline; logs of bad ones in .cache/sim
+sim: ## Simulate SEEDS (100) bad days in virtual time, or the day of SEED=n with its timeline; logs of failing days in .cache/sim
 	go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./test/sim -logs $(CURDIR)/.cache/sim \
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
 .PHONY: sim-check
-sim-check: ## Break the service on purpose, in one way after the other: the simulation, or the rules' own tests, must notice each
+sim-check: ## Break the service on purpose, in one way at a time: the simulation, or the rules' own tests, must notice each
 	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./consumer/internal/quota ./test/sim | grep -v '^ *==='
 
 .PHONY: soak
 soak: export BROKERS := 3
-soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30) while faults befall them; the ledger must balance
+soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30), with a fault each minute; the ledger must balance
 	@mkdir -p .cache/soak && rm -f .cache/soak/*.log
 	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_QUOTA=$(QUOTA) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
 		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./test/e2e
@@ -133,10 +133,10 @@ test-redis: redis-up ## Run the tests of the shared quota on that Redis, started
 	CONVDEL_TEST_REDIS=$$(<.cache/redis/address) go test -count=1 -run 'Redis|Spaced|Loss|Errors' $(REDIS_TESTS)
 
 .PHONY: clean
-clean: kafka-down redis-down ## Remove all that make has put here: bin, and tools and jars in .cache
+clean: kafka-down redis-down ## Remove the output of make: bin, and tools and jars in .cache
 	rm -rf bin .cache
 
-# The linter is a program of its own, not a dependency: its two hundred modules stay out of go.mod.
+# The linter is installed as a program, not as a dependency, so that its two hundred modules stay out of go.mod.
 $(GOLANGCI_STAMP):
 	@echo "installing golangci-lint $(GOLANGCI_VERSION), once"
 	@GOBIN=$(CURDIR)/.cache/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) \

@@ -118,9 +118,10 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before, _ := g.breaker.Open()
-	ruling := g.breaker.Answered(e, time.Now())
+	now := time.Now()
+	ruling := g.breaker.Answered(e, now)
 	if e.Kind.Failure() {
-		g.failedLocked(e, ruling, events)
+		g.failedLocked(e, ruling, events, now)
 	}
 	if ruling.Change == breaker.Opened || e.Call.Probe {
 		g.lastError = ""
@@ -134,10 +135,10 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 }
 
 // failedLocked counts a failed call against its events, as far as the ruling lets it.
-func (g *breakerGuard) failedLocked(e breaker.Evidence, ruling breaker.Ruling, events []*event) {
+func (g *breakerGuard) failedLocked(e breaker.Evidence, ruling breaker.Ruling, events []*event, now time.Time) {
 	if !ruling.Void {
 		for _, ev := range events {
-			g.breaker.Fail(e, &ev.attempts)
+			g.breaker.Fail(e, &ev.attempts, now)
 		}
 		return
 	}

@@ -87,7 +87,7 @@ func (c *Consumer) Status() Status {
 	}
 	s.Paused = c.breaker.paused()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
-		s.Stalled = at.standstill().ruling(time.Now())
+		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
 	return s
 }
@@ -193,7 +193,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
 		c.setStatus(true, member.generation, len(ids))
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
-			final = c.newSession(member, kafkas, log).run(generation, ctx.Done(), ids, shares)
+			final = c.workOn(generation, ctx.Done(), c.newOpener(member, ids, shares, kafkas, log), kafkas.writers)
 			c.session.Store(nil)
 			c.limiter.setShare(0)
 		} else {

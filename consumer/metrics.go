@@ -22,8 +22,8 @@ const (
 
 // Metrics counts what a [Consumer] does, for Prometheus.
 type Metrics struct {
-	// deleted is the one of events, succeeded the one of calls that most calls count on: to look a label up costs more than
-	// to count.
+	// deleted is the child of events for deleted events, succeeded the child of calls for code 0. Both are looked up once: a
+	// lookup costs more than the count itself.
 	deleted, succeeded prometheus.Counter
 
 	events, calls     *prometheus.CounterVec

@@ -19,15 +19,10 @@ type partition struct {
 	// shrunk is closed when the tracker's span shrinks; nil while nothing waits for that.
 	shrunk chan struct{}
 
-	size  fetchSize
-	fault faultCount
-	// reserved is what fetching holds of the capacity for records to come. It is given back at the end of each fetch, but for
-	// one that could not wait with what it had read.
-	reserved reservation
-	// epoch is that of the leader that is fetched from: a leader of another epoch refuses. [recordlog.NoEpoch]: not known.
+	// epoch is the leader's, as fetches name it: a leader of another epoch refuses. [recordlog.NoEpoch]: not known.
 	epoch atomic.Int32
-	// noCommits says that the tracker's offsets must not be committed: their log is no more, or another service's commits
-	// are there.
+	// noCommits says that the tracker's offsets must not be committed: their log is gone, or another service has committed
+	// offsets of the partition.
 	noCommits atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
 	end, seen, stable atomic.Int64
@@ -36,7 +31,7 @@ type partition struct {
 }
 
 func newPartition(id int, from offsets.Handover, epoch int32) *partition {
-	p := &partition{id: id, tracker: offsets.Resume(from), size: newFetchSize()}
+	p := &partition{id: id, tracker: offsets.Resume(from)}
 	p.epoch.Store(epoch)
 	return p
 }
@@ -48,7 +43,7 @@ func (p *partition) read(offset int64, epoch int32) (finished bool) {
 	return p.tracker.Read(offset, epoch)
 }
 
-// add takes a delivered record. Every one that is added is ended later.
+// add begins to track a delivered record. Every record that is added is ended later.
 func (p *partition) add(offset int64) offsets.Seq {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,5 +139,5 @@ func (p *partition) sawEnd(end int64) {
 // lag is how far the watermark is behind the end of the log.
 func (p *partition) lag() int64 { return max(0, p.end.Load()-p.watermark()) }
 
-// todo is how far it is behind what can be read: what stands behind an open transaction can't.
+// todo is how far the watermark is behind the records that can be read: those behind an open transaction can't.
 func (p *partition) todo() int64 { return max(0, p.stable.Load()-p.watermark()) }

@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"container/heap"
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -152,6 +151,9 @@ func (q *queue) sortOut(p *pending) (over []ended) {
 		case q.expired(ev):
 			over = append(over, ended{ev, OutcomeExpired})
 		default:
+			if ev.attempts.None() {
+				ev.first = p.call.Began
+			}
 			return false
 		}
 		return true
@@ -164,15 +166,17 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	kind, calling := kindOf(a), p.calling
-	for _, ev := range calling {
-		ev.answered(a, p.call.Began)
-	}
 	p.failed = p.failed || kind.Failure()
 	ruling := q.breaker.answered(breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
-		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Alone: kind.Failure() && q.aloneLocked(), Quiet: a.Quiet,
+		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Few: kind.Failure() && q.fewLocked(), Full: kind.Failure() && q.full(), Quiet: a.Quiet,
 	}, a.Err, calling)
 	p.calling = nil
+	if kind.Failure() || kind.Final() && !ruling.Void {
+		for _, ev := range calling {
+			ev.answered(a, p.call.Began)
+		}
+	}
 	if ruling.Change == breaker.Opened {
 		q.forgetLocked()
 	}
@@ -227,11 +231,8 @@ func (q *queue) anyLast(events []*event) bool {
 	return slices.ContainsFunc(events, func(ev *event) bool { return ev.attempts.Counted+1 >= q.maxAttempts })
 }
 
-// aloneLocked says whether those that are pending can't tell an outage, and no other event has room to tell it.
-func (q *queue) aloneLocked() bool {
-	if !q.full() {
-		return false
-	}
+// fewLocked says whether fewer conversations are pending than it takes to tell that all fail, replays aside.
+func (q *queue) fewLocked() bool {
 	telling := 0
 	for _, p := range q.conversations {
 		if !onlyReplays(p.queued) || !onlyReplays(p.calling) {
@@ -278,42 +279,6 @@ func (q *queue) pushReadyLocked(p *pending) {
 	}
 	q.counted(q.readyLocked())
 	q.wake()
-}
-
-// wake makes awaitReady look again.
-func (q *queue) wake() {
-	select {
-	case q.woken <- struct{}{}:
-	default:
-	}
-}
-
-// awaitReady returns when a conversation is ready to be called.
-func (q *queue) awaitReady(ctx context.Context) error {
-	for {
-		ready, due := q.promote(time.Now())
-		if ready {
-			return ctx.Err()
-		}
-		if err := wait(ctx, due, q.woken); err != nil {
-			return err
-		}
-	}
-}
-
-// promote makes conversations ready whose wait is over. It says whether any is ready, and when the next one will be (zero: none
-// waits).
-func (q *queue) promote(now time.Time) (ready bool, due time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.waiting.Len() > 0 && !q.waiting.list[0].due.After(now) {
-		p, _ := heap.Pop(q.waiting).(*pending)
-		q.pushReadyLocked(p)
-	}
-	if q.waiting.Len() > 0 {
-		due = q.waiting.list[0].due
-	}
-	return q.readyLocked() > 0, due
 }
 
 func endAll(events []*event, o Outcome) []ended {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -55,15 +54,14 @@ func (e *partitionsError) Error() string {
 	return fmt.Sprintf("the broker knows %d partitions, and partition %d is this replica's", e.known, e.owned)
 }
 
-// reshare changes the limiter's part of the quota if the topic has another number of partitions than it was shared by. The
-// group may not have shared the new ones out yet; their part of the quota waits for it.
-func (s *session) reshare(ctx context.Context, total int) {
-	owned := slices.Collect(maps.Keys(s.partitions))
-	if s.shares == 0 || total == s.shares || total <= slices.Max(owned) {
+// reshare changes the limiter's part of the quota if the topic has another number of partitions than the quota was shared by. The
+// group may not have assigned the new partitions yet. Their part of the quota is unused until it has.
+func (a *assignment) reshare(ctx context.Context, total int) {
+	if a.shares == 0 || total == a.shares || total <= slices.Max(a.ids) {
 		return
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "the topic has another number of partitions: the quota is shared anew",
-		slog.String("topic", s.cfg.Topic), slog.Int("partitions", total), slog.Int("before", s.shares))
-	s.shares = total
-	s.limiter.setShare(quota.Share(s.cfg.CallsPerSecond, owned, total))
+	a.log.LogAttrs(ctx, slog.LevelInfo, "the topic has another number of partitions: the quota is shared anew",
+		slog.String("topic", a.cfg.Topic), slog.Int("partitions", total), slog.Int("before", a.shares))
+	a.shares = total
+	a.limiter.setShare(quota.Share(a.cfg.CallsPerSecond, a.ids, total))
 }

@@ -86,7 +86,7 @@ func TestPromise4_ReplaysThatFailAgainHoldUpNothing(t *testing.T) {
 				}
 				w.publish(0, eventValues(0, behind)...)
 				w.start(func(c *consumer.Config) { c.MaxInFlight, c.RetryMax = 50, 5*time.Second })
-				w.await(10*time.Minute, "what stands behind them deleted", func() bool { return len(w.api.deletes()) == behind })
+				w.await(15*time.Minute, "what stands behind them deleted", func() bool { return len(w.api.deletes()) == behind })
 				for n := range later { // that the API is well shows in them: the last replays need a witness
 					w.publish(0, eventValue(behind+n))
 					time.Sleep(5 * time.Second)

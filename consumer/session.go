@@ -6,155 +6,85 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/segmentio/kafka-go"
-	"golang.org/x/sync/semaphore"
-
-	"convdel/consumer/internal/offsets"
-	"convdel/consumer/internal/recordlog"
 )
 
-// session is the work of one generation: it begins with the partitions that the group has given to
-// this member and ends before the group may give them to another.
+// session is the work of one generation. It begins with the partitions that the group has given to this member, and ends before
+// the group may give them to another member.
 type session struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *Metrics
-	limiter *limiter
-	breaker *breakerGuard
+	log          *slog.Logger
+	drainTimeout time.Duration
 
-	client *kafka.Client
-	source *recordlog.Log
-	sender *commitSender
-
-	// topicID is the topic's at the beginning of the session, began its when Run began.
-	topicID    offsets.TopicID
-	began      offsets.TopicID
-	partitions map[int]*partition
-	// shares is by how many partitions of the topic the quota is shared; 0 if it is not.
-	shares      int
-	committer   *committer
+	owned       *assignment
+	fetchers    []*fetcher
+	dispatcher  *dispatcher
 	deadLetters *deadLetters
-	goroutines  *goroutinePool
-	queue       *queue
+	committer   *committer
+	stalls      *stallWatch
 
-	capacity *capacity
-	// slots bounds the calls under way.
-	slots *semaphore.Weighted
-	// opened is told when the partitions are known, troubled why they are not yet.
-	opened   func(*session)
-	troubled func(what string, err error)
-	// movedAt is when something last moved: a record read, a call answered, an event ended (Unix nanoseconds).
-	movedAt atomic.Int64
-
-	// work counts calls under way. workCtx is theirs and the dead letters': it outlives the generation, so that a
-	// rebalance does not cut off a call that the API executes.
-	work       sync.WaitGroup
-	workCtx    context.Context //nolint:containedctx // the session is the scope that it stands for
+	// work is the context of calls and dead letters. It outlives the generation, so that a rebalance does not cut off a call that
+	// the API executes.
+	work       context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
 	fenced     atomic.Bool
-	// final is an error that Run ends with, found while working.
+	// final is an error that Run ends with.
 	final atomic.Pointer[error]
 }
 
-func (c *Consumer) newSession(m *member, kafkas *connections, log *slog.Logger) *session {
-	s := &session{
-		cfg: c.cfg, log: log, metrics: c.cfg.Metrics, limiter: c.limiter, breaker: c.breaker,
-		client: kafkas.client, source: kafkas.log(c.cfg.Topic),
-		began:      c.began,
-		goroutines: newGoroutinePool(),
-		capacity:   newCapacity(c.cfg, c.cfg.Metrics.inFlight),
-		slots:      semaphore.NewWeighted(int64(c.cfg.MaxCalls)),
-		opened:     c.working, troubled: c.troubled,
-	}
-	s.queue = newQueue(c.cfg, c.breaker, s.expired, s.capacity.full, func(ready int) {
-		s.metrics.callWaiters.Set(float64(ready))
-		s.limiter.ready.Store(int64(ready))
-	})
-	s.deadLetters = newDeadLetters(deadLettersConfig{
-		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
-		writers: kafkas.writers, source: s.source, capacity: s.capacity, metrics: s.metrics, log: log,
-		acknowledged: s.end,
-	})
-	s.moved()
-	s.sender = newCommitSender(m, &s.cfg, kafkas, log)
-	return s
-}
-
-// run works until the generation ends, stop is closed, or the member is fenced; then it drains. An error is one that Run
-// ends with.
-func (s *session) run(generation context.Context, stop <-chan struct{}, ids []int, shares int) error {
-	s.shares = shares
-	ctx, cancel := context.WithCancel(generation)
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := s.open(ctx, ids); err != nil {
-		if isFinal(err) {
-			return err
-		}
-		return nil // the generation has ended
-	}
-	s.opened(s)
-	s.workCtx, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
+// run works until ctx ends, and then drains. It calls end, which ends ctx, if it finds that the generation can't go on. stop is closed
+// when Run is told to end. An error is one that Run ends with.
+func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan struct{}) error {
 	var writing sync.WaitGroup
-	writing.Go(func() { s.deadLetters.run(s.workCtx) })
-	s.intake(ctx, cancel)
+	writing.Go(func() { s.deadLetters.run(s.work) })
+	s.intake(ctx, end)
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
 	writing.Wait()
-	s.goroutines.close()
-	s.leavePartitions()
+	s.dispatcher.close()
+	s.owned.leave()
 	if err := s.final.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// intake fetches, calls and commits until ctx ends or one of them finds that the generation can't go
-// on. Calls and dead letters outlive it.
-func (s *session) intake(ctx context.Context, stop context.CancelFunc) {
+// intake fetches, calls and commits until ctx ends. Calls and dead letters outlive it.
+func (s *session) intake(ctx context.Context, end context.CancelFunc) {
 	var tasks sync.WaitGroup
-	for _, p := range s.partitions {
-		tasks.Go(func() {
-			if err := s.fetch(ctx, p); isFinal(err) {
-				s.final.CompareAndSwap(nil, &err)
-				stop()
-			} else if err != nil {
-				s.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew",
-					slog.Int("partition", p.id), slog.Any("error", err))
-				stop()
-			}
-		})
+	for _, f := range s.fetchers {
+		tasks.Go(func() { s.leave(f.run(ctx), end) })
 	}
-	tasks.Go(func() { s.dispatch(ctx) })
-	tasks.Go(func() { s.watchLag(ctx) })
-	tasks.Go(func() { s.watchTopic(ctx, stop) })
+	tasks.Go(func() { s.dispatcher.run(ctx, s.work) })
+	tasks.Go(func() { s.owned.watchLag(ctx) })
+	tasks.Go(func() { s.leave(s.owned.watchTopic(ctx), end) })
 	tasks.Go(func() {
 		if err := s.committer.run(ctx); err != nil {
 			s.fence(err)
-			stop()
+			end()
 		}
 	})
 	tasks.Wait()
 }
 
-// fence stops everything at once: the partitions are another member's already, and every
-// further call or dead letter would be one too many.
+// leave ends the generation because of an error, if there is one. It keeps an error that Run ends with.
+func (s *session) leave(err error, end context.CancelFunc) {
+	if err == nil {
+		return
+	}
+	if isFinal(err) {
+		s.final.CompareAndSwap(nil, &err)
+	}
+	end()
+}
+
+// fence stops all work at once. The partitions are another member's already, which makes the same calls and dead letters.
 func (s *session) fence(err error) {
 	s.fenced.Store(true)
 	s.log.Warn("work given up, another member will do it again", slog.Any("error", err))
 	s.cancelWork()
 }
 
-// drain lets the calls under way and the dead letters end, committing all the while, and commits
-// what has ended. What is only queued, or waits for a retry, is left to the next owner. Its ctx
-// does not end.
+// drain lets the calls under way and the dead letters end, and commits meanwhile and at the end. Events that are queued, or wait
+// for a retry, are left to the partitions' next owner. Its ctx does not end.
 func (s *session) drain(ctx context.Context, stop <-chan struct{}) {
 	if s.fenced.Load() {
 		s.awaitWork()
@@ -175,22 +105,22 @@ func (s *session) drain(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// commitLast commits what has ended since the commit before, and does not give up at once.
+// commitLast commits the events that have ended since the commit before, and does not give up at once.
 //
-// Where the coordinator is lost, and we go on, it waits for the next one for as long as that lets members come back. To
-// join takes a coordinator as well, so that nothing is gained by giving up; and kafka-go forgets who it was when it
-// finds none, after which the group would wait for that member until its session ends.
+// If the group has lost its coordinator and Run goes on, commitLast waits for the next coordinator for as long as that lets members
+// come back. Giving up gains nothing, since joining takes a coordinator too. And kafka-go forgets its member ID if it finds none:
+// the group would wait for that member until its session times out.
 func (s *session) commitLast(ctx context.Context, stop <-chan struct{}) {
 	for began := time.Now(); ; {
 		err := s.committer.commit(ctx, false)
 		if err == nil || isFenced(err) {
 			return
 		}
-		patience := 2 * commitTimeout
+		limit := 2 * commitTimeout
 		if coordinatorLost(err) && !closed(stop) {
-			patience = s.cfg.DrainTimeout + rebalanceSlack
+			limit = s.drainTimeout + rebalanceSlack
 		}
-		if time.Since(began)+commitRetry > patience || pause(ctx, commitRetry) != nil {
+		if time.Since(began)+commitRetry > limit || pause(ctx, commitRetry) != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",
 				slog.Any("error", err))
 			return
@@ -207,23 +137,23 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// awaitWork waits for calls and dead letters until the drain timeout, and cuts off the rest.
+// awaitWork waits for calls and dead letters until the drain timeout, and then cuts them off.
 func (s *session) awaitWork() {
 	done := make(chan struct{})
 	go func() {
-		s.work.Wait() // calls make dead letters
+		s.dispatcher.wait() // calls make dead letters
 		s.deadLetters.wait()
 		close(done)
 	}()
-	timer := time.NewTimer(s.cfg.DrainTimeout)
+	timer := time.NewTimer(s.drainTimeout)
 	defer timer.Stop()
 	select {
 	case <-done:
-	case <-s.workCtx.Done(): // fenced
+	case <-s.work.Done(): // fenced
 		s.abandon(done)
 	case <-timer.C:
 		s.log.Warn("drain timeout: calls or dead letters cut off, their events will be delivered again",
-			slog.Duration("drain_timeout", s.cfg.DrainTimeout))
+			slog.Duration("drain_timeout", s.drainTimeout))
 		s.abandon(done)
 	}
 }
@@ -233,13 +163,4 @@ func (s *session) abandon(done <-chan struct{}) {
 	s.cancelWork()
 	s.deadLetters.close()
 	<-done
-}
-
-// leavePartitions takes this member's marks off the metrics.
-func (s *session) leavePartitions() {
-	for id := range s.partitions {
-		s.metrics.dropLag(id)
-	}
-	s.metrics.inFlight.Set(0)
-	s.metrics.callWaiters.Set(0)
 }

@@ -5,38 +5,40 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// stallAfter is how long nothing may move, with something to do, before a replica says that it stands still.
+// stallAfter is the time after which a replica says that it stands still: it has something to do, and nothing has moved.
 const stallAfter = time.Minute
 
 // errUnanswered is why dead letters are not written, where no write has failed.
 var errUnanswered = errors.New("their broker has not answered")
 
-// Stall says that a replica has had something to do for a while, is not paused, and has done nothing.
+// Stall says that a replica has had something to do for a minute, is not paused, and has done nothing.
 type Stall struct {
 	// Since is when something last moved: a record read, a call answered, an event ended.
 	Since time.Time
-	// Why names what is known of the cause, free of secrets.
+	// Why names the cause as far as it is known, free of secrets.
 	Why string
 }
 
 // standstill is the evidence of a stall.
 type standstill struct {
 	since time.Time
-	// todo is how many offsets are unfinished or unread, retrying how many conversations wait for the end of their backoff,
-	// which is no stall.
-	todo     int64
+	// todo is the number of offsets that are unfinished or unread.
+	todo int64
+	// retrying is the number of conversations that wait for the end of their backoff, which is no stall.
 	retrying int
-	// deadLetters is how many dead letters are not written, deadLettersWhy what the last failed write failed with; nil if none has.
+	// deadLetters is the number of dead letters that are not written, deadLettersWhy the error of the last failed write; nil if
+	// none has failed.
 	deadLetters    int
 	deadLettersWhy error
-	// unread are the partitions that can't be read, with something to do or not known to have none, each as "PARTITION at OFFSET: why".
+	// unread has a text for each partition whose fetches fail: "PARTITION at OFFSET: why".
 	unread []string
 }
 
-// ruling says whether that is a stall at a time; nil if not.
+// ruling returns the stall that the evidence makes at a time; nil if it makes none.
 func (e standstill) ruling(now time.Time) *Stall {
 	if e.todo == 0 && len(e.unread) == 0 || e.retrying > 0 || now.Sub(e.since) < stallAfter {
 		return nil
@@ -54,15 +56,30 @@ func (e standstill) ruling(now time.Time) *Stall {
 	return &Stall{Since: e.since, Why: fmt.Sprintf("nothing moves, and the group is %d offsets behind: %s", e.todo, strings.Join(causes, "; "))}
 }
 
-// moved notes that something has moved.
-func (s *session) moved() { s.movedAt.Store(time.Now().UnixNano()) }
+// stallWatch gathers the evidence of a stall.
+type stallWatch struct {
+	queue       *queue
+	deadLetters *deadLetters
+	partitions  map[int]*partition
+	// movedAt is when something last moved (Unix nanoseconds).
+	movedAt atomic.Int64
+}
 
-// standstill is the evidence at this moment.
-func (s *session) standstill() standstill {
-	e := standstill{since: time.Unix(0, s.movedAt.Load())}
-	e.deadLetters, e.deadLettersWhy = s.deadLetters.unacknowledged()
-	e.retrying = s.queue.retrying()
-	for _, p := range s.partitions {
+func newStallWatch(q *queue, d *deadLetters, partitions map[int]*partition) *stallWatch {
+	w := &stallWatch{queue: q, deadLetters: d, partitions: partitions}
+	w.moved()
+	return w
+}
+
+// moved notes that something has moved: a record read, a call answered, an event ended.
+func (w *stallWatch) moved() { w.movedAt.Store(time.Now().UnixNano()) }
+
+// standstill returns the evidence at this moment.
+func (w *stallWatch) standstill() standstill {
+	e := standstill{since: time.Unix(0, w.movedAt.Load())}
+	e.deadLetters, e.deadLettersWhy = w.deadLetters.unacknowledged()
+	e.retrying = w.queue.retrying()
+	for _, p := range w.partitions {
 		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
 			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.position(), *why))

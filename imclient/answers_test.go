@@ -18,7 +18,7 @@ func TestAPIErrors(t *testing.T) {
 	for class, list := range codes {
 		for _, code := range list {
 			if code == imclient.CodeExpired {
-				continue // It has a test of its own.
+				continue // 70001 has a test of its own.
 			}
 			for _, account := range []string{"code-", "result-"} {
 				r := request
@@ -43,7 +43,7 @@ func TestHTTPStatusIsNeverTheAPIs(t *testing.T) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(status)
 			if status != http.StatusNoContent {
-				_, _ = io.WriteString(w, okAnswer) // Must not be believed.
+				_, _ = io.WriteString(w, okAnswer) // The status must count, not this body.
 			}
 		})
 		checkNetworkError(t, client.DeleteConversation(t.Context(), request), status, "http status "+itoa(status))

@@ -38,7 +38,7 @@ func reportRate(b *testing.B, sim *imtest.Server) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
 }
 
-// BenchmarkDeleteConversation is what BenchmarkBareLoop is held against.
+// BenchmarkDeleteConversation is to be compared with BenchmarkBareLoop.
 func BenchmarkDeleteConversation(b *testing.B) {
 	for name, sent := range map[string]func(){"plain": nil, "sent": func() {}} {
 		b.Run(name, func(b *testing.B) {
@@ -62,8 +62,8 @@ func BenchmarkDeleteConversation(b *testing.B) {
 	}
 }
 
-// BenchmarkBareLoop is the least that a Go program does to make the same calls: net/http with enough
-// idle connections, one signature for all, the answer read and decoded.
+// BenchmarkBareLoop does the least that a Go program can do to make the same calls: net/http with enough idle connections,
+// one signature for all, the answer read and decoded.
 func BenchmarkBareLoop(b *testing.B) {
 	sim := benchSim(b)
 	sig, err := tencentyun.GenUserSig(appID, secretKey, identifier, 86400)
@@ -105,7 +105,7 @@ func BenchmarkBareLoop(b *testing.B) {
 	reportRate(b, sim)
 }
 
-// BenchmarkBody is the part that is written by hand.
+// BenchmarkBody encodes a request's body, which is done by hand.
 func BenchmarkBody(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// Class is what is to be done about a call that has failed.
+// Class says what to do about a failed call.
 type Class int
 
 const (
-	// Transient may well work another time: a fault of a server or of the network, or one that nobody
-	// has told us about. It uses up an attempt.
+	// Transient means that another call may succeed. A server or the network failed, or the reason is unknown. It uses up
+	// an attempt.
 	Transient Class = iota
-	// Permanent will be answered the same way every time: there is no use in another call.
+	// Permanent means that every further call would get the same answer.
 	Permanent
-	// Throttled means that the API takes no more calls just now. It is no fault of the request.
+	// Throttled means that the API takes no more calls for a moment. The request itself is right.
 	Throttled
-	// Halt means that the service's own credential, configuration or plan is at fault. Every request would fail
-	// the same way, so none should be tried, but for a probe, until that has been put right.
+	// Halt means that the service's own credential, configuration or plan is wrong. Every call would fail the same way. So
+	// nothing but a probe should be tried until that has been corrected.
 	Halt
 )
 
@@ -36,19 +36,18 @@ func (c Class) String() string {
 	return "class " + strconv.Itoa(int(c))
 }
 
-// Codes that decide what this package does, not only how it calls it.
+// These codes decide what this package does, besides a call's class.
 const (
 	// CodeExpired says that the UserSig has expired (product/269/1671). See [APIError.Renewed].
 	CodeExpired = 70001
-	// CodeSignatureLocked says that too many calls had a wrong signature; the API asks for a minute
-	// without any (product/269/1671).
+	// CodeSignatureLocked says that too many calls had a wrong signature. The API asks for a minute without calls
+	// (product/269/1671).
 	CodeSignatureLocked = 70050
 )
 
-// Classify sorts the API's codes. 50001 to 50005 are those of the call's own page, 60000 to 79999
-// the public ones of product/269/1671. A code that neither names is [Transient], and so is 0, which
-// stands for a failure without a code. 70001 is [Halt] here; whether a new signature may help is
-// known only to the call, see [APIError.Class].
+// Classify returns the class of a code. 50001 to 50005 are the codes of the call's own page, 60000 to 79999 the public ones
+// of product/269/1671. An unlisted code is [Transient]. So is 0, which stands for a failure without a code. 70001 is [Halt]
+// here: only the call knows whether a new signature may help, see [APIError.Class].
 func Classify(code int) Class {
 	switch code {
 	case 50001, 50002, 50003:
@@ -59,13 +58,12 @@ func Classify(code int) Class {
 		CodeExpired, 70003, 70009, 70013, 70014, 70016, 70020, CodeSignatureLocked, 70051, 70052:
 		return Halt
 	}
-	// 60002, 60003 and 60015 among them: they may be the work of a broken proxy. 70107 too (account
-	// not imported): the call's own page has 50001 for what is final.
+	// 60002, 60003 and 60015 are transient, since a broken proxy may cause them. So is 70107 (account not imported), since
+	// the call's own page has 50001 for a missing account.
 	return Transient
 }
 
-// ClassOf sorts any error of [Client.DeleteConversation]. What is none of this package's own errors
-// is [Transient], as is nil, for which it makes no sense to ask.
+// ClassOf returns the class of any error of [Client.DeleteConversation]. Any other error is [Transient], and so is nil.
 func ClassOf(err error) Class {
 	if api, ok := errors.AsType[*APIError](err); ok {
 		return api.Class()

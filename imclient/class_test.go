@@ -12,7 +12,7 @@ import (
 	"convdel/imclient"
 )
 
-// codes is the whole of the vendor's list as far as it is known, with the class of each.
+// codes is the vendor's whole list, as far as it is known, with the class of each code.
 var codes = map[imclient.Class][]int{
 	imclient.Permanent: {50001, 50002, 50003},
 	imclient.Transient: {50004, 50005, 60002, 60003, 60008, 60013, 60014, 60015, 70107, 70169, 70500},

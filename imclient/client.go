@@ -17,11 +17,11 @@ import (
 
 const deletePath = "/v4/recentcontact/delete"
 
-// Client calls the API. It is safe for use by any number of goroutines. Make one with [New] and keep
-// it: it holds the connections and the signature.
+// Client calls the API. Any number of goroutines may use it. Make one with [New] and keep it, since it holds the
+// connections and the signature.
 type Client struct {
 	scheme, host string
-	// blank is what all requests have in common. They share its header too, which net/http only reads.
+	// blank is a request with the fields that all requests have in common. They share its header, which net/http only reads.
 	blank     http.Request
 	deadlines *deadlines
 	transport *http.Transport
@@ -33,8 +33,8 @@ type Client struct {
 	shown   Config
 }
 
-// New checks the configuration and returns a client, having made no call and read no key yet. The
-// error joins one [*ConfigError] for each wrong setting.
+// New checks the configuration and returns a client. It makes no call and reads no key. The error joins one [*ConfigError]
+// for each wrong setting.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	endpoint, err := cfg.validate()

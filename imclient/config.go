@@ -13,57 +13,57 @@ import (
 	"time"
 )
 
-// Defaults of [Config].
+// These are the defaults of [Config].
 const (
 	defaultCallTimeout   = 5 * time.Second
 	defaultSigLifetime   = 24 * time.Hour
 	defaultMaxConcurrent = 64
 )
 
-// minSigLifetime keeps a signature from being renewed all the time.
+// minSigLifetime keeps signatures from being renewed all the time.
 const minSigLifetime = time.Minute
 
-// maxSigLifetime is far longer than is wise, and far below where seconds overflow.
+// maxSigLifetime is far longer than reasonable, and so short that seconds do not overflow.
 const maxSigLifetime = 10 * 365 * 24 * time.Hour
 
-// Config is what a [Client] needs to know. Printing or logging it shows no secret.
+// Config configures a [Client]. Printing or logging it shows no secret.
 type Config struct {
-	// Endpoint is scheme and host, such as https://console.tim.qq.com. The vendor serves https only;
-	// http is for a simulator. Required.
+	// Endpoint is the scheme and host, such as https://console.tim.qq.com. The vendor serves only https; http is for a
+	// simulator. Required.
 	Endpoint string
 	// SDKAppID is the app's number in the vendor's console. Required.
 	SDKAppID int
-	// Identifier is the account of an app administrator; the API takes no other. Required.
+	// Identifier is the account of an app administrator. The API accepts no other account. Required.
 	Identifier string
-	// SecretKey gives the app's secret key, from which signatures are made. It is asked again about
-	// once a second, so that a changed key is found. Required; see [StaticKey] and [KeyFile].
+	// SecretKey returns the app's secret key, from which signatures are made. It is called about once a second, so that a
+	// changed key is noticed. Required; see [StaticKey] and [KeyFile].
 	SecretKey KeySource
-	// SigLifetime is how long a UserSig is valid; it is renewed after four fifths of it.
-	// Default 24h, which is the least that the vendor advises; at least 1m.
+	// SigLifetime is how long a UserSig is valid. It is renewed after four fifths of that time. Default 24h, the shortest
+	// time that the vendor advises; at least 1m.
 	SigLifetime time.Duration
 	// CallTimeout bounds each call, from the first step to the last byte of the answer. Default 5s.
 	CallTimeout time.Duration
-	// MaxConcurrent is how many calls are expected at once: so many idle connections are kept. More
-	// calls than that still work, on connections that are then closed. Default 64.
+	// MaxConcurrent is how many calls at once are expected. So many idle connections are kept. More calls at once work,
+	// too, but their connections are closed afterwards. Default 64.
 	MaxConcurrent int
 	// DialContext makes a connection. Default: a [net.Dialer].
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
-	// Logger hears of signatures renewed and keys that cannot be read. Default: nobody.
+	// Logger logs renewed signatures and unreadable keys. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// ConfigError says which setting is wrong. [New] returns all of them at once, joined.
+// ConfigError names a wrong setting. [New] joins those of all wrong settings.
 type ConfigError struct {
-	// Setting is the name under which the value was given: im-endpoint, im-sdkappid, im-identifier,
-	// IM_SECRET_KEY, call-timeout, max-concurrent, sig-lifetime or HTTPS_PROXY.
+	// Setting is the name of the setting: im-endpoint, im-sdkappid, im-identifier, IM_SECRET_KEY, call-timeout,
+	// max-concurrent, sig-lifetime or HTTPS_PROXY.
 	Setting string
-	// Value is what it was, without anything that could be a secret; empty if nothing was given.
+	// Value is the setting's value without anything that could be a secret; empty if there is none.
 	Value string
-	// Want is what is allowed.
+	// Want says which values are allowed.
 	Want string
 }
 
-// Error names the setting, what it was and what is allowed.
+// Error names the setting, its value and the allowed values.
 func (e *ConfigError) Error() string {
 	if e.Value == "" {
 		return e.Setting + ": missing: want " + e.Want
@@ -71,7 +71,7 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%s: %q: want %s", e.Setting, e.Value, e.Want)
 }
 
-// withDefaults fills in what was left out.
+// withDefaults fills in the defaults.
 func (c Config) withDefaults() Config {
 	if c.SigLifetime == 0 {
 		c.SigLifetime = defaultSigLifetime
@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate returns the endpoint taken apart, or every *ConfigError at once.
+// validate returns the parsed endpoint, or all errors at once.
 func (c Config) validate() (*url.URL, error) {
 	endpoint, err := parseEndpoint(c.Endpoint)
 	errs := []error{err}
@@ -123,8 +123,8 @@ func (c Config) validate() (*url.URL, error) {
 	return endpoint, errors.Join(errs...)
 }
 
-// parseEndpoint accepts scheme and host, nothing else: a path, a password or a query given there
-// would have to be sent or silently dropped, and neither is what anybody means.
+// parseEndpoint accepts only a scheme and a host. A path, a password or a query would have to be sent or silently dropped,
+// and neither is likely to be intended.
 func parseEndpoint(endpoint string) (*url.URL, error) {
 	wrong := &ConfigError{
 		Setting: "im-endpoint",
@@ -145,8 +145,7 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 	return u, nil
 }
 
-// safeEndpoint is the endpoint as it may be shown: someone may have put a password or a whole
-// signed URL there.
+// safeEndpoint returns the endpoint without secrets, since the setting may hold a password or a whole signed URL.
 func safeEndpoint(endpoint string) string {
 	if endpoint == "" {
 		return ""
@@ -162,9 +161,9 @@ func safeEndpoint(endpoint string) string {
 	return "(not a URL)"
 }
 
-// proxyFor asks the environment which proxy leads to the endpoint; nil is none. Its error would show
-// the proxy's password, so only the name of the setting is kept. A URL that does not parse is tried
-// again by net/http with another http:// before it, which makes a path of it: hence the look at that.
+// proxyFor returns the environment's proxy for the endpoint, or nil. The error of net/http would show the proxy's password,
+// so only the name of the setting is kept. net/http puts http:// before a URL that does not parse, and tries again. That
+// makes the secret a part of the path, so the path is checked as well.
 func proxyFor(endpoint *url.URL) (*url.URL, error) {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
 	if err != nil || proxy != nil && strings.Trim(proxy.Path, "/") != "" {
@@ -186,7 +185,7 @@ func (c Config) String() string {
 // GoString is [Config.String].
 func (c Config) GoString() string { return c.String() }
 
-// LogValue is what slog shows.
+// LogValue returns the configuration without its secret, for slog.
 func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("endpoint", safeEndpoint(c.Endpoint)),

@@ -73,7 +73,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestNothingPrintsTheKey: neither what is made to be printed nor what is not.
+// TestNothingPrintsTheKey: neither methods for printing nor reflection show the key.
 func TestNothingPrintsTheKey(t *testing.T) {
 	t.Parallel()
 	cfg := goodConfig()
@@ -83,7 +83,7 @@ func TestNothingPrintsTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := imclient.KeyFile("/run/secrets/im")
-	// In an unexported field fmt does not call methods, it digs.
+	// fmt calls no methods of an unexported field but reads it by reflection.
 	type holder struct {
 		cfg    imclient.Config
 		client *imclient.Client

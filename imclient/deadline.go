@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// deadlines bound calls in time. A context that has bounded a call bounds another one later: to make one with a timer for each
-// call takes 5 % of the processor time of calls that nothing limits.
+// deadlines bound calls in time. They use the context of an ended call again. A new context and timer for each call would take
+// 5 % of the processor time of unlimited calls.
 type deadlines struct {
 	timeout time.Duration
-	// free are those that bound no call.
+	// free holds contexts that bound no call at the moment.
 	free chan *deadline
 }
 
-// deadline is a context that ends with the timeout, for the cause [context.DeadlineExceeded], or with its parent.
+// deadline is a context that ends with the timeout or with its parent. The timeout's cause is [context.DeadlineExceeded].
 type deadline struct {
 	context.Context //nolint:containedctx // it is one
 
@@ -23,7 +23,7 @@ type deadline struct {
 	timer  *time.Timer
 }
 
-// newDeadlines returns deadlines of which at most so many are kept between calls.
+// newDeadlines returns deadlines that keep at most so many contexts between calls.
 func newDeadlines(timeout time.Duration, most int) *deadlines {
 	return &deadlines{timeout: timeout, free: make(chan *deadline, most)}
 }
@@ -44,8 +44,8 @@ func (d *deadlines) begin(parent context.Context) *deadline {
 	return &deadline{Context: ctx, parent: parent, end: end, timer: timer}
 }
 
-// done ends the context of a call, or keeps it for the next one: idle says that nothing uses it any more. Only parents that are
-// pointers are safe to compare.
+// done ends the context of a call, or keeps it for the next call. idle says that nothing uses the context any more. begin compares
+// parents, and only pointers are safe to compare.
 func (d *deadlines) done(used *deadline, idle bool) {
 	if used.timer.Stop() && idle && reflect.TypeOf(used.parent).Kind() == reflect.Pointer {
 		select {

@@ -12,34 +12,33 @@ import (
 	"time"
 )
 
-// maxInfo bounds the text of a server that an error carries, in bytes.
+// maxInfo bounds how much of a server's text an error carries, in bytes.
 const maxInfo = 256
 
-// notableSkew is the difference between two clocks that is worth a word: less than this is how long
-// a call may take, and no signature is that short-lived.
+// notableSkew is the least difference between two clocks that is mentioned. A call may take almost so long, and no
+// signature has a shorter lifetime.
 const notableSkew = time.Minute
 
-// APIError is an answer of the API other than success.
+// APIError is an answer of the API that is not a success.
 type APIError struct {
-	// Code is the API's ErrorCode or ResultCode, see [Classify] and [Explain]. It is 0 for an answer
-	// that says FAIL and names no code.
+	// Code is the API's ErrorCode or ResultCode, see [Classify] and [Explain]. It is 0 for an answer that says FAIL without
+	// a code.
 	Code int
-	// Info is the API's ErrorInfo or ResultInfo: at most 256 bytes, without control characters and
-	// without the call's signature, should the API have repeated it.
+	// Info is the API's ErrorInfo or ResultInfo: at most 256 bytes, without control characters, and without the call's
+	// signature, which the API may have repeated.
 	Info string
-	// HTTPStatus is 200: whatever comes with another status is a [NetworkError].
+	// HTTPStatus is 200, since an answer with another status is a [NetworkError].
 	HTTPStatus int
-	// Renewed comes with code 70001 (UserSig expired) only: the signature has been dropped, and the
-	// next call makes a new one. Call again at once; this call counts as no attempt. It is false if
-	// the call had itself used a signature made for that reason: then age is not what is wrong with
-	// it, more likely a clock, and the class is [Halt].
+	// Renewed is set only with code 70001 (UserSig expired). The signature has been dropped, and the next call makes a new
+	// one. So call again at once; this call uses up no attempt. Renewed is false if the call's own signature was made for
+	// that reason. Then its age is not the reason, more likely a clock, and the class is [Halt].
 	Renewed bool
-	// ClockSkew is how far this machine's clock is ahead of the server's (negative: behind), from
-	// the answer's Date header, to the second at best; 0 if the answer has none.
+	// ClockSkew is how far this machine's clock is ahead of the server's (negative: behind), by the answer's Date header,
+	// at best to the second. It is 0 if the answer has no such header.
 	ClockSkew time.Duration
 }
 
-// Error names the code, and what the API says about it or, if it says nothing, what the code means.
+// Error names the code and the API's text. Without a text it says what the code means.
 func (e *APIError) Error() string {
 	var b strings.Builder
 	b.WriteString("im api: code ")
@@ -60,8 +59,7 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// signatureRefused covers 70001 to 70052, the codes about a UserSig, for which a clock can be the
-// cause.
+// signatureRefused returns true for 70001 to 70052, the codes about a UserSig. A wrong clock can be their reason.
 func (e *APIError) signatureRefused() bool { return e.Code >= 70001 && e.Code <= 70052 }
 
 // Class is [Classify] of the code, except that a 70001 with Renewed set is [Transient].
@@ -72,22 +70,21 @@ func (e *APIError) Class() Class {
 	return Classify(e.Code)
 }
 
-// NetworkError means that there was no answer that could be understood: no connection, no answer in
-// time, an HTTP status other than 200 (which this API never sends on its own account), or a body that
-// is not the API's result. Whether the API has done what it was asked is unknown.
+// NetworkError means that there was no valid answer: no connection, no answer in time, an HTTP status other than 200 (which
+// this API itself never sends), or a body that is not the API's result. It is unknown whether the API has executed the
+// call.
 type NetworkError struct {
-	// Reason says which of these it was.
+	// Reason says which of these happened.
 	Reason string
 	// HTTPStatus is 0 if there was no HTTP answer.
 	HTTPStatus int
-	// Err is the cause, nil if the status says it all. It is not what net/http returned but a copy of
-	// its text, cleaned of the signature, so there is little to unwrap: [context.DeadlineExceeded],
-	// [context.Canceled], [io.EOF], [io.ErrUnexpectedEOF], [net.ErrClosed], a [syscall.Errno] or a
-	// [*net.DNSError], where one of these was in the chain.
+	// Err is the cause, nil if the status is the whole cause. It is a copy of the text of net/http's error, without the
+	// signature. It wraps at most one error, if that was in the chain: [context.DeadlineExceeded], [context.Canceled],
+	// [io.EOF], [io.ErrUnexpectedEOF], [net.ErrClosed], a [syscall.Errno] or a [*net.DNSError].
 	Err error
 }
 
-// Error says what went wrong, without URL.
+// Error returns a text without the URL.
 func (e *NetworkError) Error() string {
 	text := "im api: " + e.Reason
 	if e.Err != nil {
@@ -99,24 +96,23 @@ func (e *NetworkError) Error() string {
 // Unwrap returns the cause.
 func (e *NetworkError) Unwrap() error { return e.Err }
 
-// Timeout says whether time ran out, as in [net.Error].
+// Timeout returns true if the time ran out, as in [net.Error].
 func (e *NetworkError) Timeout() bool { return errors.Is(e.Err, context.DeadlineExceeded) }
 
-// RequestError is a [DeleteRequest] that was not sent: the API has no way to say it. Its class is
-// [Permanent].
+// RequestError is a [DeleteRequest] that was not sent, since the API has no form for it. Its class is [Permanent].
 type RequestError struct {
-	// Field is the name in the API's request: From_Account, Type or To_Account.
+	// Field is the field's name in the API's request: From_Account, Type or To_Account.
 	Field string
-	// Problem is what is wrong with it.
+	// Problem says what is wrong with the field.
 	Problem string
 }
 
 // Error names the field.
 func (e *RequestError) Error() string { return "im request: " + e.Field + ": " + e.Problem }
 
-// causeError is what remains of a foreign error: its text without secrets, and at most one error
-// that is known to hold none. Foreign errors are not kept in the chain, since any of them may carry
-// the URL or what a server has sent, in a field that shows only under %#v.
+// causeError replaces a foreign error: it has its text without secrets, and wraps at most one error that is known to hold
+// no secret. Foreign errors are not kept in the chain, since each may carry the URL or a server's text in a field that only
+// %#v shows.
 type causeError struct {
 	text  string
 	known error

@@ -27,7 +27,7 @@ func ExampleClient_DeleteConversation() {
 	}
 	defer client.CloseIdleConnections()
 
-	// The simulator does what the account's name says.
+	// The account's name decides how the simulator answers.
 	for _, account := range []string{"id1", "code-50001", "code-60007", "code-70009", "http-502"} {
 		err := client.DeleteConversation(context.Background(), imclient.DeleteRequest{
 			From: account, Type: imclient.C2C, To: "id2", ClearRamble: true,

@@ -1,7 +1,7 @@
 package imclient
 
-// Explain says in one line each what a code of the API means and what to do about it. The codes are
-// those of [Classify]; for any other it says that it does not know it.
+// Explain says in one line each what a code of the API means and what to do about it. It knows the codes of [Classify], and
+// says so of any other code.
 func Explain(code int) (meaning, advice string) {
 	switch {
 	case code == 0:
@@ -20,7 +20,7 @@ func explainUnknown() (meaning, advice string) {
 	return "not a code that convdel knows", "look it up in the vendor's list of error codes; it is tried again"
 }
 
-// explainDelete has the codes of the call's own page.
+// explainDelete explains the codes of the call's own page.
 func explainDelete(code int) (meaning, advice string) {
 	switch code {
 	case 50001:
@@ -37,7 +37,7 @@ func explainDelete(code int) (meaning, advice string) {
 	return explainUnknown()
 }
 
-// explainRequest has the codes about calls as such.
+// explainRequest explains the codes about calls in general.
 func explainRequest(code int) (meaning, advice string) {
 	switch code {
 	case 60002:
@@ -82,7 +82,7 @@ func explainRequest(code int) (meaning, advice string) {
 	return explainUnknown()
 }
 
-// explainAccount has the codes about signatures and accounts.
+// explainAccount explains the codes about signatures and accounts.
 func explainAccount(code int) (meaning, advice string) {
 	switch code {
 	case CodeExpired:

@@ -2,10 +2,10 @@ package imclient
 
 import "net/http"
 
-// Transport lets tests trust a certificate.
+// Transport gives tests access to the transport, to make it trust a certificate.
 func (c *Client) Transport() *http.Transport { return c.transport }
 
-// Sig is the signature at hand, empty if there is none.
+// Sig returns the present signature, empty if there is none.
 func (c *Client) Sig() string {
 	if current := c.signer.current.Load(); current != nil {
 		return current.sig
@@ -13,5 +13,5 @@ func (c *Client) Sig() string {
 	return ""
 }
 
-// BodyOf is the JSON that is sent for a request.
+// BodyOf returns the JSON of a request.
 func BodyOf(r DeleteRequest) []byte { return r.body() }

@@ -9,15 +9,15 @@ import (
 	"sync"
 )
 
-// KeySource gives the app's secret key. It is asked by the calls themselves, about once a second
-// and one at a time, so it should answer at once, from memory or a small file. An error is no
-// reason to stop as long as the signature at hand is valid. Its errors must not hold the key.
+// KeySource returns the app's secret key. Calls ask it, about once a second and one at a time. So it should answer at once,
+// from memory or a small file. After an error the present signature is used as long as it is valid. Errors must not hold
+// the key.
 type KeySource interface {
 	Key() (string, error)
 }
 
-// KeyError means that no signature could be made: there is no key. No call was made. Its class is
-// [Halt], since nothing but the service's own configuration is at fault.
+// KeyError means that no signature could be made, since there is no key. No call was made. Its class is [Halt], since only
+// the service's own configuration is wrong.
 type KeyError struct {
 	Err error
 }
@@ -30,11 +30,11 @@ func (e *KeyError) Unwrap() error { return e.Err }
 
 var errEmptyKey = errors.New("empty")
 
-// StaticKey is a key that never changes. White space around it is dropped, since none belongs to a
-// key and shells and editors add it. Printing the result does not show the key.
+// StaticKey is a key that never changes. White space around it is dropped, since shells and editors add some and keys have
+// none. Printing the result does not show the key.
 func StaticKey(key string) KeySource {
 	key = strings.TrimSpace(key)
-	// A closure: fmt and reflection-based loggers see a function, even where they ignore methods.
+	// The key is in a closure, since fmt and loggers that use reflection show a function and not its variables.
 	return &staticKey{get: func() string { return key }}
 }
 
@@ -49,14 +49,14 @@ func (k *staticKey) Key() (string, error) {
 	return "", errEmptyKey
 }
 
-// KeyFile is a key in a file, read again whenever the file's modification time, size or identity
-// has changed, as by an editor or by a secret that is mounted and rotated. White space around the
-// key is dropped. The file need not exist yet. Printing the result shows the path alone.
+// KeyFile is a key in a file. It is read again whenever the file's modification time, size or identity has changed, as
+// after an edit or the rotation of a mounted secret. White space around the key is dropped. The file need not exist yet.
+// Printing the result shows only the path.
 func KeyFile(path string) KeySource {
 	return &keyFile{path: path}
 }
 
-// maxKeyFile is far above any key (64 characters), and keeps a wrong path from being read whole.
+// maxKeyFile is far above any key, which has 64 characters. It keeps a large file at a wrong path from being read whole.
 const maxKeyFile = 4 << 10
 
 type keyFile struct {
@@ -64,14 +64,14 @@ type keyFile struct {
 
 	mu   sync.Mutex
 	seen os.FileInfo
-	key  func() string // A closure for the same reason as in StaticKey; nil before the first read.
+	key  func() string // It is a closure for the same reason as in StaticKey; nil before the first read.
 }
 
 // String shows the path.
 func (k *keyFile) String() string { return "imclient.KeyFile(" + k.path + ")" }
 
-// Key returns the key, reading the file only if it has changed. The file's state is taken before
-// its content, so that a write in between is noticed the next time.
+// Key returns the key. It reads the file only if it has changed. It reads the file's state before its content, so that a
+// write in between is noticed the next time.
 func (k *keyFile) Key() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -96,7 +96,7 @@ func readKey(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = f.Close() }() // Nothing was written that closing could lose.
+	defer func() { _ = f.Close() }() // Nothing was written, so closing loses nothing.
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
 		return "", err

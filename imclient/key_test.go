@@ -54,7 +54,7 @@ func TestKeyFile(t *testing.T) {
 	check(strings.Repeat("x", 5000), 4*time.Hour, "")
 	check("sixth", 3*time.Hour, "sixth")
 
-	// As Kubernetes and careful scripts do it: another file under the same name, even with the same time.
+	// Kubernetes and careful scripts replace a file with another one of the same name, even with the same time.
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// TestKeyFileIsReadAgain follows a changed file through to the server.
+// TestKeyFileIsReadAgain: a changed key reaches the server.
 func TestKeyFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

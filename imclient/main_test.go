@@ -37,7 +37,7 @@ func simConfig() imtest.Config {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// newClient returns a client of an endpoint, whose idle connections are closed with the test.
+// newClient returns a client for an endpoint. Its idle connections are closed at the test's end.
 func newClient(tb testing.TB, endpoint string, change func(*imclient.Config)) *imclient.Client {
 	tb.Helper()
 	cfg := imclient.Config{
@@ -57,7 +57,7 @@ func newClient(tb testing.TB, endpoint string, change func(*imclient.Config)) *i
 	return client
 }
 
-// startSim returns a simulator on loopback and a client of it.
+// startSim returns a simulator on loopback and a client for it.
 func startSim(tb testing.TB, cfg imtest.Config) (*imtest.Server, *imclient.Client) {
 	tb.Helper()
 	sim, err := imtest.Start(cfg)
@@ -68,7 +68,7 @@ func startSim(tb testing.TB, cfg imtest.Config) (*imtest.Server, *imclient.Clien
 	return sim, newClient(tb, sim.URL, nil)
 }
 
-// startHandler returns a client of a server with an answer of its own.
+// startHandler returns a client for a server with a handler of the test's own.
 func startHandler(tb testing.TB, handler http.HandlerFunc) *imclient.Client {
 	tb.Helper()
 	server := httptest.NewServer(handler)
@@ -76,8 +76,7 @@ func startHandler(tb testing.TB, handler http.HandlerFunc) *imclient.Client {
 	return newClient(tb, server.URL, nil)
 }
 
-// bubbleSim returns a simulator and a client of it that work inside a synctest bubble: the network
-// between them is in memory.
+// bubbleSim returns a simulator and a client that work inside a synctest bubble, on a network in memory.
 func bubbleSim(t *testing.T, cfg imtest.Config, change func(*imclient.Config)) (*imtest.Server, *imclient.Client) {
 	t.Helper()
 	sim, dial := testkit.StartAPI(t, cfg)
@@ -90,7 +89,7 @@ func bubbleSim(t *testing.T, cfg imtest.Config, change func(*imclient.Config)) (
 	return sim, client
 }
 
-// listen returns a listener on loopback that is closed with the test.
+// listen returns a listener on loopback that is closed at the test's end.
 func listen(tb testing.TB) net.Listener {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -38,7 +38,7 @@ func TestDeleteConversation(t *testing.T) {
 	}
 }
 
-// checkNetworkError holds an error to what it should be: transient, with this status, saying this.
+// checkNetworkError checks that an error is transient and has this status and this text.
 func checkNetworkError(t *testing.T, err error, status int, says string) {
 	t.Helper()
 	var network *imclient.NetworkError
@@ -80,8 +80,8 @@ func TestNameNotFound(t *testing.T) {
 	}
 }
 
-// TestResetIsOneArrival: a call on a connection that dies is never repeated behind the caller's back,
-// not even on a connection that was idle before, which is where net/http likes to.
+// TestResetIsOneArrival: a call on a connection that dies is not repeated without the caller's knowledge. net/http would
+// repeat some requests on a connection that was idle before.
 func TestResetIsOneArrival(t *testing.T) {
 	t.Parallel()
 	sim, client := startSim(t, simConfig())
@@ -118,7 +118,7 @@ func TestCallTimeout(t *testing.T) {
 			if n := sim.Deleted(r.From, r.Type, r.To); n != 0 && account != "drip-60000" {
 				t.Errorf("%s: deleted %d times", account, n)
 			}
-			// The next call is none the worse for it.
+			// The next call works.
 			if err := client.DeleteConversation(t.Context(), request); err != nil {
 				t.Errorf("%s: next call: %v", account, err)
 			}
@@ -213,7 +213,7 @@ func TestConnectionsAreReusedByManyAtOnce(t *testing.T) {
 	client, accepted := countingServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if !met.Load() {
-			meet.Done() // The first round: all are under way at once, each on a connection of its own.
+			meet.Done() // In the first round all calls are under way at once, each on a connection of its own.
 			meet.Wait()
 		}
 		_, _ = io.WriteString(w, okAnswer)

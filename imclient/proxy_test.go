@@ -11,11 +11,11 @@ import (
 	"convdel/imclient"
 )
 
-// proxyChild is set in the processes that TestProxyFromEnvironment starts: net/http reads the
-// environment once, so each setting needs a process of its own.
+// proxyChild is set in the processes that TestProxyFromEnvironment starts. net/http reads the environment once, so each
+// setting needs a process of its own.
 const proxyChild = "IMCLIENT_TEST_PROXY_CHILD"
 
-// callThroughProxy is what such a process does: one call to a host that exists behind a proxy only.
+// callThroughProxy runs in such a process. It calls a host that exists only behind a proxy.
 func callThroughProxy() {
 	client, err := imclient.New(imclient.Config{
 		Endpoint: "http://im.invalid", SDKAppID: appID, Identifier: identifier, SecretKey: imclient.StaticKey(secretKey),

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Types of conversations, the API's field Type.
+// These are the types of conversations, the API's field Type.
 const (
 	// C2C is a conversation of two accounts.
 	C2C = 1
@@ -14,25 +14,25 @@ const (
 	G2C = 2
 )
 
-// DeleteRequest is one conversation to delete, from one account's list.
+// DeleteRequest names a conversation to delete from an account's list.
 type DeleteRequest struct {
 	// From is the account whose conversation is deleted (From_Account).
 	From string
 	// Type is [C2C] or [G2C].
 	Type int
-	// To is the other side: an account, or a group's ID for [G2C] (To_Account; for G2C the same is
-	// also sent as ToGroupid, which is where the vendor's newer page wants it).
+	// To is the other side: an account, or a group's ID for [G2C] (To_Account). For G2C it is also sent as ToGroupid, the
+	// name on the vendor's newer page.
 	To string
 	// ClearRamble also clears the messages that are stored for roaming.
 	ClearRamble bool
-	// Sent, if set, is called at most once, from any goroutine but before DeleteConversation returns:
-	// the moment the whole request has been handed to the operating system. If it is not called, the
-	// API has not got this request; when in doubt it is called. It must not block.
+	// Sent, if set, is called at most once, from any goroutine, but before DeleteConversation returns. It is called when
+	// the whole request has been handed to the operating system, or when that is uncertain. If it is not called, the API
+	// has not got this request. It must not block.
 	Sent func()
 }
 
-// validate refuses what would change its meaning on the way or that the API has no word for. What
-// accounts may look like is left to the API.
+// validate refuses a request whose meaning would change on the way, or for which the API has no form. The API itself checks
+// how accounts look.
 func (r *DeleteRequest) validate() error {
 	switch {
 	case r.Type != C2C && r.Type != G2C:
@@ -49,9 +49,9 @@ func (r *DeleteRequest) validate() error {
 	return nil
 }
 
-// body is the request's JSON, fields in the order of the vendor's example. It is written by hand
-// because it is most of what this package does for each call. The result is not reused: net/http may
-// still read it after a call that was given up.
+// body returns the request's JSON, with the fields in the order of the vendor's example. It is written by hand, since it is
+// most of the package's work for a call. The result is not reused, since net/http may still read it after a call that was
+// given up.
 func (r *DeleteRequest) body() []byte {
 	b := make([]byte, 0, 96+len(r.From)+2*len(r.To))
 	b = append(b, `{"From_Account":`...)
@@ -70,8 +70,8 @@ func (r *DeleteRequest) body() []byte {
 	return append(b, `,"ClearRamble":0}`...)
 }
 
-// appendString appends s as a JSON string. Accounts are printable ASCII but in faulty events, so
-// what needs escaping is left to encoding/json.
+// appendString appends s as a JSON string. Only faulty events have accounts that are not printable ASCII, so escaping is
+// left to encoding/json.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -86,7 +86,7 @@ func appendString(b []byte, s string) []byte {
 func appendEscaped(b []byte, s string) []byte {
 	escaped, err := json.Marshal(s)
 	if err != nil {
-		// Strings always marshal; an empty one at least is valid JSON, which the API would refuse.
+		// Strings always marshal. If not, an empty string is valid JSON, and the API refuses it.
 		return append(b, `""`...)
 	}
 	return append(b, escaped...)

@@ -18,12 +18,12 @@ import (
 
 const okAnswer = `{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}`
 
-// seen is one request as a server got it.
+// seen is a request as a server received it.
 type seen struct {
 	method, path, query, contentType, body string
 }
 
-// watcher answers all calls well and keeps what they said.
+// watcher answers all calls with success and records them.
 type watcher struct {
 	mu   sync.Mutex
 	seen []seen
@@ -82,7 +82,7 @@ func TestRequestBody(t *testing.T) {
 	}
 }
 
-// TestBodyIsWhatWasMeant holds the encoder that is written by hand to encoding/json.
+// TestBodyIsWhatWasMeant compares the hand-written encoder with encoding/json.
 func TestBodyIsWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -145,7 +145,7 @@ func TestRequestQuery(t *testing.T) {
 			high++
 		}
 	}
-	// Two equal ones in 500 draws from 2^32 come once in 34,000 runs, ten never.
+	// Two equal numbers in 500 draws from 2^32 occur once in 34,000 runs, ten never.
 	if len(randoms) < calls-10 {
 		t.Errorf("only %d different randoms in %d calls", len(randoms), calls)
 	}
@@ -160,7 +160,7 @@ func TestIdentifierIsEscaped(t *testing.T) {
 	client := newClient(t, sim.URL, func(c *imclient.Config) { c.Identifier = "a&b=c d" })
 	var api *imclient.APIError
 	err := client.DeleteConversation(t.Context(), request)
-	// The signature fits, so the whole identifier has arrived; it is only not the administrator's.
+	// The signature is valid, so the whole identifier has arrived. It is only not the administrator's.
 	if !errors.As(err, &api) || api.Code != 60010 {
 		t.Errorf("got %v, want 60010", err)
 	}

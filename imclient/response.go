@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// maxBody bounds an answer, in bytes. The API's own are below a kilobyte.
+// maxBody bounds an answer, in bytes. The API's own answers are below a kilobyte.
 const maxBody = 64 << 10
 
 // result is the API's answer. The call's page has the code and its text under two names each and

@@ -15,7 +15,7 @@ func TestSignatureIsUsable(t *testing.T) {
 	s := &signature{issued: now, expires: now.Add(time.Hour)}
 	for after, want := range map[time.Duration]bool{
 		0: true, 59 * time.Minute: true, time.Hour: false, 1000 * time.Hour: false,
-		// The clock was set back, a little and a lot.
+		// The clock was set back, by a little and by a lot.
 		-30 * time.Second: true, -time.Hour: false,
 	} {
 		if got := s.usable(now.Add(after)); got != want {
@@ -50,9 +50,9 @@ func TestDecodeResult(t *testing.T) {
 		{body: `{"ErrorCode":50002,"ErrorInfo":"one","ResultCode":50004,"ResultInfo":"two"}`, code: 50002, info: "one"},
 		{body: `{"ErrorCode":0,"ErrorInfo":"one","ResultCode":50004}`, code: 50004, info: "one"},
 		{body: `{"ErrorCode":50004,"ResultInfo":"two"}`, code: 50004, info: "two"},
-		// A code decides, whatever the status next to it.
+		// The code decides, whatever the status beside it says.
 		{body: `{"ActionStatus":"OK","ErrorCode":70001,"ErrorInfo":"x"}`, code: 70001, info: "x"},
-		// No success without OK, if there is a status at all.
+		// If there is a status, it must be OK for a success.
 		{body: `{"ActionStatus":"FAIL","ErrorCode":0,"ErrorInfo":"x"}`, info: "x"},
 		{body: `{"ActionStatus":"","ErrorCode":0}`},
 		{body: `{"ActionStatus":"ok","ErrorCode":0}`},
@@ -78,7 +78,7 @@ func TestDecodeResult(t *testing.T) {
 	}
 }
 
-// FuzzDecodeResult: whatever comes, success is only what says so in JSON, and an error leaves no code.
+// FuzzDecodeResult: only JSON that says so is a success, and an error comes without a code.
 func FuzzDecodeResult(f *testing.F) {
 	for _, seed := range []string{
 		`{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay":""}`,
@@ -105,7 +105,7 @@ func FuzzDecodeResult(f *testing.F) {
 	})
 }
 
-// TestScrubManySignatures: what has to be escaped, and where, is different in each.
+// TestScrubManySignatures: signatures differ in which characters have to be escaped, and where.
 func TestScrubManySignatures(t *testing.T) {
 	t.Parallel()
 	for lifetime := range 300 {
@@ -129,8 +129,7 @@ func TestScrubManySignatures(t *testing.T) {
 	}
 }
 
-// FuzzScrub: whatever a server makes of a signature's surroundings, no piece of it comes through, and
-// what comes through can be shown.
+// FuzzScrub: whatever text surrounds a signature, no piece of the signature gets through, and the result can be shown.
 func FuzzScrub(f *testing.F) {
 	const secret = "eJwtzE0LgkAUheG-YHOsKG*Hd8bRpKUrAivaFLSTZrKrOAw6fRH99zZM1_c7nPch2-JI3W1*zZ4mzI_IpBuNtq3xeKZ6cJ5m_-MuI_"
 	f.Add("usersig=", 0, len(secret), "&random=1")

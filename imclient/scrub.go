@@ -10,24 +10,24 @@ import (
 
 const (
 	mask = "***"
-	// maxScrubbed is how much of a text is looked at; the rest is cut off unseen.
+	// maxScrubbed is how much of a text is searched. The rest is cut off.
 	maxScrubbed = 4 << 10
-	// minFragment is the shortest piece of a secret that is masked. Pieces that short are of no use
-	// to anybody, and shorter ones occur by chance.
+	// minFragment is the shortest piece of a secret that is masked. Shorter pieces are useless to an attacker and occur by
+	// chance.
 	minFragment = 12
 )
 
 var (
-	// namedSecret finds a signature by its name, in a URL, a header or (escaped) JSON.
+	// namedSecret finds a signature by its name in a URL, a header or JSON, which may be escaped.
 	namedSecret = regexp.MustCompile(`(?i)(usersig|tls\.sig)(["'\\]*\s*(?:=|:|%3d|%3a)\s*["'\\]*)[^\s&"'<>,;\\]+`)
-	// longRun finds what looks like one: an HMAC-SHA256 in base64 is the shortest that is worth
-	// hiding, 43 characters and one of padding. No identifier that the API knows is made of these
-	// characters alone and this long, and a request ID in hexadecimal or as a UUID is shorter.
+	// longRun finds text that looks like a signature. The shortest secret worth hiding is an HMAC-SHA256 in base64: 43
+	// characters and one of padding. No identifier of the API is so long and made of these characters alone. A request ID
+	// in hexadecimal or as a UUID is shorter.
 	longRun = regexp.MustCompile(`[A-Za-z0-9+/=*_%-]{43,}`)
 )
 
-// scrub makes foreign text fit to be shown: no signature, whole or in pieces, plain or escaped; no
-// control characters; valid UTF-8; at most maxInfo bytes. secret may be empty.
+// scrub makes foreign text fit to be shown. The result is valid UTF-8 of at most maxInfo bytes, without control characters
+// and without the signature, whole or in pieces, plain or escaped. secret may be empty.
 func scrub(text, secret string) string {
 	if len(text) > maxScrubbed {
 		text = text[:maxScrubbed]
@@ -41,8 +41,8 @@ func scrub(text, secret string) string {
 	return cut(strings.TrimSpace(text), maxInfo)
 }
 
-// formsOf returns a signature as it is and as a server may have turned it: back into usual base64, and
-// both of these escaped.
+// formsOf returns a signature and the forms into which a server may have turned it: with base64's usual letters, and
+// escaped.
 func formsOf(secret string) []string {
 	if secret == "" {
 		return nil
@@ -51,7 +51,7 @@ func formsOf(secret string) []string {
 	return []string{secret, usual, url.QueryEscape(secret), url.QueryEscape(usual)}
 }
 
-// printable turns what could forge a log line or steer a terminal into a space.
+// printable replaces characters that could forge a log line or control a terminal with a space.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return ' '
@@ -78,8 +78,7 @@ func maskFragments(text, secret string) string {
 	return b.String()
 }
 
-// sharedPrefix is the length of the longest prefix of text that occurs in secret, 0 if that is less
-// than minFragment.
+// sharedPrefix returns the length of the longest prefix of text that occurs in secret, 0 if that is less than minFragment.
 func sharedPrefix(text, secret string) int {
 	if len(text) < minFragment || !strings.Contains(secret, text[:minFragment]) {
 		return 0

@@ -22,7 +22,7 @@ import (
 	"convdel/imclient"
 )
 
-// logBuffer is a log at the most talkative level, as text and as JSON.
+// logBuffer is a log at the lowest level, as text and as JSON.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -45,8 +45,8 @@ func (b *logBuffer) logger() *slog.Logger {
 	return slog.New(slog.NewMultiHandler(slog.NewTextHandler(b, options), slog.NewJSONHandler(b, options)))
 }
 
-// checkNoSecret finds secrets as they are, escaped for URLs, with base64's usual letters, and any 16
-// bytes of them.
+// checkNoSecret looks for secrets in a text: unchanged, escaped for URLs, with base64's usual letters, and for any 16 bytes
+// of them.
 func checkNoSecret(t *testing.T, what, text string, secrets ...string) {
 	t.Helper()
 	for _, secret := range secrets {
@@ -65,7 +65,7 @@ func checkNoSecret(t *testing.T, what, text string, secrets ...string) {
 	}
 }
 
-// chain returns an error and all that it wraps.
+// chain returns an error and all errors that it wraps.
 func chain(err error) []error {
 	all := []error{err}
 	if next := errors.Unwrap(err); next != nil {
@@ -94,8 +94,7 @@ func checkErrorHoldsNoSecret(t *testing.T, err error, secrets ...string) {
 	checkNoSecret(t, "log", log.String(), secrets...)
 }
 
-// talkback is a server that answers with bytes of its own making, given the signature and the target
-// of the request.
+// talkback is a server that answers with bytes made from the signature and the target of the request.
 func talkback(t *testing.T, answer func(sig, target string) string) string {
 	t.Helper()
 	listener := listen(t)
@@ -136,7 +135,7 @@ func failure(info string) string {
 	return answer200(string(text))
 }
 
-// echoes are the ways in which servers and what stands before them give back what they were sent.
+// echoes are the ways in which servers and proxies repeat parts of a request.
 var echoes = map[string]func(sig, target string) string{
 	"info with the target":  func(_, target string) string { return failure("bad request " + target) },
 	"info with the value":   func(sig, _ string) string { return failure("usersig " + sig + " is no good") },
@@ -225,7 +224,7 @@ func TestEchoedSignatureIsNotShown(t *testing.T) {
 	}
 }
 
-// TestNetworkFaultsDoNotShowTheSignature has the faults below HTTP, whose errors are net/http's own.
+// TestNetworkFaultsDoNotShowTheSignature has faults below HTTP, whose errors are net/http's own.
 func TestNetworkFaultsDoNotShowTheSignature(t *testing.T) {
 	t.Parallel()
 	dialError := func(err error) func(c *imclient.Config) {
@@ -285,7 +284,7 @@ func statusOf(err error) int {
 	return -1
 }
 
-// oldSig is a signature that the client at hand has not made.
+// oldSig returns a signature that the present client has not made.
 func oldSig(t *testing.T) string {
 	t.Helper()
 	sig, err := tencentyun.GenUserSig(appID, secretKey, identifier, 7200)

@@ -87,7 +87,7 @@ func TestNotSent(t *testing.T) {
 	}
 }
 
-// TestSentIsTheMomentOfWriting: not before the connection stands, and not only with the answer.
+// TestSentIsTheMomentOfWriting: Sent is called neither before there is a connection nor only with the answer.
 func TestSentIsTheMomentOfWriting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -115,8 +115,8 @@ func TestSentIsTheMomentOfWriting(t *testing.T) {
 	})
 }
 
-// TestNotSentWhileNobodyReads: a request that is stuck on its way out has not been sent, and Sent is
-// not called later either.
+// TestNotSentWhileNobodyReads: a request that could not be written completely has not been sent, and Sent is not called
+// later either.
 func TestNotSentWhileNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -147,8 +147,8 @@ func TestNotSentWhileNobodyReads(t *testing.T) {
 	})
 }
 
-// TestSentIfAnswered: an answer that comes before the request is out is one to this request all the
-// same, and its quota is used up.
+// TestSentIfAnswered: an answer that comes before the request is written completely answers this request all the same, and
+// its quota is used up.
 func TestSentIfAnswered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestSentIfAnswered(t *testing.T) {
 				answered <- err
 				return
 			}
-			// Reading one byte of it lets the caller expect an answer.
+			// After one byte of the request an answer is possible.
 			_, err = conn.Read(make([]byte, 1))
 			_, writeErr := io.WriteString(conn, answer200(okAnswer))
 			time.Sleep(time.Second)

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// idleTimeout is how long an unused connection is kept: well below the minute or so after which load
-// balancers drop theirs. One that is dropped while a call goes out costs that call its answer.
+// idleTimeout is how long an unused connection is kept. It is well below the minute or so after which load balancers drop
+// theirs. A call on a connection that is being dropped loses its answer.
 const idleTimeout = 30 * time.Second
 
-// newTransport sets up the connections. What is not set is on purpose: no MaxConnsPerHost, since
-// whoever calls already bounds the calls; no ResponseHeaderTimeout, since each call has a deadline.
+// newTransport configures the connections. Two settings are missing on purpose. MaxConnsPerHost is not needed, since the
+// user of the client bounds the calls. ResponseHeaderTimeout is not needed, since each call has a deadline.
 func newTransport(cfg Config, proxy *url.URL) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -28,7 +28,7 @@ func newTransport(cfg Config, proxy *url.URL) *http.Transport {
 		MaxIdleConnsPerHost:    cfg.MaxConcurrent,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxBody,
-		// Answers are too small to gain from it, and a bound on the body is then one on its size.
+		// Answers are too small to gain from compression, and without it the bound on the body bounds its size in memory.
 		DisableCompression: true,
 		Protocols:          protocols,
 	}
@@ -38,8 +38,8 @@ func newTransport(cfg Config, proxy *url.URL) *http.Transport {
 	return t
 }
 
-// dialer bounds the making of a connection. The call's own deadline does not: net/http goes on
-// connecting after a call has given up, for the next one's benefit.
+// dialer bounds the making of a connection. The call's own deadline does not: after a call was given up, net/http continues
+// to connect for the next call.
 func dialer(cfg Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, cfg.CallTimeout)
@@ -52,8 +52,8 @@ func dialer(cfg Config) func(ctx context.Context, network, address string) (net.
 	}
 }
 
-// sentConn is the connection at the bottom, below TLS. It tells a hook when a write has succeeded:
-// net/http's own WroteRequest comes before the buffer is flushed, so before anything is on its way.
+// sentConn is the lowest connection, below TLS. It tells a hook when a write has succeeded. net/http's own WroteRequest
+// comes before the buffer is flushed, so before anything is sent.
 type sentConn struct {
 	net.Conn
 	hook atomic.Pointer[sentHook]
@@ -74,7 +74,7 @@ type sentHook struct {
 
 	mu   sync.Mutex
 	conn *sentConn
-	// flushing: the whole request is in the buffer, and the next write of the connection sends it.
+	// flushing says that the whole request is in the buffer. The next write of the connection sends it.
 	flushing bool
 	done     bool
 }
@@ -86,7 +86,7 @@ func (h *sentHook) trace(ctx context.Context) context.Context {
 	})
 }
 
-// gotConn looks for the connection below the TLS of the endpoint and that of a proxy.
+// gotConn finds the connection below the TLS of the endpoint and that of a proxy.
 func (h *sentHook) gotConn(conn net.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,9 +127,8 @@ func (h *sentHook) flushed(err error) {
 	}
 }
 
-// settle ends the waiting for the hook: with an answer, or with a write still under way, the request
-// has to be taken for sent. Without either it never will be, because net/http has closed the
-// connection before it returned. A nil hook has nothing to settle.
+// settle ends the waiting for the hook. If there was an answer, or a write is still under way, the request counts as sent.
+// Otherwise it never will be sent, since net/http closes the connection before it returns. A nil hook does nothing.
 func (h *sentHook) settle(answered bool) {
 	if h == nil {
 		return

@@ -12,31 +12,30 @@ import (
 	"github.com/tencentyun/tls-sig-api-v2-golang/tencentyun"
 )
 
-// keyCheckInterval is how often a key source is asked at most while there is a valid signature.
+// keyCheckInterval is the shortest time between two questions to the key source while there is a valid signature.
 const keyCheckInterval = time.Second
 
-// freshFor is how long a signature made after a 70001 counts as fresh: another 70001 within it is
-// no matter of age.
+// freshFor is how long a signature made after a 70001 counts as fresh. Another 70001 within that time is not due to age.
 const freshFor = time.Minute
 
-// signature is one UserSig. It is immutable but for accepted.
+// signature is a UserSig. It does not change, except for accepted.
 type signature struct {
 	sig    string
 	query  string // The query string up to the value of random.
 	keySum [sha256.Size]byte
-	// Wall clock times without a monotonic part: validity is a matter of the wall clock, which goes
-	// on while a machine sleeps.
+	// These are wall clock times without a monotonic part, since the wall clock decides about validity and goes on while a
+	// machine sleeps.
 	issued, renewAt, expires time.Time
-	// revoked marks the place of a signature that the API has called expired.
+	// revoked says that the API has called this signature expired.
 	revoked bool
-	// afterExpiry: made because the API had called the one before expired.
+	// afterExpiry says that it was made because the API had called the previous one expired.
 	afterExpiry bool
-	// accepted: the API has taken it at least once.
+	// accepted says that the API has accepted it at least once.
 	accepted atomic.Bool
 }
 
-// usable says whether calls may still be signed with it. One that was issued in the future is not:
-// the clock has been set back since, perhaps by years.
+// usable returns true if calls may still be signed with it. A signature that was issued in the future is not usable: the
+// clock has been set back since, perhaps by years.
 func (s *signature) usable(now time.Time) bool {
 	return s != nil && !s.revoked && now.Before(s.expires) && !now.Before(s.issued.Add(-freshFor))
 }
@@ -50,11 +49,11 @@ type signer struct {
 	logger     *slog.Logger
 
 	current atomic.Pointer[signature]
-	// checked is when the key source was asked last, in Unix nanoseconds.
+	// checked is when the key source was last asked, in Unix nanoseconds.
 	checked atomic.Int64
-	// renewing holds one token. A channel, since a mutex cannot be waited for with a context.
+	// renewing holds one token. It is a channel, since a mutex can't be waited for with a context.
 	renewing chan struct{}
-	// keyFailing keeps an unreadable key from being logged every second. Owned by renewing's holder.
+	// keyFailing keeps an unreadable key from being logged every second. The holder of renewing's token owns it.
 	keyFailing bool
 }
 
@@ -69,8 +68,8 @@ func newSigner(cfg Config) *signer {
 	}
 }
 
-// get returns a valid signature. While there is one, nobody waits but the one caller whose turn it
-// is to ask for the key; when there is none, all wait for the first.
+// get returns a valid signature. While there is one, only the call whose turn it is to ask for the key waits. If there is
+// none, all calls wait for the first one.
 func (s *signer) get(ctx context.Context) (*signature, error) {
 	now := time.Now().Round(0)
 	current := s.current.Load()
@@ -99,8 +98,8 @@ func (s *signer) checkDue(now time.Time) bool {
 	return since >= int64(keyCheckInterval) || since < 0
 }
 
-// renew returns the signature at hand if it will do, and a new one otherwise. Its caller holds the
-// token of renewing.
+// renew returns the present signature if it is usable, and otherwise a new one. The calling goroutine holds the token of
+// renewing.
 func (s *signer) renew(ctx context.Context) (*signature, error) {
 	now := time.Now().Round(0)
 	current := s.current.Load()
@@ -137,7 +136,7 @@ func (s *signer) renew(ctx context.Context) (*signature, error) {
 	return s.mint(ctx, key, now, reason)
 }
 
-// mint makes a signature and puts it in place.
+// mint makes a signature and stores it.
 func (s *signer) mint(ctx context.Context, key string, now time.Time, reason string) (*signature, error) {
 	sig, err := tencentyun.GenUserSig(s.appID, key, s.identifier, int(s.lifetime/time.Second))
 	if err != nil {
@@ -146,7 +145,7 @@ func (s *signer) mint(ctx context.Context, key string, now time.Time, reason str
 	previous := s.current.Load()
 	made := &signature{
 		sig: sig,
-		// A UserSig's alphabet was chosen for URLs (letters, digits, '*', '-', '_'), so it goes in as it is.
+		// A UserSig has only characters that are safe in URLs (letters, digits, '*', '-', '_'), so it needs no escaping.
 		query: "sdkappid=" + strconv.Itoa(s.appID) + "&identifier=" + url.QueryEscape(s.identifier) +
 			"&usersig=" + sig + "&random=",
 		keySum:      sha256.Sum256([]byte(key)),
@@ -160,18 +159,18 @@ func (s *signer) mint(ctx context.Context, key string, now time.Time, reason str
 	return made, nil
 }
 
-// expired takes note that the API has called a signature expired (70001) and says whether a call
-// with another one is worth it at once. Many calls may come back with the same bad news: only the
-// signature that they used is dropped, never its successor.
+// expired notes that the API has called a signature expired (70001). It returns true if a call with another signature is
+// worth trying at once. Many calls may come back with the same answer, so only the signature that they used is dropped,
+// never its successor.
 func (s *signer) expired(used *signature) (again bool) {
 	s.current.CompareAndSwap(used, &signature{revoked: true})
 	fresh := used.afterExpiry && (!used.accepted.Load() || time.Since(used.issued) < freshFor)
 	return !fresh
 }
 
-// accept takes note that the API has taken a signature.
+// accept notes that the API has accepted a signature.
 func (s *signature) accept() {
-	// Loading first spares the processors a contended write in every call.
+	// Loading first saves the processors a contended write in every call.
 	if !s.accepted.Load() {
 		s.accepted.Store(true)
 	}

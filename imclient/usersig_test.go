@@ -13,7 +13,7 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// slowKeys is a key source that takes a while, can fail, and knows how it was asked.
+// slowKeys is a key source that takes a while, can fail, and counts how often it was asked.
 type slowKeys struct {
 	takes time.Duration
 
@@ -44,9 +44,8 @@ func (k *slowKeys) set(key string, err error) {
 	k.key, k.err = key, err
 }
 
-// TestRenewalUnderLoad: two days of calls, 20 at once, with a key source that takes half a second. The
-// signature is renewed when four fifths of its life are over, by one at a time, and while the old one
-// is valid at most the one that renews it waits.
+// TestRenewalUnderLoad makes calls for two days, 20 at once, with a key source that takes half a second. One call at a time
+// renews the signature when four fifths of its lifetime are over. While the old one is valid, at most that call waits.
 func TestRenewalUnderLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -112,8 +111,8 @@ func TestKeyIsAskedForOnceASecond(t *testing.T) {
 	})
 }
 
-// TestFirstSignatureInTime: waiting for the first signature is bounded like all of a call, for those
-// who wait for another's asking.
+// TestFirstSignatureInTime: the call timeout also bounds the waiting for the first signature, even if another call asks for
+// it.
 func TestFirstSignatureInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -131,7 +130,7 @@ func TestFirstSignatureInTime(t *testing.T) {
 	})
 }
 
-// checkExpired holds an error to being a 70001 with or without a renewed signature.
+// checkExpired checks that an error is a 70001 with or without a renewed signature.
 func checkExpired(t *testing.T, err error, renewed bool) {
 	t.Helper()
 	var api *imclient.APIError
@@ -154,7 +153,7 @@ func TestExpiredSignatureIsRenewed(t *testing.T) {
 		if err := client.DeleteConversation(t.Context(), request); err != nil {
 			t.Fatal(err)
 		}
-		for range 3 { // It helps each time, if a while has passed.
+		for range 3 { // A renewal helps each time, if a while has passed.
 			time.Sleep(2 * time.Minute)
 			old := client.Sig()
 			outage := sim.Script(imtest.Fault{Code: 70001, Times: 1})
@@ -170,8 +169,8 @@ func TestExpiredSignatureIsRenewed(t *testing.T) {
 	})
 }
 
-// TestExpiredTwice: a server whose clock is two days ahead refuses every signature, and a new one is
-// made for each call, but only the first is told to call again. Once the clock is right, all is well.
+// TestExpiredTwice: a server whose clock is two days ahead refuses every signature. Each call makes a new one, but only the
+// first is told to call again. Once the clock is right, calls succeed.
 func TestExpiredTwice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -210,8 +209,8 @@ func TestExpiredTwice(t *testing.T) {
 	})
 }
 
-// TestExpiredForMany: calls that were under way with the same signature all hear that it is renewed,
-// and it is renewed once.
+// TestExpiredForMany: all calls that were under way with the same signature are told that it was renewed. It is renewed
+// once.
 func TestExpiredForMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -241,7 +240,7 @@ func TestExpiredForMany(t *testing.T) {
 	})
 }
 
-// TestShortLivedSignature: with calls far apart, each finds its signature due.
+// TestShortLivedSignature: if calls are far apart, each one finds that its signature is due for renewal.
 func TestShortLivedSignature(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -271,7 +270,7 @@ func TestKeyChanges(t *testing.T) {
 		if err := call(); err != nil {
 			t.Fatal(err)
 		}
-		// A key that cannot be read is no reason to stop, and is said once.
+		// An unreadable key does not stop the calls, and is logged once.
 		keys.set("", errors.New("file is gone"))
 		for range 10 {
 			time.Sleep(2 * time.Second)
@@ -282,7 +281,7 @@ func TestKeyChanges(t *testing.T) {
 		if n := strings.Count(log.String(), "file is gone"); n != 2 { // Once in each of the two formats.
 			t.Errorf("said %d times:\n%s", n, log.String())
 		}
-		// A changed key is taken up a second later at most.
+		// A changed key is used at most a second later.
 		sim.SetSecretKey("other")
 		keys.set("other", nil)
 		time.Sleep(time.Second)
@@ -292,13 +291,13 @@ func TestKeyChanges(t *testing.T) {
 		if !strings.Contains(log.String(), "key_changed") {
 			t.Errorf("log:\n%s", log.String())
 		}
-		// Trouble that comes back is said again.
+		// An error that comes back is logged again.
 		keys.set("", errors.New("disk is gone"))
 		time.Sleep(time.Second)
 		if err := call(); err != nil || strings.Count(log.String(), "disk is gone") != 2 {
 			t.Errorf("%v, log:\n%s", err, log.String())
 		}
-		// Without a key, the signature lasts to its end and not longer.
+		// Without a key, the signature is used until its end and no longer.
 		keys.set("", errors.New("file is gone"))
 		time.Sleep(24*time.Hour - 2*time.Second)
 		if err := call(); err != nil {

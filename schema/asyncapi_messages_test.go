@@ -44,7 +44,7 @@ func TestAsyncAPIExamplesDecode(t *testing.T) {
 	}
 }
 
-// checkPayload holds an example's payload against the schema that the document gives for it.
+// checkPayload checks an example's payload against its schema in the document.
 func checkPayload(t *testing.T, doc asyncAPI, events any, message string, example asyncExample) {
 	t.Helper()
 	var whole map[string]any
@@ -70,7 +70,7 @@ func checkPayload(t *testing.T, doc asyncAPI, events any, message string, exampl
 	}
 }
 
-// throughJSON turns what YAML made of a document into what JSON would have made of it.
+// throughJSON converts values as YAML decodes them into values as JSON decodes them.
 func throughJSON(t *testing.T, v any) any {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -130,7 +130,7 @@ func TestAsyncAPIDeadLetters(t *testing.T) {
 	}
 	checkSameHeaders(t, "settled", doc.Components.Messages["settled"].Headers, headersOf(schema.HeaderReason+": "))
 
-	var least []string // what even the emptiest dead letter has
+	var least []string // the headers of a dead letter whose optional fields are all empty
 	for _, h := range (schema.DeadLetter{}).Headers(nil) {
 		least = append(least, h.Key)
 	}

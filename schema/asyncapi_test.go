@@ -13,7 +13,7 @@ import (
 	"convdel/schema"
 )
 
-// The parts of the AsyncAPI document that the tests look at.
+// These are the parts of the AsyncAPI document that the tests read.
 type (
 	asyncAPI struct {
 		AsyncAPI string `yaml:"asyncapi"`
@@ -63,7 +63,7 @@ func readAsyncAPI(t *testing.T) asyncAPI {
 	return doc
 }
 
-// record makes the record of an example: an object as JSON, text as it is.
+// record makes the record of an example: an object is encoded as JSON, text is taken unchanged.
 func (e asyncExample) record(t *testing.T) (value []byte, headers []schema.Header) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(e.Headers)) {
@@ -107,7 +107,7 @@ func TestAsyncAPITopics(t *testing.T) {
 	}
 }
 
-// Each reference must lead somewhere: to a file beside the document or into the document itself.
+// TestAsyncAPIReferences: each reference leads to a file beside the document or to a part of the document.
 func TestAsyncAPIReferences(t *testing.T) {
 	t.Parallel()
 	var root any

@@ -7,25 +7,24 @@ import (
 	"time"
 )
 
-// The content types by which CloudEvents tells its two modes apart (Kafka protocol binding 1.0.2,
-// section 3).
+// These content types tell the two modes of CloudEvents apart (Kafka protocol binding 1.0.2, section 3).
 const (
 	// ContentTypeHeader is the record header that holds the content type.
 	ContentTypeHeader = "content-type"
-	// ContentTypeStructured is the content type of what [Event.EncodeCloudEvent] returns.
+	// ContentTypeStructured is the content type of a value made by [Event.EncodeCloudEvent].
 	ContentTypeStructured = "application/cloudevents+json"
-	// ContentTypeBinary is the content type of what [Event.EncodeCloudEventBinary] returns.
+	// ContentTypeBinary is the content type of a value made by [Event.EncodeCloudEventBinary].
 	ContentTypeBinary = "application/json"
 )
 
 const (
-	// anyCloudEvents starts the content type of every format of CloudEvents.
+	// anyCloudEvents is the prefix of the content types of all CloudEvents formats.
 	anyCloudEvents = "application/cloudevents"
-	// cloudEventsVersion is the only specversion there is for CloudEvents 1.0, 1.0.1 and 1.0.2.
+	// cloudEventsVersion is the specversion of CloudEvents 1.0, 1.0.1 and 1.0.2.
 	cloudEventsVersion = "1.0"
 )
 
-// attribute is one CloudEvents attribute, under the name that it has in the record.
+// attribute is a CloudEvents attribute. Its name is that of the member or header in the record.
 type attribute struct {
 	name     string
 	value    []byte
@@ -33,10 +32,10 @@ type attribute struct {
 	repeated bool
 }
 
-// attributes are those that matter here, indexed by memberSpecversion to memberContentType.
+// attributes are those that convdel reads, indexed by memberSpecversion to memberContentType.
 type attributes [memberContentType + 1]attribute
 
-// attributeNames returns what the attributes are called in a structured event.
+// attributeNames returns the attributes' names in a structured event.
 func attributeNames() attributes {
 	return attributes{
 		memberSpecversion: {name: "specversion"}, memberType: {name: "type"}, memberSource: {name: "source"},
@@ -44,7 +43,7 @@ func attributeNames() attributes {
 	}
 }
 
-// headerNames returns what the attributes are called in a binary event.
+// headerNames returns the attributes' names in a binary event.
 func headerNames() attributes {
 	return attributes{
 		memberSpecversion: {name: "ce_specversion"}, memberType: {name: "ce_type"}, memberSource: {name: "ce_source"},
@@ -52,8 +51,7 @@ func headerNames() attributes {
 	}
 }
 
-// readHeaders reads the CloudEvents headers and tells the wrapping, as far as headers do: it is
-// empty when the value decides.
+// readHeaders reads the CloudEvents headers. The wrapping is empty if the headers don't decide it; then the value does.
 func readHeaders(headers []Header) (attributes, Wrapping, error) {
 	if len(headers) == 0 {
 		return attributes{}, "", nil
@@ -85,8 +83,8 @@ func readHeaders(headers []Header) (attributes, Wrapping, error) {
 	return a, Structured, nil
 }
 
-// readStructured reads an envelope: the attributes first, so that an event of another type is
-// refused as such.
+// readStructured reads an envelope. It reads the attributes first, so that the error for an event of another type names the
+// type.
 func (e *Event) readStructured(found *members) error {
 	a := attributeNames()
 	for i := range a {
@@ -111,7 +109,7 @@ func (e *Event) readStructured(found *members) error {
 	return e.readBare(&inner)
 }
 
-// structuredData returns the object of an envelope, out of whichever of its two members has it.
+// structuredData returns the object of an envelope from the one of two members that holds it.
 func structuredData(found *members) ([]byte, error) {
 	plain, encoded := found[memberData], found[memberDataBase64]
 	switch {
@@ -143,7 +141,7 @@ func structuredData(found *members) ([]byte, error) {
 	return object, nil
 }
 
-// readAttributes checks the attributes and takes over those that an Event keeps.
+// readAttributes checks the attributes and copies those that an Event keeps.
 func (e *Event) readAttributes(a *attributes) error {
 	for i := range a {
 		if a[i].repeated {
@@ -169,7 +167,7 @@ func (e *Event) readAttributes(a *attributes) error {
 	return a[memberContentType].mustBeJSON()
 }
 
-// mustBe checks an attribute that has one right value.
+// mustBe checks an attribute that has only one valid value.
 func (a *attribute) mustBe(want string) error {
 	switch {
 	case !a.set:
@@ -180,7 +178,7 @@ func (a *attribute) mustBe(want string) error {
 	return nil
 }
 
-// required returns an attribute that must be there, and not empty.
+// required returns an attribute that must exist and must not be empty.
 func (a *attribute) required() (string, error) {
 	switch {
 	case !a.set:
@@ -192,7 +190,7 @@ func (a *attribute) required() (string, error) {
 	return s, checkAttribute(a.name, s)
 }
 
-// time returns an attribute that is a point in time, zero if it is not there.
+// time returns an attribute that is a time, or the zero time if the attribute is missing.
 func (a *attribute) time() (time.Time, error) {
 	if !a.set {
 		return time.Time{}, nil
@@ -204,7 +202,7 @@ func (a *attribute) time() (time.Time, error) {
 	return t, nil
 }
 
-// mustBeJSON checks a content type as CloudEvents tells JSON: subtype json, or one that ends in +json.
+// mustBeJSON checks a content type by CloudEvents' rule for JSON: the subtype is json or ends in +json.
 func (a *attribute) mustBeJSON() error {
 	if !a.set {
 		return nil

@@ -20,7 +20,7 @@ func cloudEvent() schema.Event {
 const envelope = `{"specversion":"1.0","type":"conversation.delete.requested","source":"/accounts","id":"5f0c",` +
 	`"time":"2026-03-01T08:30:00.25Z","datacontenttype":"application/json","data":` + object + `}`
 
-// headersOf makes headers of "key: value" lines.
+// headersOf makes headers from "key: value" lines.
 func headersOf(lines ...string) []schema.Header {
 	var headers []schema.Header
 	for _, line := range lines {
@@ -32,7 +32,7 @@ func headersOf(lines ...string) []schema.Header {
 
 func TestDecodeStructured(t *testing.T) {
 	t.Parallel()
-	// Each case replaces one part of the envelope by another.
+	// Each case replaces one part of the envelope.
 	for _, c := range []struct{ name, old, new, field, reason string }{
 		{"as documented", "", "", "", ""},
 		{"no time", `"time":"2026-03-01T08:30:00.25Z",`, ``, "", ""},
@@ -124,7 +124,7 @@ func TestDecodeBinary(t *testing.T) {
 		"ce_specversion: 1.0", "ce_type: conversation.delete.requested", "ce_source: /accounts", "ce_id: 5f0c",
 		"ce_time: 2026-03-01T08:30:00.25Z", "content-type: application/json",
 	}
-	// Each case replaces the line that starts with old, or adds one.
+	// Each case replaces the line that begins with old, or adds a line.
 	for _, c := range []struct{ name, old, new, field, reason string }{
 		{"as documented", "", "", "", ""},
 		{"no time", "ce_time", "", "", ""},
@@ -171,7 +171,7 @@ func TestDecodeBinary(t *testing.T) {
 	}
 	for _, c := range bareCases() {
 		if strings.HasPrefix(c.name, "specversion") {
-			continue // in a binary event an unknown field like any other
+			continue // in a binary event this is an unknown field
 		}
 		t.Run("value: "+c.name, func(t *testing.T) {
 			t.Parallel()
@@ -198,7 +198,7 @@ func TestOneHeaderMakesARecordBinary(t *testing.T) {
 	}
 }
 
-// Two content types could make two events of one record.
+// TestDecodeRefusesTwoContentTypes: with two content types, two readers could read two events from one record.
 func TestDecodeRefusesTwoContentTypes(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{object, envelope} {

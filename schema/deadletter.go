@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// The headers of a dead letter, after those of its source record. All are text but dlt-key.
+// These are the headers of a dead letter. They follow those of its source record. All are text but dlt-key.
 const (
-	// HeaderPrefix starts the name of every header that is the dead letter's own, those of future
-	// versions included. No source record's header that starts so survives, see [SourceHeaders].
+	// HeaderPrefix is the prefix of all headers that are the dead letter's own, those of future versions included. A source
+	// record's header with this prefix is dropped, see [SourceHeaders].
 	HeaderPrefix = "dlt-"
 
 	HeaderClass        = HeaderPrefix + "class"         // a [Class]
@@ -36,83 +36,82 @@ const (
 	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded
 )
 
-// MaxError is the most bytes that are kept of an error's text.
+// MaxError is the largest size of an error's text, in bytes.
 const MaxError = 1024
 
-// letterHeaders is how many headers a dead letter adds to its source record's, at most.
+// letterHeaders is the largest number of headers that a dead letter adds to those of its source record.
 const letterHeaders = 17
 
 // Class says why an event became a dead letter.
 type Class string
 
-// The classes of dead letters.
+// These are the classes of dead letters.
 const (
 	// ClassExhausted means that all attempts were used up.
 	ClassExhausted Class = "exhausted"
-	// ClassPermanent means that the API refused the event for good.
+	// ClassPermanent means that the API refused the event with a permanent error.
 	ClassPermanent Class = "permanent"
-	// ClassUndecodable means that the record was no valid event; no call was made.
+	// ClassUndecodable means that the record was not a valid event. No call was made.
 	ClassUndecodable Class = "undecodable"
-	// ClassExpired means that the event was older than the service executes.
+	// ClassExpired means that the event was too old to be executed.
 	ClassExpired Class = "expired"
 )
 
-// Classes returns all classes there are.
+// Classes returns all classes.
 func Classes() []Class {
 	return []Class{ClassExhausted, ClassPermanent, ClassUndecodable, ClassExpired}
 }
 
-// DeadLetter is what the headers of a dead letter say. The value of a dead letter is that of its
-// source record, byte for byte; an empty one when NullValue is set, since a null value would be a
-// tombstone, and when Omitted is.
+// DeadLetter holds the headers of a dead letter. The dead letter's value is that of its source record, byte for byte. The
+// value is empty if NullValue is set, since a null value would be a tombstone, or if Omitted is set.
 type DeadLetter struct {
-	// Class says why.
+	// Class says why the event became a dead letter.
 	Class Class
-	// Code is the API's last code, 0 when it gave none.
+	// Code is the API's last code, 0 if there was none.
 	Code int
 	// Error is the last error. Headers makes it one line of at most [MaxError] bytes.
 	Error string
 	// Attempts is how many calls the event used up.
 	Attempts int
-	// FirstAttempt and LastAttempt are when these calls were made, zero when none was.
+	// FirstAttempt and LastAttempt are the times of the first and the last of these calls, zero if there was none.
 	FirstAttempt, LastAttempt time.Time
 
-	// Topic, Partition and Offset say where the source record is.
+	// Topic, Partition and Offset are those of the source record.
 	Topic     string
 	Partition int
 	Offset    int64
-	// Timestamp is the source record's Kafka timestamp, zero when it had none. Of a replayed record
-	// it is that of the record that was published first.
+	// Timestamp is the source record's Kafka timestamp, zero if it had none. For a replayed record it is the timestamp of
+	// the record that was published first.
 	Timestamp time.Time
-	// Key is the source record's key: nil when null, which is not the same as empty.
+	// Key is the source record's key: nil if it was null, which is not the same as empty.
 	Key []byte
-	// Group is the consumer group that gave the event up, made one line as Error is.
+	// Group is the consumer group of the service that wrote the dead letter, made one line as Error is.
 	Group string
-	// Replays is how often the record had been replayed before, and ReplayOf the ID of the dead
-	// letter that it is a replay of: this one replaces that one. Zero and empty when never.
+	// Replays is how often the record had been replayed. ReplayOf is the ID of the dead letter that was replayed last,
+	// which this dead letter replaces. They are zero and empty for a record that was never replayed.
 	Replays  int
 	ReplayOf string
 	// NullValue says that the source record's value was null.
 	NullValue bool
 
-	// Omitted says what of the source record the letter lacks; nil if it has all of it.
+	// Omitted describes the parts of the source record that the dead letter lacks; nil if it lacks none.
 	Omitted *Omitted
-	// Event is the source record's event where Omitted says that the record is not there and it had
-	// decoded, as [Decode] reads it without headers; nil otherwise. [Event.EncodeWhole] makes it.
+	// Event is the source record's event, if Omitted is set and the record could be decoded; nil otherwise. [Decode] reads
+	// it without headers. [Event.EncodeWhole] makes it.
 	Event []byte
-	// Batch are the offsets that the letter stands for, where a whole batch can't be read; nil
-	// otherwise. The letter's value then is the batch as the log has it, unless Omitted.
+	// Batch holds the offsets of a batch that can't be read, if the dead letter stands for one; nil otherwise. The dead
+	// letter's value is then the batch as the log has it, unless Omitted is set.
 	Batch *Batch
 }
 
-// ID returns TOPIC/PARTITION/OFFSET of the source record: the key of the dead letter's record, so
-// that a dead letter written twice replaces itself. [ParseID] reads it.
+// ID returns TOPIC/PARTITION/OFFSET of the source record. It is the key of the dead letter's record, so that a dead letter
+// that is written twice replaces itself. [ParseID] reads it.
 func (d DeadLetter) ID() string {
 	return d.Topic + "/" + strconv.Itoa(d.Partition) + "/" + strconv.FormatInt(d.Offset, 10)
 }
 
-// ParseID reads what [DeadLetter.ID] returns, and only that: a legal Kafka topic, a partition and
-// an offset without leading zeros or signs. The error is a [*FieldError] about "id".
+// ParseID reads the ID that [DeadLetter.ID] returns, and nothing else: a legal Kafka topic, a partition and an offset
+// without leading zeros or signs. The error is a [*FieldError] about "id".
 func ParseID(s string) (topic string, partition int, offset int64, err error) {
 	parts := strings.Split(s, "/")
 	if len(parts) == 3 && legalTopic(parts[0]) {
@@ -125,11 +124,10 @@ func ParseID(s string) (topic string, partition int, offset int64, err error) {
 	return "", 0, 0, &FieldError{Field: "id", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(s)}
 }
 
-// Headers returns the headers of the dead letter's record: the source record's own, in their order,
-// then those of d. Any dlt- header of the source is replaced, so that they never pile up. Times
-// that RFC 3339 cannot express, which a publisher's broken clock can cause, are brought to the
-// nearest that it can. An Event is left out unless Omitted says why it is needed, and of a batch. The
-// values are shared with source and d.
+// Headers returns the headers of the dead letter's record: the source record's own, in their order, then those of d. It
+// drops the source's dlt- headers, so that they never pile up. A publisher's broken clock can cause times that RFC 3339
+// cannot express; the nearest one that it can express is written instead. Event is written only if Omitted is set and Batch
+// is not. The values are shared with source and d.
 func (d DeadLetter) Headers(source []Header) []Header {
 	headers := SourceHeaders(source)
 	add := func(key, value string) { headers = append(headers, Header{Key: key, Value: []byte(value)}) }
@@ -173,10 +171,10 @@ func (d DeadLetter) Headers(source []Header) []Header {
 	return headers
 }
 
-// SourceHeaders returns the headers of a source record without those that start with
-// [HeaderPrefix]: what its publisher gave it. The result is a new slice that shares the values.
+// SourceHeaders returns the headers of a source record without those that begin with [HeaderPrefix]. The result is a new
+// slice that shares the values.
 func SourceHeaders(headers []Header) []Header {
-	own := make([]Header, 0, len(headers)+letterHeaders) // room for what is added next
+	own := make([]Header, 0, len(headers)+letterHeaders) // with room for the dead letter's own headers
 	for _, h := range headers {
 		if !strings.HasPrefix(h.Key, HeaderPrefix) {
 			own = append(own, h)
@@ -185,8 +183,8 @@ func SourceHeaders(headers []Header) []Header {
 	return own
 }
 
-// oneLine makes an error's text fit for a header, a log line and a terminal: valid UTF-8, every
-// character that does not print a space, at most MaxError bytes, cut between characters.
+// oneLine makes an error's text fit for a header, a log line and a terminal. The result is valid UTF-8 of at most MaxError
+// bytes, cut between characters, with a space for every character that does not print.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

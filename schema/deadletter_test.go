@@ -26,7 +26,7 @@ func deadLetter() schema.DeadLetter {
 	}
 }
 
-// get returns the only header of that key; ok is false if there is none or several.
+// get returns the only header with that key; ok is false if there is none or several.
 func get(headers []schema.Header, key string) (value []byte, ok bool) {
 	for _, h := range headers {
 		if h.Key == key {
@@ -163,7 +163,8 @@ func TestDeadLetterErrorText(t *testing.T) {
 	}
 }
 
-// A publisher that takes microseconds for milliseconds stamps its records with the year 57000.
+// TestDeadLetterWithATimeThatCannotBeWritten: a publisher that mistakes microseconds for milliseconds stamps its records
+// with the year 57000.
 func TestDeadLetterWithATimeThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	for want, at := range map[string]time.Time{

@@ -2,37 +2,36 @@ package schema
 
 import "errors"
 
-// Header is one header of a Kafka record. Kafka compares keys byte for byte and lets one key come
-// several times.
+// Header is one header of a Kafka record. Kafka compares keys byte for byte, and a key may occur several times.
 type Header struct {
 	Key   string
 	Value []byte
 }
 
-// Decode reads the event that a record carries. Its error is a [*DecodeError], with a [*FieldError]
-// inside where one thing can be named; the event is then the zero value. It never panics, keeps no
+// Decode reads the event that a record carries. Its error is a [*DecodeError]. A [*FieldError] is inside if the error
+// concerns one field, attribute or header. With an error the event is the zero value. Decode never panics, keeps no
 // reference to its arguments and accepts nothing that [Event.Validate] refuses.
 //
-// The wrapping is told by these rules, in this order:
+// The wrapping follows from these rules, in this order:
 //
-//   - a content-type header that starts with application/cloudevents means structured; only the
-//     JSON format is accepted, and ce_ headers are ignored;
-//   - a ce_specversion, ce_type, ce_source, ce_id or ce_time header means binary;
-//   - an object with a specversion member is structured;
-//   - anything else is bare.
+//   - A content-type header that begins with application/cloudevents means structured. Only the
+//     JSON format is accepted, and ce_ headers are ignored.
+//   - A ce_specversion, ce_type, ce_source, ce_id or ce_time header means binary.
+//   - An object with a specversion member is structured.
+//   - Everything else is bare.
 //
-// The object in any of them:
+// The object is the same in all wrappings:
 //
 //   - From_Account and To_Account are strings, see [Conversation]. Type is a number equal to 1 or
-//     2, ClearRamble one equal to 0 or 1, or absent. JSON has only one kind of number, so 1.0 and
-//     1e0 are 1; "1", true and null are refused.
-//   - Names are compared byte for byte, after undoing JSON escapes: from_account is an unknown
-//     field. A known field that comes twice is refused, unknown fields are ignored.
+//     2. ClearRamble is a number equal to 0 or 1, or absent. JSON has only one kind of number, so
+//     1.0 and 1e0 are 1. "1", true and null are refused.
+//   - Names are compared byte for byte, after undoing JSON escapes, so from_account is an unknown
+//     field. A known field that occurs twice is refused. Unknown fields are ignored.
 //
-// A CloudEvents event must have specversion 1.0, type [EventType], a source and an id; time, when
-// present, must be RFC 3339 (leap seconds, which Go's time cannot hold, are refused), and
-// datacontenttype, when present, must be a JSON media type. In a structured event a null attribute
-// counts as absent, and the object may come as data or, in base64, as data_base64, not both.
+// A CloudEvents event must have specversion 1.0, type [EventType], a source and an id. If time is present, it must be an
+// RFC 3339 time; leap seconds, which Go's time cannot hold, are refused. If datacontenttype is present, it must be a JSON
+// media type. In a structured event a null attribute counts as absent, and the object is either in data or, as base64, in
+// data_base64, not in both.
 func Decode(value []byte, headers []Header) (Event, error) {
 	if value == nil {
 		return Event{}, &DecodeError{Err: errors.New("the value is null")}
@@ -72,7 +71,7 @@ func Decode(value []byte, headers []Header) (Event, error) {
 	return e, nil
 }
 
-// readBare reads the object itself. Lengths and characters are left to Validate.
+// readBare reads the object. It leaves lengths and characters to Validate.
 func (e *Event) readBare(found *members) error {
 	from, err := found[memberFrom].text("From_Account")
 	if err != nil {

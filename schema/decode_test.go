@@ -8,7 +8,7 @@ import (
 	"convdel/schema"
 )
 
-// object is the bare event of most tests; event is what it says.
+// object is the bare event of most tests; event is the same event decoded.
 const object = `{"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":1}`
 
 func event() schema.Event {
@@ -18,8 +18,8 @@ func event() schema.Event {
 	}
 }
 
-// bare is a case of a value that comes without headers, and what Decode makes of it: field is that
-// of the FieldError, or "-" for an error that has none, and "" for no error.
+// bare is a value without headers, and the expected result of Decode. field is the field of the FieldError, "-" for an
+// error without one, and "" for no error.
 type bare struct {
 	name, value, field, reason string
 }
@@ -119,7 +119,7 @@ func TestDecodeBare(t *testing.T) {
 	}
 }
 
-// checkRefusal holds what Decode returned against what was expected, see [bare].
+// checkRefusal compares the results of Decode with the expected ones, see [bare].
 func checkRefusal(t *testing.T, e schema.Event, err error, field, reason string) {
 	t.Helper()
 	if field == "" {

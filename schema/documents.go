@@ -8,11 +8,10 @@ var jsonSchema string
 //go:embed asyncapi.yaml
 var asyncAPI string
 
-// JSONSchema returns the JSON Schema (draft 2020-12) of the bare event, which is also that of the
-// data of a CloudEvents event. It accepts what [Decode] accepts; only what JSON Schema cannot see
-// is left to Decode: repeated names, invalid UTF-8 and the size of the value.
+// JSONSchema returns the JSON Schema (draft 2020-12) of the bare event, and of the data of a CloudEvents event. It accepts
+// the same values as [Decode], except that JSON Schema cannot see repeated names, invalid UTF-8 and the size of the value.
 func JSONSchema() string { return jsonSchema }
 
-// AsyncAPI returns the AsyncAPI 3.0 document (YAML) of the two topics: their records, headers and
-// keys, with examples. It refers to the JSON Schema as ./conversation-delete-requested.schema.json.
+// AsyncAPI returns the AsyncAPI 3.0 document (YAML) of the two topics: their records, headers and keys, with examples. It
+// refers to the JSON Schema as ./conversation-delete-requested.schema.json.
 func AsyncAPI() string { return asyncAPI }

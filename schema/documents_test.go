@@ -32,7 +32,7 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// checkAgree checks that Decode accepts a bare event exactly when the JSON Schema does.
+// checkAgree checks that Decode and the JSON Schema accept the same bare events.
 func checkAgree(t interface {
 	Helper()
 	Errorf(string, ...any)
@@ -56,7 +56,7 @@ func TestJSONSchemaAcceptsWhatDecodeAccepts(t *testing.T) {
 	s := compileSchema(t)
 	compared := 0
 	for _, c := range bareCases() {
-		// Repeated names, encodings and sizes are beyond what a JSON Schema sees.
+		// A JSON Schema cannot see repeated names, encodings and sizes.
 		if c.reason == "more than once" || strings.Contains(c.reason, "UTF-8") || strings.Contains(c.reason, "at most 65536") {
 			continue
 		}

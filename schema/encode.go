@@ -6,8 +6,8 @@ import "strconv"
 //
 //	{"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":1}
 //
-// ClearRamble is always written, 0 when not wanted. The bare wrapping has no place for Time, ID and
-// Source: they are left out. The error is a [*FieldError] for whatever [Event.Validate] refuses.
+// ClearRamble is always written, also as 0. The bare wrapping has no room for Time, ID and Source, so they are left out.
+// The error is a [*FieldError] for every event that [Event.Validate] refuses.
 func (e Event) Encode() ([]byte, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
@@ -15,9 +15,9 @@ func (e Event) Encode() ([]byte, error) {
 	return e.appendObject(make([]byte, 0, 256)), nil
 }
 
-// EncodeCloudEvent returns the event in the structured wrapping, CloudEvents 1.0 as JSON. ID and
-// Source are required, and time is written unless zero, in UTC. A content-type header of
-// [ContentTypeStructured] may go with it; [Decode] does without. The error is a [*FieldError].
+// EncodeCloudEvent returns the event in the structured wrapping, CloudEvents 1.0 as JSON. ID and Source are required. The
+// time is written in UTC, unless it is zero. A content-type header of [ContentTypeStructured] may go with the value;
+// [Decode] does not need it. The error is a [*FieldError].
 func (e Event) EncodeCloudEvent() ([]byte, error) {
 	if err := e.validateCloudEvent(); err != nil {
 		return nil, err
@@ -35,9 +35,9 @@ func (e Event) EncodeCloudEvent() ([]byte, error) {
 	return append(e.appendObject(b), '}'), nil
 }
 
-// EncodeWhole returns a value from which [Decode], without any headers, makes the same event: a bare
-// one if it has neither ID nor Source nor Time, else a structured one. It is [DeadLetter.Event] of a
-// record that was decoded and can't be kept. It returns no error for what Decode has returned.
+// EncodeWhole returns a value from which [Decode] reads the same event without any headers. The value is bare if the event
+// has neither ID nor Source nor Time, otherwise structured. It becomes [DeadLetter.Event] if the record was decoded but
+// can't be kept. It returns no error for an event that Decode has returned.
 func (e Event) EncodeWhole() ([]byte, error) {
 	if e.ID == "" && e.Source == "" && e.Time.IsZero() {
 		return e.Encode()
@@ -45,9 +45,9 @@ func (e Event) EncodeWhole() ([]byte, error) {
 	return e.EncodeCloudEvent()
 }
 
-// EncodeCloudEventBinary returns the event in the binary wrapping: the value is that of
-// [Event.Encode], the headers hold the CloudEvents attributes and must all go with it. ID and
-// Source are required, and ce_time is there unless Time is zero. The error is a [*FieldError].
+// EncodeCloudEventBinary returns the event in the binary wrapping. The value is that of [Event.Encode]. The headers hold
+// the CloudEvents attributes, and all of them must go with the value. ID and Source are required, and ce_time is written
+// unless Time is zero. The error is a [*FieldError].
 func (e Event) EncodeCloudEventBinary() ([]byte, []Header, error) {
 	if err := e.validateCloudEvent(); err != nil {
 		return nil, nil, err
@@ -68,7 +68,7 @@ func (e Event) EncodeCloudEventBinary() ([]byte, []Header, error) {
 	return e.appendObject(make([]byte, 0, 256)), headers, nil
 }
 
-// validateCloudEvent is Validate plus what CloudEvents requires.
+// validateCloudEvent is Validate and the requirements of CloudEvents.
 func (e Event) validateCloudEvent() error {
 	if err := e.Validate(); err != nil {
 		return err

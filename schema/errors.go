@@ -1,9 +1,9 @@
 package schema
 
-// Wrapping is how an event is carried by a record.
+// Wrapping is the form in which a record carries an event.
 type Wrapping string
 
-// The wrappings that [Decode] knows.
+// These are the wrappings that [Decode] knows.
 const (
 	// Bare is the object alone.
 	Bare Wrapping = "bare"
@@ -15,9 +15,9 @@ const (
 
 // DecodeError says why a record is not a valid event.
 type DecodeError struct {
-	// Wrapping is what the record was taken for; empty when it was given up before that was known.
+	// Wrapping is the wrapping for which the record was taken; empty if reading failed before that was known.
 	Wrapping Wrapping
-	// Err is the reason: a [*FieldError] where one field, attribute or header is at fault.
+	// Err is the reason, a [*FieldError] if it concerns one field, attribute or header.
 	Err error
 }
 
@@ -32,12 +32,12 @@ func (e *DecodeError) Error() string {
 // Unwrap returns the reason.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-// FieldError says what is wrong with one named thing.
+// FieldError says what is wrong with one field, attribute or header.
 type FieldError struct {
 	// Field is the name as it stands in the record: a field ("From_Account"), a CloudEvents
 	// attribute ("time") or a record header ("ce_time", "dlt-class").
 	Field string
-	// Reason continues a sentence that starts with the name: "is missing".
+	// Reason continues a sentence that begins with the name: "is missing".
 	Reason string
 }
 

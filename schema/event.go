@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// The names that publishers, the service and operators share.
+// These names are shared by publishers, the service and operators.
 const (
 	// Topic is the default name of the topic of events.
 	Topic = "conversation.delete.requested"
@@ -18,24 +18,23 @@ const (
 	EventType = "conversation.delete.requested"
 )
 
-// Limits of what is accepted. The service keeps a record that exceeds one as a dead letter.
+// These are the limits of an event. The service keeps a record that exceeds one as a dead letter.
 const (
-	// MaxValueSize is the most bytes that a record's value may have to be considered an event.
-	// A bare event without unknown fields has less than 250; CloudEvents too draws the line at 64 KiB.
+	// MaxValueSize is the largest size of an event's value, in bytes. A bare event without unknown fields has fewer than
+	// 250. CloudEvents has the same limit, 64 KiB.
 	MaxValueSize = 64 << 10
-	// MaxUserID is the most bytes of a UserID (public limits of the IM REST API).
+	// MaxUserID is the largest size of a UserID, in bytes (public limits of the IM REST API).
 	MaxUserID = 32
-	// MaxGroupID is the most bytes of a group ID (public limits of the IM REST API).
+	// MaxGroupID is the largest size of a group ID, in bytes (public limits of the IM REST API).
 	MaxGroupID = 48
-	// MaxAttribute is the most bytes of [Event.ID] and of [Event.Source].
+	// MaxAttribute is the largest size of [Event.ID] and of [Event.Source], in bytes.
 	MaxAttribute = 4 << 10
 )
 
-// ConversationType is the API's Type: what the other side of a conversation is. The zero value is
-// no type.
+// ConversationType is the API's Type: the kind of the other side of a conversation. The zero value is no type.
 type ConversationType int
 
-// The types of conversation that the API knows.
+// These are the API's types of conversation.
 const (
 	// C2C is a conversation of two users: To is a UserID.
 	C2C ConversationType = 1
@@ -54,27 +53,25 @@ func (t ConversationType) String() string {
 	return "ConversationType(" + strconv.Itoa(int(t)) + ")"
 }
 
-// Conversation says which entry of whose conversation list is meant. It is comparable. Each side of
-// a C2C conversation has an entry of its own: swapping From and To gives another Conversation.
+// Conversation names an entry of an account's conversation list. It is comparable. Each side of a C2C conversation has an
+// entry of its own, so swapping From and To gives another Conversation.
 type Conversation struct {
-	// From is the UserID of the account whose conversation is deleted (From_Account): 1 to
-	// [MaxUserID] bytes of printable ASCII, 0x20 to 0x7E. A space is a character like any other
-	// and is never trimmed.
+	// From is the UserID of the account whose conversation is deleted (From_Account): 1 to [MaxUserID] bytes of printable
+	// ASCII, 0x20 to 0x7E. A space is a character like any other and is never trimmed.
 	From string
-	// Type says what To is.
+	// Type is the type of To.
 	Type ConversationType
-	// To is the other side (To_Account): for [C2C] a UserID, as From; for [G2C] a group ID, 1 to
-	// [MaxGroupID] bytes of printable ASCII. Group IDs that the vendor assigned ("@TGS#…") are as
-	// good as those that apps choose.
+	// To is the other side (To_Account). For [C2C] it is a UserID, with the same rules as From. For [G2C] it is a group ID,
+	// 1 to [MaxGroupID] bytes of printable ASCII. Both group IDs assigned by the vendor ("@TGS#…") and those chosen by apps
+	// are valid.
 	To string
 }
 
-// Key returns the key for the conversation's records: TYPE:LENGTH:FROM:TO, where LENGTH is that of
-// FROM in bytes, as in "1:5:alice:bob". The length makes it unambiguous even though IDs may hold
-// colons. The form will not change.
+// Key returns the key for the conversation's records: TYPE:LENGTH:FROM:TO, where LENGTH is that of FROM in bytes, as in
+// "1:5:alice:bob". The length makes the key unambiguous, since IDs may hold colons. The form will not change.
 //
-// The service does not read keys and needs no order, but one partition for all events of a
-// conversation lets it answer repeated ones with a single call.
+// The service does not read keys and needs no order. But if all events of a conversation are in one partition, the service
+// can answer repeated ones with a single call.
 func (c Conversation) Key() string {
 	return strconv.Itoa(int(c.Type)) + ":" + strconv.Itoa(len(c.From)) + ":" + c.From + ":" + c.To
 }
@@ -82,23 +79,22 @@ func (c Conversation) Key() string {
 // Event asks for one conversation to be deleted.
 type Event struct {
 	Conversation
-	// ClearRamble asks for the conversation's roaming messages to be cleared too. A field that is
-	// absent means 0, "do not clear", and is not told apart from it; Encode always writes it.
+	// ClearRamble asks to clear the conversation's roaming messages, too. An absent field is the same as 0, "do not clear".
+	// Encode always writes the field.
 	ClearRamble bool
 
-	// Time is when the event happened (CloudEvents time), zero when unknown: in a bare event, and
-	// where the optional attribute is absent. Decode returns it in UTC.
+	// Time is when the event happened (CloudEvents time). It is zero if unknown: in a bare event, and if the optional
+	// attribute is absent. Decode returns it in UTC.
 	Time time.Time
 	// ID names the event (CloudEvents id), unique within Source. Empty in a bare event.
 	ID string
-	// Source names the publisher (CloudEvents source), a URI reference, though only its length
-	// and characters are checked. Empty in a bare event.
+	// Source names the publisher (CloudEvents source). It is a URI reference, but only its length and characters are
+	// checked. It is empty in a bare event.
 	Source string
 }
 
-// Validate returns nil for an event that the service would accept, else a [*FieldError] about the
-// first field that is wrong. ID, Source and Time may be absent; [Event.EncodeCloudEvent] needs the
-// first two.
+// Validate returns nil for an event that the service accepts, otherwise a [*FieldError] about the first field that is
+// wrong. ID, Source and Time may be absent; [Event.EncodeCloudEvent] needs the first two.
 func (e Event) Validate() error {
 	if err := checkID("From_Account", e.From, "a UserID", MaxUserID); err != nil {
 		return err
@@ -128,7 +124,7 @@ func (e Event) Validate() error {
 	return nil
 }
 
-// checkID checks an account or a group. Its errors do not repeat the ID, which is somebody's name.
+// checkID checks an account or a group. Its errors do not repeat the ID, which is a person's name.
 func checkID(field, id, what string, most int) error {
 	switch {
 	case id == "":

@@ -8,7 +8,7 @@ import (
 	"convdel/schema"
 )
 
-// A bare event: send value to schema.Topic with acks=all, under the conversation's key.
+// A bare event: send the value to schema.Topic with acks=all, under the conversation's key.
 func ExampleEvent_Encode() {
 	e := schema.Event{
 		Conversation: schema.Conversation{From: "alice", Type: schema.C2C, To: "bob"},
@@ -26,7 +26,7 @@ func ExampleEvent_Encode() {
 	// {"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":1}
 }
 
-// A CloudEvents structured event says when it happened, who published it and which one it is.
+// A CloudEvents structured event names its time, its publisher and its ID.
 func ExampleEvent_EncodeCloudEvent() {
 	e := schema.Event{
 		Conversation: schema.Conversation{From: "alice", Type: schema.G2C, To: "@TGS#2J4SZEAEL"},
@@ -44,7 +44,7 @@ func ExampleEvent_EncodeCloudEvent() {
 	// {"specversion":"1.0","type":"conversation.delete.requested","source":"/accounts","id":"5f0c6a2e-1","time":"2026-03-01T08:30:00Z","datacontenttype":"application/json","data":{"From_Account":"alice","Type":2,"To_Account":"@TGS#2J4SZEAEL","ClearRamble":0}}
 }
 
-// A CloudEvents binary event: value and headers make up the record together.
+// A CloudEvents binary event: the value and the headers are one record together.
 func ExampleEvent_EncodeCloudEventBinary() {
 	e := schema.Event{
 		Conversation: schema.Conversation{From: "alice", Type: schema.C2C, To: "bob"},
@@ -71,7 +71,7 @@ func ExampleEvent_EncodeCloudEventBinary() {
 	// {"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":0}
 }
 
-// The error of a record that is no event names what is wrong with it.
+// The error for an invalid event names the field and the reason.
 func ExampleDecode() {
 	_, err := schema.Decode([]byte(`{"From_Account":"alice","Type":3,"To_Account":"bob"}`), nil)
 	fmt.Println(err)
@@ -83,7 +83,7 @@ func ExampleDecode() {
 	// Type
 }
 
-// The headers of a dead letter: the source record's own, then the reason.
+// The headers of a dead letter: those of the source record, then its own.
 func ExampleDeadLetter_Headers() {
 	d := schema.DeadLetter{
 		Class: schema.ClassPermanent, Code: 50001, Error: "the UserID is not imported", Attempts: 1,

@@ -9,7 +9,7 @@ import (
 	"convdel/schema"
 )
 
-// fuzzHeaders makes headers of lines, since a fuzz target takes none.
+// fuzzHeaders makes headers from lines, since a fuzz target takes no headers.
 func fuzzHeaders(lines []byte) []schema.Header {
 	if len(lines) == 0 {
 		return nil
@@ -55,7 +55,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// checkEncodings checks that an event that was decoded survives every wrapping that has room for it.
+// checkEncodings checks that a decoded event survives every wrapping that has room for it.
 func checkEncodings(t *testing.T, e schema.Event) {
 	t.Helper()
 	plain := schema.Event{Conversation: e.Conversation, ClearRamble: e.ClearRamble}
@@ -132,7 +132,8 @@ func FuzzParseDeadLetter(f *testing.F) {
 	})
 }
 
-// checkReplay checks that a letter is replayed as a record that names it, with its event if it has kept that, or refused.
+// checkReplay checks the replay of a dead letter: the record names the dead letter and has its event, or the replay is
+// refused.
 func checkReplay(t *testing.T, d schema.DeadLetter, headers []schema.Header) {
 	t.Helper()
 	r, err := d.Replay([]byte(object), headers)

@@ -10,13 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// encoding/json decides what is JSON here, but does not read it: its structs match names without
-// regard to case, take the last of several equal names and mend invalid UTF-8, each of which could
-// delete another conversation than the one that was meant. Once a value is known to be valid, what
-// remains to be done is simple enough to be done by hand, and takes no allocation.
+// encoding/json decides whether a value is JSON, but does not read it. Its structs match names without regard to case, take
+// the last of several equal names and mend invalid UTF-8. Each of these could delete another conversation than the one
+// intended. Reading a value that is known to be valid is simple, and takes no allocation here.
 
-// The members of an object that have a meaning. The first six are CloudEvents attributes, see
-// [attributes]; in a bare event all but the last four are unknown fields.
+// These are the members of an object that have a meaning. The first six are CloudEvents attributes, see [attributes]. In a
+// bare event all but the last four are unknown fields.
 const (
 	memberSpecversion = iota
 	memberType
@@ -64,7 +63,7 @@ func indexOf(name []byte) int {
 	return -1
 }
 
-// member is the value of an object's member, as it stands there; raw is nil if there is none.
+// member is the value of an object's member, undecoded; raw is nil if the member is missing.
 type member struct {
 	raw      []byte
 	repeated bool
@@ -72,7 +71,7 @@ type member struct {
 
 type members [memberCount]member
 
-// checkObject returns value without surrounding space if it is one JSON object.
+// checkObject returns value without surrounding space, if it is one JSON object.
 func checkObject(value []byte) ([]byte, error) {
 	switch {
 	case len(value) > MaxValueSize:
@@ -89,7 +88,7 @@ func checkObject(value []byte) ([]byte, error) {
 	return object, nil
 }
 
-// syntaxError says what keeps value from being JSON, and where.
+// syntaxError says why a value is not JSON, and at which byte.
 func syntaxError(value []byte) error {
 	var raw json.RawMessage
 	err := json.Unmarshal(value, &raw)
@@ -99,7 +98,7 @@ func syntaxError(value []byte) error {
 	return fmt.Errorf("the value is not JSON: %w", err)
 }
 
-// readMembers finds the members that have a meaning in an object that [checkObject] has passed.
+// readMembers finds the members that have a meaning. checkObject has accepted the object.
 func readMembers(object []byte) members {
 	var found members
 	for i := skip(object, 1); object[i] != '}'; i = skip(object, i) {
@@ -115,7 +114,7 @@ func readMembers(object []byte) members {
 	return found
 }
 
-// skip returns the index of the next byte, from i on, that is not between members or their parts.
+// skip returns the index of the next byte, from i on, that is not a separator between members or their parts.
 func skip(object []byte, i int) int {
 	for {
 		switch object[i] {
@@ -127,7 +126,7 @@ func skip(object []byte, i int) int {
 	}
 }
 
-// endOfString returns the index after the string that starts at i.
+// endOfString returns the index behind the string that begins at i.
 func endOfString(object []byte, i int) int {
 	for i++; object[i] != '"'; i++ {
 		if object[i] == '\\' {
@@ -137,8 +136,8 @@ func endOfString(object []byte, i int) int {
 	return i + 1
 }
 
-// endOfValue returns the index after the value that starts at i. It counts brackets instead of
-// recursing: depth costs nothing.
+// endOfValue returns the index behind the value that begins at i. It counts brackets instead of recursing, so depth costs
+// nothing.
 func endOfValue(object []byte, i int) int {
 	if object[i] != '{' && object[i] != '[' {
 		return endOfScalar(object, i)
@@ -172,8 +171,8 @@ func endOfScalar(object []byte, i int) int {
 	}
 }
 
-// unquote returns what a string says. Half of a surrogate pair becomes U+FFFD, which no account,
-// group or name of a field can hold.
+// unquote returns the content of a JSON string. Half of a surrogate pair becomes U+FFFD, which no account, group or field
+// name can hold.
 func unquote(quoted []byte) []byte {
 	inner := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
@@ -181,12 +180,12 @@ func unquote(quoted []byte) []byte {
 	}
 	var s string
 	if json.Unmarshal(quoted, &s) != nil {
-		return inner // cannot be: it is valid JSON
+		return inner // it can't happen: the string is valid JSON
 	}
 	return []byte(s)
 }
 
-// text returns a member that must be there, once, and a string.
+// text returns a member that must occur once and be a string.
 func (m member) text(name string) ([]byte, error) {
 	switch {
 	case m.raw == nil:
@@ -199,7 +198,7 @@ func (m member) text(name string) ([]byte, error) {
 	return unquote(m.raw), nil
 }
 
-// digit returns a member that must be there, once, and a number equal to one of two.
+// digit returns a member that must occur once and be a number equal to one or two.
 func (m member) digit(name, want string, one, two int) (int, error) {
 	switch {
 	case m.raw == nil:
@@ -217,9 +216,8 @@ func (m member) digit(name, want string, one, two int) (int, error) {
 	return 0, &FieldError{Field: name, Reason: want + ", is " + is}
 }
 
-// parseDigit returns the number that a JSON number is equal to, if that is 0 to 9. It is exact and
-// never computes with an exponent: 1e0 and 100e-2 are 1, 1.0000000000000000000001 and 1e999999999
-// are nothing.
+// parseDigit returns the number that a JSON number is equal to, if that is 0 to 9. It is exact and never computes with an
+// exponent: 1e0 and 100e-2 are 1, while 1.0000000000000000000001 and 1e999999999 are refused.
 func parseDigit(number string) (int, bool) {
 	if len(number) == 1 {
 		return int(number[0] - '0'), true

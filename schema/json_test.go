@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// readMembersSlowly does what readMembers does, with encoding/json's tokens.
+// readMembersSlowly does the same as readMembers, with encoding/json's tokens.
 func readMembersSlowly(object []byte) (members, error) {
 	var found members
 	d := json.NewDecoder(bytes.NewReader(object))
@@ -38,7 +38,7 @@ func readMembersSlowly(object []byte) (members, error) {
 	return found, nil
 }
 
-// FuzzReadMembers holds the reading by hand against encoding/json's.
+// FuzzReadMembers compares readMembers with encoding/json.
 func FuzzReadMembers(f *testing.F) {
 	for _, s := range []string{
 		`{}`, ` { } `, `{"Type":1}`, `{"Type" : [ {"a":"]}"} , "\\" , "\"" ] , "id":null}`, `{"Ty\u0070e":"\u00e9\\","Type":-1.5E+3 }`,

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// A dead letter has the source record whole, byte for byte, unless that does not fit or was never
-// read. What is not there is described, so that the record can be looked for and be recognized.
+// A dead letter holds the whole source record, byte for byte, unless the record does not fit or was never read. A
+// description of the missing part helps to find and recognize the record.
 
-// Omitted is what of a source record does not fit into its dead letter, or was not read. The letter's
-// value is then empty.
+// Omitted describes the part of a source record that its dead letter lacks, because it does not fit or was not read. The
+// dead letter's value is then empty.
 type Omitted struct {
-	// Why says what is missing and why. [DeadLetter.Headers] makes it one line, as it does an error.
+	// Why says which part is missing, and why. [DeadLetter.Headers] makes it one line, as it does an error.
 	Why string
-	// Size is that of the source record's value in bytes (of a batch, all of it), SHA256 its hash: 64
-	// hexadecimal digits in lower case.
+	// Size is the size of the source record's value, or of the whole batch, in bytes. SHA256 is its hash: 64 hexadecimal
+	// digits in lower case.
 	Size   int64
 	SHA256 string
 }
 
-// The parts of dlt-omitted behind its reason. A number and a hash hold none of them, so the last ones
-// are the right ones whatever the reason says.
+// These separate the parts of dlt-omitted. A number and a hash contain none of them, so the last ones are the separators,
+// even if the reason contains some.
 const (
 	omittedSize = "; "
 	omittedHash = " bytes; sha256 "
@@ -61,7 +61,7 @@ func isSHA256(s string) bool {
 	return err == nil && len(b) == size && s == strings.ToLower(s)
 }
 
-// Batch is a range of offsets, both included.
+// Batch is a range of offsets, First and Last included.
 type Batch struct{ First, Last int64 }
 
 // String returns the value of dlt-batch: "FIRST-LAST".
@@ -76,10 +76,10 @@ func parseBatch(s string) (*Batch, bool) {
 	return &Batch{First: first, Last: last}, okFirst && okLast && first <= last
 }
 
-// keepsEvent says whether the event stands for a source record that is not there.
+// keepsEvent returns true if Event replaces a missing source record.
 func (d *DeadLetter) keepsEvent() bool { return d.Event != nil && d.Omitted != nil && d.Batch == nil }
 
-// readOmitted reads the headers of a letter that has not all of its source record.
+// readOmitted reads the headers of a dead letter that lacks a part of its source record.
 func (d *DeadLetter) readOmitted(r *letterReader) {
 	if text, ok := r.values[HeaderOmitted]; ok {
 		if d.Omitted, ok = parseOmitted(string(text)); !ok {

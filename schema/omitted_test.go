@@ -22,7 +22,7 @@ func omitted() *schema.Omitted {
 	return &schema.Omitted{Why: "its value is over 8388608 bytes; it was not read", Size: 209_715_200, SHA256: someHash}
 }
 
-// genEvent makes events as Decode returns them: all attributes of a CloudEvent, or none.
+// genEvent makes events as Decode returns them: with all attributes of a CloudEvent, or with none.
 func genEvent(t *rapid.T) schema.Event {
 	e := schema.Event{Conversation: genConversation(t), ClearRamble: rapid.Bool().Draw(t, "clear")}
 	if rapid.Bool().Draw(t, "cloud") {
@@ -31,7 +31,7 @@ func genEvent(t *rapid.T) schema.Event {
 	return e
 }
 
-// genOmitted draws what is not there of a letter's source record.
+// genOmitted draws the missing part of a dead letter's source record.
 func genOmitted(t *rapid.T, d *schema.DeadLetter) {
 	if rapid.Bool().Draw(t, "omitted") {
 		hash := sha256.Sum256(rapid.SliceOf(rapid.Byte()).Draw(t, "hashed"))
@@ -141,7 +141,8 @@ func TestParseDeadLetterRefusesWhatIsOmittedWrongly(t *testing.T) {
 	checkHeaderError(t, append(deadLetter().Headers(nil), batch...), "dlt-event", "or for a batch")
 }
 
-// A letter without its record's value replays the event. Headers that say how that value was to be read go, the others stay.
+// TestReplayOfWhatIsNotThere: a dead letter without its record's value replays the event. Headers that say how to read that
+// value are left out, the others are kept.
 func TestReplayOfWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	value, err := cloudEvent().EncodeWhole()
@@ -184,7 +185,7 @@ func TestWhatCannotBeReplayed(t *testing.T) {
 	}
 }
 
-// Every letter is replayed as what its headers say, and its next letter knows where it came from.
+// TestReplay: every dead letter is replayed as its headers say, and the next dead letter knows its origin.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

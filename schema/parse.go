@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// ParseDeadLetter reads the headers that [DeadLetter.Headers] wrote. It ignores the source record's
-// own and the dlt- headers that it does not know. The error is a [*FieldError] that names the
-// header: one that is missing, is given more than once or holds what Headers never writes.
+// ParseDeadLetter reads the headers that [DeadLetter.Headers] wrote. It ignores the source record's own headers, and dlt-
+// headers that it does not know. The error is a [*FieldError] that names the header: one that is missing, that occurs more
+// than once, or whose value Headers never writes.
 func ParseDeadLetter(headers []Header) (DeadLetter, error) {
 	r := readLetter(headers)
 	d := DeadLetter{
@@ -55,7 +55,7 @@ func ParseDeadLetter(headers []Header) (DeadLetter, error) {
 	return d, nil
 }
 
-// letterReader reads dlt- headers and keeps the first thing that is wrong with them.
+// letterReader reads dlt- headers and keeps the first error.
 type letterReader struct {
 	values map[string][]byte
 	err    error
@@ -81,7 +81,7 @@ func (r *letterReader) fail(header, reason string) {
 	}
 }
 
-// text returns a header that must be there.
+// text returns a header that must exist.
 func (r *letterReader) text(header string) string {
 	value, ok := r.values[header]
 	if !ok {
@@ -109,7 +109,7 @@ func (r *letterReader) number(header string, most int64) int64 {
 	return n
 }
 
-// replays returns a count that is never written as 0.
+// replays returns the count of replays. Headers never writes it as 0.
 func (r *letterReader) replays() int {
 	n := r.number(HeaderReplays, math.MaxInt32)
 	if n == 0 {
@@ -118,7 +118,7 @@ func (r *letterReader) replays() int {
 	return int(n)
 }
 
-// code returns the API's code: of all numbers the only one that could be negative.
+// code returns the API's code. It is the only number that may be negative.
 func (r *letterReader) code() int {
 	s := r.text(HeaderCode)
 	n, err := strconv.Atoi(s)
@@ -128,7 +128,7 @@ func (r *letterReader) code() int {
 	return n
 }
 
-// time returns a header that may be absent: the zero time then.
+// time returns the time in a header, or the zero time if the header is absent.
 func (r *letterReader) time(header string) time.Time {
 	value, ok := r.values[header]
 	if !ok {
@@ -141,13 +141,13 @@ func (r *letterReader) time(header string) time.Time {
 	return t
 }
 
-// parseNumber reads a number from 0 to most, in the one form in which it is written.
+// parseNumber reads a number from 0 to most. It accepts only the form in which numbers are written.
 func parseNumber(s string, most int64) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil && n >= 0 && n <= most && strconv.FormatInt(n, 10) == s
 }
 
-// legalTopic says whether Kafka would allow a topic of that name.
+// legalTopic returns true if Kafka allows a topic of that name.
 func legalTopic(s string) bool {
 	if s == "" || len(s) > 249 || s == "." || s == ".." {
 		return false
@@ -162,5 +162,5 @@ func legalTopic(s string) bool {
 	return true
 }
 
-// quote returns the start of s, fit for an error.
+// quote returns the beginning of s in quotes, for an error.
 func quote(s string) string { return fmt.Sprintf("%.60q", s) }

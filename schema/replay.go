@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// A replay publishes the source record of a dead letter again, to the topic of events. The new
-// record has a new place and a new timestamp. Five headers keep what would be lost, so that its
-// next dead letter says which one it replaces, and its age is that of the event.
+// A replay publishes the source record of a dead letter again, to the topic of events. The new record has a new offset and
+// a new timestamp. Five headers keep the old ones. So the record's next dead letter can name the one that it replaces, and
+// its age is that of the event.
 
-// ReplayOrigin is what a replayed record is a replay of.
+// ReplayOrigin says which dead letter a replayed record comes from.
 type ReplayOrigin struct {
-	// Topic, Partition and Offset are those of the record that was dead-lettered.
+	// Topic, Partition and Offset are those of the dead letter's source record.
 	Topic     string
 	Partition int
 	Offset    int64
-	// Timestamp is the Kafka timestamp of the record that was published first, zero when it had none.
+	// Timestamp is the Kafka timestamp of the record that was published first, zero if it had none.
 	Timestamp time.Time
-	// Replays is how often it has been replayed, this time included: at least 1.
+	// Replays is how often the record has been replayed, this time included: at least 1.
 	Replays int
 }
 
@@ -28,11 +28,10 @@ func (o ReplayOrigin) ID() string {
 	return DeadLetter{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset}.ID()
 }
 
-// ReplayHeaders returns the headers with which the source record of d is to be published again,
-// given those of d's record: the source record's own, then dlt-topic, dlt-partition, dlt-offset,
-// dlt-timestamp (unless it had none) and dlt-replays, one more than d.Replays. Where d.Event stands for
-// a record that is not there, the source record's content type and CloudEvents attributes are left
-// out: they say how its own value was to be read. The header values are shared.
+// ReplayHeaders returns the headers with which the source record of d is published again, from the headers of d's record.
+// They are the source record's own, then dlt-topic, dlt-partition, dlt-offset, dlt-timestamp (unless it had none) and
+// dlt-replays, which is d.Replays plus one. If d.Event replaces a missing record, the source record's content type and
+// CloudEvents attributes are left out, since they say how to read the missing value. The header values are shared.
 func (d DeadLetter) ReplayHeaders(headers []Header) []Header {
 	replay := SourceHeaders(headers)
 	if d.keepsEvent() {
@@ -48,10 +47,10 @@ func (d DeadLetter) ReplayHeaders(headers []Header) []Header {
 	return append(replay, Header{Key: HeaderReplays, Value: []byte(strconv.Itoa(d.replaysAfter()))})
 }
 
-// replaysAfter is d.Replays after one more. The count stays where [Origin] can read no higher one.
+// replaysAfter returns d.Replays plus one, but never more than [Origin] can read.
 func (d DeadLetter) replaysAfter() int { return min(max(0, d.Replays), math.MaxInt32-1) + 1 }
 
-// wraps says whether [Decode] looks at a header to tell how a value is to be read.
+// wraps returns true if [Decode] uses a header to decide how to read the value.
 func wraps(h Header) bool {
 	for _, a := range headerNames() {
 		if a.name == h.Key {
@@ -61,17 +60,17 @@ func wraps(h Header) bool {
 	return false
 }
 
-// Record is what is to be published.
+// Record is a record to publish.
 type Record struct {
-	// Key and Value are nil where they are to be null, which is not the same as empty.
+	// Key and Value are nil if they are to be null, which is not the same as empty.
 	Key, Value []byte
 	Headers    []Header
 }
 
-// Replay returns the record that publishes the source record of d again, given the value and the
-// headers of d's record: d.Key, that value (null if d.NullValue) and [DeadLetter.ReplayHeaders]. Where
-// the source record's value is not there, d.Event takes its place. The error is a [*ReplayError]: a
-// batch that can't be read is no record, and of one that is not there without an event nothing is left.
+// Replay returns the record that publishes the source record of d again, from the value and the headers of d's record. It
+// has d.Key, that value (null if d.NullValue) and [DeadLetter.ReplayHeaders]. If the source record's value is missing,
+// d.Event is the value. The error is a [*ReplayError]: d stands for a batch that can't be read, or has neither a value nor
+// an event.
 func (d DeadLetter) Replay(value []byte, headers []Header) (Record, error) {
 	switch {
 	case d.Batch != nil || d.Omitted != nil && !d.keepsEvent():
@@ -86,9 +85,9 @@ func (d DeadLetter) Replay(value []byte, headers []Header) (Record, error) {
 
 // ReplayError says that a dead letter has nothing that could be published again.
 type ReplayError struct {
-	// ID is the dead letter's.
+	// ID is the ID of the dead letter.
 	ID string
-	// Batch and Omitted are the dead letter's: what it stands for, and what it lacks.
+	// Batch and Omitted are those of the dead letter.
 	Batch   *Batch
 	Omitted *Omitted
 }
@@ -101,15 +100,17 @@ func (e *ReplayError) Error() string {
 	return "dead letter " + e.ID + " can't be replayed: its source record's value is not there, and no event is known of it (" + e.Omitted.String() + ")"
 }
 
-// Origin returns what a record of the topic of events is a replay of, if it is one. The dead letter
-// of such a record takes ReplayOf, Timestamp and Replays from it. It does not take the key: the
-// tombstone of the dead letter that was replayed may be written after it, and would settle it too.
+// Origin returns the origin of a record of the topic of events, if the record is a replay. The record's dead letter takes
+// ReplayOf, Timestamp and Replays from it. It does not take the key: the tombstone of the replayed dead letter may be
+// written after the new dead letter, and would settle that, too.
 //
-// Only a replay of dead letters may set these headers, with [DeadLetter.ReplayHeaders]; publishers
-// must not. They are taken together or not at all: if one is missing (dlt-timestamp may be),
-// malformed or repeated, the record counts as one that was never replayed, so that a stray header
-// changes nothing. Whoever may write to the topic can forge them, so what they say is a claim. Whoever
-// reads dead letters must not believe it: one replaces the one that it names only if the two show that
+// Only a replay of dead letters may set these headers, with [DeadLetter.ReplayHeaders]. Publishers must not set them.
+// Origin takes all of them or none: if a header other than dlt-timestamp is missing, or one is malformed or repeated, the
+// record counts as never replayed, so that a stray header changes nothing.
+//
+// Anybody who may write to the topic can forge these headers, so the origin is a claim. A reader of dead letters must not
+// believe it. A dead letter replaces the one that it names only if the two prove that one source record is a replay of the
+// other.
 // the source record of the one is a replay of that of the other.
 func Origin(headers []Header) (ReplayOrigin, bool) {
 	if !replayed(headers) {
@@ -129,7 +130,7 @@ func Origin(headers []Header) (ReplayOrigin, bool) {
 	return origin, true
 }
 
-// replayed spares records that were never replayed, nearly all, the work of reading more.
+// replayed returns false for nearly all records that were never replayed, so that no more headers are read for these.
 func replayed(headers []Header) bool {
 	for _, h := range headers {
 		if h.Key == HeaderReplays {
@@ -139,12 +140,11 @@ func replayed(headers []Header) bool {
 	return false
 }
 
-// EventTime returns when the event of a record happened, the time from which its age counts: the
-// earliest of the CloudEvents time of e, if it has one; for a replayed record, the timestamp of the
-// record that it first was; recordTime, the Kafka timestamp of the record at hand; and whatever other
-// times at which the record is known to have been there. No event happens after its record was written:
-// a publisher's clock that is ahead makes no event younger than its record. Zero times are not known,
-// and count for nothing. It serves records that could not be decoded too, with a zero e.
+// EventTime returns the time from which an event's age counts. It is the earliest of these: the CloudEvents time of e; for
+// a replayed record the timestamp of the record that was published first; recordTime, the Kafka timestamp of the present
+// record; and any other times at which the record is known to have existed. No event happens after its record was written,
+// so a publisher's clock that is ahead makes no event younger than its record. Zero times are ignored. For a record that
+// could not be decoded, e is the zero event.
 func EventTime(e Event, headers []Header, recordTime time.Time, there ...time.Time) time.Time {
 	at := e.Time
 	if origin, ok := Origin(headers); ok {
@@ -157,7 +157,7 @@ func EventTime(e Event, headers []Header, recordTime time.Time, there ...time.Ti
 	return at
 }
 
-// earliest returns the earlier of two times of which either may be zero.
+// earliest returns the earlier of two times. A zero time is ignored.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -27,8 +27,8 @@ func TestReplayHeaders(t *testing.T) {
 	}
 }
 
-// However often a record is dead-lettered and replayed, each of its dead letters names the one before,
-// the counter grows, and the first record's time and the source's headers stay.
+// TestDeadLettersOfReplaysNameTheOneBefore: however often a record is dead-lettered and replayed, each of its dead letters
+// names the previous one and counts one replay more. The first record's time and the source's headers stay.
 func TestDeadLettersOfReplaysNameTheOneBefore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -135,7 +135,8 @@ func TestEventTime(t *testing.T) {
 	}
 }
 
-// A publisher's clock that is ahead makes no event younger than its record is known to be.
+// TestEventTimeIsNoneInWhichTheRecordWasThere: a publisher's clock that is ahead makes no event younger than its record is
+// known to be.
 func TestEventTimeIsNoneInWhichTheRecordWasThere(t *testing.T) {
 	t.Parallel()
 	written := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)

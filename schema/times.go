@@ -2,8 +2,8 @@ package schema
 
 import "time"
 
-// parseTime reads an RFC 3339 time, returned in UTC. It refuses the offsets that would move it out
-// of the years that RFC 3339 has.
+// parseTime reads an RFC 3339 time and returns it in UTC. It refuses an offset that moves the time out of the years that
+// RFC 3339 has.
 func parseTime(text []byte) (time.Time, bool) {
 	var t time.Time
 	if err := t.UnmarshalText(text); err != nil || !strictTime(text) {
@@ -13,8 +13,8 @@ func parseTime(text []byte) (time.Time, bool) {
 	return t, expressible(t)
 }
 
-// strictTime refuses what Go's parser takes for RFC 3339 but is not: an hour of one digit, a comma
-// before the fraction and offsets of 24 hours or 60 minutes.
+// strictTime refuses texts that Go's parser accepts although they are not RFC 3339: an hour of one digit, a comma before
+// the fraction, and offsets of 24 hours or 60 minutes.
 func strictTime(text []byte) bool {
 	if text[len("2006-01-02T15")] != ':' || text[len("2006-01-02T15:04:05")] == ',' {
 		return false
@@ -23,14 +23,14 @@ func strictTime(text []byte) bool {
 	return text[len(text)-1] == 'Z' || string(text[zone:zone+2]) < "24" && string(text[zone+3:]) < "60"
 }
 
-// expressible says whether RFC 3339 has a way to write t: its years have four digits.
+// expressible returns true if RFC 3339 can express t: its years have four digits.
 func expressible(t time.Time) bool {
 	year := t.UTC().Year()
 	return year >= 0 && year <= 9999
 }
 
-// formatTime writes a time in RFC 3339, in UTC, with a fraction where there is one; a time that it
-// cannot express as the nearest that it can.
+// formatTime writes a time in RFC 3339, in UTC, with a fraction if it has one. If RFC 3339 cannot express the time, it
+// writes the nearest one that it can express.
 func formatTime(t time.Time) string { return nearest(t).UTC().Format(time.RFC3339Nano) }
 
 // nearest returns the time closest to t that RFC 3339 can express.

@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// partitions is how many a topic gets that is not there yet. With seven, murmur2 puts the document's key into another partition
-	// than CRC-32 does, and not into the first, with which a round begins.
+	// partitions is the number of partitions of a new topic. With seven, murmur2 puts the document's key into another partition than
+	// CRC-32 does, and not into the first, with which round robin begins.
 	partitions = 7
-	// limit is what a program may take, the compiler's time included.
+	// limit is how long a program may take, the compiler's time included.
 	limit = 3 * time.Minute
 )
 
@@ -59,7 +59,7 @@ func check(broker, wrapping string, command []string) error {
 	return judge(record, wrapping, len(before[schema.Topic]))
 }
 
-// prepareTopic makes the topic, unless it is there.
+// prepareTopic makes the topic, unless it exists.
 func prepareTopic(ctx context.Context, admin *kadm.Client) error {
 	_, err := admin.CreateTopic(ctx, partitions, -1, nil, schema.Topic)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
@@ -108,7 +108,7 @@ func only(ctx context.Context, broker string, before, after kadm.ListedOffsets) 
 	return fetches.Records()[0], nil
 }
 
-// judge compares the record with what the document says of it.
+// judge compares the record with the document's event.
 func judge(record *kgo.Record, wrapping string, partitions int) error {
 	headers := make([]schema.Header, len(record.Headers))
 	for i, h := range record.Headers {
@@ -140,7 +140,7 @@ func judge(record *kgo.Record, wrapping string, partitions int) error {
 	return compareHeaders(headers, want, wrapping)
 }
 
-// partitionOf is where Java's client puts the key.
+// partitionOf is the partition into which Java's client puts the key.
 func partitionOf(key []byte, partitions int) int {
 	all := make([]int, partitions)
 	for i := range all {
@@ -149,7 +149,7 @@ func partitionOf(key []byte, partitions int) int {
 	return kafka.Murmur2Balancer{}.Balance(kafka.Message{Key: key}, all...)
 }
 
-// compareHeaders wants those of the binary wrapping for that, and none for the others.
+// compareHeaders checks for the headers of the binary wrapping, and for none with the other wrappings.
 func compareHeaders(got []schema.Header, event schema.Event, wrapping string) error {
 	var want []schema.Header
 	if wrapping == "binary" {

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// documentBroker is the address that stands in the document for the reader's own.
+// documentBroker is the document's example of a broker's address.
 const documentBroker = "kafka-1:9092"
 
-// fileComment is the line before a block: it names the file that the block is.
+// fileComment is the line before a block, which names the block's file.
 var fileComment = regexp.MustCompile(`^<!-- file: ([A-Za-z_]+\.[a-z]+) -->$`)
 
 var errNoBlocks = errors.New("no block has a file comment")
 
 // extract writes every block of the document to a file in the directory, with the broker in place of the document's. A block
-// without a name is an error, since nobody would try it.
+// without a name is an error, since it would not be tried.
 func extract(document, directory, broker string) error {
 	text, err := os.ReadFile(document)
 	if err != nil {

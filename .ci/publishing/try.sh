@@ -20,11 +20,11 @@ fail() {
   exit 1
 }
 
-# What pip and npm say when nobody answers.
+# The words of pip and npm for a registry that does not answer.
 no_answer='after connection broken by|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ERR_SOCKET_TIMEOUT'
 
 # install CLIENT COMMAND... returns 1 if the registry does not answer, and ends if it does and the client can't be installed.
-# Its caller's file is what is skipped.
+# The calling function's file is skipped then.
 install() {
   local client=$1 log=$work/install.log
   shift
@@ -53,7 +53,7 @@ check() {
   tried+=("$file")
 }
 
-# relay runs the relay of the outbox table twice: what the first run has published the second must not publish again.
+# relay runs the relay of the outbox table twice. The second run must not publish the row of the first again.
 relay() {
   local database=$work/outbox.db python=$work/venv/bin/python
   rm -f "$database"

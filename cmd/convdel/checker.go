@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// checker reads settings from their texts. It goes on after a wrong one, so that an operator learns
-// of all of them at once, and it remembers what it has read, for the log line at the start.
+// checker reads settings from their texts. It continues after a wrong one, so that an operator learns of all of them at
+// once. It remembers what it has read, for the log line at the start.
 type checker struct {
 	problems []string
-	// read holds each setting with the text that counts. Secrets are never among them.
+	// read holds each setting with the text that counts, except secrets.
 	read []slog.Attr
-	// flagsOnly are those that no environment variable stands for.
+	// flagsOnly are the flags without an environment variable.
 	flagsOnly []string
 }
 
-// envPrefix is what the name of a setting's environment variable starts with.
+// envPrefix begins the names of all settings' environment variables.
 const envPrefix = "CONVDEL_"
 
 // envName is the environment variable of a flag.
@@ -29,7 +29,7 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// err is what stops the start: nil if nothing is wrong.
+// err returns the error that stops the start; nil if all settings are right.
 func (c *checker) err() error {
 	if len(c.problems) == 0 {
 		return nil
@@ -42,7 +42,7 @@ func (c *checker) note(flag, text string) {
 	c.read = append(c.read, slog.String(strings.ReplaceAll(flag, "-", "_"), text))
 }
 
-// wrong says that a flag's text is not what is allowed.
+// wrong notes that a flag's text is not allowed.
 func (c *checker) wrong(flag, text, allowed string) {
 	is := "is missing"
 	if text != "" {
@@ -51,12 +51,12 @@ func (c *checker) wrong(flag, text, allowed string) {
 	c.problems = append(c.problems, fmt.Sprintf("%s %s: must be %s", c.name(flag), is, allowed))
 }
 
-// conflict says that a flag does not go with the rest.
+// conflict notes that a flag's text does not fit another setting, or the files it names.
 func (c *checker) conflict(flag, text, why string) {
 	c.problems = append(c.problems, fmt.Sprintf("%s is %s: %s", c.name(flag), quote(text), why))
 }
 
-// name is a flag as errors name it.
+// name returns a flag's name for errors.
 func (c *checker) name(flag string) string {
 	if slices.Contains(c.flagsOnly, flag) {
 		return "--" + flag
@@ -64,8 +64,8 @@ func (c *checker) name(flag string) string {
 	return "--" + flag + " (" + envName(flag) + ")"
 }
 
-// quote shows a text that somebody typed, unless it may hold a secret: what stands before an @ in an
-// address, or behind a question mark, is left out.
+// quote shows a text from the command line or the environment. It leaves out the parts that may hold a secret: in an
+// address everything before an @, and everything behind a question mark.
 func quote(text string) string {
 	if query := strings.IndexByte(text, '?'); query > 0 {
 		text = text[:query] + "?…"
@@ -80,7 +80,7 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// number reads a whole number from low to high; note explains a value of it, if not empty.
+// number reads a whole number from low to high. note, if not empty, explains an allowed value in the error.
 func (c *checker) number(flag, text string, low, high int64, note string) int64 {
 	c.note(flag, text)
 	n, err := strconv.ParseInt(text, 10, 64)
@@ -102,7 +102,7 @@ func (c *checker) duration(flag, text string, low, high time.Duration) time.Dura
 	return d
 }
 
-// short writes a duration without the zeros that its String ends in.
+// short writes a duration without the zeros at the end of its String.
 func short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -114,7 +114,7 @@ func short(d time.Duration) string {
 	return text
 }
 
-// oneOf reads one of a few words; the first of them stands for an empty text.
+// oneOf reads one of a few words. An empty text means the first of them.
 func (c *checker) oneOf(flag, text string, allowed ...string) string {
 	c.note(flag, text)
 	if slices.Contains(allowed, text) {
@@ -174,7 +174,7 @@ func (c *checker) addresses(flag, text string) []string {
 	return list
 }
 
-// listenAddress reads where to listen: host:port with an optional host.
+// listenAddress reads an address to listen on: host:port with an optional host.
 func (c *checker) listenAddress(flag, text, orElse string) string {
 	c.note(flag, text)
 	if _, ok := hostPort(text, 0); !ok {
@@ -183,7 +183,7 @@ func (c *checker) listenAddress(flag, text, orElse string) string {
 	return text
 }
 
-// hostPort takes an address apart whose port is a number from lowest on.
+// hostPort splits an address. Its port must be a number, lowest or higher.
 func hostPort(address string, lowest int) (host string, ok bool) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || strings.ContainsAny(host, "/@ \t") {
@@ -193,7 +193,7 @@ func hostPort(address string, lowest int) (host string, ok bool) {
 	return host, err == nil && n >= lowest && n <= 65535
 }
 
-// endpoint reads the scheme and host of the API.
+// endpoint reads the API's scheme and host.
 func (c *checker) endpoint(flag, text string) *url.URL {
 	u, err := url.Parse(text)
 	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil &&
@@ -207,7 +207,7 @@ func (c *checker) endpoint(flag, text string) *url.URL {
 	return u
 }
 
-// loopback says whether a host is this machine.
+// loopback returns true if a host is this machine.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

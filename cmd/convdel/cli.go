@@ -12,17 +12,17 @@ import (
 	"convdel/schema"
 )
 
-// Exit statuses, the same for every command.
+// These are the exit statuses of all commands.
 const (
 	exitDone   = 0
 	exitFailed = 1 // it failed while running
 	exitUsage  = 2 // wrong usage or settings: nothing was done
 )
 
-// commands is the whole surface of convdel.
+// commands are all commands of convdel.
 type commands struct {
 	Run         runCommand         `cmd:"" help:"Run the service: consume events, delete conversations, commit."`
-	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in this process, nothing to install."`
+	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in one process, with nothing to install."`
 	Publish     publishCommand     `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
@@ -37,7 +37,7 @@ CONVDEL_IM_ENDPOINT. The flag wins.
 
 Exit status: 0 done; 1 it failed while running; 2 wrong usage or settings.`
 
-// console is what a command may use of the process that it runs in.
+// console is the part of the process that a command may use.
 type console struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -45,26 +45,26 @@ type console struct {
 	env func(name string) (string, bool)
 }
 
-// say writes a line for people. If that fails there is nobody left to tell.
+// say writes a line for people. It ignores errors, since there is nobody else to report them to.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
-// usageError is a wrong command line or wrong settings, one line for each.
+// usageError is a wrong command line or wrong settings, with a line for each mistake.
 type usageError struct{ lines []string }
 
 func (e *usageError) Error() string { return strings.Join(e.lines, "\n") }
 
-// errReported is a failure that the command has told already.
+// errReported is a failure that the command has already reported.
 var errReported = errors.New("failed, as reported")
 
-// execute runs the command that args name until it ends or ctx does, and returns the exit status.
+// execute runs the command named by args until it ends or ctx does, and returns the exit status.
 func execute(ctx context.Context, args []string, con *console) int {
-	var shown bool // a help text was asked for and shown
+	var shown bool // a help text was shown
 	parser, err := newParser(&commands{}, con, func(int) { shown = true })
 	if err != nil {
 		return report(con, err)
 	}
 	status := exitDone
-	if !namesCommand(args) { // the same text, but nothing was asked for
+	if !namesCommand(args) { // the help is shown, but it was not asked for
 		args, status, parser.Stdout = append(args, "--help"), exitUsage, con.stderr
 	}
 	parsed, err := parser.Parse(args)
@@ -78,7 +78,7 @@ func execute(ctx context.Context, args []string, con *console) int {
 	return report(con, parsed.Run(con))
 }
 
-// namesCommand says whether args have got as far as a command.
+// namesCommand returns true if args name a command.
 func namesCommand(args []string) bool {
 	return len(args) > 1 || len(args) == 1 && args[0] != deadlettersName
 }
@@ -102,7 +102,7 @@ func newParser(cmds *commands, con *console, quit func(int)) (*kong.Kong, error)
 	)
 }
 
-// fromEnvironment is the value of a setting that has no flag on the command line.
+// fromEnvironment returns the value of a setting whose flag is not on the command line.
 func fromEnvironment(con *console, flag *kong.Flag) (any, error) {
 	if !flag.Tag.Has(settingTag) {
 		return nil, nil //nolint:nilnil // kong's way to say that there is none
@@ -113,7 +113,7 @@ func fromEnvironment(con *console, flag *kong.Flag) (any, error) {
 	return nil, nil //nolint:nilnil // kong's way to say that there is none
 }
 
-// parseError turns kong's error into lines that say where help is.
+// parseError turns kong's error into lines that name the command with help.
 func parseError(err error) error {
 	var parse *kong.ParseError
 	command := ""
@@ -127,7 +127,7 @@ func parseError(err error) error {
 	return &usageError{lines: []string{text, fmt.Sprintf("see \"convdel%s -h\"", command)}}
 }
 
-// report writes an error, line by line, and returns the exit status that it means.
+// report writes an error, line by line, and returns its exit status.
 func report(con *console, err error) int {
 	var usage *usageError
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// model is the command line as it is built.
+// model builds the command line.
 func model(t *testing.T) *kong.Application {
 	t.Helper()
 	parser, err := newParser(new(commands), &console{env: environment{}.lookup}, func(int) {})

@@ -18,19 +18,19 @@ import (
 	"convdel/schema"
 )
 
-// deadlettersName is the command that has commands of its own.
+// deadlettersName is the command with subcommands.
 const deadlettersName = "deadletters"
 
-// deadlettersCommand is what is done with the dead-letter topic.
+// deadlettersCommand works on the dead-letter topic.
 type deadlettersCommand struct {
 	List    lettersListCommand    `cmd:"" help:"List the open dead letters, or count them by cause (--summary)."`
-	Show    lettersShowCommand    `cmd:"" help:"Show all about one, and what to do about it."`
-	Replay  lettersReplayCommand  `cmd:"" help:"Publish their events again and settle them. A plan, unless --yes is given."`
-	Discard lettersDiscardCommand `cmd:"" help:"Settle them for a reason, without their events. A plan, unless --yes is given."`
-	Export  lettersExportCommand  `cmd:"" help:"Write them out as lines of JSON, which publish takes."`
+	Show    lettersShowCommand    `cmd:"" help:"Show everything about one dead letter, and its remedy."`
+	Replay  lettersReplayCommand  `cmd:"" help:"Publish the events of dead letters again and settle them. Shows a plan, unless --yes is given."`
+	Discard lettersDiscardCommand `cmd:"" help:"Settle dead letters for a reason, without their events. Shows a plan, unless --yes is given."`
+	Export  lettersExportCommand  `cmd:"" help:"Write dead letters as lines of JSON, which publish takes."`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*deadlettersCommand) Help() string {
 	return `A dead letter is the record of an event that could not be executed. It is open until it is settled: by
 a replay, which publishes the event again, or by a discard, which gives it up for a reason. Where to
@@ -41,14 +41,14 @@ begin:
     convdel deadletters replay --class exhausted --since 6h`
 }
 
-// tableSettings is where the dead letters and their events are.
+// tableSettings locate the dead letters and their events.
 type tableSettings struct {
 	brokerSettings      `embed:"" group:"kafka"`
 	letterTopicSettings `embed:"" group:"kafka"`
 	securitySettings    `embed:"" group:"kafka"`
 }
 
-// tableConfig is the same, read and checked.
+// tableConfig is tableSettings, read and checked.
 type tableConfig struct {
 	cluster        cluster.Config
 	topic, letters string
@@ -62,7 +62,7 @@ func (c *checker) table(s tableSettings, env func(string) (string, bool)) tableC
 	}
 }
 
-// open looks for the topic. What can't be read of it is told on standard error.
+// open opens the table. Parts of the topic that can't be read are reported on standard error.
 func (t tableConfig) open(ctx context.Context, con *console) (*deadletter.Table, error) {
 	table, err := deadletter.Open(ctx, t.cluster, t.letters)
 	if missing, ok := errors.AsType[*consumer.TopicError](err); ok {
@@ -75,10 +75,10 @@ func (t tableConfig) open(ctx context.Context, con *console) (*deadletter.Table,
 	return table, nil
 }
 
-// errInterrupted says that a command was told to stop before its end.
+// errInterrupted says that a command was stopped before its end.
 var errInterrupted = errors.New("stopped before the end")
 
-// stoppedBy replaces an error that only says that the command was told to stop.
+// stoppedBy replaces an error whose only reason is that the command was stopped.
 func stoppedBy(ctx context.Context, err error) error {
 	var failed *deadletter.SettleError
 	if err != nil && ctx.Err() != nil && !errors.As(err, &failed) {
@@ -87,11 +87,11 @@ func stoppedBy(ctx context.Context, err error) error {
 	return err
 }
 
-// words are a flag that may be given several times, or with commas. What is empty stays among them, to be
-// refused: a filter that is given must not be one that is not.
+// words are the values of a flag that may be given several times, or with commas. Empty values are kept, so that they are
+// refused later. Otherwise an empty filter would select everything.
 type words []string
 
-// Decode takes the text of one flag.
+// Decode takes one flag's text.
 func (w *words) Decode(ctx *kong.DecodeContext) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("text", &text); err != nil {
@@ -101,23 +101,23 @@ func (w *words) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// filterFlags select letters.
+// filterFlags select dead letters.
 type filterFlags struct {
-	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several with commas, or again." placeholder:"CLASS"`
-	Code    words   `group:"filter" help:"The API's last code, 0 where it gave none." placeholder:"CODE"`
+	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several by commas, or by several flags." placeholder:"CLASS"`
+	Code    words   `group:"filter" help:"The API's last code; 0 = none." placeholder:"CODE"`
 	Account *string `group:"filter" help:"Either side of the conversation." placeholder:"ID"`
-	Since   *string `group:"filter" help:"Dead-lettered then or later: RFC 3339, or how long ago, such as 90m, 2h or 3d." placeholder:"TIME"`
-	Until   *string `group:"filter" help:"Dead-lettered before that, in the same form." placeholder:"TIME"`
+	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, or an age such as 90m, 2h or 3d." placeholder:"TIME"`
+	Until   *string `group:"filter" help:"Dead-lettered before that time, in the same form." placeholder:"TIME"`
 	ID      words   `group:"filter" help:"TOPIC/PARTITION/OFFSET, as list shows it." name:"id" placeholder:"ID"`
-	Limit   string  `default:"0" group:"filter" help:"At most so many, the oldest first; 0 = all." placeholder:"NUMBER"`
+	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest first; 0 = all." placeholder:"NUMBER"`
 }
 
-// filterNames are the flags among these that no environment variable stands for.
+// filterNames are those of these flags that have no environment variable.
 func filterNames(more ...string) []string {
 	return append(more, "class", "code", "account", "since", "until", "id", "limit")
 }
 
-// given says whether the filter leaves anything out.
+// given returns true if a filter is set.
 func (f *filterFlags) given() bool {
 	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil || f.Limit != "0"
 }
@@ -165,7 +165,7 @@ func (c *checker) letterID(name, text string) string {
 	return text
 }
 
-// moment reads a time, or how long ago it was; the zero time if it is not given.
+// moment reads a time, or an age; the zero time if the flag is not given.
 func (c *checker) moment(flag string, given *string, now time.Time) time.Time {
 	if given == nil {
 		return time.Time{}
@@ -204,7 +204,7 @@ func parseDays(text string) (time.Duration, error) {
 	return time.Duration(n)*24*time.Hour + d, nil
 }
 
-// sayTotals says what a pass over the topic has seen.
+// sayTotals reports the numbers of a pass over the topic.
 func sayTotals(w io.Writer, topic string, shown int, shownAs string, totals deadletter.Totals) {
 	switch {
 	case totals.Open == 0:

@@ -13,13 +13,13 @@ import (
 	"convdel/schema"
 )
 
-// lettersExportCommand writes letters out.
+// lettersExportCommand exports dead letters.
 type lettersExportCommand struct {
 	filterFlags   `embed:""`
 	tableSettings `embed:""`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*lettersExportCommand) Help() string {
 	return `One letter a line, with all of its source record: what is UTF-8 text as text, else in base64
 (value_base64, key_base64, and the same in headers), null as null. Nothing is settled.
@@ -40,7 +40,7 @@ published letter stays open until it is discarded.)
     convdel deadletters discard --reason 'mended and published' --id ID --yes`
 }
 
-// Run writes the lines to standard output, and how many there are to standard error.
+// Run writes the lines to standard output, and their number to standard error.
 func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: filterNames()}
 	cfg := c.table(e.tableSettings, con.env)
@@ -66,7 +66,7 @@ func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
 	return nil
 }
 
-// exportedLetter is a letter as a line of JSON.
+// exportedLetter is a dead letter as a line of JSON.
 type exportedLetter struct {
 	ID           string       `json:"id"`
 	Class        schema.Class `json:"class"`
@@ -94,7 +94,7 @@ type exportedLetter struct {
 	Event string `json:"event,omitempty"`
 }
 
-// lackedParts say what of its source record a letter has not.
+// lackedParts describe the parts of its source record that a dead letter lacks.
 type lackedParts struct {
 	Omitted *exportedOmitted `json:"omitted,omitempty"`
 	Batch   *exportedBatch   `json:"batch,omitempty"`
@@ -154,7 +154,7 @@ func exportHeaders(headers []schema.Header) []exportedHeader {
 	return list
 }
 
-// exportBytes returns text or null, or else base64.
+// exportBytes returns data as text or null, or else as base64.
 func exportBytes(data []byte) (text any, inBase64 string) {
 	switch {
 	case data == nil:
@@ -165,7 +165,7 @@ func exportBytes(data []byte) (text any, inBase64 string) {
 	return nil, base64.StdEncoding.EncodeToString(data)
 }
 
-// expressible is a time in UTC, the zero time if RFC 3339 cannot express it: Kafka keeps any.
+// expressible returns a time in UTC. Kafka keeps any time; if RFC 3339 cannot express it, the result is the zero time.
 func expressible(t time.Time) time.Time {
 	const lastYear = 9999
 	if t = t.UTC(); t.Year() < 0 || t.Year() > lastYear {

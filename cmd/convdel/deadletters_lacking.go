@@ -8,9 +8,9 @@ import (
 	"convdel/schema"
 )
 
-// What is shown of letters that have not all of their source record, and where that may be found still.
+// This file shows dead letters that lack a part of their source record, and how to look for the missing part.
 
-// lackText says in one line what a letter stands for or lacks; empty if it has all.
+// lackText says in one line what a dead letter stands for or lacks; empty if it is whole.
 func lackText(l *deadletter.Letter) string {
 	switch {
 	case l.Batch != nil:
@@ -29,7 +29,7 @@ func batchText(b *schema.Batch) string {
 	return text.String()
 }
 
-// showLack writes what a letter stands for or lacks.
+// showLack writes what a dead letter stands for or lacks.
 func showLack(w io.Writer, l *deadletter.Letter) {
 	if l.Batch != nil {
 		field(w, "stands for", "%s", lackText(l))
@@ -42,7 +42,7 @@ func showLack(w io.Writer, l *deadletter.Letter) {
 	}
 }
 
-// showSearch writes how to look for what a letter has not, while the topic of events has it still.
+// showSearch writes how to look for the missing part, as long as the topic of events has it.
 func (s *lettersShowCommand) showSearch(w io.Writer, l *deadletter.Letter) {
 	given := s.arguments(l.Topic)
 	switch {

@@ -31,7 +31,8 @@ func batched(first, last int64, raw []byte) func(*testLetter) {
 	}
 }
 
-// lackingShelf has letters that lack their record, with and without their event, and batches, with and without their bytes.
+// lackingShelf has dead letters without their record's value, with and without their event, and batches, with and without
+// their bytes.
 func lackingShelf(t *testing.T) *shelf {
 	t.Helper()
 	s := newShelf(t)
@@ -93,7 +94,8 @@ func TestLettersThatLackTheirRecordAreReplayedOrLeftAlone(t *testing.T) {
 	s.wantOpen()
 }
 
-// TestExportedLettersThatLackTheirRecord: publish says of each line what it does not publish, by line and ID, and publishes the others.
+// TestExportedLettersThatLackTheirRecord: publish names each line that it does not publish, by number and ID, and publishes
+// the others.
 func TestExportedLettersThatLackTheirRecord(t *testing.T) {
 	t.Parallel()
 	s := lackingShelf(t)
@@ -123,7 +125,7 @@ func TestExportedLettersThatLackTheirRecord(t *testing.T) {
 	if n := len(published(t, s.demoBroker)); n != 2 {
 		t.Errorf("%d records published", n)
 	}
-	// And mended: the value has been found in the topic of events.
+	// Mend a line: its value was found in the topic of events.
 	mended := edited(t, strings.Split(exported, "\n")[1], func(line map[string]any) { line["value"] = string(goodValue(9)) })
 	if run := s.with(mended, "publish"); run.status != exitFailed || !strings.Contains(run.stderr, "value is given beside omitted") {
 		t.Errorf("%+v", run)
@@ -134,7 +136,7 @@ func TestExportedLettersThatLackTheirRecord(t *testing.T) {
 	}
 }
 
-// limit bounds what the topic of events takes.
+// limit bounds the size of records in the topic of events.
 func (s *shelf) limit(bytes string) {
 	s.t.Helper()
 	if _, err := s.admin.AlterTopicConfigs(s.t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &bytes}}, schema.Topic); err != nil {
@@ -146,7 +148,8 @@ func oversize(l *testLetter) {
 	l.source = []schema.Header{{Key: "large", Value: bytes.Repeat([]byte("x"), 9000)}}
 }
 
-// TestOneOversizeLetterStopsNothing: neither a replay nor publish. It is reported by its ID, stays open, and the status is 1.
+// TestOneOversizeLetterStopsNothing: neither a replay nor publish stops at a record that is too large. It is reported by
+// its ID, its letter stays open, and the status is 1.
 func TestOneOversizeLetterStopsNothing(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
@@ -164,7 +167,7 @@ func TestOneOversizeLetterStopsNothing(t *testing.T) {
 	}
 	run = s.do("replay", "--yes")
 	if run.status != exitFailed || !strings.HasSuffix(run.stdout, "replayed 2 of 3, skipped 1\n") || !strings.Contains(run.stderr, "skipped "+id(2)+": ") ||
-		!strings.Contains(run.stderr, "refuse what would be written of some letters: 1") {
+		!strings.Contains(run.stderr, "refuse the records of some letters: 1") {
 		t.Errorf("replay: %+v", run)
 	}
 	s.wantOpen(2)
@@ -196,7 +199,7 @@ func TestALineThatIsTooLongIsNamed(t *testing.T) {
 	}
 }
 
-// TestLettersBehindAnOpenTransaction: every command ends before it and says so on standard error.
+// TestLettersBehindAnOpenTransaction: every command stops reading before an open transaction and says so on standard error.
 func TestLettersBehindAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
@@ -243,7 +246,8 @@ func TestLettersBehindAnOpenTransaction(t *testing.T) {
 	}
 }
 
-// TestThePlanShowsWhatIsSettledAlong: forged names hide nothing and settle nothing, true ones are in list, plan and JSON.
+// TestThePlanShowsWhatIsSettledAlong: forged names hide no letter and settle none. True names are in the list, the plan and
+// the JSON.
 func TestThePlanShowsWhatIsSettledAlong(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)

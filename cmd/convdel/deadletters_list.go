@@ -12,24 +12,24 @@ import (
 	"convdel/schema"
 )
 
-// The values of format.
+// These are the values of format.
 const (
 	formatTable  = "table"
 	formatNDJSON = "ndjson"
 )
 
-// lettersListCommand lists open letters.
+// lettersListCommand lists open dead letters.
 type lettersListCommand struct {
 	filterFlags `embed:""`
 
-	Summary bool   `group:"output" help:"Count them by class and code, and say what that means."`
-	Watch   bool   `group:"output" help:"Go on with new ones as they come; ctrl-C ends it."`
+	Summary bool   `group:"output" help:"Count the letters by class and code, with meaning and remedy."`
+	Watch   bool   `group:"output" help:"Go on with new letters as they come; ctrl-C ends it."`
 	Format  string `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT"`
 
 	tableSettings `embed:""`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*lettersListCommand) Help() string {
 	return `The open dead letters, newest last. AGE is that of the event, which counts for replay --max-age; --since
 and --until go by when it was dead-lettered. A letter whose replay has failed again is listed once.
@@ -108,7 +108,7 @@ func (l *lettersListCommand) list(ctx context.Context, con *console, table *dead
 	return nil
 }
 
-// watch lists what is there and what comes, until it is stopped, which is how it ends well.
+// watch lists the open letters and then each new one, until it is stopped. Being stopped is no error.
 func (l *lettersListCommand) watch(ctx context.Context, con *console, table *deadletter.Table, f deadletter.Filter, out *bufio.Writer) error {
 	lister := l.lister(con, out, 1)
 	err := table.Follow(ctx, f, func(letter *deadletter.Letter) error {
@@ -120,7 +120,7 @@ func (l *lettersListCommand) watch(ctx context.Context, con *console, table *dea
 	return err
 }
 
-// lister writes letters in one of the formats.
+// lister writes dead letters in one of the formats.
 type lister interface {
 	letter(l *deadletter.Letter, now time.Time) error
 	end(totals deadletter.Totals) error
@@ -133,12 +133,12 @@ func (l *lettersListCommand) lister(con *console, out io.Writer, batch int) list
 	return &letterLines{out: out, object: l.Format == formatJSON}
 }
 
-// letters is the dead-letter topic's name; it has been checked.
+// letters returns the dead-letter topic's name, which was checked.
 func (l *lettersListCommand) letters() string {
 	return (&checker{}).letterTopic(l.Topic, l.DeadLetterTopic)
 }
 
-// listedLetter is a letter in lists for programs.
+// listedLetter is a dead letter in a list for programs.
 type listedLetter struct {
 	ID         string       `json:"id"`
 	Written    time.Time    `json:"written,omitzero"`
@@ -149,7 +149,7 @@ type listedLetter struct {
 	Attempts   int          `json:"attempts"`
 	Replays    int          `json:"replays"`
 	ReplayOf   string       `json:"replay_of,omitempty"`
-	// Replaces are the letters that are settled along with it.
+	// Replaces are the IDs of the letters that are settled along with it.
 	Replaces    []string `json:"replaces,omitempty"`
 	From        string   `json:"from,omitempty"`
 	Type        string   `json:"type,omitempty"`
@@ -191,7 +191,7 @@ func (w *letterLines) letter(l *deadletter.Letter, now time.Time) error {
 	return err
 }
 
-// separator is what stands before the next letter.
+// separator returns the text in front of the next letter.
 func (w *letterLines) separator() string {
 	if w.shown == 0 {
 		return "{\"letters\":[\n"

@@ -34,7 +34,7 @@ func TestLettersListFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
 	s.put(letterOf(1, func(l *testLetter) { l.Error = strings.Repeat("很长的错误", 60) }))
-	for width, lines := range map[int]int{80: 4, 100: 4, 160: 2} { // where there is little room, two for each letter
+	for width, lines := range map[int]int{80: 4, 100: 4, 160: 2} { // a narrow terminal needs two lines for each letter
 		run := invoke(t, environment{"CONVDEL_BROKERS": s.address, "COLUMNS": strconv.Itoa(width)}, "", "deadletters", "list")
 		table, _, _ := strings.Cut(run.stdout, "\n\n")
 		if n := strings.Count(table, "\n") + 1; n != lines {
@@ -191,7 +191,7 @@ func TestLettersWatch(t *testing.T) {
 	}
 }
 
-// TestRemediesAreForEveryReason holds the plan's words against the library's reasons.
+// TestRemediesAreForEveryReason: the plan has a remedy for each of the library's reasons.
 func TestRemediesAreForEveryReason(t *testing.T) {
 	t.Parallel()
 	s := &settling{maxAge: "24h", cfg: tableConfig{cluster: cluster.Config{}, topic: "x"}}

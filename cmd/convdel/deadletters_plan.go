@@ -10,7 +10,7 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// show writes what would be done, or is about to be.
+// show writes the plan of a settling.
 func (s *settling) show(p deadletter.Plan) {
 	w := s.con.stdout
 	if p.Settled == 0 {
@@ -27,7 +27,7 @@ func (s *settling) show(p deadletter.Plan) {
 	sayForeign(w, p.Foreign)
 }
 
-// showAlong writes which letters are settled along with those that are chosen.
+// showAlong writes which letters are settled along with the chosen ones.
 func showAlong(w io.Writer, p deadletter.Plan) {
 	if p.Along == 0 {
 		return
@@ -58,7 +58,7 @@ func (s *settling) showChosen(w io.Writer, p deadletter.Plan) {
 	say(w, "   takes  %s\n", s.duration(p.Settled))
 }
 
-// remedy says how what is left alone could be had.
+// remedy says how to settle letters that are left alone.
 func (s *settling) remedy(why deadletter.Left) string {
 	switch why {
 	case deadletter.LeftTooOld:
@@ -73,7 +73,7 @@ func (s *settling) remedy(why deadletter.Left) string {
 	return ""
 }
 
-// duration says how long so many letters take.
+// duration says how long it takes to settle n letters.
 func (s *settling) duration(n int) string {
 	text := "as long as the brokers need to acknowledge"
 	if s.choice.Rate > 0 {
@@ -85,22 +85,22 @@ func (s *settling) duration(n int) string {
 	return text
 }
 
-// seconds writes a length of time that is an estimate.
+// seconds writes an estimated length of time.
 func seconds(n float64) string {
-	const ages = 1e9 // beyond what a duration holds it does not matter
+	const ages = 1e9 // the exact number does not matter beyond the range of a duration
 	if d := time.Duration(min(n, ages) * float64(time.Second)); d >= time.Second {
 		return roughly(d)
 	}
 	return "less than 1s"
 }
 
-// countProgress shows how many of a known number are done: as a bar on a terminal, elsewhere as a line
-// for each tenth but the last, and at least every ten seconds.
+// countProgress shows how many of a known number are done. On a terminal it is a bar. Elsewhere it is a line for each tenth
+// but the last, and at least every ten seconds.
 type countProgress struct {
 	w           io.Writer
 	past        string
 	total, done int
-	bar         *progressbar.ProgressBar // nil for lines
+	bar         *progressbar.ProgressBar // nil where lines are written
 	tenth       int
 	last        time.Time
 }
@@ -120,7 +120,7 @@ func (p *countProgress) add() {
 	p.step()
 }
 
-// interrupt lets write put lines of its own in between.
+// interrupt removes the bar while write writes lines of its own.
 func (p *countProgress) interrupt(write func(w io.Writer)) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
@@ -134,7 +134,7 @@ func (p *countProgress) step() {
 		return
 	}
 	if p.done >= p.total {
-		return // the outcome says that
+		return // the outcome has the last line
 	}
 	if tenth := p.done * 10 / p.total; tenth > p.tenth || time.Since(p.last) >= progressEvery {
 		p.tenth, p.last = tenth, time.Now()

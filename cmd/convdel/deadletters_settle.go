@@ -14,22 +14,22 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// defaultMaxAge is the oldest event that a replay touches unless told otherwise.
+// defaultMaxAge is the largest age of events that a replay publishes by default.
 const defaultMaxAge = 24 * time.Hour
 
-// lettersReplayCommand publishes events again.
+// lettersReplayCommand publishes the events of dead letters again.
 type lettersReplayCommand struct {
 	filterFlags `embed:""`
 
-	Yes            bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
-	MaxAge         string `default:"24h" group:"settle" help:"Leave alone what is older, by the event's time; 0 = any age." placeholder:"TIME"`
+	Yes            bool   `group:"settle" help:"Carry the plan out. Without this flag, the plan is shown and nothing is changed."`
+	MaxAge         string `default:"24h" group:"settle" help:"Leave older events alone, by the event's time; 0 = any age." placeholder:"TIME"`
 	Rate           string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
-	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, to say how long it will take." placeholder:"NUMBER" setting:""`
+	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, for the estimate of how long it takes." placeholder:"NUMBER" setting:""`
 
 	tableSettings `embed:""`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*lettersReplayCommand) Help() string {
 	return `Each letter's source record is published again to --topic, with its own key, value and headers; once
 every in-sync replica has it, the letter is settled. The oldest go first, one by one. Interrupted or
@@ -50,7 +50,7 @@ Letters that a chosen one replaces, since it is that of their replay, are settle
     convdel deadletters replay --id conversation.delete.requested/3/1234 --max-age 0 --yes`
 }
 
-// Run shows the plan and, if told to, carries it out.
+// Run shows the plan. With --yes it carries it out.
 func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: filterNames("max-age", "rate")}
 	cfg := c.table(r.tableSettings, con.env)
@@ -71,18 +71,18 @@ func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
 	return job.run(ctx)
 }
 
-// lettersDiscardCommand settles letters without their events.
+// lettersDiscardCommand settles dead letters without publishing their events.
 type lettersDiscardCommand struct {
 	filterFlags `embed:""`
 
-	Yes    bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
-	Reason string `group:"settle" help:"Why, for those who ask later: it stays with the settled letter. Required." placeholder:"TEXT"`
+	Yes    bool   `group:"settle" help:"Carry the plan out. Without this flag, the plan is shown and nothing is changed."`
+	Reason string `group:"settle" help:"Reason, which stays with the settled letter. Required." placeholder:"TEXT"`
 	Rate   string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 
 	tableSettings `embed:""`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*lettersDiscardCommand) Help() string {
 	return `The events are given up: nothing is published, the letters are settled with the reason. There is no way
 back but an export made before. Letters of other topics than --topic are left alone.
@@ -92,7 +92,7 @@ back but an export made before. Letters of other topics than --topic are left al
     convdel deadletters discard --reason mended --id conversation.delete.requested/3/1234 --yes`
 }
 
-// Run shows the plan and, if told to, carries it out.
+// Run shows the plan. With --yes it carries it out.
 func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: filterNames("reason", "rate")}
 	cfg := c.table(d.tableSettings, con.env)
@@ -114,7 +114,7 @@ func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
 	return job.run(ctx)
 }
 
-// age reads how old something may be; 0 is any age.
+// age reads the largest age of an event; 0 is any age.
 func (c *checker) age(flag, text string) time.Duration {
 	d, err := parseDays(text)
 	if err != nil || d < 0 {
@@ -123,7 +123,7 @@ func (c *checker) age(flag, text string) time.Duration {
 	return d
 }
 
-// rate reads how many a second; 0 is no limit.
+// rate reads a number of letters a second; 0 is no limit.
 func (c *checker) rate(flag, text string) float64 {
 	const least, most = 0.001, 100_000
 	n, err := strconv.ParseFloat(text, 64)
@@ -152,7 +152,7 @@ type settling struct {
 	everything bool // no filter is given
 	choice     deadletter.Choice
 	maxAge     string
-	quota      int64 // calls a second afterwards, 0 if none or unlimited
+	quota      int64 // the service's calls a second, for the estimate; 0 if none or unlimited
 	plan       func(context.Context, deadletter.Choice) (deadletter.Plan, error)
 	settle     func(context.Context, deadletter.Choice, func(*deadletter.Letter)) (deadletter.Plan, error)
 }
@@ -185,13 +185,13 @@ func (s *settling) run(ctx context.Context) error {
 	return s.outcome(ctx, progressOf{planned: plan.Settled, done: done, skipped: settled.Skipped}, err)
 }
 
-// progressOf is how far a settling came.
+// progressOf counts the letters of a settling.
 type progressOf struct{ planned, done, skipped int }
 
-// errSkipped says that some letters were not settled for their own sake.
-var errSkipped = errors.New("brokers refuse what would be written of some letters")
+// errSkipped says that brokers refused the records of some letters because of the records themselves.
+var errSkipped = errors.New("brokers refuse the records of some letters")
 
-// outcome says how far it came.
+// outcome reports how many letters were settled.
 func (s *settling) outcome(ctx context.Context, p progressOf, err error) error {
 	done := p.done
 	say(s.con.stdout, "%s %d of %d", s.past, done, p.planned)
@@ -206,7 +206,7 @@ func (s *settling) outcome(ctx context.Context, p progressOf, err error) error {
 	case err != nil:
 		return fmt.Errorf("%d %s, %d left; the same command goes on: %w", done, s.past, left, err)
 	case left > 0:
-		say(s.con.stdout, "the others are not there any more as they were planned: somebody else has settled them, or they have grown too old\n")
+		say(s.con.stdout, "the others are not open as they were planned: another operator has settled them, or they are too old by now\n")
 	}
 	if p.skipped > 0 {
 		return fmt.Errorf("%w: %d, as reported above; they stay open", errSkipped, p.skipped)

@@ -38,7 +38,7 @@ func TestLettersReplay(t *testing.T) {
 	if !strings.Contains(run.stderr, "replayed 1 of 2\n") || strings.Contains(run.stderr, "2 of 2") {
 		t.Errorf("stderr %q", run.stderr)
 	}
-	s.wantOpen(2, 4, 6) // and 1, which 5 had replaced, has not come back
+	s.wantOpen(2, 4, 6) // 1, which 5 had replaced, was settled with it
 	records := published(t, s.demoBroker)
 	for _, r := range records {
 		origin, ok := schema.Origin(testkit.Headers(r))
@@ -114,7 +114,7 @@ func TestLettersReplaySaysHowFarItCame(t *testing.T) {
 
 func TestSettlingSaysWhatChangedMeanwhile(t *testing.T) {
 	t.Parallel()
-	for done, want := range map[int]string{1: "somebody else has settled them", 2: "replayed 2 of 2\n"} {
+	for done, want := range map[int]string{1: "another operator has settled them", 2: "replayed 2 of 2\n"} {
 		var out testkit.Buffer
 		s := &settling{con: &console{stdout: &out, stderr: io.Discard}, past: "replayed"}
 		if err := s.outcome(t.Context(), progressOf{planned: 2, done: done}, nil); err != nil || !strings.Contains(out.String(), want) {

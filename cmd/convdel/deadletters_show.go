@@ -15,14 +15,14 @@ import (
 	"convdel/schema"
 )
 
-// lettersShowCommand shows one letter.
+// lettersShowCommand shows one dead letter.
 type lettersShowCommand struct {
 	ID string `arg:"" help:"TOPIC/PARTITION/OFFSET, as list and the service's log show it." name:"id"`
 
 	tableSettings `embed:""`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*lettersShowCommand) Help() string {
 	return `The event, or why there is none; what went wrong, what that means and what to do about it; times, key,
 headers and value of the source record; and the commands that settle just this letter.
@@ -64,7 +64,7 @@ func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
 
 var errNotOpen = errors.New("not an open dead letter")
 
-// missing says why there may be no such letter: best of all, which one has replaced it.
+// missing says why there is no such letter. If another letter has replaced it, it names that one.
 func (s *lettersShowCommand) missing(ctx context.Context, table *deadletter.Table, topic string) error {
 	newer := ""
 	_, err := table.Each(ctx, deadletter.Filter{}, func(l *deadletter.Letter) error {
@@ -108,7 +108,7 @@ func (s *lettersShowCommand) show(w io.Writer, l *deadletter.Letter, now time.Ti
 	s.showCommands(w, l, now)
 }
 
-// replacesText says which letters are settled along with this one.
+// replacesText names the letters that are settled along with this one.
 func replacesText(l *deadletter.Letter) string {
 	if old := l.Replaces(); len(old) > 0 {
 		return "this letter replaces " + strings.Join(old, ", ") + ", settled along with it"
@@ -152,12 +152,12 @@ func showTimes(w io.Writer, l *deadletter.Letter, e schema.Event, now time.Time)
 }
 
 const (
-	// maxShownHeaders and maxShownHeader bound what headers may fill of a screen.
+	// maxShownHeaders and maxShownHeader bound how many headers are shown, and how much of each.
 	maxShownHeaders = 64
 	maxShownHeader  = 512
 )
 
-// showSource shows the source record; the bytes of its value too, if they are no event.
+// showSource shows the source record, and the bytes of its value if they are no event.
 func showSource(w io.Writer, l *deadletter.Letter, bytes bool) {
 	say(w, "\nSource record\n")
 	field(w, "key", "%s", quoteBytes(l.Key))
@@ -202,7 +202,7 @@ func quoteBytes(data []byte) string {
 	return fmt.Sprintf("%q… (%d bytes)", data[:maxShownHeader], len(data))
 }
 
-// showCommands ends the page with what can be done.
+// showCommands ends the page with commands for this letter.
 func (s *lettersShowCommand) showCommands(w io.Writer, l *deadletter.Letter, now time.Time) {
 	given := s.arguments(l.Topic)
 	anyAge := ""
@@ -223,7 +223,7 @@ func (s *lettersShowCommand) showCommands(w io.Writer, l *deadletter.Letter, now
 	}
 }
 
-// arguments are the flags that say where these letters are, for a command line to be copied.
+// arguments returns the flags that locate these letters, for a command line that can be copied.
 func (s *tableSettings) arguments(topic string) string {
 	letters := (&checker{}).letterTopic(s.Topic, s.DeadLetterTopic)
 	text := s.publishArguments(topic)
@@ -233,7 +233,7 @@ func (s *tableSettings) arguments(topic string) string {
 	return text
 }
 
-// publishArguments are those of them that publish has too.
+// publishArguments returns those of these flags that publish has, too.
 func (s *tableSettings) publishArguments(topic string) string {
 	var text strings.Builder
 	for _, flag := range []struct{ name, value, unless string }{
@@ -253,7 +253,7 @@ func (s *tableSettings) publishArguments(topic string) string {
 	return text.String()
 }
 
-// shellWord quotes a text for a shell, if that is needed.
+// shellWord quotes a text for a shell, if necessary.
 func shellWord(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-/:,=@%+[]", r)

@@ -74,7 +74,7 @@ func TestLettersShowWhatIsNoEvent(t *testing.T) {
 	}
 }
 
-// TestNothingCommandsTheTerminal shows letters that are made of control characters wherever they can be.
+// TestNothingCommandsTheTerminal shows letters with control characters in every part that may hold any.
 func TestNothingCommandsTheTerminal(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)

@@ -11,21 +11,21 @@ import (
 	"convdel/schema"
 )
 
-// letterGroup is the letters of one class and code.
+// letterGroup sums up the dead letters of one class and code.
 type letterGroup struct {
 	Class   schema.Class `json:"class"`
 	Code    int          `json:"code"`
 	Letters int          `json:"letters"`
 	First   time.Time    `json:"first"`
 	Last    time.Time    `json:"last"`
-	// Newest is the ID of one to look at, Error its error.
+	// Newest is the ID of the newest letter, Error its error.
 	Newest  string `json:"newest"`
 	Error   string `json:"error"`
 	Meaning string `json:"meaning"`
 	Advice  string `json:"advice"`
 }
 
-// letterSummary is all of them, the largest first.
+// letterSummary holds all groups, the largest first.
 type letterSummary struct {
 	Groups   []*letterGroup `json:"groups"`
 	Selected int            `json:"selected"`
@@ -51,7 +51,7 @@ func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter
 		}
 		g.Letters++
 		s.Selected++
-		if written := expressible(l.Written); !written.Before(g.Last) { // the oldest come first
+		if written := expressible(l.Written); !written.Before(g.Last) { // the oldest letters come first
 			g.Last, g.Newest, g.Error = written, l.ID(), l.Error
 		}
 		return nil
@@ -61,7 +61,7 @@ func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter
 	return s, err
 }
 
-// summarize writes what is looked at first.
+// summarize writes the summary, which an operator reads first.
 func (l *lettersListCommand) summarize(ctx context.Context, table *deadletter.Table, f deadletter.Filter, out *bufio.Writer) error {
 	s, err := summaryOf(ctx, table, f)
 	if err != nil {
@@ -96,7 +96,7 @@ func (l *lettersListCommand) summarize(ctx context.Context, table *deadletter.Ta
 	return nil
 }
 
-// next is the command that a group's letters are most likely settled with.
+// next returns the command that most likely settles a group's letters.
 func (l *lettersListCommand) next(g *letterGroup) string {
 	command, more := "discard", " --reason 'WHY'"
 	switch {
@@ -118,7 +118,7 @@ func (l *lettersListCommand) next(g *letterGroup) string {
 	return line.String() + more
 }
 
-// longestSummaryError is how much of an error is shown where the whole is one command away.
+// longestSummaryError bounds how much of an error is shown. The command show has the whole error.
 const longestSummaryError = 160
 
 func writeLine(out *bufio.Writer, v any) error {

@@ -9,16 +9,16 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// tableBatch is how many letters are looked at for the widths of columns, and so how many are held.
+// tableBatch is how many letters decide the first widths of the columns. So many are held.
 const tableBatch = 200
 
-// leastError is how many columns the error needs beside the rest: with fewer it has a line of its own.
+// leastError is how many columns the error needs beside the others. With fewer it gets a line of its own.
 const leastError = 30
 
-// letterTable writes letters as a table. Columns grow if a later letter needs it.
+// letterTable writes dead letters as a table. A column grows if a later letter needs it.
 type letterTable struct {
 	out     io.Writer
-	columns int // of the terminal, 0 if unbounded
+	columns int // the terminal's width, 0 if unbounded
 	batch   int
 	rows    [][]string
 	widths  []int
@@ -50,7 +50,7 @@ func (t *letterTable) letter(l *deadletter.Letter, now time.Time) error {
 
 func (t *letterTable) end(deadletter.Totals) error { return t.flush() }
 
-// codeText is a code in a table.
+// codeText returns a code for the table.
 func codeText(code int) string {
 	if code == 0 {
 		return "-"
@@ -58,7 +58,7 @@ func codeText(code int) string {
 	return strconv.Itoa(code)
 }
 
-// conversationText is whose conversation with whom a letter is about, if that can be told.
+// conversationText names the two sides of the letter's conversation, if the letter has an event.
 func conversationText(l *deadletter.Letter) string {
 	e, err := l.Event()
 	switch {
@@ -114,7 +114,7 @@ func (t *letterTable) row(text *strings.Builder, row []string) {
 	}
 }
 
-// cutTo cuts a text to what the terminal has left when so many of its columns are used.
+// cutTo cuts a text to the terminal's columns that are left after used ones.
 func (t *letterTable) cutTo(text string, used int) string {
 	if t.columns == 0 {
 		return text

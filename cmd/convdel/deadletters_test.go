@@ -28,19 +28,19 @@ func newShelf(t *testing.T) *shelf {
 	return s
 }
 
-// do runs a command of deadletters.
+// do runs a deadletters command.
 func (s *shelf) do(args ...string) invocation {
 	s.t.Helper()
 	return s.with("", append([]string{"deadletters"}, args...)...)
 }
 
-// with runs any command with an input.
+// with runs any command with a standard input.
 func (s *shelf) with(stdin string, args ...string) invocation {
 	s.t.Helper()
 	return invoke(s.t, environment{"CONVDEL_BROKERS": s.address}, stdin, args...)
 }
 
-// letter is a dead letter of the topic of events, with its record.
+// testLetter is a dead letter of the topic of events, with its record.
 type testLetter struct {
 	schema.DeadLetter
 	value  []byte
@@ -62,7 +62,7 @@ func letterOf(offset int64, edit ...func(*testLetter)) testLetter {
 	return l
 }
 
-// again is the letter of a letter's replay.
+// again returns the dead letter of a letter's replay.
 func (l testLetter) again(offset int64) testLetter {
 	l.ReplayOf, l.Replays, l.Offset = l.ID(), l.Replays+1, offset
 	return l
@@ -74,7 +74,7 @@ func classed(class schema.Class, code int) func(*testLetter) {
 
 func id(offset int64) string { return letterOf(offset).ID() }
 
-// put writes letters, in this order.
+// put writes letters in this order.
 func (s *shelf) put(letters ...testLetter) {
 	s.t.Helper()
 	for _, l := range letters {
@@ -93,7 +93,7 @@ func (s *shelf) produce(r *kgo.Record) {
 	}
 }
 
-// open lists the offsets of the letters that are open.
+// open lists the offsets of the open letters.
 func (s *shelf) open() []int64 {
 	s.t.Helper()
 	run := s.do("list", "--format", "ndjson")
@@ -123,7 +123,7 @@ func (s *shelf) wantOpen(want ...int64) {
 	}
 }
 
-// shows fails unless a run ended well and its standard output contains each of the texts.
+// shows fails the test unless a run ended with status 0 and its standard output contains each of the texts.
 func shows(t *testing.T, run invocation, texts ...string) {
 	t.Helper()
 	if run.status != exitDone {
@@ -137,7 +137,7 @@ func shows(t *testing.T, run invocation, texts ...string) {
 	}
 }
 
-// mixedShelf has a letter of each class, one that replaces another, and what is not convdel's.
+// mixedShelf has a letter of each class, a letter that replaces another one, and other programs' records.
 func mixedShelf(t *testing.T) *shelf {
 	t.Helper()
 	s := newShelf(t)
@@ -193,7 +193,7 @@ func TestLettersPasswordStaysSecret(t *testing.T) {
 	args := []string{"--kafka-sasl", "plain", "--kafka-username", "service"}
 	for _, command := range []string{"list", "export", "replay", "list --summary", "show " + id(1), "discard --reason x"} {
 		words := append(append([]string{"deadletters"}, strings.Fields(command)...), args...)
-		run := invoke(t, env, "", words...) // which looks for the password in what comes out
+		run := invoke(t, env, "", words...) // invoke looks for the password in the output
 		if run.status != exitFailed || !strings.Contains(run.stderr, schema.DeadLetterTopic) {
 			t.Errorf("%s: %+v", command, run)
 		}

@@ -7,10 +7,10 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// maxNotices is how many parts of a topic that can't be read are told, one line each.
+// maxNotices is how many unreadable parts of a topic are reported, one line each.
 const maxNotices = 100
 
-// notices tells people what of a topic can't be read: each part once, however often it is met.
+// notices reports parts of a topic that can't be read. It reports each part once, however often a pass meets it.
 func notices(w io.Writer, topic string) func(deadletter.Gap) {
 	type part struct {
 		partition int
@@ -29,7 +29,7 @@ func notices(w io.Writer, topic string) func(deadletter.Gap) {
 	}
 }
 
-// gapText is a line about what can't be read.
+// gapText is a line about a part that can't be read.
 func gapText(g deadletter.Gap, topic string) string {
 	var line strings.Builder
 	say(&line, "partition %d of %s: %s (%d to %d) ", g.Partition, topic, countOf(int(g.Offsets()), "offset", "offsets"), g.First, g.Last)
@@ -50,7 +50,8 @@ type unreadPart struct {
 	Why       string `json:"why"`
 }
 
-// unreadParts are those of a pass, an empty list if there are none; more is how many there are beside them.
+// unreadParts returns the parts that a pass could not read, an empty list if it could read all; more is the number of
+// further ones.
 func unreadParts(u *deadletter.Unread) (parts []unreadPart, more int) {
 	parts = []unreadPart{}
 	if u == nil {
@@ -66,7 +67,7 @@ func unreadParts(u *deadletter.Unread) (parts []unreadPart, more int) {
 	return parts, u.More
 }
 
-// passTotals is what a pass has seen, for programs.
+// passTotals are the numbers of a pass, for programs.
 type passTotals struct {
 	Open     int `json:"open"`
 	Replaced int `json:"replaced"`

@@ -17,29 +17,29 @@ import (
 // demoCommand shows convdel at work, with everything it needs in one process.
 type demoCommand struct {
 	Events    string `default:"1000" group:"demo" help:"Sample events to publish." placeholder:"NUMBER"`
-	CallQuota string `default:"200" group:"demo" help:"Calls a second that the simulated API lets through; 0 = all." name:"quota" placeholder:"NUMBER"`
-	Seed      string `default:"1" group:"demo" help:"Another seed, another mix of samples." placeholder:"NUMBER"`
-	DataDir   string `group:"demo" help:"Where the broker keeps its data; without it, in memory." placeholder:"DIR"`
+	CallQuota string `default:"200" group:"demo" help:"Calls a second that the simulated API accepts; 0 = all." name:"quota" placeholder:"NUMBER"`
+	Seed      string `default:"1" group:"demo" help:"Seed of the mix of samples." placeholder:"NUMBER"`
+	DataDir   string `group:"demo" help:"Directory of the broker's data. Without this flag, the data is in memory." placeholder:"DIR"`
 	Letters   string `default:"12" group:"demo" help:"Dead letters to list at the end." placeholder:"NUMBER"`
-	Stay      bool   `group:"demo" help:"Keep everything up after the ledger, to publish and look around."`
-	LogLevel  string `default:"error" group:"demo" help:"Least level of the service's own log lines to show." placeholder:"LEVEL"`
+	Stay      bool   `group:"demo" help:"Keep everything running after the ledger, to publish and look around."`
+	LogLevel  string `default:"error" group:"demo" help:"Lowest level of the service's log lines to show." placeholder:"LEVEL"`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*demoCommand) Help() string {
 	return `The ledger at the end is checked against the broker's topics and the simulator's own record, whatever
 the service says of itself. The exit status is 0 only if it balances.`
 }
 
-// The app that the demo's simulator knows. The key protects nothing: it is the simulator's.
+// These identify the app in the demo's simulator. The key protects nothing.
 const (
 	demoApp        = 1400000000
 	demoIdentifier = "administrator"
-	demoSecretKey  = "demo-key-of-the-simulator" //nolint:gosec // no secret, see above
+	demoSecretKey  = "demo-key-of-the-simulator" //nolint:gosec // it protects nothing
 	demoGroup      = "convdel"
 )
 
-// demoOptions are the demo's settings, checked.
+// demoOptions are the demo's settings, read and checked.
 type demoOptions struct {
 	events, quota, letters int
 	seed                   uint64
@@ -60,7 +60,7 @@ func (d *demoCommand) check() (demoOptions, error) {
 	return opts, c.err()
 }
 
-// demo is the stage: broker, simulator and service.
+// demo holds the demo's parts: broker, simulator and service.
 type demo struct {
 	demoOptions
 	con     *console
@@ -69,7 +69,7 @@ type demo struct {
 	service *service.Service
 }
 
-// Run is the whole show.
+// Run runs the demo.
 func (d *demoCommand) Run(ctx context.Context, con *console) error {
 	opts, err := d.check()
 	if err != nil {
@@ -83,7 +83,7 @@ func (d *demoCommand) Run(ctx context.Context, con *console) error {
 	return stage.play(ctx)
 }
 
-// newDemo starts a broker and a simulator and makes a service for them, as `convdel run` would.
+// newDemo starts a broker and a simulator, and makes a service for them as `convdel run` does.
 func newDemo(ctx context.Context, opts demoOptions, con *console) (*demo, error) {
 	d := &demo{demoOptions: opts, con: con}
 	var err error
@@ -104,8 +104,8 @@ func newDemo(ctx context.Context, opts demoOptions, con *console) (*demo, error)
 	return d, nil
 }
 
-// newService reads its settings from a command line, so that nothing but that line differs from
-// `convdel run`. The waits between attempts are short, or the demo would take minutes.
+// newService reads the service's settings from a command line, so that only these flags differ from `convdel run`. The
+// waits between attempts are short. Otherwise the demo would take minutes.
 func (d *demo) newService(ctx context.Context) (*service.Service, error) {
 	env := func(name string) (string, bool) {
 		if name == string(imSecretKey) {
@@ -140,7 +140,7 @@ func (d *demo) close() {
 	d.broker.close()
 }
 
-// play publishes, lets the service work until every event has ended, and settles up.
+// play publishes, lets the service work until every event has ended, and prints the ledger.
 func (d *demo) play(ctx context.Context) error {
 	d.introduce()
 	start, err := d.broker.mark(ctx)
@@ -168,7 +168,7 @@ func (d *demo) play(ctx context.Context) error {
 		d.printf("published %d more events: they show that the API is well, and that the failing ones fail on their own\n", more)
 	}
 	if err == nil && d.stay {
-		err = d.settle(ctx, start, samples)
+		err = d.balance(ctx, start, samples)
 		d.invite()
 		select {
 		case <-ctx.Done():
@@ -180,7 +180,7 @@ func (d *demo) play(ctx context.Context) error {
 		return stopped
 	}
 	if err == nil && !d.stay {
-		err = d.settle(ctx, start, samples)
+		err = d.balance(ctx, start, samples)
 	}
 	return err
 }
@@ -189,7 +189,7 @@ func (d *demo) play(ctx context.Context) error {
 type served struct {
 	stop context.CancelFunc
 	done chan struct{}
-	err  error // once done is closed
+	err  error // valid once done is closed
 }
 
 func (d *demo) serve(ctx context.Context) *served {
@@ -209,7 +209,7 @@ func (s *served) end() error {
 	return s.err
 }
 
-// publish puts the samples on the topic.
+// publish publishes the samples.
 func (d *demo) publish(ctx context.Context, samples []sample) error {
 	sink := newKafkaSink(cluster.Config{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
 	records := make([]record, len(samples))
@@ -226,8 +226,8 @@ func (d *demo) publish(ctx context.Context, samples []sample) error {
 	return sink.close()
 }
 
-// settle draws up the ledger, prints it, and fails if it does not balance.
-func (d *demo) settle(ctx context.Context, start mark, samples []sample) error {
+// balance draws up the ledger and prints it. It fails if the ledger does not balance.
+func (d *demo) balance(ctx context.Context, start mark, samples []sample) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerTimeout)
 	defer cancel()
 	l, err := d.draw(ctx, start, samples)
@@ -241,7 +241,7 @@ func (d *demo) settle(ctx context.Context, start mark, samples []sample) error {
 	return nil
 }
 
-// ledgerTimeout bounds the reading of everything that the ledger is drawn up from.
+// ledgerTimeout bounds the reading of the topics for the ledger.
 const ledgerTimeout = time.Minute
 
 func (d *demo) printf(format string, args ...any) { say(d.con.stdout, format, args...) }

@@ -17,8 +17,8 @@ import (
 
 const demoPartitions = 6
 
-// demoBroker is the embedded broker, and the demo's own view of it: through another Kafka client than
-// the service's, so that the two cannot be wrong in the same way.
+// demoBroker is the embedded broker with a client for the demo. The service uses another Kafka client, so that a fault of
+// one client does not hide itself.
 type demoBroker struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
@@ -26,12 +26,12 @@ type demoBroker struct {
 	address string
 }
 
-// startBroker starts one on a free port, with what dataDir holds unless that is empty.
+// startBroker starts a broker on a free port. It keeps its data in dataDir, or in memory if dataDir is empty.
 func startBroker(dataDir string) (*demoBroker, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1), kfake.ClusterID("convdel-demo"),
 		kfake.SeedTopics(demoPartitions, schema.Topic), kfake.DefaultNumPartitions(demoPartitions),
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}), // nobody else is to be waited for
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}), // there is no other member to wait for
 	}
 	if dataDir != "" {
 		opts = append(opts, kfake.DataDir(dataDir))
@@ -40,7 +40,7 @@ func startBroker(dataDir string) (*demoBroker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
-	// The age keeps the client from believing for seconds that a new topic does not exist.
+	// With a low age the client soon sees a new topic.
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MetadataMinAge(watchEvery))
 	if err != nil {
 		cluster.Close()
@@ -57,13 +57,13 @@ func (b *demoBroker) close() {
 	b.cluster.Close()
 }
 
-// offsets are those of a topic, by partition.
+// offsets are a topic's offsets by partition.
 type offsets map[int32]int64
 
-// mark is where the topics ended at some time.
+// mark holds the topics' ends at some time.
 type mark struct {
 	events, letters offsets
-	// backlog is how many offsets had not been committed then.
+	// backlog is how many offsets were not committed then.
 	backlog int
 }
 
@@ -83,7 +83,7 @@ func (b *demoBroker) mark(ctx context.Context) (mark, error) {
 	return m, err
 }
 
-// ends is where a topic's partitions end: nowhere if there is no such topic.
+// ends returns the ends of a topic's partitions, nothing if there is no such topic.
 func (b *demoBroker) ends(ctx context.Context, topic string) (offsets, error) {
 	listed, err := b.admin.ListEndOffsets(ctx, topic)
 	if err != nil {
@@ -102,7 +102,7 @@ func (b *demoBroker) ends(ctx context.Context, topic string) (offsets, error) {
 	return ends, nil
 }
 
-// committed is what the service's group has committed.
+// committed returns the offsets that the service's group has committed.
 func (b *demoBroker) committed(ctx context.Context) (offsets, error) {
 	fetched, err := b.admin.FetchOffsets(ctx, demoGroup)
 	if errors.Is(err, kerr.GroupIDNotFound) {
@@ -118,7 +118,7 @@ func (b *demoBroker) committed(ctx context.Context) (offsets, error) {
 	return committed, nil
 }
 
-// drained says whether everything on the topic has been committed.
+// drained returns true if everything on the topic has been committed.
 func (b *demoBroker) drained(ctx context.Context) (bool, error) {
 	ends, err := b.ends(ctx, schema.Topic)
 	if err != nil {
@@ -128,7 +128,7 @@ func (b *demoBroker) drained(ctx context.Context) (bool, error) {
 	return maps.Equal(ends, nonZero(committed, ends)), err
 }
 
-// nonZero adds the partitions to committed of which none has been, since there was nothing in them.
+// nonZero adds the empty partitions to committed, since nothing is committed of these.
 func nonZero(committed, ends offsets) offsets {
 	all := maps.Clone(committed)
 	for p, end := range ends {

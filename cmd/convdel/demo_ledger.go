@@ -14,30 +14,29 @@ import (
 	"convdel/schema"
 )
 
-// ledger is what became of the events, by the records of those who had to do with them: the broker's
-// topics and the simulator, not the service.
+// ledger says how the events ended, by the broker's topics and the simulator's records. It does not rely on the service.
 type ledger struct {
-	// published records came after the mark; foreign of them are not the demo's own.
+	// published counts the records after the mark. foreign counts those of them that are not the demo's.
 	published, foreign int
 	deleted            int
 	letters            []letter
-	// service is what the service has counted: events ended, by outcome.
+	// service counts the events that the service says have ended, by outcome.
 	service map[string]int
-	// leftover says that the service also ended events of an earlier run, regrouped that it had to join
-	// its group again, as on a machine that is too slow for its heartbeats, and may have met events
-	// twice. In either case it rightly counts more than the topic holds.
+	// leftover says that the service also ended events of an earlier run. regrouped says that it had to join its group
+	// again, as on a machine that is too slow for its heartbeats, and may have met events twice. In both cases the service
+	// rightly counts more events than the topic holds.
 	leftover, regrouped bool
-	// problems are what does not add up.
+	// problems say why the ledger does not balance.
 	problems []string
 }
 
-// letter is a dead letter as it stands in its topic.
+// letter is a dead letter as read from its topic.
 type letter struct {
 	schema.DeadLetter
 	value []byte
 }
 
-// problem notes what does not add up, the first few of them.
+// problem notes a problem. Only the first few are kept.
 func (l *ledger) problem(format string, args ...any) {
 	const most = 20
 	if len(l.problems) < most {
@@ -45,7 +44,7 @@ func (l *ledger) problem(format string, args ...any) {
 	}
 }
 
-// draw reads everything and draws up the ledger.
+// draw reads the topics and the simulator's records, and draws up the ledger.
 func (d *demo) draw(ctx context.Context, start mark, samples []sample) (*ledger, error) {
 	l := &ledger{
 		service: d.service.Counts("convdel_events_total"), leftover: start.backlog > 0,
@@ -110,7 +109,7 @@ func (d *demo) readLetters(ctx context.Context, start mark, l *ledger) (map[stri
 	return letters, nil
 }
 
-// match finds the end of each record.
+// match finds the outcome of each record.
 func (d *demo) match(l *ledger, events []*kgo.Record, letters map[string]letter, samples []sample) {
 	cleared := d.cleared()
 	seen := make([]bool, len(samples))
@@ -149,7 +148,7 @@ func (d *demo) match(l *ledger, events []*kgo.Record, letters map[string]letter,
 	})
 }
 
-// judge compares the end of a sample with the one that it had to come to.
+// judge compares a sample's outcome with the expected one.
 func (d *demo) judge(l *ledger, id string, s sample, dead letter, isDead bool, cleared map[schema.Conversation]bool) {
 	deletes := d.sim.Deleted(s.event.From, int(s.event.Type), s.event.To)
 	switch {
@@ -166,7 +165,7 @@ func (d *demo) judge(l *ledger, id string, s sample, dead letter, isDead bool, c
 	}
 }
 
-// cleared are the conversations whose roaming messages the simulator was told to clear.
+// cleared returns the conversations whose roaming messages the simulator was told to clear.
 func (d *demo) cleared() map[schema.Conversation]bool {
 	cleared := map[schema.Conversation]bool{}
 	for _, a := range d.sim.Arrivals() {
@@ -177,7 +176,7 @@ func (d *demo) cleared() map[schema.Conversation]bool {
 	return cleared
 }
 
-// sampleNumber finds the sample that a record is, by its header and its bytes.
+// sampleNumber finds the sample of a record, by the record's header and bytes.
 func sampleNumber(r *kgo.Record, samples []sample) (int, bool) {
 	for _, h := range r.Headers {
 		_, number, _ := strings.Cut(string(h.Value), "/")
@@ -204,7 +203,7 @@ func (l *ledger) classes() map[schema.Class]map[int]int {
 	return byClass
 }
 
-// compare holds what the service has counted against what the others say.
+// compare compares the service's counts with the ledger.
 func (l *ledger) compare() {
 	if n := service.Sum(l.service); n != l.published {
 		l.problem("the service counts %d events, the topic holds %d", n, l.published)

@@ -15,7 +15,7 @@ import (
 	"convdel/schema"
 )
 
-// introduce says what is where.
+// introduce says what runs where.
 func (d *demo) introduce() {
 	d.printf("convdel demo: everything in this process, nothing leaves this machine\n\n")
 	d.printf("  broker   %-24s embedded, speaks Kafka: any client may publish to it\n", d.broker.address)
@@ -24,7 +24,7 @@ func (d *demo) introduce() {
 	d.printf("  %33s 500 ms to 30 s, so that the demo does not take minutes\n\n", "")
 }
 
-// report prints the ledger and what belongs to it.
+// report prints the ledger and explains it.
 func (d *demo) report(l *ledger) {
 	d.reportLedger(l)
 	d.reportCalls()
@@ -69,7 +69,7 @@ func (d *demo) reportLedger(l *ledger) {
 	}
 }
 
-// describeCodes lists codes with how often they come; 0 is no answer of the API's.
+// describeCodes lists codes with their numbers of answers; code 0 stands for all answers that are not the API's.
 func describeCodes(codes map[int]int) string {
 	var parts []string
 	for _, code := range slices.Sorted(maps.Keys(codes)) {
@@ -100,12 +100,12 @@ func (d *demo) reportCalls() {
 	d.printf("  answers   p50 %d ms, p99 %d ms\n", c.p50.Milliseconds(), c.p99.Milliseconds())
 }
 
-// callFigures sums up the simulator's record.
+// callFigures sums up the simulator's records of calls.
 type callFigures struct {
 	calls, tooFast, badGateway int
-	// took is from the first call to the last one's answer. busy ends with the last conversation's first
-	// call, since afterwards there are only retries, which wait, or with the first call that is refused
-	// as too fast, since then the service slows down.
+	// took is the time from the first call to the last answer. busy begins with the first call, too. It ends with the first
+	// call of the last conversation, since only retries come later, and retries wait. If a call is refused as too fast
+	// before that, busy ends there, since the service slows down then.
 	took, busy time.Duration
 	busyCalls  int
 	p50, p99   time.Duration
@@ -162,11 +162,11 @@ func (d *demo) reportLetters(l *ledger) {
 		say(table, "  %s\t%s\t%d\t%d/%d\t%s\n",
 			letter.Class, code, letter.Attempts, letter.Partition, letter.Offset, cut(letter.Error, 58))
 	}
-	_ = table.Flush() // to where all else goes
+	_ = table.Flush() // it is the same output as for the other lines
 	d.printf("\n")
 }
 
-// pick takes n of the letters, evenly from first to last, so that each kind is among them.
+// pick takes n letters, evenly from first to last, so that each kind is among them.
 func pick(letters []letter, n int) []letter {
 	if n >= len(letters) {
 		return letters
@@ -186,7 +186,7 @@ func cut(text string, n int) string {
 	return text
 }
 
-// invite says what can be done while everything stays up.
+// invite says what can be tried while the demo keeps running.
 func (d *demo) invite() {
 	d.printf("\nStill running; ctrl-C stops it. Try:\n")
 	d.printf("  convdel publish --brokers %s --from alice --to bob --clear-ramble\n", d.broker.address)

@@ -10,17 +10,17 @@ import (
 	"convdel/schema"
 )
 
-// sample is one event of the demo, with the end that it must come to.
+// sample is one event of the demo with its expected outcome.
 type sample struct {
 	record
-	// class is that of its dead letter, empty for one to be deleted; code goes with it.
+	// class and code are those of the expected dead letter; class is empty for an event that is to be deleted.
 	class schema.Class
 	code  int
-	event schema.Event // zero for what is no event
-	kind  string       // what it is a sample of, for the summary
+	event schema.Event // zero if the record is not an event
+	kind  string       // the kind of sample, for the summary
 }
 
-// sampleHeader tells the demo's own records from others on the topic: RUN/NUMBER.
+// sampleHeader marks the demo's own records on the topic: RUN/NUMBER.
 const sampleHeader = "demo-sample"
 
 // sampler makes samples.
@@ -30,13 +30,13 @@ type sampler struct {
 	made []sample
 }
 
-// kinds of samples; the order is that of the summary.
+// sampleKinds returns the kinds of samples, in the order of the summary.
 func sampleKinds() []string {
 	return []string{"plain", "duplicate", "slow", "flaky", "refused", "failing", "malformed"}
 }
 
-// makeSamples returns n samples in random order: at least one of each kind, if n allows it, and
-// from there in shares as they might be on a bad day. run sets apart their accounts.
+// makeSamples returns n samples in random order: at least one of each kind, if n allows it, and further ones in such
+// proportions as on a bad day. run keeps the accounts of different runs apart.
 func makeSamples(n int, seed uint64, run string) []sample {
 	s := &sampler{rand: rand.New(rand.NewPCG(seed, seed)), run: run} //nolint:gosec // repeatable, not secret
 	share := func(perMille int) int { return max(1, n*perMille/1000) }
@@ -64,7 +64,7 @@ func makeSamples(n int, seed uint64, run string) []sample {
 	return s.made
 }
 
-// makeWitness makes the i-th sample, one that is published while others fail.
+// makeWitness returns the i-th sample of those that are published while others fail.
 func makeWitness(i int, run string) sample {
 	s := &sampler{rand: rand.New(rand.NewPCG(uint64(i), 0)), run: run} //nolint:gosec // repeatable, not secret
 	s.answered("plain", "witness", i, "", 0)
@@ -79,13 +79,13 @@ func (s *sampler) times(n int, do func(i int)) {
 	}
 }
 
-// answered adds an event whose account the simulator answers in its way.
+// answered adds an event of an account whose calls the simulator answers in a special way.
 func (s *sampler) answered(kind, account string, i int, class schema.Class, code int) {
 	event := s.conversation(account, i)
 	s.add(sample{kind: kind, class: class, code: code, event: event})
 }
 
-// conversation is the i-th of an account's, of either type.
+// conversation returns the i-th conversation of an account, of either type.
 func (s *sampler) conversation(account string, i int) schema.Event {
 	event := schema.Event{ClearRamble: s.rand.IntN(3) == 0}
 	event.From = fmt.Sprintf("%s-%s-%d", account, s.run, i)
@@ -96,7 +96,7 @@ func (s *sampler) conversation(account string, i int) schema.Event {
 	return event
 }
 
-// duplicates adds n events of a few conversations, some asking for more than others.
+// duplicates adds n events of a few conversations. Some of them ask to clear roaming messages, too.
 func (s *sampler) duplicates(n int) {
 	const each = 20
 	var event schema.Event
@@ -109,7 +109,7 @@ func (s *sampler) duplicates(n int) {
 	}
 }
 
-// add wraps an event in one of the three ways.
+// add encodes an event in one of the three wrappings.
 func (s *sampler) add(made sample) {
 	wrap := wrapBare
 	switch s.rand.IntN(5) {
@@ -119,11 +119,11 @@ func (s *sampler) add(made sample) {
 		wrap = wrapBinary
 	}
 	made.event.ID, made.event.Source, made.event.Time = strconv.Itoa(len(s.made)), "convdel/demo", time.Now()
-	made.record, _ = encodeRecord(made.event, wrap) // valid by construction, or the ledger shows it
+	made.record, _ = encodeRecord(made.event, wrap) // valid by construction; if not, the ledger shows it
 	s.made = append(s.made, made)
 }
 
-// malformed adds a record that is no event, each time another one.
+// malformed adds a record that is not an event, each in another way.
 func (s *sampler) malformed(i int) {
 	who := fmt.Sprintf("user-%s-bad-%d", s.run, i)
 	envelope := `{"specversion":"1.0","source":"demo","id":"1","type":%q,"data":%s}`
@@ -148,11 +148,11 @@ func (s *sampler) malformed(i int) {
 	made.key = []byte(who)
 	if which := i % (len(values) + 1); which < len(values) {
 		made.value = []byte(values[which])
-	} // and once in each round a null value
+	} // once in each round the value is null
 	s.made = append(s.made, made)
 }
 
-// describeSamples counts them by kind.
+// describeSamples counts samples by kind.
 func describeSamples(samples []sample) string {
 	count := map[string]int{}
 	for _, s := range samples {

@@ -17,7 +17,7 @@ import (
 func TestDemoBalances(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for run := range 2 { // the second one finds the broker's data of the first
+	for run := range 2 { // the second run finds the broker's data of the first
 		p := invoke(t, nil, "", "demo", "--events", "25", "--data-dir", dir, "--letters", "3", "--seed", strconv.Itoa(run))
 		if p.status != exitDone {
 			t.Fatalf("status %d\n%s\n%s", p.status, p.stdout, p.stderr)
@@ -136,7 +136,7 @@ func wrappingOf(s sample) schema.Wrapping {
 	return schema.Bare
 }
 
-// evidence is a ledger's material in which all is well: one event deleted, one refused, one malformed.
+// evidence is the material of a ledger that balances: one event deleted, one refused, one malformed.
 type evidence struct {
 	d       *demo
 	samples []sample
@@ -172,7 +172,7 @@ func newEvidence(t *testing.T) *evidence {
 	return e
 }
 
-// problems draws up the ledger.
+// problems draws up the ledger and returns its problems.
 func (e *evidence) problems() []string {
 	l := &ledger{service: e.service}
 	e.d.match(l, e.records, e.letters, e.samples)
@@ -192,7 +192,7 @@ func TestLedgerFindsWhatIsOff(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		spoil func(e *evidence)
-		want  string // empty: nothing is off
+		want  string // empty if the ledger balances
 	}{
 		"all is well":       {func(*evidence) {}, ""},
 		"an event vanishes": {func(e *evidence) { delete(e.letters, first) }, "neither deleted nor a dead letter"},

@@ -17,28 +17,29 @@ import (
 const codeTooFast = 60007
 
 const (
-	// watchEvery is how often the demo looks whether all is done.
+	// watchEvery is how often the demo checks whether all events have ended.
 	watchEvery = 100 * time.Millisecond
-	// moreAfter is how long nothing ends before one event more is published.
+	// moreAfter is how long no event has to end before one more is published.
 	moreAfter = 300 * time.Millisecond
-	// plainEvery is how often it says so where no bar can be drawn.
+	// plainEvery is how often a line of progress is written where no bar can be drawn.
 	plainEvery = time.Second
-	// patience is how long nothing may end, or be called, before the demo gives up.
-	patience = 30 * time.Second
-	// The faults that hit everybody: how long the API is out, and how long it says that it is called too
-	// fast. Both are short enough for every event to outlive them with its attempts.
+	// stuckAfter is how long no event may end, and no call may come, before the demo gives up.
+	stuckAfter = 30 * time.Second
+	// outage is how long the API fails for everybody. throttling is how long it answers that it is called too fast. Both
+	// are so short that no event runs out of attempts.
 	outage, throttling = 250 * time.Millisecond, 100 * time.Millisecond
 )
 
 var (
-	errStuck      = errors.New("nothing has moved for " + patience.String())
+	errStuck      = errors.New("nothing has moved for " + stuckAfter.String())
 	errStopsEarly = errors.New("the service has stopped before the end")
 )
 
-// watch shows progress until all is committed. On the way it lets the API fail for everybody: HTTP
-// 502 when 3 of 10 events have ended, calls refused as too fast when 9 of 10 have (that slows the
-// service down for a while). Whenever nothing ends, it publishes one event more: a topic is seldom silent, and an event that
-// can't be reached is given up only where others are deleted meanwhile.
+// watch shows progress until everything is committed. Meanwhile it lets the API fail for everybody: with HTTP 502 when 3 of
+// 10 events have ended, and with calls refused as too fast when 9 of 10 have, which slows the service down for a while.
+//
+// Whenever no event ends for a while, watch publishes one more. Real topics are seldom silent, and an event that can't be
+// reached becomes a dead letter only if others are deleted meanwhile.
 func (d *demo) watch(ctx context.Context, work *served, total int, more func() error) error {
 	show := d.newShow(total)
 	defer show.end()
@@ -74,7 +75,7 @@ func (d *demo) watch(ctx context.Context, work *served, total int, more func() e
 		if now := n + d.sim.Stats().Calls; now != progress {
 			moved, progress = time.Now(), now
 		}
-		if time.Since(moved) > patience {
+		if time.Since(moved) > stuckAfter {
 			return errStuck
 		}
 		if done, err := d.broker.drained(ctx); done || err != nil && ctx.Err() == nil {

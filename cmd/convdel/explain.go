@@ -7,7 +7,7 @@ import (
 	"convdel/schema"
 )
 
-// explainLetter says in one line each what a dead letter means and what an operator does about it.
+// explainLetter says in one line each what a dead letter means and what an operator can do about it.
 func explainLetter(d *schema.DeadLetter) (meaning, advice string) {
 	switch {
 	case d.Class != schema.ClassUndecodable:

@@ -6,7 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// helpText is the text behind a flag: what it means, its default and its environment variable.
+// helpText is a flag's help: its meaning, its default and its environment variable.
 func helpText(value *kong.Value) string {
 	text := value.Help
 	if value.HasDefault && value.Default != "" {
@@ -18,10 +18,10 @@ func helpText(value *kong.Value) string {
 	return text
 }
 
-// helpWidth is where lines of help break.
+// helpWidth is the width of help texts.
 const helpWidth = 80
 
-// printHelp adds to the help of all commands together what each of them takes.
+// printHelp adds the flags of every command to the help of all commands together.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
 		return err
@@ -44,7 +44,7 @@ func printFlags(ctx *kong.Context, command *kong.Command) {
 	}
 	name := strings.Join(words, " ")
 	line := "  " + name + strings.Repeat(" ", max(0, len(indent)-3-len(name)))
-	if len(line) >= len(indent) { // too long to have anything beside it
+	if len(line) >= len(indent) { // no room for text beside it
 		say(ctx.Stdout, "%s\n", line)
 		line = indent[:len(indent)-1]
 	}

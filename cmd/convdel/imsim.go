@@ -13,20 +13,20 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// imsimCommand runs the simulator of the API alone, until it is told to stop.
+// imsimCommand runs the API's simulator alone, until it is stopped.
 type imsimCommand struct {
-	Addr       string `default:"127.0.0.1:8090" group:"simulator" help:"Where to listen." placeholder:"HOST:PORT"`
-	CallQuota  string `default:"200" group:"simulator" help:"Calls a second that are let through; 0 = all." name:"quota" placeholder:"NUMBER"`
-	LatencyMin string `default:"20ms" group:"simulator" help:"Shortest time that an answer takes." placeholder:"TIME"`
-	LatencyMax string `default:"120ms" group:"simulator" help:"Longest time that an answer takes." placeholder:"TIME"`
-	StatsEvery string `default:"10s" group:"simulator" help:"How often to print what has come in; 0 = never." placeholder:"TIME"`
+	Addr       string `default:"127.0.0.1:8090" group:"simulator" help:"Address to listen on." placeholder:"HOST:PORT"`
+	CallQuota  string `default:"200" group:"simulator" help:"Calls a second that the simulator accepts; 0 = all." name:"quota" placeholder:"NUMBER"`
+	LatencyMin string `default:"20ms" group:"simulator" help:"Shortest latency of an answer." placeholder:"TIME"`
+	LatencyMax string `default:"120ms" group:"simulator" help:"Longest latency of an answer." placeholder:"TIME"`
+	StatsEvery string `default:"10s" group:"simulator" help:"Interval between printed counts of calls; 0 = never." placeholder:"TIME"`
 	SDKAppID   string `group:"simulator" help:"The app's SDKAppID. Required." name:"im-sdkappid" placeholder:"NUMBER" setting:""`
 	Identifier string `default:"administrator" group:"simulator" help:"Account of the app's administrator." name:"im-identifier" placeholder:"USERID" setting:""`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*imsimCommand) Help() string {
-	return fmt.Sprintf("It checks signatures for real. The secret key is in $%s, or in a file named by $%s.",
+	return fmt.Sprintf("The simulator checks signatures. The secret key is in $%s, or in a file named by $%s.",
 		imSecretKey, imSecretKey.file()) + `
 
 The beginning of From_Account can ask for a fault:
@@ -34,14 +34,14 @@ The beginning of From_Account can ask for a fault:
 ` + simulatorFaults
 }
 
-// simulatorFaults is what package imtest makes of accounts' names.
+// simulatorFaults lists the accounts' names for which package imtest answers with a fault.
 const simulatorFaults = `    code-50001     always that code
-    flaky-2        50004 twice, then well
+    flaky-2        50004 twice, then success
     slow-300       300 ms more
     http-502       always that HTTP status
     hang           no answer at all
     reset          the connection is reset
-    garbage        an answer that is no JSON
+    garbage        an answer without JSON
 
 Anything may follow after another hyphen: code-50001-alice.`
 
@@ -76,9 +76,9 @@ func (i *imsimCommand) Run(ctx context.Context, con *console) error {
 	return err
 }
 
-// check reads what the simulated app is like.
+// check reads the settings of the simulated app.
 func (i *imsimCommand) check(c *checker, con *console) imtest.Config {
-	cfg := imtest.Config{RecordLimit: -1} // counting is enough for one that may run for weeks
+	cfg := imtest.Config{RecordLimit: -1} // it may run for weeks, so it counts calls without recording them
 	cfg.SDKAppID = int(c.number("im-sdkappid", i.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
 	cfg.Identifier = c.printable("im-identifier", i.Identifier, 32)
 	cfg.Quota = int(c.number("quota", i.CallQuota, 0, 1_000_000, ", 0 = all"))
@@ -101,7 +101,7 @@ func quotaText(callsPerSecond int) string {
 	return fmt.Sprintf("%d calls/s", callsPerSecond)
 }
 
-// printStats writes a line now and then, if there is something new, until ctx ends.
+// printStats writes a line of statistics every now and then, if something has changed, until ctx ends.
 func printStats(ctx context.Context, w io.Writer, sim *imtest.Server, every time.Duration) {
 	if every == 0 {
 		<-ctx.Done()

@@ -49,7 +49,7 @@ func TestImsimWrongSettings(t *testing.T) {
 			t.Errorf("stderr lacks %q:\n%s", want, run.stderr)
 		}
 	}
-	// CONVDEL_QUOTA is a word for `run`: no command may take it for its number of calls.
+	// CONVDEL_QUOTA is a word for `run`. imsim must not take it for its number of calls.
 	env := environment{"CONVDEL_QUOTA": "local", "CONVDEL_IM_SDKAPPID": "7", "CONVDEL_IM_SECRET_KEY": testSecretKey}
 	if run := invoke(t, env, "", "imsim", "--addr", "127.0.0.1:99999"); strings.Contains(run.stderr, "quota") {
 		t.Errorf("stderr %q", run.stderr)

@@ -15,14 +15,14 @@ import (
 	"convdel/consumer/cluster"
 )
 
-// The mechanisms of kafka-sasl.
+// These are the mechanisms of kafka-sasl.
 const (
 	saslPlain  = "plain"
 	saslSHA256 = "scram-sha-256"
 	saslSHA512 = "scram-sha-512"
 )
 
-// cluster reads where Kafka is and how to log in.
+// cluster reads Kafka's addresses and the login.
 func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string) (string, bool)) cluster.Config {
 	return cluster.Config{
 		Brokers: c.addresses("brokers", b.Brokers),
@@ -65,7 +65,7 @@ func (c *checker) kafkaTLS(s securitySettings) *tls.Config {
 	return config
 }
 
-// certificates reads a file of PEM certificates to trust.
+// certificates reads a file of trusted PEM certificates.
 func (c *checker) certificates(flag, path string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
@@ -96,14 +96,14 @@ func (c *checker) kafkaLogin(s securitySettings, env func(string) (string, bool)
 	return &saslLogin{mechanism: mechanism, username: s.Username, password: password}
 }
 
-// saslLogin logs in with the password as it is at that moment, so that one that is changed in its file
-// is used from the next connection on. It is a [sasl.Mechanism].
+// saslLogin reads the password at each login, so that a change in its file counts from the next connection on. It is a
+// [sasl.Mechanism].
 type saslLogin struct {
 	mechanism, username string
 	password            secretSource
 }
 
-// Name is the mechanism's name on the wire.
+// Name returns the mechanism's name in the protocol.
 func (l *saslLogin) Name() string {
 	switch l.mechanism {
 	case saslSHA256:
@@ -115,7 +115,7 @@ func (l *saslLogin) Name() string {
 	}
 }
 
-// errPassword stands for errors of the mechanism that would show a part of the password.
+// errPassword replaces errors of the mechanism that quote a part of the password.
 var errPassword = errors.New("kafka password holds a character that SCRAM does not allow")
 
 // Start begins one login.

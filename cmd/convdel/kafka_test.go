@@ -21,7 +21,7 @@ import (
 	"convdel/schema"
 )
 
-// secureBroker starts a broker that wants a password, and TLS if a configuration is given.
+// secureBroker starts a broker that asks for a password, and for TLS if a configuration is given.
 func secureBroker(t *testing.T, method string, config *tls.Config) string {
 	t.Helper()
 	opts := []kfake.Opt{
@@ -116,7 +116,7 @@ func TestTLSWithOwnCertificates(t *testing.T) {
 	if run := invoke(t, env, "", "publish", "--from", "a", "--to", "b"); run.status != exitDone {
 		t.Errorf("status %d, stderr %q", run.status, run.stderr)
 	}
-	env["CONVDEL_KAFKA_CA_FILE"] = filepath.Join(dir, "client.crt") // somebody else's
+	env["CONVDEL_KAFKA_CA_FILE"] = filepath.Join(dir, "client.crt") // not the broker's
 	if run := invoke(t, env, "", "publish", "--from", "a", "--to", "b"); run.status != exitFailed || !strings.Contains(run.stderr, "x509") {
 		t.Errorf("untrusted broker: status %d, stderr %q", run.status, run.stderr)
 	}
@@ -126,7 +126,7 @@ func TestTLSWithOwnCertificates(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1 that signs itself, in path.crt and path.key.
+// certificate writes a self-signed certificate for 127.0.0.1 to path.crt and path.key.
 func certificate(t *testing.T, path string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

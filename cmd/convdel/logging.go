@@ -9,23 +9,23 @@ import (
 	"golang.org/x/term"
 )
 
-// The formats of log-format.
+// These are the formats of log-format.
 const (
 	formatAuto = "auto"
 	formatText = "text"
 	formatJSON = "json"
 )
 
-// logLevel reads the least level that is logged.
+// logLevel reads the lowest level that is logged.
 func (c *checker) logLevel(text string) slog.Level {
 	var level slog.Level
 	if word := c.oneOf("log-level", text, "debug", "info", "warn", "error"); word != "" {
-		_ = level.UnmarshalText([]byte(word)) // one of the words that it knows
+		_ = level.UnmarshalText([]byte(word)) // it knows each of the allowed words
 	}
 	return level
 }
 
-// newLogger returns a logger that writes to w: coloured lines for people, JSON for everything else.
+// newLogger returns a logger that writes to w: coloured lines on a terminal, otherwise JSON.
 func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	onTerminal := isTerminal(w)
 	if format == formatText || format == formatAuto && onTerminal {
@@ -36,8 +36,7 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// isTerminal says whether somebody may be looking at what is written to w, or typing what is read
-// from it.
+// isTerminal returns true if w is a terminal, an output's or an input's.
 func isTerminal(w any) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

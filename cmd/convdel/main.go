@@ -1,7 +1,7 @@
-// Command convdel empties the Kafka topic conversation.delete.requested by deleting each
-// conversation through Tencent IM's REST API, within its quota, losing no event.
+// Command convdel empties the Kafka topic conversation.delete.requested. It deletes each conversation through Tencent IM's
+// REST API, within its quota, and loses no event.
 //
-// This is the file that starts it; run.go shows the whole service on one screen.
+// This file starts it; run.go shows the whole service on one screen.
 package main
 
 import (

@@ -15,13 +15,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Secrets that no output may show.
+// These are secrets that no output may show.
 const (
 	testSecretKey = "im-secret-5d1f8c"
 	testPassword  = "kafka-secret-77e0ab"
 )
 
-// environment is what a test's process would find in its environment.
+// environment stands in for the process's environment.
 type environment map[string]string
 
 func (e environment) lookup(name string) (string, bool) {
@@ -35,7 +35,7 @@ type invocation struct {
 	stdout, stderr string
 }
 
-// invoke runs a command line to its end, and fails the test if a secret comes out of it.
+// invoke runs a command line to its end. It fails the test if the output contains a secret.
 func invoke(t *testing.T, env environment, stdin string, args ...string) invocation {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -63,7 +63,7 @@ type background struct {
 	stdout, stderr *testkit.Buffer
 }
 
-// start runs a command line beside the test.
+// start runs a command line concurrently with the test.
 func start(t *testing.T, env environment, stdin io.Reader, args ...string) *background {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,14 +8,14 @@ import (
 	"convdel/consumer"
 )
 
-// The values of start that are no time.
+// These are the values of start that are not times.
 const (
 	startRecent   = "recent"
 	startEarliest = "earliest"
 	startLatest   = "latest"
 )
 
-// start reads where a group without offsets begins.
+// start reads the setting for a group without offsets.
 func (c *checker) start(flag, text string, now time.Time) consumer.Start {
 	c.note(flag, text)
 	switch text {
@@ -67,7 +67,7 @@ func parseAge(text string) (time.Duration, error) {
 	return age + more, nil
 }
 
-// adopt reads the SDKAppID whose group is taken over; empty if none is.
+// adopt reads the SDKAppID whose group is taken over; empty if there is none.
 func (c *checker) adopt(flag, text string) string {
 	if text == "" {
 		c.note(flag, text)

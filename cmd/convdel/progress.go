@@ -8,7 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// newBar returns a progress bar on w. A total below 0 is unknown.
+// newBar returns a progress bar on w. A total below 0 means that it is unknown.
 func newBar(w io.Writer, total int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(total, append([]progressbar.Option{
 		progressbar.OptionSetWriter(w),
@@ -21,12 +21,12 @@ func newBar(w io.Writer, total int64, more ...progressbar.Option) *progressbar.P
 	}, more...)...)
 }
 
-// inputProgress shows how much of an input has been dealt with, if somebody is there to see it and
-// is not the one who types the input.
+// inputProgress shows how much of an input has been processed. It shows nothing without a terminal, or if the input is
+// typed there.
 type inputProgress struct {
 	w   io.Writer
-	bar *progressbar.ProgressBar // nil for none
-	// bytes says that the bar counts the bytes of a file, whose size is known, rather than lines.
+	bar *progressbar.ProgressBar // nil if there is none
+	// bytes says that the bar counts bytes, for a file of known size, instead of lines.
 	bytes bool
 }
 
@@ -49,7 +49,7 @@ func newInputProgress(con *console) *inputProgress {
 	return p
 }
 
-// add counts lines that have been dealt with.
+// add counts processed lines.
 func (p *inputProgress) add(lines []inputLine) {
 	if p.bar == nil {
 		return
@@ -63,7 +63,7 @@ func (p *inputProgress) add(lines []inputLine) {
 	_ = p.bar.Add(n) // a bar that cannot be drawn is no reason to stop
 }
 
-// interrupt lets write put lines of its own in between.
+// interrupt removes the bar while write writes lines of its own.
 func (p *inputProgress) interrupt(write func(w io.Writer)) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
@@ -71,7 +71,7 @@ func (p *inputProgress) interrupt(write func(w io.Writer)) {
 	write(p.w)
 }
 
-// end leaves the line of the bar.
+// end ends the bar's line.
 func (p *inputProgress) end() {
 	if p.bar != nil {
 		_ = p.bar.Exit()

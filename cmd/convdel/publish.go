@@ -10,22 +10,22 @@ import (
 	"convdel/schema"
 )
 
-// publishCommand puts events on the topic, each of them checked first.
+// publishCommand publishes events after checking each.
 type publishCommand struct {
-	From        string `group:"event" help:"Account whose conversation is deleted. Without it, events are read from standard input." placeholder:"USERID"`
+	From        string `group:"event" help:"Account whose conversation is deleted. Without this flag, events are read from standard input." placeholder:"USERID"`
 	To          string `group:"event" help:"The other side: an account, or a group's ID with --type g2c." placeholder:"ID"`
 	Type        string `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE"`
 	ClearRamble bool   `group:"event" help:"Clear the messages stored for roaming, too."`
 
-	CloudEvent string `group:"input" help:"bare, structured or binary. Without it, bare from flags and unchanged from standard input." name:"cloud-event" placeholder:"WRAPPING"`
-	Strict     bool   `group:"input" help:"Stop at the first bad line; nothing behind it is published."`
-	DryRun     bool   `group:"input" help:"Check, print what would be sent, send nothing."`
+	CloudEvent string `group:"input" help:"bare, structured or binary. Without this flag, events from flags are bare and events from standard input unchanged." name:"cloud-event" placeholder:"WRAPPING"`
+	Strict     bool   `group:"input" help:"Stop at the first bad line; no line behind it is published."`
+	DryRun     bool   `group:"input" help:"Check events and print the records, without publishing them."`
 
 	brokerSettings   `embed:"" group:"kafka"`
 	securitySettings `embed:"" group:"kafka"`
 }
 
-// Help is what the flags cannot say.
+// Help explains more than the flags' texts can.
 func (*publishCommand) Help() string {
 	return `Standard input is one event a line, bare or as a structured CloudEvent:
 
@@ -47,7 +47,7 @@ published once every in-sync replica has them. A record that the topic does not 
 all, is reported and skipped like a bad line. The exit status is 1 if a line was refused or a write failed.`
 }
 
-// Run publishes one event from flags, or all of standard input.
+// Run publishes one event from flags, or all events on standard input.
 func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: []string{"cloud-event"}}
 	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
@@ -102,7 +102,7 @@ func (p *publishCommand) event(c *checker) schema.Event {
 	return event
 }
 
-// summary is the last line. In a dry run standard output is for records alone.
+// summary writes the last line. In a dry run it goes to standard error, since standard output holds only records.
 func (p *publishCommand) summary(con *console, n *counts) {
 	w, verb := con.stdout, "published"
 	if p.DryRun {
@@ -111,7 +111,7 @@ func (p *publishCommand) summary(con *console, n *counts) {
 	say(w, "%s %d, refused %d\n", verb, n.published, n.refused)
 }
 
-// counts is how it went.
+// counts are the numbers of published and refused events.
 type counts struct{ published, refused int }
 
 // publishing is one run of the command.
@@ -143,10 +143,10 @@ func (p *publishing) one(ctx context.Context, event schema.Event) error {
 	return err
 }
 
-// errStopped says that the publishing was told to stop.
+// errStopped says that publishing was stopped.
 var errStopped = errors.New("stopped before the end of the input")
 
-// all publishes standard input, chunk by chunk.
+// all publishes all of standard input, chunk by chunk.
 func (p *publishing) all(ctx context.Context) error {
 	if isTerminal(p.con.stdin) {
 		say(p.con.stderr, "reading events from standard input, one JSON object a line; end with ctrl-D\n")
@@ -183,7 +183,7 @@ func (p *publishing) endOfInput(ctx context.Context, failed <-chan error) error 
 	return nil
 }
 
-// chunk publishes lines, and reports those that it refuses. What is strict stops at the first.
+// chunk publishes lines and reports those that it refuses. With --strict it stops at the first of these.
 func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inputProgress) error {
 	records := make([]record, 0, len(lines))
 	var refused error
@@ -219,7 +219,7 @@ func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inp
 
 var errLineTooLong = fmt.Errorf("is longer than %d bytes", maxLine)
 
-// record checks a line and turns it into what is published.
+// record checks a line and makes the record to publish.
 func (p *publishing) record(line inputLine) (record, error) {
 	if line.tooLong {
 		return record{}, ofLetter(beginningID(line.text), errLineTooLong)

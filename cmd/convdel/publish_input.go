@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// maxLine is the longest line that is read, without its end: an exported dead letter with a record of the
-	// 8 MiB that the service keeps of one by default, each byte of it written as six.
+	// maxLine is the longest line that is read, without its line end. It has room for an exported dead letter with a record
+	// of 8 MiB, the most that the service keeps by default, even if each byte is written as six.
 	maxLine = 64 << 20
-	// A chunk is what is written to Kafka in one go: so many lines, or so many bytes, which keeps any
-	// batch below what brokers take by default. A longer line goes alone.
+	// A chunk is written to Kafka at once. It has at most so many lines, and so many bytes, that a batch stays below what
+	// brokers take by default. A longer line goes alone.
 	maxChunkLines = 1000
 	maxChunkBytes = 512 << 10
 )
@@ -22,20 +22,20 @@ const (
 type inputLine struct {
 	number int
 	text   []byte
-	// tooLong says that it was longer than that; but for its beginning its text is gone.
+	// tooLong says that the line is longer than maxLine. Only its beginning is kept.
 	tooLong bool
 }
 
-// lineBeginning is how much is kept of a line that is too long: enough to see whose it is.
+// lineBeginning is how much of a too long line is kept, enough to find a dead letter's ID.
 const lineBeginning = 512
 
-// lineReader cuts an input into chunks of lines. A chunk ends early when the input pauses, so that
-// what trickles in is not held back.
+// lineReader cuts an input into chunks of lines. A chunk ends early when the input pauses, so that lines of a slow input
+// are not held back.
 type lineReader struct {
 	in      *bufio.Reader
 	number  int
 	longest int
-	// held is the line that did not fit the chunk before.
+	// held is a line that did not fit the previous chunk.
 	held *inputLine
 }
 
@@ -43,7 +43,7 @@ func newLineReader(in io.Reader) *lineReader {
 	return &lineReader{in: bufio.NewReaderSize(in, 64<<10), longest: maxLine}
 }
 
-// chunk returns the next lines that are not blank, and io.EOF with the last of them.
+// chunk returns the next lines that are not blank. With the last lines it returns io.EOF.
 func (r *lineReader) chunk() ([]inputLine, error) {
 	var lines []inputLine
 	size := 0
@@ -63,13 +63,13 @@ func (r *lineReader) chunk() ([]inputLine, error) {
 	}
 }
 
-// lineWaits says whether a whole line can be had without waiting for the input.
+// lineWaits returns true if a whole line is in the buffer, so that reading it does not block.
 func (r *lineReader) lineWaits() bool {
-	waiting, _ := r.in.Peek(r.in.Buffered()) // what is buffered can be had
+	waiting, _ := r.in.Peek(r.in.Buffered()) // buffered bytes can always be read
 	return bytes.IndexByte(waiting, '\n') >= 0
 }
 
-// next returns the next line, nil for a blank one, and at the end io.EOF, with a line or without.
+// next returns the next line, nil for a blank one. At the end it returns io.EOF, with or without a line.
 func (r *lineReader) next() (*inputLine, error) {
 	if line := r.held; line != nil {
 		r.held = nil
@@ -96,8 +96,8 @@ func (r *lineReader) next() (*inputLine, error) {
 	}
 }
 
-// chunks reads in until its end or an error and hands over what it reads, one chunk ahead. It does
-// not outlive ctx, but for a read that the input does not return from.
+// chunks reads in until its end or an error, and hands over chunks. It reads one chunk ahead. It ends with ctx, unless a
+// read of the input blocks.
 func chunks(ctx context.Context, in io.Reader) (<-chan []inputLine, <-chan error) {
 	out, failed := make(chan []inputLine), make(chan error, 1)
 	go func() {

@@ -9,10 +9,10 @@ import (
 	"testing/iotest"
 )
 
-// longestForTests spares tests lines of the length that is allowed.
+// longestForTests replaces maxLine, so that tests need no lines of that length.
 const longestForTests = 1 << 20
 
-// readAll reads an input by chunks, and checks their bounds.
+// readAll reads an input by chunks, and checks the chunks' bounds.
 func readAll(t *testing.T, in io.Reader) []inputLine {
 	t.Helper()
 	var all []inputLine
@@ -102,7 +102,7 @@ func TestALineIsNotHeldBackWhileTheInputPauses(t *testing.T) {
 		if _, err := io.WriteString(out, part); err != nil {
 			t.Fatal(err)
 		}
-		lines := <-out2 // would hang if the reader waited for more
+		lines := <-out2 // it hangs if the reader waits for more
 		if whole := strings.Count(part, "\n"); len(lines) != whole {
 			t.Errorf("after %q: %d lines", part, len(lines))
 		}

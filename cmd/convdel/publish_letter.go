@@ -13,9 +13,9 @@ import (
 	"convdel/schema"
 )
 
-// A line of `convdel deadletters export` is published as a replay would publish the letter.
+// This file publishes a line of `convdel deadletters export` as a replay publishes the dead letter.
 
-// letterError says what is wrong with a line that is an exported letter.
+// letterError says what is wrong with an exported dead letter.
 type letterError struct {
 	member string
 	reason string
@@ -25,7 +25,7 @@ func (e *letterError) Error() string {
 	return "not a valid exported dead letter: " + visible(e.member) + " " + e.reason
 }
 
-// lineError says which dead letter a line holds that is not published.
+// lineError names the dead letter of a line that is not published.
 type lineError struct {
 	id  string
 	err error
@@ -35,7 +35,7 @@ func (e *lineError) Error() string { return e.id + ": " + e.err.Error() }
 
 func (e *lineError) Unwrap() error { return e.err }
 
-// ofLetter adds the ID that a line names, if it names one.
+// ofLetter adds a line's ID to an error, if the line has one.
 func ofLetter(id string, err error) error {
 	if _, _, _, wrong := schema.ParseID(id); err == nil || wrong != nil {
 		return err
@@ -46,7 +46,7 @@ func ofLetter(id string, err error) error {
 	return &lineError{id: id, err: err}
 }
 
-// beginningID is the ID in the beginning of an exported letter's line, empty if there is none.
+// beginningID finds the ID in the beginning of an exported dead letter's line, empty if there is none.
 func beginningID(text []byte) string {
 	rest, found := bytes.CutPrefix(text, []byte(`{"id":"`))
 	id, _, ended := bytes.Cut(rest, []byte(`"`))
@@ -56,10 +56,10 @@ func beginningID(text []byte) string {
 	return string(id)
 }
 
-// letter turns an exported letter into the record to publish. The errors name the letter.
+// letter makes the record to publish from an exported dead letter. The errors name the letter.
 func (p *publishing) letter(m lineMembers) (record, error) {
 	var id string
-	_ = json.Unmarshal(m["id"], &id) // what is no string names no letter
+	_ = json.Unmarshal(m["id"], &id) // an ID that is not a string names no letter
 	r, err := p.replayOf(m)
 	r.id = id
 	return r, ofLetter(id, err)
@@ -97,7 +97,7 @@ var errBothValues = &letterError{member: "value", reason: "is given beside omitt
 
 var errLetterWrap = errors.New("an exported dead letter keeps its wrapping: not with --cloud-event")
 
-// deadLetter reads everything but the value. What holds for a letter's headers holds here.
+// deadLetter reads everything but the value. It applies the rules for a dead letter's headers.
 func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
 	err := m.check([]string{
 		"id", "class", "code", "error", "attempts", "first_attempt", "last_attempt", "written", "topic", "partition",
@@ -127,7 +127,7 @@ func (m lineMembers) deadLetter() (schema.DeadLetter, []schema.Header, error) {
 	return d, headers, err
 }
 
-// fields reads what is neither bytes nor headers.
+// fields reads the members that hold neither bytes nor headers.
 func (m lineMembers) fields() (schema.DeadLetter, error) {
 	var d schema.DeadLetter
 	var id, class string
@@ -166,7 +166,7 @@ func (m lineMembers) fields() (schema.DeadLetter, error) {
 	return d, nil
 }
 
-// lacks reads what the letter has not of its source record. The event is used only where that lacks.
+// lacks reads the description of the missing part of the source record. The event counts only if a part is missing.
 func (m lineMembers) lacks(d *schema.DeadLetter) error {
 	if raw, ok := m["omitted"]; ok {
 		d.Omitted = new(schema.Omitted)
@@ -190,7 +190,7 @@ func (m lineMembers) lacks(d *schema.DeadLetter) error {
 	return nil
 }
 
-// headers reads those of the source record.
+// headers reads the headers of the source record.
 func (m lineMembers) headers() ([]schema.Header, error) {
 	var list []json.RawMessage
 	if json.Unmarshal(m["headers"], &list) != nil {

@@ -12,7 +12,7 @@ import (
 	"convdel/schema"
 )
 
-// TestExportedLettersArePublishedAsAReplayWould: through export and publish, every byte stays.
+// TestExportedLettersArePublishedAsAReplayWould: export and publish together keep every byte.
 func TestExportedLettersArePublishedAsAReplayWould(t *testing.T) {
 	t.Parallel()
 	binary := schema.Event{Conversation: schema.Conversation{From: "alice", Type: schema.G2C, To: "@TGS#1"}, ID: "7", Source: "app"}
@@ -62,7 +62,7 @@ func TestExportedLettersArePublishedAsAReplayWould(t *testing.T) {
 	}
 }
 
-// TestMendingAnUndecodableLetter walks the way that the help describes.
+// TestMendingAnUndecodableLetter follows the steps in the help.
 func TestMendingAnUndecodableLetter(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
@@ -109,7 +109,7 @@ func edited(t *testing.T, lines string, edit func(map[string]any)) string {
 	return all.String()
 }
 
-// exportedLine is a good one.
+// exportedLine returns a valid exported letter.
 func exportedLine(t *testing.T) string {
 	t.Helper()
 	s := newShelf(t)

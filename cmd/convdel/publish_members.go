@@ -14,7 +14,7 @@ type lineMembers map[string]json.RawMessage
 
 var errNoObject = errors.New("not a JSON object of different members")
 
-// readMembers reads an object. encoding/json alone would take names in any case, and any name twice.
+// readMembers reads an object. encoding/json alone would accept names in any case, and the same name twice.
 func readMembers(text []byte) (lineMembers, error) {
 	if !utf8.Valid(text) {
 		return nil, errNoObject
@@ -45,8 +45,8 @@ func readMembers(text []byte) (lineMembers, error) {
 	return members, nil
 }
 
-// letterMembers returns the members of a line that is an exported letter. What names an account or is a
-// CloudEvent was meant as an event, even if it is no valid one.
+// letterMembers returns the members of a line that is an exported dead letter. A line that names an account, or is a
+// CloudEvent, is taken for an event, even for an invalid one.
 func letterMembers(line []byte) (lineMembers, bool) {
 	m, err := readMembers(line)
 	if err != nil || m.has("From_Account", "To_Account", "Type", "specversion") {
@@ -62,15 +62,15 @@ func (m lineMembers) has(names ...string) bool {
 	})
 }
 
-// mayBeAbsent are those of an exported letter's members that are not always there.
+// mayBeAbsent returns true for members that not every exported dead letter has.
 func mayBeAbsent(name string) bool {
 	return slices.Contains([]string{
 		"first_attempt", "last_attempt", "written", "timestamp", "replay_of", "omitted", "batch", "event",
 	}, name)
 }
 
-// check holds the names of members against those that are written, of which one of each pair must be
-// there; what pairs are is text, or base64.
+// check compares the names of members with those that export writes. A pair is a member as text, or the same one as base64.
+// Exactly one of the two must exist.
 func (m lineMembers) check(single, pairs []string) error {
 	known := slices.Clone(single)
 	for _, name := range single {
@@ -100,7 +100,7 @@ func (m lineMembers) check(single, pairs []string) error {
 
 const suffixBase64 = "_base64"
 
-// bytes returns what is text, null or base64.
+// bytes returns a member that is text, null or base64.
 func (m lineMembers) bytes(name string) ([]byte, error) {
 	text := new(string)
 	if raw, ok := m[name]; ok {
@@ -123,7 +123,7 @@ func (m lineMembers) bytes(name string) ([]byte, error) {
 	return data, nil
 }
 
-// readParts reads an object of just these members.
+// readParts reads an object with exactly these members.
 func readParts(raw json.RawMessage, parts map[string]any) error {
 	m, err := readMembers(raw)
 	if err != nil || len(m) != len(parts) {

@@ -17,45 +17,46 @@ import (
 	"convdel/schema"
 )
 
-// The values of cloud-event.
+// These are the values of cloud-event.
 const (
 	wrapBare       = "bare"
 	wrapStructured = "structured"
 	wrapBinary     = "binary"
 )
 
-// String says which record that is, if that can be said, and why it is refused.
+// String names the record, if possible, and says why it was refused.
 func (r refusedRecord) String() string {
 	return ofLetter(r.record.id, fmt.Errorf("the topic refuses the record: %w", r.err)).Error()
 }
 
-// eventSource is the CloudEvents source of events that name no other.
+// eventSource is the CloudEvents source of events without a source.
 const eventSource = "convdel/publish"
 
-// record is what is published for one event.
+// record is the record to publish for one event.
 type record struct {
-	key     []byte // nil for null
+	key     []byte // nil means null
 	value   []byte
 	headers []schema.Header
-	// line is where it comes from, 0 if not from a line; id the dead letter that it is a replay of, if it is one.
+	// line is the number of the record's line in the input, 0 if it has none. id is the ID of the dead letter that the
+	// record replays, empty if it replays none.
 	line int
 	id   string
 }
 
-// sent is how a write went.
+// sent is the result of a write.
 type sent struct {
-	// written counts the records that are safely there, refused says why others never will be.
+	// written counts the acknowledged records. refused are the records that the topic will never take, with the reasons.
 	written int
 	refused []refusedRecord
 }
 
-// refusedRecord is one that the topic does not take for what it is.
+// refusedRecord is a record that the topic refuses because of the record itself.
 type refusedRecord struct {
 	record record
 	err    error
 }
 
-// encodeRecord wraps an event. A CloudEvent that has no id, source or time gets them.
+// encodeRecord encodes an event. It adds an id, a source and a time to a CloudEvent that lacks them.
 func encodeRecord(event schema.Event, wrap string) (record, error) {
 	r := record{key: []byte(event.Key())}
 	if wrap != wrapBare {
@@ -82,9 +83,10 @@ func encodeRecord(event schema.Event, wrap string) (record, error) {
 	return r, err
 }
 
-// recordSink is where records go.
+// recordSink takes records.
 type recordSink interface {
-	// write returns how many records are safely there; an error if not all of them are that the topic would take.
+	// write returns how many records are acknowledged. It returns an error if a record is not, unless the topic refuses
+	// that record itself.
 	write(ctx context.Context, records []record) (sent, error)
 	close() error
 }
@@ -95,7 +97,7 @@ type kafkaSink struct {
 	done   func() error
 }
 
-// chunkTimeout is longer than the writer's own attempts can take: it is the one to give up.
+// chunkTimeout is longer than all of the writer's own attempts, so that the writer gives up first.
 const chunkTimeout = time.Minute
 
 func newKafkaSink(cluster cluster.Config, topic string) *kafkaSink {
@@ -106,10 +108,10 @@ func newKafkaSink(cluster cluster.Config, topic string) *kafkaSink {
 
 func (k *kafkaSink) close() error { return k.done() }
 
-// write finishes what it has begun even if ctx ends meanwhile: otherwise nobody could say what
-// has been published.
+// write finishes a write that it has begun even if ctx ends meanwhile. Otherwise it would be unknown which records were
+// published.
 //
-// A batch is refused for any one of its records: which one that is shows when they go one by one.
+// A batch is refused as a whole for any one of its records. Writing the records one by one shows which one.
 func (k *kafkaSink) write(ctx context.Context, records []record) (sent, error) {
 	failed, err := k.writeBatch(ctx, records)
 	n := sent{written: len(records) - len(failed)}
@@ -131,8 +133,8 @@ func (k *kafkaSink) write(ctx context.Context, records []record) (sent, error) {
 	return n, err
 }
 
-// writeBatch returns the records that are not there and why each is not, and the first error that is not a
-// record's own.
+// writeBatch returns the records that were not written, each with its reason, and the first error that does not concern a
+// single record.
 func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]refusedRecord, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -151,7 +153,7 @@ func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]refused
 	var failed []refusedRecord
 	var first error
 	for i, r := range records {
-		one := err // of all of them
+		one := err // the same for all records
 		if ok {
 			one = each[i]
 		}
@@ -199,8 +201,8 @@ func (d *dryRun) write(_ context.Context, records []record) (sent, error) {
 	return sent{written: len(records)}, nil
 }
 
-// shownHeaders are headers as an object; as a list, as they are exported, where an object could not hold
-// them: a key twice, what is not text.
+// shownHeaders returns headers as an object. If an object can't hold them, because a key occurs twice or a value is not
+// text, it returns a list as export writes it.
 func shownHeaders(headers []schema.Header) any {
 	object := map[string]string{}
 	for _, h := range headers {

@@ -64,8 +64,8 @@ func drawnLetter(t *rapid.T) *deadletter.Letter {
 	return l
 }
 
-// TestWhatExportWritesIsPublishedAsAReplayWould: each line of export becomes the record that a replay publishes, or is refused by the
-// letter's ID for one of the reasons there are: it is no event, nothing of it is left, it is a batch.
+// TestWhatExportWritesIsPublishedAsAReplayWould: each line of export becomes the record that a replay publishes, or is
+// refused with the letter's ID for one of these reasons: it is no event, nothing of it is left, it is a batch.
 func TestWhatExportWritesIsPublishedAsAReplayWould(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -98,5 +98,5 @@ func TestWhatExportWritesIsPublishedAsAReplayWould(t *testing.T) {
 	})
 }
 
-// same tells null from empty.
+// same compares bytes and tells null from empty.
 func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }

@@ -14,7 +14,7 @@ import (
 	"convdel/schema"
 )
 
-// published returns what is on the broker's topic of events.
+// published returns the records on the broker's topic of events.
 func published(t *testing.T, b *demoBroker) []*kgo.Record {
 	t.Helper()
 	ends, err := b.ends(t.Context(), schema.Topic)
@@ -104,8 +104,8 @@ func TestPublishWrongFlags(t *testing.T) {
 	}
 }
 
-// mixed is input with everything in it: lines 2, 5 and 7 are bad, 3 is blank, 4 ends like on Windows,
-// the last has no end.
+// mixed is an input with every kind of line: lines 2, 5 and 7 are bad, line 3 is blank, line 4 ends as on Windows, and the
+// last one has no line end.
 func mixed() string {
 	return `{"From_Account":"a1","Type":1,"To_Account":"b"}
 {"From_Account":"a2","Type":"1","To_Account":"b"}
@@ -162,7 +162,7 @@ func TestPublishStrictStopsAtTheFirstBadLine(t *testing.T) {
 
 func TestPublishDryRunSendsNothing(t *testing.T) {
 	t.Parallel()
-	run := invoke(t, nil, mixed(), "publish", "--dry-run", "--cloud-event", "binary") // and needs no brokers
+	run := invoke(t, nil, mixed(), "publish", "--dry-run", "--cloud-event", "binary") // a dry run needs no brokers
 	if run.status != exitFailed || !strings.HasSuffix(run.stderr, "would publish 4, refused 3\n") {
 		t.Errorf("status %d, stderr %q", run.status, run.stderr)
 	}
@@ -228,7 +228,7 @@ func TestPublishStopsBetweenBatches(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
 	stdin, input := io.Pipe()
-	t.Cleanup(func() { _ = input.Close() }) // lets the reader go, as the end of a process would
+	t.Cleanup(func() { _ = input.Close() }) // it ends the reader's goroutine
 	p := start(t, nil, stdin, "publish", "--brokers", b.address)
 	if _, err := io.WriteString(input, `{"From_Account":"a","Type":1,"To_Account":"b"}`+"\n"); err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 // runCommand runs the service until it is told to stop.
 type runCommand struct{ serviceSettings }
 
-// Run checks the settings and then serves: settings → logger → imclient → consumer → admin, the last three
-// in package service.
+// Run checks the settings and then serves: settings → logger → imclient → consumer → admin. Package service has the last
+// three.
 func (r *runCommand) Run(ctx context.Context, con *console) error {
 	cfg, err := r.check(con.env)
 	if err != nil {
@@ -24,7 +24,7 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 		return asUsage(err)
 	}
 	if s.Run(ctx) != nil {
-		return errReported // by its last log line
+		return errReported // the last log line has the error
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func newService(ctx context.Context, cfg serviceConfig, con *console) (*service.
 	return service.New(ctx, cfg.Config, newLogger(con.stderr, cfg.logLevel, cfg.logFormat))
 }
 
-// asUsage turns what the environment has wrong, a proxy's address say, into a usage error.
+// asUsage turns an error about the environment, a wrong proxy address for example, into a usage error.
 func asUsage(err error) error {
 	if setting, ok := errors.AsType[*imclient.ConfigError](err); ok {
 		return &usageError{lines: []string{setting.Error()}}

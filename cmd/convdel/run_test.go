@@ -18,7 +18,7 @@ import (
 	"convdel/schema"
 )
 
-// logLine finds the record of a JSON log with a message.
+// logLine finds the JSON log's record with a message.
 func logLine(t *testing.T, log, message string) map[string]any {
 	t.Helper()
 	for line := range strings.Lines(log) {
@@ -147,8 +147,8 @@ func get(t *testing.T, url string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// TestPromise10_RunAsksWhereToBegin: a group without offsets and an old topic end with status 1 and one line that has the
-// choices; one that is another app's names both, and how to take it over.
+// TestPromise10_RunAsksWhereToBegin: a group without offsets ends with status 1 on an old topic, with one line that lists
+// the choices. A group of another app ends so, too; the line names both apps and how to take the group over.
 func TestPromise10_RunAsksWhereToBegin(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -182,7 +182,7 @@ func TestPromise10_RunAsksWhereToBegin(t *testing.T) {
 	}
 }
 
-// publishAged publishes an event of some age.
+// publishAged publishes an event with an age.
 func publishAged(t *testing.T, broker string, age time.Duration) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker))

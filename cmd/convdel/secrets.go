@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// secret is a setting without a flag, named by its environment variable: a command line is there
-// for all to see. Its text is never shown, neither in an error nor in a log line.
+// secret is a setting without a flag, since other users of the machine can see a command line. It is named by its
+// environment variable. No error and no log line shows its text.
 type secret string
 
 const (
@@ -17,15 +17,15 @@ const (
 	redisURL      secret = envPrefix + "REDIS_URL"
 )
 
-// file is the environment variable that names a file to read the secret from.
+// file returns the environment variable that names a file with the secret.
 func (s secret) file() string { return string(s) + "_FILE" }
 
-// places says where the secret may come from.
-func (s secret) places() string {
+// sources says where the secret may be set.
+func (s secret) sources() string {
 	return fmt.Sprintf("$%s, or a file named by $%s, which is read again when it changes", s, s.file())
 }
 
-// says names the variable that a secret comes from.
+// says returns the variable that a secret comes from.
 func (s secret) says(from secretSource) string {
 	if from.path != "" {
 		return s.file()
@@ -33,13 +33,13 @@ func (s secret) says(from secretSource) string {
 	return string(s)
 }
 
-// secretSource is where a secret is; the zero value is nowhere.
+// secretSource says where a secret is set. The zero value means that it is not set.
 type secretSource struct {
 	value string
 	path  string
 }
 
-// String keeps the secret out of whatever prints its source.
+// String keeps the secret out of printed sources.
 func (secretSource) String() string { return "secret" }
 
 // GoString does the same for %#v.
@@ -47,7 +47,7 @@ func (secretSource) GoString() string { return "secret" }
 
 func (s secretSource) given() bool { return s != secretSource{} }
 
-// read returns the secret as it is now.
+// read returns the present secret.
 func (s secretSource) read() (string, error) {
 	if s.path == "" {
 		return s.value, nil
@@ -57,7 +57,7 @@ func (s secretSource) read() (string, error) {
 
 var errSecretEmpty = errors.New("the file is empty")
 
-// readSecretFile reads a secret from a file, without the line end that editors add.
+// readSecretFile reads a secret from a file, without a line end.
 func readSecretFile(path string) (string, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -70,7 +70,7 @@ func readSecretFile(path string) (string, error) {
 	return value, nil
 }
 
-// secret finds where a secret is. A required one must be somewhere, and none may be in two places.
+// secret finds out where a secret is set. A required one must be set, and none may be set twice.
 func (c *checker) secret(s secret, env func(string) (string, bool), required bool) secretSource {
 	value, _ := env(string(s))
 	path, _ := env(s.file())

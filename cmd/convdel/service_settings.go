@@ -15,17 +15,17 @@ import (
 	"convdel/internal/service"
 )
 
-// The values of quota.
+// These are the values of quota.
 const (
 	quotaPartitions = "partitions"
 	quotaRedis      = "redis"
 	quotaLocal      = "local"
 )
 
-// leastRecordBytes is the least bound on batches and records.
+// leastRecordBytes is the lowest allowed bound on batches and records.
 const leastRecordBytes = 64 << 10
 
-// deadLetterSuffix makes a dead-letter topic's name of a topic's, where none is given.
+// deadLetterSuffix, added to a topic's name, makes the default name of the dead-letter topic.
 const deadLetterSuffix = ".dead-letter"
 
 // serviceSettings is every setting of the service, as text.
@@ -39,7 +39,7 @@ type serviceSettings struct {
 	operationSettings `embed:"" group:"operations"`
 }
 
-// serviceConfig is the settings of the service, read and checked.
+// serviceConfig is the service's settings, read and checked.
 type serviceConfig struct {
 	service.Config
 
@@ -47,7 +47,7 @@ type serviceConfig struct {
 	logFormat string
 }
 
-// check reads all settings, or returns a *usageError with a line for each wrong one.
+// check reads all settings. It returns a *usageError with a line for each wrong one.
 func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig, error) {
 	var c checker
 	var cfg serviceConfig
@@ -84,7 +84,7 @@ func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.Adopt = c.adopt("adopt", s.Adopt)
 }
 
-// letterTopic reads the name of the dead-letter topic, which follows from the topic's if not given.
+// letterTopic reads the name of the dead-letter topic. By default it follows from the topic's name.
 func (c *checker) letterTopic(topic, letters string) string {
 	if letters == "" && topic != "" {
 		letters = topic + deadLetterSuffix
@@ -96,7 +96,7 @@ func (c *checker) letterTopic(topic, letters string) string {
 	return letters
 }
 
-// checkAPI reads what identifies the app at the API.
+// checkAPI reads the settings that identify the app to the API.
 func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *imclient.Config) *url.URL {
 	endpoint := c.endpoint("im-endpoint", s.Endpoint)
 	cfg.Endpoint = endpoint.String()
@@ -106,7 +106,7 @@ func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *
 	return endpoint
 }
 
-// keySource is the secret key as the client asks for it.
+// keySource makes the client's source of the secret key.
 func keySource(from secretSource) imclient.KeySource {
 	if from.path != "" {
 		return imclient.KeyFile(from.path)
@@ -126,7 +126,7 @@ func (c *checker) checkPace(s paceSettings, cfg *consumer.Config) {
 	}
 }
 
-// checkQuota reads how the quota is shared, after all that it depends on.
+// checkQuota reads how replicas share the quota. It comes after the settings that it depends on.
 func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cfg *serviceConfig) *redisbudget.Config {
 	how := c.oneOf("quota", s.Quota, quotaPartitions, quotaRedis, quotaLocal)
 	cfg.Consumer.ShareByPartitions = how == quotaPartitions || how == quotaRedis
@@ -162,8 +162,8 @@ func (c *checker) checkBounds(s boundSettings, cfg *consumer.Config) {
 	cfg.DrainTimeout = c.duration("drain-timeout", s.DrainTimeout, 100*time.Millisecond, 10*time.Minute)
 }
 
-// callsNeeded is how many calls are under way at once when all of the quota's calls time out, and
-// 64 where there is no quota: enough for a simulator, which answers at once.
+// callsNeeded is how many calls are under way at once if all calls of the quota time out. It is 64 without a quota, which
+// is enough for a simulator that answers at once.
 func callsNeeded(cfg consumer.Config) int {
 	calls := 64
 	if cfg.CallsPerSecond > 0 {
@@ -172,8 +172,8 @@ func callsNeeded(cfg consumer.Config) int {
 	return min(calls, cfg.MaxInFlight)
 }
 
-// warnings names settings that are allowed, for a simulator or a closed network, and seldom meant.
-// The client warns of an endpoint without TLS by itself.
+// warnings names settings that are allowed, for a simulator or a closed network, but rarely intended. The client itself
+// warns of an endpoint without TLS.
 func warnings(s *serviceSettings, endpoint *url.URL, tls bool) []string {
 	var list []string
 	if s.CallsPerSecond == "0" && !loopback(endpoint.Hostname()) {

@@ -6,14 +6,14 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// settingTag marks a flag that is a setting, and so has an environment variable.
+// settingTag marks a flag that is a setting. A setting has an environment variable.
 const settingTag = "setting"
 
-// toggle is the text of a switch. Like every setting it is a text until a [checker] reads it: the
-// parser stops at the first value that it cannot decode, and would hide the others.
+// toggle is the text of a switch. Like every setting it stays text until a [checker] reads it, since the parser stops at
+// the first value that it cannot decode and so hides other wrong values.
 type toggle string
 
-// Decode takes the text of --flag=text or of the environment; a bare --flag is true.
+// Decode takes the text of --flag=text or of the environment; a flag without a text is true.
 func (t *toggle) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the signature is kong's
 	*t = "true"
 	if ctx.Scan.Peek().Type == kong.FlagValueToken {
@@ -22,76 +22,76 @@ func (t *toggle) Decode(ctx *kong.DecodeContext) error { //nolint:unparam // the
 	return nil
 }
 
-// IsBool lets the flag stand alone.
+// IsBool allows the flag without a text.
 func (*toggle) IsBool() bool { return true }
 
-// brokerSettings is where the events are.
+// brokerSettings locate the events.
 type brokerSettings struct {
-	Brokers string `help:"Brokers to start from, comma-separated. Required." placeholder:"HOST:PORT,..." setting:""`
+	Brokers string `help:"Addresses of brokers, comma-separated: some are enough. Required." placeholder:"HOST:PORT,..." setting:""`
 	Topic   string `default:"${topic}" help:"Topic of the events." placeholder:"NAME" setting:""`
 }
 
-// groupSettings is how a topic is consumed.
+// groupSettings say how the topic is consumed.
 type groupSettings struct {
-	Group               string `default:"convdel" help:"Consumer group: who owns the offsets." placeholder:"NAME" setting:""`
+	Group               string `default:"convdel" help:"Consumer group that owns the offsets." placeholder:"NAME" setting:""`
 	letterTopicSettings `embed:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
-	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent: at the earliest record if that is younger than an hour. Left aside once the group has offsets." placeholder:"WHERE" setting:""`
-	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed): its running replicas end. Remove it afterwards." placeholder:"NUMBER" setting:""`
+	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:""`
+	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed). The running replicas of that app end. Remove this setting afterwards." placeholder:"NUMBER" setting:""`
 }
 
-// letterTopicSettings is where the dead letters are.
+// letterTopicSettings locate the dead letters.
 type letterTopicSettings struct {
-	DeadLetterTopic string `help:"Topic of what cannot be deleted. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
+	DeadLetterTopic string `help:"Topic of the dead letters. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
 }
 
-// securitySettings is how to log in to Kafka.
+// securitySettings are the login to Kafka.
 type securitySettings struct {
-	TLS      toggle `default:"false" help:"Talk TLS to the brokers." name:"kafka-tls" setting:""`
-	CAFile   string `help:"Certificates to trust, PEM, instead of the system's." name:"kafka-ca-file" placeholder:"FILE" setting:""`
+	TLS      toggle `default:"false" help:"Use TLS to the brokers." name:"kafka-tls" setting:""`
+	CAFile   string `help:"Certificates to trust instead of the system's, PEM." name:"kafka-ca-file" placeholder:"FILE" setting:""`
 	CertFile string `help:"Own certificate, PEM." name:"kafka-cert-file" placeholder:"FILE" setting:""`
 	KeyFile  string `help:"Key of the own certificate, PEM." name:"kafka-key-file" placeholder:"FILE" setting:""`
-	SASL     string `help:"Log in: plain, scram-sha-256 or scram-sha-512." name:"kafka-sasl" placeholder:"HOW" setting:""`
+	SASL     string `help:"Mechanism of the login: plain, scram-sha-256 or scram-sha-512. Empty = no login." name:"kafka-sasl" placeholder:"HOW" setting:""`
 	Username string `help:"User to log in as." name:"kafka-username" placeholder:"NAME" setting:""`
 }
 
-// apiSettings is the app at Tencent IM.
+// apiSettings identify the app at Tencent IM.
 type apiSettings struct {
 	Endpoint   string `default:"https://console.tim.qq.com" help:"Scheme and host of the API." name:"im-endpoint" placeholder:"URL" setting:""`
 	SDKAppID   string `help:"The app's SDKAppID. Required." name:"im-sdkappid" placeholder:"NUMBER" setting:""`
 	Identifier string `default:"administrator" help:"Account of the app's administrator." name:"im-identifier" placeholder:"USERID" setting:""`
 }
 
-// paceSettings is how fast, and how often, the API is called.
+// paceSettings say how fast and how often the API is called.
 type paceSettings struct {
 	CallsPerSecond string `default:"200" help:"The app's quota, all replicas together; 0 = no limit." placeholder:"NUMBER" setting:""`
-	Quota          string `default:"partitions" help:"partitions: of the quota this replica uses what it owns of the partitions; redis: all replicas share it in Redis; local: all of it, for a single replica." placeholder:"HOW" setting:""`
-	RedisKey       string `help:"With --quota=redis: who has the same key shares the quota. Default: convdel:quota:SDKAPPID." placeholder:"NAME" setting:""`
+	Quota          string `default:"partitions" help:"partitions: this replica uses the share of the quota that it owns of the partitions; redis: all replicas share the quota in Redis; local: a single replica uses all of it." placeholder:"HOW" setting:""`
+	RedisKey       string `help:"With --quota=redis: services with the same key share the quota. Default: convdel:quota:SDKAPPID." placeholder:"NAME" setting:""`
 	CallTimeout    string `default:"5s" help:"How long one call may take." placeholder:"TIME" setting:""`
-	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = what the quota and the timeout need." placeholder:"NUMBER" setting:""`
-	MaxAttempts    string `default:"6" help:"Calls that an event may use up before it is a dead letter." placeholder:"NUMBER" setting:""`
+	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = as many as the quota and the timeout need." placeholder:"NUMBER" setting:""`
+	MaxAttempts    string `default:"6" help:"Failed calls that count, after which an event is a dead letter." placeholder:"NUMBER" setting:""`
 	RetryInitial   string `default:"500ms" help:"Wait before an event's second attempt; it doubles with each one." placeholder:"TIME" setting:""`
 	RetryMax       string `default:"30s" help:"Longest wait between two attempts." placeholder:"TIME" setting:""`
 }
 
-// boundSettings limits memory and time.
+// boundSettings limit memory and time.
 type boundSettings struct {
 	MaxInFlight      string `default:"2000" help:"Events in memory, waiting or calling." placeholder:"NUMBER" setting:""`
 	MaxInFlightBytes string `default:"16777216" help:"Bytes of the events in memory." placeholder:"BYTES" setting:""`
-	MaxBatchBytes    string `default:"67108864" help:"What a batch may decompress to; what is larger becomes a dead letter." placeholder:"BYTES" setting:""`
-	MaxRecordBytes   string `default:"8388608" help:"Bytes of a record, 64 more for each header; what is larger becomes a dead letter without its value." placeholder:"BYTES" setting:""`
-	MaxEventAge      string `default:"0" help:"Older events are not executed: dead letter, class expired; 0 = no limit." placeholder:"TIME" setting:""`
+	MaxBatchBytes    string `default:"67108864" help:"Bytes to which a batch may decompress; the rest of a larger batch becomes a dead letter." placeholder:"BYTES" setting:""`
+	MaxRecordBytes   string `default:"8388608" help:"Bytes of a record, 64 more for each header; a larger record becomes a dead letter without its value." placeholder:"BYTES" setting:""`
+	MaxEventAge      string `default:"0" help:"An older event is not executed and becomes a dead letter, class expired; 0 = no limit." placeholder:"TIME" setting:""`
 	DrainTimeout     string `default:"15s" help:"How long a stop waits for the calls under way." placeholder:"TIME" setting:""`
 }
 
-// operationSettings is what operators see.
+// operationSettings are about logs and the admin addresses.
 type operationSettings struct {
-	AdminAddr string `default:"127.0.0.1:8080" help:"Where /metrics, /livez and /readyz are; empty = nowhere." placeholder:"HOST:PORT" setting:""`
+	AdminAddr string `default:"127.0.0.1:8080" help:"Address of /metrics, /livez and /readyz; empty = none." placeholder:"HOST:PORT" setting:""`
 	LogLevel  string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:""`
 	LogFormat string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:""`
 }
 
-// Keys of the groups in which flags are shown.
+// These are the keys of the groups in which flags are shown.
 const (
 	groupKafka  = "kafka"
 	groupAPI    = "api"
@@ -107,7 +107,7 @@ const (
 	groupSettle = "settle"
 )
 
-// flagGroups titles the groups; those of secrets name what has no flag.
+// flagGroups returns the groups' titles. A group with a secret also describes the secret, since a secret has no flag.
 func flagGroups() []kong.Group {
 	return []kong.Group{
 		{Key: groupEvent, Title: "One event"},
@@ -116,21 +116,21 @@ func flagGroups() []kong.Group {
 		{Key: groupSim, Title: "Simulator"},
 		{
 			Key: groupFilter, Title: "Which letters",
-			Description: "Without any, all. What is given must all match; of several classes, codes or IDs, one.",
+			Description: "Without a filter, all. Different filters must all match; of several classes, codes or IDs in one filter, any.",
 		},
 		{Key: groupOutput, Title: "Output"},
 		{Key: groupSettle, Title: "What is done"},
 		{
 			Key: groupKafka, Title: "Kafka",
-			Description: "The password has no flag: " + kafkaPassword.places() + ".",
+			Description: "The password has no flag: " + kafkaPassword.sources() + ".",
 		},
 		{
 			Key: groupAPI, Title: "Tencent IM",
-			Description: "The app's secret key has no flag: " + imSecretKey.places() + ". Required.",
+			Description: "The app's secret key has no flag: " + imSecretKey.sources() + ". Required.",
 		},
 		{
 			Key: groupPace, Title: "Quota and retries",
-			Description: "Redis's URL, with --quota=redis, has no flag, since it may hold a password: " + redisURL.places() + ".",
+			Description: "Redis's URL, with --quota=redis, has no flag, since it may hold a password: " + redisURL.sources() + ".",
 		},
 		{Key: groupBounds, Title: "Memory and time"},
 		{Key: groupOps, Title: "Operations"},

@@ -14,7 +14,7 @@ var update = flag.Bool("update", false, "write the document of settings anew")
 
 const settingsDocument = "../../docs/settings.md"
 
-// TestSettingsDocument: docs/settings.md says of each setting what the command line says.
+// TestSettingsDocument: docs/settings.md says the same about each setting as the command line.
 func TestSettingsDocument(t *testing.T) {
 	t.Parallel()
 	want := settingsText(t)
@@ -29,15 +29,15 @@ func TestSettingsDocument(t *testing.T) {
 	}
 }
 
-// settingsText is the document, from the flags of run.
+// settingsText makes the document from the flags of run.
 func settingsText(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(`# Settings
 
 Every setting of ` + "`convdel run`" + ` is a flag (` + "`--im-endpoint`" + `) and an environment variable (` + "`CONVDEL_IM_ENDPOINT`" + `). The flag wins.
-Other commands take those of them that concern them, with the same names and defaults: ` + "`convdel COMMAND -h`" + ` lists them.
-A wrong value stops the start with exit status 2 and one line that names the setting, what it was and what is allowed.
+Other commands take some of these settings, with the same names and defaults. ` + "`convdel COMMAND -h`" + ` lists them.
+A wrong value stops the start with exit status 2 and one line that names the setting, its value and the allowed values.
 `)
 	for _, group := range flagGroups() {
 		var rows strings.Builder

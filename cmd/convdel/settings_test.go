@@ -15,22 +15,22 @@ import (
 	"convdel/schema"
 )
 
-// required are the settings without which nothing starts.
+// required are the settings that have no default.
 func required() environment {
 	return environment{
 		"CONVDEL_BROKERS": "kafka-1:9092, kafka-2:9092", "CONVDEL_IM_SDKAPPID": "1400000000", "CONVDEL_IM_SECRET_KEY": testSecretKey,
 	}
 }
 
-// with returns the environment with further variables.
+// with returns the environment with more variables.
 func (e environment) with(more environment) environment {
 	all := maps.Clone(e)
 	maps.Copy(all, more)
 	return all
 }
 
-// settle parses and checks a command line of `run`, and returns the lines of its errors.
-func settle(t *testing.T, env environment, args ...string) (serviceConfig, []string) {
+// checked parses and checks a command line of `run`, and returns the lines of its errors.
+func checked(t *testing.T, env environment, args ...string) (serviceConfig, []string) {
 	t.Helper()
 	var cmds commands
 	parser, err := newParser(&cmds, &console{env: env.lookup}, func(int) {})
@@ -50,7 +50,7 @@ func settle(t *testing.T, env environment, args ...string) (serviceConfig, []str
 
 func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
-	cfg, problems := settle(t, required())
+	cfg, problems := checked(t, required())
 	if problems != nil {
 		t.Fatal(problems)
 	}
@@ -88,7 +88,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	}
 }
 
-// wrongSettings are wrong values, one for each setting of run that can be wrong by itself.
+// wrongSettings has a wrong value for each setting of run that can be wrong on its own.
 func wrongSettings() map[string]string {
 	return map[string]string{
 		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "create-topics": "perhaps",
@@ -145,20 +145,20 @@ func TestFlagBeatsEnvironment(t *testing.T) {
 	env := required().with(environment{
 		"CONVDEL_CALLS_PER_SECOND": "50", "CONVDEL_KAFKA_TLS": "true", "CONVDEL_CREATE_TOPICS": "yes", "CONVDEL_TOPIC": "from.env",
 	})
-	cfg, problems := settle(t, env)
+	cfg, problems := checked(t, env)
 	if problems != nil || cfg.Consumer.CallsPerSecond != 50 || cfg.Consumer.Topic != "from.env" ||
 		cfg.Consumer.Cluster.TLS == nil || !cfg.Consumer.CreateTopics {
 		t.Errorf("from the environment: %v, problems %q", cfg.Consumer, problems)
 	}
-	cfg, problems = settle(t, env, "--calls-per-second", "70", "--kafka-tls=false", "--create-topics=0", "--topic", "from.flag")
+	cfg, problems = checked(t, env, "--calls-per-second", "70", "--kafka-tls=false", "--create-topics=0", "--topic", "from.flag")
 	if problems != nil || cfg.Consumer.CallsPerSecond != 70 || cfg.Consumer.Topic != "from.flag" ||
 		cfg.Consumer.Cluster.TLS != nil || cfg.Consumer.CreateTopics {
 		t.Errorf("from flags: %v, problems %q", cfg.Consumer, problems)
 	}
-	if _, problems = settle(t, env, "--calls-per-second", "x"); len(problems) != 1 || !strings.Contains(problems[0], `"x"`) {
+	if _, problems = checked(t, env, "--calls-per-second", "x"); len(problems) != 1 || !strings.Contains(problems[0], `"x"`) {
 		t.Errorf("a wrong flag above a right variable: %q", problems)
 	}
-	if cfg, problems = settle(t, env.with(environment{"CONVDEL_CALLS_PER_SECOND": "x"}), "--calls-per-second", "7"); problems != nil || cfg.Consumer.CallsPerSecond != 7 {
+	if cfg, problems = checked(t, env.with(environment{"CONVDEL_CALLS_PER_SECOND": "x"}), "--calls-per-second", "7"); problems != nil || cfg.Consumer.CallsPerSecond != 7 {
 		t.Errorf("a right flag above a wrong variable: %q", problems)
 	}
 }
@@ -208,7 +208,7 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		{args: []string{"--im-endpoint=https://user:" + testPassword + "@im.example.com"}, want: []string{`is "…@im.example.com": must be scheme and host alone`}},
 		{args: []string{"--brokers=kafka://u:" + testPassword + "@kafka:9092"}, want: []string{`is "…@kafka:9092": must be`}},
 	} {
-		_, problems := settle(t, required().with(c.env), c.args...)
+		_, problems := checked(t, required().with(c.env), c.args...)
 		if len(problems) != len(c.want) {
 			t.Errorf("%v %v: %q, want %q", c.args, slices.Sorted(maps.Keys(c.env)), problems, c.want)
 			continue
@@ -233,17 +233,17 @@ func TestSettingsAtTheirLimits(t *testing.T) {
 		{"--log-level=debug", "--log-format=json"},
 		{"--start=earliest", "--adopt=1400000002", "--max-batch-bytes=65536", "--max-record-bytes=65536"},
 	} {
-		if _, problems := settle(t, required(), args...); problems != nil {
+		if _, problems := checked(t, required(), args...); problems != nil {
 			t.Errorf("%v: %q", args, problems)
 		}
 	}
 	for _, brokers := range []string{"kafka:0", "kafka:65536", "kafka:x", ":9092", "a:1,,b:1", "http://kafka:9092", "a b:1", ""} {
-		if _, problems := settle(t, required(), "--brokers="+brokers); len(problems) != 1 {
+		if _, problems := checked(t, required(), "--brokers="+brokers); len(problems) != 1 {
 			t.Errorf("brokers %q: %q", brokers, problems)
 		}
 	}
 	for _, endpoint := range []string{"", "console.tim.qq.com", "https://", "https://h/v4", "https://h?a=b", "https://h#f", "::"} {
-		if _, problems := settle(t, required(), "--im-endpoint="+endpoint); len(problems) != 1 {
+		if _, problems := checked(t, required(), "--im-endpoint="+endpoint); len(problems) != 1 {
 			t.Errorf("im-endpoint %q: %q", endpoint, problems)
 		}
 	}
@@ -261,7 +261,7 @@ func TestCallsUnderWayFollowTheQuota(t *testing.T) {
 		{[]string{"--calls-per-second=1", "--call-timeout=200ms"}, 1},
 		{[]string{"--max-calls=7"}, 7},
 	} {
-		cfg, problems := settle(t, required(), c.args...)
+		cfg, problems := checked(t, required(), c.args...)
 		if problems != nil || cfg.Consumer.MaxCalls != c.want || cfg.IM.MaxConcurrent != c.want {
 			t.Errorf("%v: %d calls, %d connections, want %d (%q)", c.args, cfg.Consumer.MaxCalls, cfg.IM.MaxConcurrent, c.want, problems)
 		}
@@ -282,18 +282,18 @@ func TestQuotaInRedis(t *testing.T) {
 		{environment{"CONVDEL_REDIS_URL": "redis://redis"}, nil, "convdel:quota:1400000000"},
 		{environment{"CONVDEL_REDIS_URL_FILE": file}, []string{"--redis-key=all"}, "all"},
 	} {
-		cfg, problems := settle(t, required().with(c.env), append(c.args, "--quota=redis")...)
+		cfg, problems := checked(t, required().with(c.env), append(c.args, "--quota=redis")...)
 		if problems != nil || cfg.Redis == nil || cfg.Redis.Key != c.key || cfg.Redis.CallsPerSecond != 200 || !cfg.Consumer.ShareByPartitions {
 			t.Fatalf("%+v, problems %q", cfg.Redis, problems)
 		}
 		noSecrets(t, fmt.Sprint(cfg.Effective))
 	}
-	if cfg, problems := settle(t, required().with(environment{"CONVDEL_REDIS_URL": "not used"})); problems != nil || cfg.Redis != nil {
+	if cfg, problems := checked(t, required().with(environment{"CONVDEL_REDIS_URL": "not used"})); problems != nil || cfg.Redis != nil {
 		t.Errorf("without --quota=redis: %+v, problems %q", cfg.Redis, problems)
 	}
 }
 
-// TestRedisOutOfReachIsNoError: the service starts, warns, and works with its share.
+// TestRedisOutOfReachIsNoError: the service starts without Redis, warns, and works with its share.
 func TestRedisOutOfReachIsNoError(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
@@ -314,7 +314,7 @@ func TestDeadLetterTopicFollowsTheTopic(t *testing.T) {
 		"a.dead-letter":        {"--topic=a"},
 		"b":                    {"--topic=a", "--dead-letter-topic=b"},
 	} {
-		if cfg, problems := settle(t, required(), args...); problems != nil || cfg.Consumer.DeadLetterTopic != want {
+		if cfg, problems := checked(t, required(), args...); problems != nil || cfg.Consumer.DeadLetterTopic != want {
 			t.Errorf("%v: %q, want %q (%q)", args, cfg.Consumer.DeadLetterTopic, want, problems)
 		}
 	}
@@ -335,7 +335,7 @@ func TestWarnings(t *testing.T) {
 		if slices.Contains(c.args, "--kafka-sasl=plain") {
 			env["CONVDEL_KAFKA_PASSWORD"] = testPassword
 		}
-		cfg, problems := settle(t, env, c.args...)
+		cfg, problems := checked(t, env, c.args...)
 		got := strings.Join(cfg.Warnings, "\n")
 		if problems != nil || (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%v: warnings %q, want %q (%q)", c.args, got, c.want, problems)
@@ -345,7 +345,7 @@ func TestWarnings(t *testing.T) {
 
 func TestEveryServiceSettingIsLogged(t *testing.T) {
 	t.Parallel()
-	cfg, _ := settle(t, required())
+	cfg, _ := checked(t, required())
 	var logged []string
 	for _, attr := range cfg.Effective {
 		logged = append(logged, attr.Key)
@@ -357,7 +357,7 @@ func TestEveryServiceSettingIsLogged(t *testing.T) {
 	}
 }
 
-// What stands behind a question mark in a wrong address may be a signature.
+// TestWrongEndpointShowsNoQuery: the text behind a question mark in a wrong address may be a signature.
 func TestWrongEndpointShowsNoQuery(t *testing.T) {
 	t.Parallel()
 	got := quote("https://console.tim.qq.com/v4?usersig=eJwtzF0LgjAYhuH")

@@ -16,10 +16,10 @@ import (
 	"golang.org/x/term"
 )
 
-// What records hold was chosen by whoever may publish. Nothing of it reaches a terminal that could be
-// taken for a command of the terminal's: colours, cursor moves, titles, text that runs backwards.
+// Anybody who may publish chooses what records hold. So no text of a record reaches a terminal that the terminal could take
+// for a command: colours, cursor moves, titles, text that runs backwards.
 
-// visible shows a text as it is if all of it prints, else with what does not written as in Go.
+// visible returns a text unchanged if all of it prints. Otherwise it escapes the rest as Go does.
 func visible(text string) string {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		quoted := strconv.Quote(text)
@@ -28,8 +28,8 @@ func visible(text string) string {
 	return text
 }
 
-// appendLine appends v as one line of JSON in which, other than encoding/json does it, everything that
-// does not print is escaped. It means the same.
+// appendLine appends v as one line of JSON. Unlike encoding/json it escapes everything that does not print. The line means
+// the same.
 func appendLine(line []byte, v any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -59,7 +59,7 @@ const (
 	maxShownBytes = 1 << 10
 )
 
-// dumpText shows text that [isText] has allowed, each line indented.
+// dumpText shows text that [isText] has accepted, with each line indented.
 func dumpText(data []byte, indent string) string {
 	shown := data[:min(len(data), maxShownText)]
 	for !utf8.Valid(shown) {
@@ -68,7 +68,7 @@ func dumpText(data []byte, indent string) string {
 	return indented(string(shown), indent, len(data)-len(shown))
 }
 
-// dumpHex shows bytes of any kind in hexadecimal, with text beside it.
+// dumpHex shows any bytes in hexadecimal, with text beside it.
 func dumpHex(data []byte, indent string) string {
 	shown := data[:min(len(data), maxShownBytes)]
 	return indented(strings.TrimSuffix(hex.Dump(shown), "\n"), indent, len(data)-len(shown))
@@ -82,12 +82,12 @@ func indented(text, indent string, left int) string {
 	return text
 }
 
-// isText says whether bytes are text that may go to a terminal, line ends included.
+// isText returns true if bytes are text that may go to a terminal. Line ends are allowed.
 func isText(data []byte) bool {
 	return utf8.Valid(data) && !bytes.ContainsFunc(data, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) })
 }
 
-// columns is how wide the terminal is; 0 if there is none, and lines may have any length.
+// columns returns the terminal's width; 0 if there is no terminal, so that lines may have any length.
 func (con *console) columns() int {
 	if file, ok := con.stdout.(*os.File); ok {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
@@ -99,7 +99,7 @@ func (con *console) columns() int {
 	return max(0, width)
 }
 
-// cells is how many columns a text takes on a terminal.
+// cells returns how many columns a text takes on a terminal.
 func cells(text string) int {
 	n := 0
 	for _, r := range text {
@@ -135,12 +135,12 @@ func fit(text string, columns int) string {
 	return text
 }
 
-// pad fills a text up with spaces to so many columns.
+// pad appends spaces to a text until it takes so many columns.
 func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-cells(text)))
 }
 
-// roughly writes a length of time in its two largest units, as people say it: 3d4h, 2h5m, 40s.
+// roughly writes a length of time in its two largest units: 3d4h, 2h5m, 40s.
 func roughly(d time.Duration) string {
 	sign := ""
 	if d < 0 {
@@ -158,7 +158,7 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%s%ds", sign, d/time.Second)
 }
 
-// ago says how long before now a time is.
+// ago returns how long before now a time is.
 func ago(t, now time.Time) string {
 	if t.After(now.Add(time.Second)) {
 		return "in " + roughly(t.Sub(now))
@@ -166,5 +166,5 @@ func ago(t, now time.Time) string {
 	return roughly(max(0, now.Sub(t))) + " ago"
 }
 
-// stamp writes a time as all of convdel's output does.
+// stamp writes a time in the format of all of convdel's output.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

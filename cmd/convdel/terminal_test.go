@@ -61,7 +61,7 @@ func TestRoughly(t *testing.T) {
 	}
 }
 
-// FuzzAppendLine: a line means what it should, and nothing in it commands a terminal.
+// FuzzAppendLine: a line keeps its meaning, and nothing in it is a command to a terminal.
 func FuzzAppendLine(f *testing.F) {
 	f.Add("plain")
 	f.Add("\x1b\u009b\u202e\U000e0001\x7f\u00a0\u2028<&>\"\\")

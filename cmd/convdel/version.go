@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 )
 
-// versionCommand prints what this binary was built from.
+// versionCommand prints the binary's version.
 type versionCommand struct{}
 
 // Run prints one line.
@@ -20,7 +20,7 @@ func (*versionCommand) Run(con *console) error {
 // build is what the Go toolchain has stamped into the binary.
 type build struct{ version, commit string }
 
-// readBuild finds version and commit, "devel" and "unknown" where the build had no version control.
+// readBuild returns version and commit; "devel" and "unknown" if the build had no version control.
 func readBuild() build {
 	b := build{version: "devel", commit: "unknown"}
 	info, ok := debug.ReadBuildInfo()

@@ -12,9 +12,9 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 )
 
-// dialTimeout bounds the making of a connection to a broker; ioTimeout bounds a read or a write
-// for which kafka-go sets no deadline of its own (its SASL exchange and its metadata reads: a
-// broker that accepts and then says nothing would hold them for ever).
+// dialTimeout bounds the making of a connection to a broker. ioTimeout bounds a read or a write for which kafka-go sets no
+// deadline of its own: its SASL exchange and its metadata reads. A broker that accepts a connection and then says nothing
+// would hold these for ever.
 const (
 	dialTimeout = 5 * time.Second
 	ioTimeout   = 10 * time.Second
@@ -23,12 +23,12 @@ const (
 // clientID is what brokers see in their logs, quotas and metrics.
 const clientID = "convdel"
 
-// Config is where Kafka is and how to log in. It is shared by everything that talks to Kafka, so
-// that a fault is met the same way everywhere: each connection has deadlines.
+// Config says where Kafka is and how to log in. All of the service's connections to Kafka are made with it, so that all of
+// them have deadlines.
 type Config struct {
-	// Brokers are host:port addresses to start from; the rest of the cluster is found through them.
+	// Brokers are host:port addresses to start from. The client finds the rest of the cluster through them.
 	Brokers []string
-	// TLS, when set, is used for every connection. The server name is filled in where empty.
+	// TLS, when set, is used for every connection. An empty server name is filled in with the broker's host.
 	TLS *tls.Config
 	// SASL, when set, logs in on every connection.
 	SASL sasl.Mechanism
@@ -39,9 +39,8 @@ type Config struct {
 // Addr is the address list in kafka-go's form.
 func (c Config) Addr() net.Addr { return kafka.TCP(c.Brokers...) }
 
-// Transport returns a connection pool that knows the given topics. It caches where partitions
-// live for two seconds, so that a moved leader is found again soon. The caller closes it with
-// CloseIdleConnections.
+// Transport returns a connection pool that knows the given topics. It caches the partitions' leaders for two seconds, so
+// that a moved leader is found again soon. The caller closes the pool with CloseIdleConnections.
 func (c Config) Transport(topics ...string) *kafka.Transport {
 	return &kafka.Transport{
 		Dial:           c.Connect,
@@ -55,16 +54,16 @@ func (c Config) Transport(topics ...string) *kafka.Transport {
 	}
 }
 
-// Client returns a client on its own [Config.Transport], and what closes that.
+// Client returns a client on its own [Config.Transport], and the function that closes this transport.
 func (c Config) Client(topics ...string) (client *kafka.Client, closeIdle func()) {
 	t := c.Transport(topics...)
 	return &kafka.Client{Addr: c.Addr(), Transport: t}, t.CloseIdleConnections
 }
 
-// Writer returns a writer that is done with a record only when every in-sync replica has it, and
-// that places keys as Kafka's own clients do. close ends the writer and its connections.
+// Writer returns a writer whose writes return only when every in-sync replica has the record. It assigns keys to partitions
+// as Kafka's own clients do. closeAll ends the writer and its connections.
 //
-// A write whose context ends may still be appended: what is written must bear being written twice.
+// A write whose context ends may still be appended, so the reader of the topic must bear a record that is written twice.
 func (c Config) Writer(topic string) (writer *kafka.Writer, closeAll func() error) {
 	t := c.Transport(topic)
 	w := &kafka.Writer{
@@ -89,11 +88,11 @@ func (c Config) Writer(topic string) (writer *kafka.Writer, closeAll func() erro
 	}
 }
 
-// maxWriteBytes is far above what brokers take (1 MiB by default): they are the ones to judge a
-// record's size, one by one, not the client for a whole batch.
+// maxWriteBytes is far above what brokers take (1 MiB by default). So the broker judges the size of each record, and the
+// client does not judge the size of a whole batch.
 const maxWriteBytes = 64 << 20
 
-// Dialer is for kafka-go's consumer group, which does not use transports.
+// Dialer returns a dialer for kafka-go's consumer group, which does not use transports.
 func (c Config) Dialer() *kafka.Dialer {
 	return &kafka.Dialer{
 		ClientID:      clientID,
@@ -117,8 +116,8 @@ func (c Config) Connect(ctx context.Context, network, address string) (net.Conn,
 	return &deadlineConn{Conn: conn}, nil
 }
 
-// deadlineConn gives every read and write a deadline, unless its user has set one. kafka-go's
-// connections read only while a request is under way, so an idle one is not cut.
+// deadlineConn gives every read and write a deadline, unless its user has set one. kafka-go reads from a connection only
+// while a request is under way, so an idle connection is not cut.
 type deadlineConn struct {
 	net.Conn
 	userRead, userWrite atomic.Bool

@@ -1,3 +1,3 @@
-// Package cluster connects to Kafka: it knows where the brokers are and how to log in, and it gives every connection
-// deadlines. Everything that talks to Kafka connects through it, so that a fault is met the same way everywhere.
+// Package cluster connects to Kafka: it knows the brokers' addresses and the login, and it gives every connection
+// deadlines. All of the service's connections to Kafka come from here, so that a fault is met the same way everywhere.
 package cluster

@@ -1,23 +1,26 @@
-// Package deadletter reads and settles the dead letters that convdel's consumer writes. It is for
-// operators' tools and for workflows that must prove that every conversation is gone.
+// Package deadletter reads and settles the dead letters that convdel's consumer writes. It is for operators' tools and for
+// workflows that must prove that every conversation is gone.
 //
-// The dead-letter topic is a table: a record's key is a letter's ID, the newest record of a key is
-// its state, and one without a value (a tombstone) means settled. A [Table] shows the open letters
-// ([Table.Each], [Table.Follow]), publishes their source records again ([Table.Replay]) and settles
-// them without ([Table.Discard]). A letter whose source record was a replay replaces the letter that
-// was replayed, even where the tombstone of that is missing. Anybody who may publish can forge what says
-// so. So the two must prove it: the same key, value, headers and first time, and one replay more.
-// Otherwise both are open letters. A plan tells what is settled along with a letter that replaces it.
+// The dead-letter topic is a table. A record's key is a letter's ID. The newest record of a key is the letter's state: a
+// record without a value, a tombstone, means that the letter is settled. All other letters are open.
 //
-// Reading takes one pass over the topic that keeps a few bytes for each open letter. It reads again what
-// claims to replace another letter, or is claimed to be replaced, and then the open letters. Records of
-// other origin in the topic are counted and left alone. Reading ends where committed reads do, before a
-// transaction that is still open, and steps over batches that can't be read; [Totals] and [Table.Notice]
-// say so.
+// A [Table] shows the open letters ([Table.Each], [Table.Follow]). [Table.Replay] publishes their source records again and
+// then settles them, [Table.Discard] only settles them.
 //
-// Settling is made to be interrupted. A replay publishes one record, waits until every in-sync replica
-// has it, writes the tombstone, waits again, and goes on to the next: killed anywhere it loses no
-// letter and repeats at most the one in hand.
+// A replayed record may fail again and become a letter once more. This letter replaces the one that was replayed, even if
+// the replay was killed before it could settle that one. The new letter's headers name the old letter, but anybody who may
+// publish can forge them. So the two letters must prove it: they have the same key, value, headers and first time, and the
+// new one has one replay more. Otherwise both stay open. Settling a letter also settles the letters that it replaces, and a
+// plan names them.
 //
-// It calls no API and moves no group's offsets.
+// Reading takes one pass over the topic, and keeps a few bytes for each open letter. A second pass reads the letters on
+// both sides of each claim to replace another letter, a third one the open letters. Records that convdel has not written
+// are counted and otherwise ignored. Reading ends where committed reads end, before a transaction that is still open. It
+// steps over batches that can't be read. [Totals] and [Table.Notice] report both.
+//
+// Settling may be interrupted at any time. A replay publishes one record, waits until every in-sync replica has it, writes
+// the tombstone, waits again, and goes on to the next letter. If it is killed, no letter is lost, and at most the letter in
+// hand is published a second time.
+//
+// The package calls no API and changes no group's offsets.
 package deadletter

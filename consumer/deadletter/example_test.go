@@ -13,13 +13,13 @@ import (
 	"convdel/schema"
 )
 
-// A workflow that deletes an account looks whether any conversation of it is among the dead letters, and
-// replays those that only ran out of attempts.
+// A workflow that deletes an account checks whether a dead letter concerns one of the account's conversations. It replays
+// those letters that have only run out of attempts.
 func ExampleTable_Replay() {
 	kafka := kfake.MustCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, schema.Topic, schema.DeadLetterTopic))
 	defer kafka.Close()
-	bury(kafka, 7, schema.ClassExhausted)
-	bury(kafka, 8, schema.ClassPermanent)
+	writeLetter(kafka, 7, schema.ClassExhausted)
+	writeLetter(kafka, 8, schema.ClassPermanent)
 
 	ctx := context.Background()
 	table, err := deadletter.Open(ctx, cluster.Config{Brokers: kafka.ListenAddrs()}, schema.DeadLetterTopic)
@@ -49,8 +49,8 @@ func ExampleTable_Replay() {
 	// left alone: 1 permanent or undecodable, and not named by class or id
 }
 
-// bury writes a dead letter as the service would.
-func bury(kafka *kfake.Cluster, offset int64, class schema.Class) {
+// writeLetter writes a dead letter as the service does.
+func writeLetter(kafka *kfake.Cluster, offset int64, class schema.Class) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.ListenAddrs()...))
 	if err != nil {
 		fmt.Println(err)

@@ -13,38 +13,37 @@ import (
 	"convdel/schema"
 )
 
-// passLanes is how many partitions the pass reads at once: what a fetch decompresses to is in memory.
-const passLanes = 2
+// passParallel is how many partitions the pass reads at once. Each holds a decompressed fetch in memory.
+const passParallel = 2
 
-// index is what a pass over the topic has found: where the open letters are. It keeps some tens of
-// bytes for each, whatever their size and however many are settled.
+// index is the result of a pass over the topic: the positions of the open letters. It keeps some tens of bytes for each
+// open letter, however large the letters are and however many are settled.
 type index struct {
-	// ends is where committed reads of each partition ended when the pass began.
+	// ends are the offsets at which committed reads of each partition ended when the pass began.
 	ends []int64
-	open map[letterKey]place
-	// elsewhere are further places of the same ID, after partitions were added to the topic.
-	elsewhere map[letterKey][]place
-	// replaces says which letter the letter of a replayed record claims to replace, and, once that has
-	// been looked into, does.
+	open map[letterKey]position
+	// elsewhere holds further positions of an ID. There are some if partitions were added to the topic.
+	elsewhere map[letterKey][]position
+	// replaces maps a letter to the letter that it claims to replace. After prove it holds only claims that are true.
 	replaces map[letterKey]letterKey
 	// topics numbers the source topics' names.
 	topics  map[string]int32
 	names   []string
 	records int
 	foreign int
-	// replaced counts the letters that are open and that another one stands for.
+	// replaced counts the open letters that another letter replaces.
 	replaced int
 	unread   *Unread
 }
 
-// letterKey is an ID.
+// letterKey is a letter's ID.
 type letterKey struct {
 	topic, partition int32
 	offset           int64
 }
 
-// place is where in the dead-letter topic a record is.
-type place struct {
+// position is a record's position in the dead-letter topic.
+type position struct {
 	partition int32
 	offset    int64
 }
@@ -53,15 +52,15 @@ func (ix *index) totals() Totals {
 	return Totals{Records: ix.records, Open: len(ix.open), Foreign: ix.foreign, Replaced: ix.replaced, Unread: ix.unread}
 }
 
-// index reads the whole topic once, and what claims to be replaced once more.
+// index reads the whole topic once. It reads the letters on both sides of a claim once more.
 func (t *Table) index(ctx context.Context) (*index, error) {
 	ix := &index{
-		ends: make([]int64, t.partitions), open: make(map[letterKey]place), elsewhere: make(map[letterKey][]place),
+		ends: make([]int64, t.partitions), open: make(map[letterKey]position), elsewhere: make(map[letterKey][]position),
 		replaces: make(map[letterKey]letterKey), topics: make(map[string]int32),
 	}
 	found := make([]*partitionIndex, t.partitions)
 	group, inGroup := errgroup.WithContext(ctx)
-	group.SetLimit(passLanes)
+	group.SetLimit(passParallel)
 	for p := range t.partitions {
 		group.Go(func() (err error) {
 			found[p], err = t.indexPartition(inGroup, p)
@@ -81,7 +80,7 @@ func (t *Table) index(ctx context.Context) (*index, error) {
 	return ix, nil
 }
 
-// partitionIndex is the pass over one partition: the newest record of each key is its state.
+// partitionIndex is the pass over one partition. The newest record of each key is the letter's state.
 type partitionIndex struct {
 	end              int64
 	open             map[string]int64
@@ -97,7 +96,8 @@ func (t *Table) indexPartition(ctx context.Context, partition int) (*partitionIn
 		if from, err = t.log.Offset(ctx, partition, kafka.FirstOffset); err != nil {
 			return err
 		}
-		// The log's own end first: what is written between the two questions is no transaction's.
+		// Ask for the log's own end first: a record that is written between the two questions is not taken for an open
+		// transaction's.
 		if logEnd, err = t.log.Offset(ctx, partition, kafka.LastOffset); err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 	}
 	ix.records++
 	if r.Omitted != nil {
-		ix.foreign++ // no letter is that large, and its value is not null but not there
+		ix.foreign++ // no letter is so large; its value was not read, and is not null
 		return nil
 	}
 	id := string(r.Key)
@@ -138,7 +138,7 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 		delete(ix.replaces, id)
 		return nil
 	}
-	// What only looks like a letter takes no letter's place.
+	// A record that is no letter does not change the state of the letter with the same key.
 	l := readLetter(r)
 	if l == nil {
 		ix.foreign++
@@ -158,7 +158,7 @@ func (ix *index) merge(partition int32, one *partitionIndex) {
 	ix.foreign += one.foreign
 	ix.unread = ix.unread.and(one.unread)
 	for id, offset := range one.open {
-		key, at := ix.key(id), place{partition: partition, offset: offset}
+		key, at := ix.key(id), position{partition: partition, offset: offset}
 		if other, again := ix.open[key]; again {
 			ix.elsewhere[key] = append(ix.elsewhere[key], other)
 		}
@@ -170,7 +170,7 @@ func (ix *index) merge(partition int32, one *partitionIndex) {
 	}
 }
 
-// key numbers an ID. One that is none, as an operator can type it, is no letter's.
+// key numbers an ID. A text that is no ID, an operator's typing error say, gets the key of no letter.
 func (ix *index) key(id string) letterKey {
 	topic, partition, offset, err := schema.ParseID(id)
 	if err != nil {
@@ -189,21 +189,21 @@ func (ix *index) id(k letterKey) string {
 	return ix.names[k.topic] + "/" + strconv.Itoa(int(k.partition)) + "/" + strconv.FormatInt(k.offset, 10)
 }
 
-// places are where an ID has to be settled: once in each partition.
-func (ix *index) places(k letterKey) []place {
+// positions are where an ID has to be settled: once in each partition that has it.
+func (ix *index) positions(k letterKey) []position {
 	all := slices.Clone(ix.elsewhere[k])
 	if at, ok := ix.open[k]; ok {
 		all = append(all, at)
 	}
-	slices.SortFunc(all, func(a, b place) int { return cmp.Compare(a.partition, b.partition) })
-	return slices.CompactFunc(all, func(a, b place) bool { return a.partition == b.partition })
+	slices.SortFunc(all, func(a, b position) int { return cmp.Compare(a.partition, b.partition) })
+	return slices.CompactFunc(all, func(a, b position) bool { return a.partition == b.partition })
 }
 
-// chain lists what a letter replaces, and what that replaced.
+// chain lists the letter that a letter replaces, the one that this replaces, and so on.
 func (ix *index) chain(k letterKey) []superseded {
 	var all []superseded
 	for old, ok := ix.replaces[k]; ok; old, ok = ix.replaces[old] {
-		all = append(all, superseded{id: ix.id(old), places: ix.places(old)})
+		all = append(all, superseded{id: ix.id(old), positions: ix.positions(old)})
 	}
 	return all
 }

@@ -10,31 +10,31 @@ import (
 
 // Letter is an open dead letter.
 type Letter struct {
-	// DeadLetter is what its headers say. Its ID is the letter's.
+	// DeadLetter holds the letter's headers. Its ID is the letter's.
 	schema.DeadLetter
 	// Value is the source record's value: nil if that was null.
 	Value []byte
-	// Headers are all of the letter's, the source record's own first.
+	// Headers are all headers of the letter, those of the source record first.
 	Headers []schema.Header
-	// Written is when the letter was written, by Kafka's time of its record.
+	// Written is the time at which the letter was written, by the timestamp of its record.
 	Written time.Time
 
-	// key is the ID in the index that the letter was found by.
+	// key is the ID under which the index has the letter.
 	key letterKey
-	// places are where in the dead-letter topic the ID is open: in one partition, unless partitions were
-	// added to the topic meanwhile.
-	places []place
-	// supersedes are the IDs that this letter replaces, with their places.
+	// positions are where in the dead-letter topic the ID is open: in one partition, or in several if partitions were
+	// added.
+	positions []position
+	// supersedes are the IDs that this letter replaces, with their positions.
 	supersedes []superseded
 }
 
 type superseded struct {
-	id     string
-	places []place
+	id        string
+	positions []position
 }
 
-// Replaces lists the IDs of the letters that are open still and that this one stands for, the one that it
-// names first: its source record is a replay of theirs. Whoever settles it settles them along.
+// Replaces lists the IDs of the open letters that this letter replaces, since its source record is a replay of theirs. The
+// letter that it names comes first. Settling this letter settles them as well.
 func (l *Letter) Replaces() []string {
 	var ids []string
 	for _, old := range l.supersedes {
@@ -43,8 +43,8 @@ func (l *Letter) Replaces() []string {
 	return ids
 }
 
-// Event is the event in the source record, or why there is none. Of a record that is not there it is the
-// one that the letter has kept.
+// Event returns the event in the source record, or the reason why there is none. If the letter lacks the record's value, it
+// is the event that the letter has kept.
 func (l *Letter) Event() (schema.Event, error) {
 	switch {
 	case l.Batch != nil:
@@ -59,15 +59,15 @@ func (l *Letter) Event() (schema.Event, error) {
 
 var (
 	errBatch   = errors.New("the letter stands for a batch that can't be read")
-	errOmitted = errors.New("the record's value is not there, and no event is known of it")
+	errOmitted = errors.New("the record's value is missing, and no event is known of it")
 )
 
-// Source is the source record as a replay publishes it. The error is a [*schema.ReplayError].
+// Source returns the source record as a replay publishes it. The error is a [*schema.ReplayError].
 func (l *Letter) Source() (schema.Record, error) { return l.Replay(l.Value, l.Headers) }
 
-// Age is how long ago the event happened, at now: what counts when deciding whether it may still be
-// executed. It is the letter's own age where the record had no time, and never less than what is known of
-// the record: it was there when it was first called, and when the letter was written.
+// Age returns how long ago the event happened, at now. It decides whether the event may still be executed. It is the
+// letter's own age if the record had no time. It is never less than the time since the event's first call or since the
+// letter was written, since the record existed by then.
 func (l *Letter) Age(now time.Time) time.Duration {
 	e, err := l.Event()
 	if err != nil {
@@ -76,18 +76,18 @@ func (l *Letter) Age(now time.Time) time.Duration {
 	return now.Sub(schema.EventTime(e, nil, l.Timestamp, l.FirstAttempt, l.LastAttempt, l.Written))
 }
 
-// Filter selects letters. What is empty selects all; what is given must all match.
+// Filter selects letters. An empty field selects all letters; all fields that are set must match.
 type Filter struct {
-	// Classes and Codes are any of these.
+	// Classes and Codes match a letter that has any of them.
 	Classes []schema.Class
 	Codes   []int
-	// Account is the event's From_Account or To_Account; a letter that holds no event has neither.
+	// Account matches the event's From_Account or To_Account. A letter without an event matches no account.
 	Account string
-	// Since and Until bound when the letter was written: from the one on, before the other.
+	// Since and Until bound the time at which the letter was written: not before Since, and before Until.
 	Since, Until time.Time
-	// IDs are any of these.
+	// IDs match a letter that has any of them.
 	IDs []string
-	// Limit is how many, the oldest first; 0 is no limit.
+	// Limit is the largest number of letters, the oldest first; 0 is no limit.
 	Limit int
 }
 

@@ -9,7 +9,7 @@ import (
 	"convdel/consumer/internal/recordlog"
 )
 
-// readyBytes is how many bytes of letters a cursor holds before it reads on, one letter at least.
+// readyBytes is how many bytes of letters a cursor holds before it stops reading. It always holds at least one letter.
 const readyBytes = 1 << 20
 
 // cursor reads the open letters of one partition, in the order of the log.
@@ -26,7 +26,7 @@ type wanted struct {
 	key    letterKey
 }
 
-// pick calls do with the open letters, or those of the given IDs, by the time of their writing.
+// pick calls do with the open letters, or with those of the given IDs, in the order in which they were written.
 func (t *Table) pick(ctx context.Context, ix *index, ids []string, do func(*Letter) error) error {
 	cursors := t.cursors(ix, ids)
 	for {
@@ -43,7 +43,7 @@ func (t *Table) pick(ctx context.Context, ix *index, ids []string, do func(*Lett
 			return ctx.Err()
 		}
 		l := next.takeOne()
-		l.places, l.supersedes = ix.places(l.key), ix.chain(l.key)
+		l.positions, l.supersedes = ix.positions(l.key), ix.chain(l.key)
 		if err := do(l); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (c *cursor) sort() {
 	c.wanted = slices.CompactFunc(c.wanted, func(a, b wanted) bool { return a.offset == b.offset })
 }
 
-// takeOne takes the next letter, takeAll all that are ready.
+// takeOne returns the next letter, takeAll returns all letters that are ready.
 func (c *cursor) takeOne() *Letter {
 	l := c.ready[0]
 	c.ready[0], c.ready = nil, c.ready[1:]
@@ -104,8 +104,7 @@ func (c *cursor) takeAll() []*Letter {
 // errHeld says that a cursor holds enough letters for now.
 var errHeld = errors.New("enough letters are held")
 
-// fill reads on until a letter is ready or none is left. Letters that have been replaced or settled
-// since the pass may be gone.
+// fill reads until a letter is ready or none is left. A letter that was replaced or settled since the pass may be missing.
 func (c *cursor) fill(ctx context.Context, ix *index) error {
 	for idle := 0; len(c.ready) == 0 && len(c.wanted) > 0; {
 		r := recordlog.Request{Partition: c.partition, Offset: c.wanted[0].offset, MaxBytes: pickBytes, Epoch: recordlog.NoEpoch}
@@ -134,7 +133,7 @@ func (c *cursor) fill(ctx context.Context, ix *index) error {
 	return nil
 }
 
-// skip gives up what is wanted below an offset.
+// skip drops the wanted letters below an offset.
 func (c *cursor) skip(offset int64) {
 	for len(c.wanted) > 0 && c.wanted[0].offset < offset {
 		c.wanted = c.wanted[1:]

@@ -12,68 +12,68 @@ import (
 type Choice struct {
 	// Filter selects them. Its Limit counts the letters that are settled or skipped, not those left alone.
 	Filter Filter
-	// Topic is the topic whose letters these are: others are left alone. Required for a replay.
+	// Topic is the source topic of the letters; letters of other topics are left alone. Required for a replay.
 	Topic string
-	// MaxAge leaves alone what is older, by the time of the event; 0 settles any age. A late delete
-	// can wipe a conversation that has come back to life.
+	// MaxAge leaves older events alone, by the time of the event; 0 settles any age. A late delete can wipe a conversation
+	// that has come back to life.
 	MaxAge time.Duration
-	// Rate is letters a second at most; 0 is no limit.
+	// Rate is the largest number of letters a second; 0 is no limit.
 	Rate float64
-	// Planned, unless nil, is the plan that this choice has been shown as: letters that have been written since
-	// are not settled, nor are those behind the last one that a limit had let in. What is settled is then never
-	// more than the plan.
+	// Planned, unless nil, is the plan that was shown for this choice. Letters that were written after it are not settled,
+	// nor are letters behind the last one within its limit. So no more is settled than the plan names.
 	Planned *Plan
-	// Skipped, unless nil, is called by a replay with each letter whose source record the topic of events
-	// refuses for its own sake, its size above all, and why. The letter stays open and the replay goes on.
+	// Skipped, unless nil, is called by a replay for each record that the topic of events refuses because of the record
+	// itself, above all its size. It gets the letter and the reason. The letter stays open and the replay goes on.
 	Skipped func(*Letter, error)
 }
 
 // Left says why a letter is left alone.
 type Left string
 
-// Why a letter is left alone by a replay. Permanent and undecodable letters would only fail
-// again, so they are replayed only if the filter names their class or their ID.
+// These are the reasons why a replay leaves a letter alone. Permanent and undecodable letters would fail again. So they are
+// replayed only if the filter names their class or their ID.
 const (
 	LeftTooOld     Left = "older than the age allowed"
 	LeftNotNamed   Left = "permanent or undecodable, and not named by class or id"
 	LeftOtherTopic Left = "of another topic"
-	// Of these nothing is there that could be published again.
+	// Such a letter has nothing that could be published again.
 	LeftOmitted Left = "without their record's value, and no event is known"
 	LeftBatch   Left = "batches that can't be read"
 )
 
-// maxAlong is how many letters that are settled along with others are told by ID.
+// maxAlong bounds the number of IDs in AlongIDs.
 const maxAlong = 1000
 
-// Plan is what a settling would do, or has done.
+// Plan is what a settling is going to do, or has done.
 type Plan struct {
 	Totals
-	// Settled counts the letters, Classes by class.
+	// Settled is the number of letters, Classes is this number by class.
 	Settled int
 	Classes map[schema.Class]int
 	// Oldest is the time of the oldest event among them; zero if there is none.
 	Oldest time.Time
-	// Left counts the letters that the filter selects and that are left alone.
+	// Left counts the letters that the filter selects but that are left alone, by reason.
 	Left map[Left]int
-	// Along counts the letters that are settled along with those, since they are replaced by them, and
-	// AlongIDs are the first thousand. See [Letter.Replaces].
+	// Along counts the letters that are settled in addition because a settled letter replaces them. AlongIDs are the first
+	// thousand of these. See [Letter.Replaces].
 	Along    int
 	AlongIDs []string
-	// Skipped counts the letters that a replay has skipped, see [Choice]. A plan knows of none.
+	// Skipped counts the letters that a replay has skipped, see [Choice]. It is 0 in a plan of a settling to come.
 	Skipped int
 
-	// ends are where the partitions ended, last is when the last of the letters was written.
+	// ends are the ends of the partitions; last is when the last of the letters was written.
 	ends []int64
 	last time.Time
 }
 
-// knows says whether the plan has seen a letter and all that is settled along with it, each where it is.
+// knows returns true if the plan has seen a letter and all letters that are settled along with it, each at its present
+// position.
 func (p *Plan) knows(l *Letter) bool {
-	seen := func(at place) bool { return int(at.partition) < len(p.ends) && at.offset < p.ends[at.partition] }
-	all := func(places []place) bool {
-		return !slices.ContainsFunc(places, func(at place) bool { return !seen(at) })
+	seen := func(at position) bool { return int(at.partition) < len(p.ends) && at.offset < p.ends[at.partition] }
+	all := func(positions []position) bool {
+		return !slices.ContainsFunc(positions, func(at position) bool { return !seen(at) })
 	}
-	return all(l.places) && !slices.ContainsFunc(l.supersedes, func(old superseded) bool { return !all(old.places) })
+	return all(l.positions) && !slices.ContainsFunc(l.supersedes, func(old superseded) bool { return !all(old.positions) })
 }
 
 func (p *Plan) count(l *Letter, now time.Time) {
@@ -91,7 +91,7 @@ func (p *Plan) count(l *Letter, now time.Time) {
 	}
 }
 
-// enough says whether the limit has been reached.
+// enough returns errEnough if the limit has been reached.
 func (c *Choice) enough(p *Plan) error {
 	if p.Settled+p.Skipped == c.Filter.Limit {
 		return errEnough

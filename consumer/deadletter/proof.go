@@ -11,30 +11,31 @@ import (
 	"convdel/schema"
 )
 
-// The letter of a replayed record names the letter that was replayed, and takes its place. That name
-// comes from the headers of a record of the topic of events, where anybody may have forged it to hide
-// somebody else's letter. So it is a claim, and what proves it is the pair itself: a replay publishes
-// the same key, value and headers, with the time of the first record, and one replay more. What passes
-// for a replay of a letter without being one asks for the same delete of the same age, and hides nothing.
+// The letter of a replayed record names the letter that was replayed, and replaces it. The name comes from headers of a
+// record of the topic of events, and anybody who may publish can forge them to hide another letter. So the name is a claim,
+// and the two letters must prove it: a replay publishes the same key, value and headers, with the time of the first record,
+// and one replay more. If a forged record fulfils that, it asks for the same delete of the same age, so hiding the older
+// letter loses nothing.
 
-// maxProvenReplays bounds how long a chain of letters can be that one letter stands for.
+// maxProvenReplays bounds how many letters one letter can replace.
 const maxProvenReplays = 1000
 
-// proof is what a letter shows of its source record.
+// proof is the part of a letter that proves a replay.
 type proof struct {
-	// source is a hash of what a replay keeps of it: long enough that nobody finds another record with it.
+	// source is a hash of what a replay keeps of the source record. It is so long that nobody finds another record with the
+	// same hash.
 	source [16]byte
-	// of is the letter that it is a replay of, if it says so and replays is not 0.
+	// of is the letter whose replay the source record claims to be. It means nothing if replays is 0.
 	of      letterKey
 	replays int32
 }
 
-// proves says whether the letter's source record is a replay of the other one's.
+// proves returns true if the letter's source record is a replay of the old letter's.
 func (p proof) proves(old proof) bool {
 	return p.source == old.source && p.replays > 0 && p.replays <= maxProvenReplays && p.replays == old.replays+1
 }
 
-// proofOf reads a letter; ok is false for one that has not all of its source record.
+// proofOf reads a letter. ok is false if the letter lacks a part of its source record.
 func (ix *index) proofOf(l *Letter) (p proof, ok bool) {
 	if l.Omitted != nil || l.Batch != nil {
 		return proof{}, false
@@ -58,7 +59,8 @@ func (ix *index) proofOf(l *Letter) (p proof, ok bool) {
 	return p, true
 }
 
-// writeBytes adds bytes to a hash so that nothing else adds the same: their number first, null told from empty.
+// writeBytes adds bytes to a hash. It adds their number first, and tells null from empty, so that no other bytes give the
+// same hash.
 func writeBytes(h hash.Hash, data []byte) {
 	var size [8]byte
 	if data != nil {
@@ -68,9 +70,8 @@ func writeBytes(h hash.Hash, data []byte) {
 	_, _ = h.Write(data)
 }
 
-// prove looks into what letters claim to replace. It reads those letters that an open one claims to
-// replace, and those that claim it, once more. What is left of the index's replaces is true, and what is
-// replaced is no longer among the open letters.
+// prove checks the letters' claims. It reads the letters on both sides of each claim once more. Afterwards the index's
+// replaces holds only true claims, and letters that are replaced are not among the open ones.
 func (t *Table) prove(ctx context.Context, ix *index) error {
 	ix.dropIdleClaims()
 	ix.dropCycles()
@@ -84,7 +85,7 @@ func (t *Table) prove(ctx context.Context, ix *index) error {
 	return nil
 }
 
-// dropIdleClaims drops those of and about letters that are not open, and about other topics' letters.
+// dropIdleClaims drops claims by letters or about letters that are not open, and claims about letters of other topics.
 func (ix *index) dropIdleClaims() {
 	for key, old := range ix.replaces {
 		_, open := ix.open[key]
@@ -94,10 +95,10 @@ func (ix *index) dropIdleClaims() {
 	}
 }
 
-// dropCycles drops the claims of letters that claim each other, in a ring of any length: no replay comes
-// before itself. Each letter makes one claim at most, so every walk along them ends, or ends in a ring.
+// dropCycles drops the claims of letters that claim each other, in a ring of any length: no replay comes before itself.
+// Each letter makes at most one claim, so every walk along the claims ends, or runs into a ring.
 func (ix *index) dropCycles() {
-	walks := make(map[letterKey]int, len(ix.replaces)) // in which walk a letter was met
+	walks := make(map[letterKey]int, len(ix.replaces)) // the walk in which a letter was first met
 	var rings []letterKey
 	walk := 0
 	for start := range ix.replaces {
@@ -127,7 +128,7 @@ func (ix *index) next(key letterKey) (letterKey, bool) {
 	return old, ok
 }
 
-// proofs reads the letters that are on either side of a claim.
+// proofs reads the letters on both sides of each claim.
 func (t *Table) proofs(ctx context.Context, ix *index) (map[letterKey]proof, error) {
 	keys := make(map[letterKey]bool, 2*len(ix.replaces))
 	for key, old := range ix.replaces {
@@ -171,8 +172,8 @@ func (ix *index) dropUnproven(proofs map[letterKey]proof) {
 	}
 }
 
-// shareOut leaves each replaced letter to one of those that replace it. There are several where it was
-// replayed twice, and it is to be settled with one of them, once.
+// shareOut leaves each replaced letter to one of the letters that replace it. There are several if it was replayed twice.
+// It is settled once, with the chosen one.
 func (ix *index) shareOut() {
 	heirs := make(map[letterKey]letterKey, len(ix.replaces))
 	for key, old := range ix.replaces {
@@ -191,8 +192,8 @@ func (k letterKey) compare(other letterKey) int {
 	return cmp.Or(cmp.Compare(k.topic, other.topic), cmp.Compare(k.partition, other.partition), cmp.Compare(k.offset, other.offset))
 }
 
-// hideReplaced takes letters out that another one replaces, but keeps their places: whoever settles that
-// one settles them too.
+// hideReplaced removes replaced letters from the open ones, but keeps their positions, since they are settled together with
+// the letter that replaces them.
 func (ix *index) hideReplaced() {
 	for _, old := range ix.replaces {
 		if at, open := ix.open[old]; open {

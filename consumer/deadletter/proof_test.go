@@ -15,22 +15,22 @@ import (
 	"convdel/schema"
 )
 
-// buried is a letter with its record.
-type buried struct {
+// fullLetter is a letter with its source record.
+type fullLetter struct {
 	schema.DeadLetter
 	value  []byte
 	source []schema.Header
 }
 
-// garbled is the letter of a record that is no event, with the same bytes for all.
-func garbled(offset int64, edit ...func(*schema.DeadLetter)) buried {
+// garbled is the letter of a record that is no event. All such records have the same value.
+func garbled(offset int64, edit ...func(*schema.DeadLetter)) fullLetter {
 	d := letter(offset, edit...)
 	d.Class, d.Key = schema.ClassUndecodable, nil
-	return buried{DeadLetter: d, value: []byte("garbage")}
+	return fullLetter{DeadLetter: d, value: []byte("garbage")}
 }
 
-// again is the letter of a letter's replay, as the service writes it.
-func (b buried) again(t *testing.T, offset int64, edit ...func(*buried)) buried {
+// again is the letter of a replayed letter's record, as the service writes it.
+func (b fullLetter) again(t *testing.T, offset int64, edit ...func(*fullLetter)) fullLetter {
 	t.Helper()
 	r, err := b.Replay(b.value, b.Headers(b.source))
 	if err != nil {
@@ -40,7 +40,7 @@ func (b buried) again(t *testing.T, offset int64, edit ...func(*buried)) buried 
 	if !ok {
 		t.Fatalf("no origin in %q", r.Headers)
 	}
-	next := buried{DeadLetter: b.DeadLetter, value: r.Value, source: schema.SourceHeaders(r.Headers)}
+	next := fullLetter{DeadLetter: b.DeadLetter, value: r.Value, source: schema.SourceHeaders(r.Headers)}
 	next.Offset, next.Timestamp, next.Replays, next.ReplayOf = offset, origin.Timestamp, origin.Replays, origin.ID()
 	for _, e := range edit {
 		e(&next)
@@ -48,13 +48,13 @@ func (b buried) again(t *testing.T, offset int64, edit ...func(*buried)) buried 
 	return next
 }
 
-// naming claims to replace another letter.
+// naming makes a letter claim to replace another one.
 func naming(offset int64) func(*schema.DeadLetter) {
 	return func(d *schema.DeadLetter) { d.Replays, d.ReplayOf = 1, letter(offset).ID() }
 }
 
-// bury writes letters, each into the partition of its offset modulo three.
-func (s *shelf) bury(letters ...buried) {
+// putFull writes letters, each into the partition of its offset modulo three.
+func (s *shelf) putFull(letters ...fullLetter) {
 	s.t.Helper()
 	for _, b := range letters {
 		r := &kgo.Record{Topic: dlt, Partition: int32(b.Offset % 3), Key: []byte(b.ID()), Value: b.value}
@@ -66,7 +66,7 @@ func (s *shelf) bury(letters ...buried) {
 	}
 }
 
-// tombstones counts those in the topic.
+// tombstones counts the tombstones in the topic.
 func (s *shelf) tombstones() map[string]int {
 	s.t.Helper()
 	found := map[string]int{}
@@ -86,15 +86,14 @@ func byID(offsets ...int64) deadletter.Choice {
 	return c
 }
 
-// TestReplayedLetterReplacesTheOld: the letter of a record that failed again replaces the letter that
-// was replayed, also where the replay was killed before it could write the tombstone. Whatever is settled
-// along is in the plan.
+// TestReplayedLetterReplacesTheOld: a replayed record that fails again becomes a letter that replaces the old one, even if
+// the replay was killed before it wrote the tombstone. Everything that is settled along is in the plan.
 func TestReplayedLetterReplacesTheOld(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
-		first := buried{DeadLetter: letter(0), value: value(0), source: []schema.Header{{Key: "trace", Value: []byte("1")}, {Key: "null"}}}
+		first := fullLetter{DeadLetter: letter(0), value: value(0), source: []schema.Header{{Key: "trace", Value: []byte("1")}, {Key: "null"}}}
 		second := first.again(s.t, 50)
-		s.bury(first, garbled(1), second, second.again(s.t, 90))
+		s.putFull(first, garbled(1), second, second.again(s.t, 90))
 		s.wantOpen(1, 90)
 		table := s.open()
 		defer table.Close()
@@ -119,13 +118,13 @@ func TestReplayedLetterReplacesTheOld(t *testing.T) {
 	})
 }
 
-// TestForgedHeadersHideNoLetter: records of garbage that claim to be replays make letters of their own, beside those that
-// they name, and settling them settles no other.
+// TestForgedHeadersHideNoLetter: records that falsely claim to be replays become letters beside those that they name.
+// Settling them settles no other letter.
 func TestForgedHeadersHideNoLetter(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
 		s.put(letter(0), letter(1), letter(2))
-		s.bury(garbled(10, naming(0)), garbled(11, naming(1)), garbled(12, naming(2)))
+		s.putFull(garbled(10, naming(0)), garbled(11, naming(1)), garbled(12, naming(2)))
 		s.wantOpen(0, 1, 2, 10, 11, 12)
 		table := s.open()
 		defer table.Close()
@@ -140,15 +139,15 @@ func TestForgedHeadersHideNoLetter(t *testing.T) {
 	})
 }
 
-// TestLettersThatNameEachOtherStay: in a ring of two, of three, of one, and where each proves the other.
+// TestLettersThatNameEachOtherStay: rings of one, two and three letters stay open, even where each letter proves the other.
 func TestLettersThatNameEachOtherStay(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
-		s.bury(garbled(0, naming(1)), garbled(1, naming(0)), // two
+		s.putFull(garbled(0, naming(1)), garbled(1, naming(0)), // two
 			garbled(2, naming(3)), garbled(3, naming(4)), garbled(4, naming(2)), // three
 			garbled(5, naming(5)),                                                                      // itself
-			garbled(6, naming(7)), garbled(7, naming(6), func(d *schema.DeadLetter) { d.Replays = 2 }), // 7 proves it of 6
-			garbled(8, naming(0)), garbled(9, naming(8)), // into a ring
+			garbled(6, naming(7)), garbled(7, naming(6), func(d *schema.DeadLetter) { d.Replays = 2 }), // 7 proves that it replaces 6
+			garbled(8, naming(0)), garbled(9, naming(8)), // claims that lead into a ring
 		)
 		s.wantOpen(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 		table := s.open()
@@ -160,42 +159,42 @@ func TestLettersThatNameEachOtherStay(t *testing.T) {
 	})
 }
 
-// TestWhatProvesNoReplay changes one thing each about the letter of a replay. Both letters stay open then.
+// TestWhatProvesNoReplay changes one thing at a time about the letter of a replay. Both letters stay open then.
 func TestWhatProvesNoReplay(t *testing.T) {
 	t.Parallel()
 	whole := &schema.Omitted{Why: "too large", Size: 7, SHA256: strings.Repeat("0", 64)}
-	for name, edit := range map[string]func(first, second *buried){
-		"nothing":        func(_, _ *buried) {},
-		"another value":  func(_, b *buried) { b.value = []byte("mended") },
-		"another key":    func(_, b *buried) { b.Key = []byte("other") },
-		"an empty key":   func(a, b *buried) { a.Key, b.Key = nil, []byte{} },
-		"a null key":     func(a, b *buried) { a.Key, b.Key = []byte{}, nil },
-		"an empty value": func(a, b *buried) { a.value, a.NullValue, b.value, b.NullValue = []byte{}, true, []byte{}, false },
-		"a null value":   func(a, b *buried) { a.value, a.NullValue, b.value, b.NullValue = []byte{}, false, []byte{}, true },
-		"key and value run": func(a, b *buried) {
+	for name, edit := range map[string]func(first, second *fullLetter){
+		"nothing":        func(_, _ *fullLetter) {},
+		"another value":  func(_, b *fullLetter) { b.value = []byte("mended") },
+		"another key":    func(_, b *fullLetter) { b.Key = []byte("other") },
+		"an empty key":   func(a, b *fullLetter) { a.Key, b.Key = nil, []byte{} },
+		"a null key":     func(a, b *fullLetter) { a.Key, b.Key = []byte{}, nil },
+		"an empty value": func(a, b *fullLetter) { a.value, a.NullValue, b.value, b.NullValue = []byte{}, true, []byte{}, false },
+		"a null value":   func(a, b *fullLetter) { a.value, a.NullValue, b.value, b.NullValue = []byte{}, false, []byte{}, true },
+		"key and value run": func(a, b *fullLetter) {
 			a.Key, a.value, b.Key, b.value = []byte("ab"), []byte("c"), []byte("a"), []byte("bc")
 		},
-		"a header more": func(_, b *buried) { b.source = append(b.source, schema.Header{Key: "ce_id", Value: []byte("1")}) },
-		"a header's value": func(a, b *buried) {
+		"a header more": func(_, b *fullLetter) { b.source = append(b.source, schema.Header{Key: "ce_id", Value: []byte("1")}) },
+		"a header's value": func(a, b *fullLetter) {
 			a.source = []schema.Header{{Key: "a"}}
 			b.source = []schema.Header{{Key: "a", Value: []byte{}}}
 		},
-		"another time":     func(_, b *buried) { b.Timestamp = b.Timestamp.Add(time.Millisecond) },
-		"no replay more":   func(a, b *buried) { a.Replays, a.ReplayOf, b.Replays = 1, letter(99).ID(), 1 },
-		"two replays more": func(_, b *buried) { b.Replays = 2 },
-		"another topic":    func(_, b *buried) { b.Topic = "elsewhere" },
-		"omitted":          func(_, b *buried) { b.Omitted, b.value = whole, []byte{} },
-		"omitted before":   func(a, _ *buried) { a.Omitted = whole },
-		"omitted twice":    func(a, b *buried) { a.Omitted, b.Omitted = whole, whole },
-		"a batch":          func(_, b *buried) { b.Batch = &schema.Batch{First: 50, Last: 51} },
+		"another time":     func(_, b *fullLetter) { b.Timestamp = b.Timestamp.Add(time.Millisecond) },
+		"no replay more":   func(a, b *fullLetter) { a.Replays, a.ReplayOf, b.Replays = 1, letter(99).ID(), 1 },
+		"two replays more": func(_, b *fullLetter) { b.Replays = 2 },
+		"another topic":    func(_, b *fullLetter) { b.Topic = "elsewhere" },
+		"omitted":          func(_, b *fullLetter) { b.Omitted, b.value = whole, []byte{} },
+		"omitted before":   func(a, _ *fullLetter) { a.Omitted = whole },
+		"omitted twice":    func(a, b *fullLetter) { a.Omitted, b.Omitted = whole, whole },
+		"a batch":          func(_, b *fullLetter) { b.Batch = &schema.Batch{First: 50, Last: 51} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			onShelf(t, func(s *shelf) {
-				first := buried{DeadLetter: letter(1), value: value(1), source: []schema.Header{{Key: "trace", Value: []byte("1")}}}
+				first := fullLetter{DeadLetter: letter(1), value: value(1), source: []schema.Header{{Key: "trace", Value: []byte("1")}}}
 				second := first.again(s.t, 50)
 				edit(&first, &second)
-				s.bury(first, second)
+				s.putFull(first, second)
 				want := []string{first.ID(), second.ID()}
 				if name == "nothing" {
 					want = want[1:]
@@ -208,12 +207,12 @@ func TestWhatProvesNoReplay(t *testing.T) {
 	}
 }
 
-// TestALetterReplayedTwice is replaced by two, and settled with one of them: once.
+// TestALetterReplayedTwice: two letters replace the same one. It is settled once, with one of them.
 func TestALetterReplayedTwice(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
 		first := garbled(0)
-		s.bury(first, first.again(s.t, 50), first.again(s.t, 51))
+		s.putFull(first, first.again(s.t, 50), first.again(s.t, 51))
 		s.wantOpen(50, 51)
 		table := s.open()
 		defer table.Close()
@@ -228,8 +227,8 @@ func TestALetterReplayedTwice(t *testing.T) {
 	})
 }
 
-// TestProofOutlivesOrderAndCompaction: the older letter may be written again behind the newer one, in another partition too,
-// and be compacted away.
+// TestProofOutlivesOrderAndCompaction: the older letter may be written again behind the newer one, even in another
+// partition, and may be compacted away.
 func TestProofOutlivesOrderAndCompaction(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -240,17 +239,17 @@ func TestProofOutlivesOrderAndCompaction(t *testing.T) {
 			}
 		}
 		first, mended := garbled(0), garbled(3)
-		s.bury(first, mended, first.again(s.t, 50), mended.again(s.t, 51, func(b *buried) { b.value = value(3) }))
-		s.bury(first, mended)
+		s.putFull(first, mended, first.again(s.t, 50), mended.again(s.t, 51, func(b *fullLetter) { b.value = value(3) }))
+		s.putFull(first, mended)
 		s.wantOpen(50, 51, 3)
 		time.Sleep(time.Hour)
-		s.bury(garbled(6), garbled(7), garbled(8))
+		s.putFull(garbled(6), garbled(7), garbled(8))
 		s.kafka.Compact()
 		s.wantOpen(50, 51, 3, 6, 7, 8)
 	})
 }
 
-// TestManyForgedClaims: a long chain of claims costs no more than reading it once more.
+// TestManyForgedClaims: a long chain of claims is read once more, and costs nothing else.
 func TestManyForgedClaims(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -271,7 +270,7 @@ func TestManyForgedClaims(t *testing.T) {
 		totals, err := table.Each(context.Background(), deadletter.Filter{}, func(l *deadletter.Letter) error {
 			shown++
 			if len(l.Replaces()) > 1000 {
-				return fmt.Errorf("%s stands for %d letters", l.ID(), len(l.Replaces()))
+				return fmt.Errorf("%s replaces %d letters", l.ID(), len(l.Replaces()))
 			}
 			return nil
 		})

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// Reading retries what the brokers refuse for a moment, while leaders move say.
+	// readAttempts bounds how often a read is repeated that brokers refuse for a moment, while leaders move for example.
 	readAttempts = 10
 	readPause    = 300 * time.Millisecond
-	// batchAttempts is how often a batch is fetched that can't be read, before it is stepped over: what
-	// was damaged on its way comes whole the next time.
+	// batchAttempts is how often an unreadable batch is fetched before it is stepped over. A batch that was damaged on the
+	// network is intact the next time.
 	batchAttempts = 3
 )
 
-// read makes one fetch, calls do with each record at or above its offset that is one, and returns the
-// offset to go on from. Where it has stepped over a batch that can't be read it returns a gap as well.
-// After an error of do's it returns the offset behind that record.
+// read makes one fetch and calls do with each record at or above its offset, except aborted ones and markers. It returns
+// the offset to continue from, and a gap if it has stepped over a batch that can't be read. After an error of do it returns
+// the offset behind that record.
 func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*recordlog.Record) error) (int64, *Gap, error) {
 	for attempt := 1; ; attempt++ {
 		fetched, err := t.fetch(ctx, &r)
@@ -48,23 +48,23 @@ func (t *Table) read(ctx context.Context, r recordlog.Request, do func(*recordlo
 			next, gap := stepOver(r.Partition, next, bad)
 			return next, &gap, nil
 		}
-		r.Offset = next // what came before the fault has been delivered
+		r.Offset = next // the records before the fault have been delivered
 		if err := pause(ctx, readPause); err != nil {
 			return next, nil, err
 		}
 	}
 }
 
-// stepOver returns what can't be read of a batch, of which everything below an offset has been, and where
-// to go on behind it.
+// stepOver returns the part of a batch that can't be read, and the offset to continue from. Everything below from has been
+// read.
 func stepOver(partition int, from int64, bad *recordlog.BatchError) (next int64, gap Gap) {
 	first := max(from, bad.First)
 	last := max(first, bad.Last)
 	return last + 1, Gap{Partition: partition, First: first, Last: last, Err: bad}
 }
 
-// fetch asks from an offset on, as seldom as the broker's quotas want it. What has been removed meanwhile
-// is left out: r says from where it was read.
+// fetch fetches from an offset on, as seldom as the broker's quotas demand. If retention has removed that offset, it
+// changes r to the first offset that exists.
 func (t *Table) fetch(ctx context.Context, r *recordlog.Request) (*recordlog.Fetched, error) {
 	for {
 		fetched, err := t.fetchOnce(ctx, r)
@@ -81,7 +81,7 @@ func (t *Table) fetchOnce(ctx context.Context, r *recordlog.Request) (*recordlog
 	var fetched *recordlog.Fetched
 	err := t.retry(ctx, func() (err error) {
 		fetched, err = t.log.Fetch(ctx, *r)
-		if errors.Is(err, recordlog.ErrOffsetGone) { // retention or a cut; never below where we were
+		if errors.Is(err, recordlog.ErrOffsetGone) { // retention or a cut; never go back
 			var first int64
 			if first, err = t.log.Offset(ctx, r.Partition, kafka.FirstOffset); err == nil && first > r.Offset {
 				r.Offset = first
@@ -93,8 +93,8 @@ func (t *Table) fetchOnce(ctx context.Context, r *recordlog.Request) (*recordlog
 	return fetched, err
 }
 
-// idle waits after a fetch that brought nothing although there should be something, and gives up after
-// several in a row.
+// idle waits after a fetch that brought nothing although records should be there. It gives up after several such fetches in
+// a row.
 func (t *Table) idle(ctx context.Context, r recordlog.Request, times int) error {
 	if times >= readAttempts {
 		return fmt.Errorf("read %s/%d/%d: the broker returns nothing", t.topic, r.Partition, r.Offset)
@@ -102,7 +102,7 @@ func (t *Table) idle(ctx context.Context, r recordlog.Request, times int) error 
 	return pause(ctx, readPause)
 }
 
-// retry asks again a few times: what brokers refuse while they move leaders is over soon.
+// retry calls ask again a few times, since brokers refuse requests for a moment while leaders move.
 func (t *Table) retry(ctx context.Context, ask func() error) error {
 	var err error
 	for attempt := range readAttempts {
@@ -128,7 +128,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// readLetter makes a letter of a record: nil if the record is a tombstone or of another origin.
+// readLetter reads a letter. It returns nil if the record is a tombstone or not convdel's.
 func readLetter(r *recordlog.Record) *Letter {
 	if r.Value == nil || r.Key == nil || r.Omitted != nil {
 		return nil

@@ -8,14 +8,14 @@ import (
 	"convdel/schema"
 )
 
-// TestSteppingOverABatch: what has been read of it stays read, and reading always goes on behind it.
+// TestSteppingOverABatch: records that were read stay read, and reading always goes on behind the batch.
 func TestSteppingOverABatch(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ from, first, last, wantFirst, wantLast int64 }{
 		{from: 5, first: 5, last: 9, wantFirst: 5, wantLast: 9},
 		{from: 7, first: 5, last: 9, wantFirst: 7, wantLast: 9},
 		{from: 5, first: 7, last: 9, wantFirst: 7, wantLast: 9},
-		{from: 12, first: 5, last: 9, wantFirst: 12, wantLast: 12}, // whatever a batch says of itself
+		{from: 12, first: 5, last: 9, wantFirst: 12, wantLast: 12}, // even if a batch claims to end earlier
 	} {
 		bad := &recordlog.BatchError{Base: c.first, First: c.first, Last: c.last, Err: errors.New("checksum")}
 		next, gap := stepOver(3, c.from, bad)
@@ -25,7 +25,7 @@ func TestSteppingOverABatch(t *testing.T) {
 	}
 }
 
-// TestATooLargeRecordIsNoTombstone: its value is not null, but was not read, and no letter is that large.
+// TestATooLargeRecordIsNoTombstone: the value was not read, so it is no letter's, but it is not null either.
 func TestATooLargeRecordIsNoTombstone(t *testing.T) {
 	t.Parallel()
 	d := schema.DeadLetter{Class: schema.ClassExhausted, Topic: "t", Offset: 7, Group: "g"}
@@ -46,7 +46,7 @@ func TestATooLargeRecordIsNoTombstone(t *testing.T) {
 	}
 }
 
-// TestGapsAreBounded: whoever writes thousands of bad batches fills no memory with them.
+// TestGapsAreBounded: thousands of bad batches do not fill the memory.
 func TestGapsAreBounded(t *testing.T) {
 	t.Parallel()
 	var u, other *Unread

@@ -12,7 +12,7 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// send writes a batch of so many records as it is: of these attributes, with a right checksum.
+// send writes a batch with any attributes, number of records and bytes, and a right checksum.
 func (s *shelf) send(partition int32, attributes int16, count int32, records []byte) {
 	s.t.Helper()
 	const headSize, crcFrom, uncounted = 61, 21, 12
@@ -51,8 +51,8 @@ func (s *shelf) send(partition int32, attributes int16, count int32, records []b
 	}
 }
 
-// TestABatchThatCannotBeReadHidesNoNeighbour: strangers' batches in the topic are stepped over, and reported. Letters around
-// them are shown and settled.
+// TestABatchThatCannotBeReadHidesNoNeighbour: other programs' unreadable batches in the topic are stepped over and
+// reported. The letters around them are shown and settled.
 func TestABatchThatCannotBeReadHidesNoNeighbour(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {

@@ -26,7 +26,8 @@ func (s *shelf) set(topic, key, value string) {
 	}
 }
 
-// TestOneOversizeLetterStopsNoReplay: what the topic of events does not take stays open and is reported, and the others go on.
+// TestOneOversizeLetterStopsNoReplay: a record that the topic of events refuses stays a letter and is reported. The other
+// letters are replayed.
 func TestOneOversizeLetterStopsNoReplay(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -53,14 +54,15 @@ func TestOneOversizeLetterStopsNoReplay(t *testing.T) {
 			s.t.Errorf("%d records published", n)
 		}
 		s.put(letter(4))
-		c.Filter.Limit = 1 // which the one that is skipped takes up
+		c.Filter.Limit = 1 // the skipped letter counts
 		if plan, err = table.Replay(s.t.Context(), c, nil); err != nil || plan.Settled != 0 || plan.Skipped != 1 {
 			s.t.Errorf("plan %+v, %v", plan, err)
 		}
 	})
 }
 
-// TestOtherRefusalsStopAReplay: what may be over soon, or is the topic's fault, leaves the others open.
+// TestOtherRefusalsStopAReplay: a refusal that may end soon, or concerns the whole topic, stops the replay, and all letters
+// stay open.
 func TestOtherRefusalsStopAReplay(t *testing.T) {
 	t.Parallel()
 	for code, goesOn := range map[kafka.Error]bool{
@@ -84,14 +86,14 @@ func TestOtherRefusalsStopAReplay(t *testing.T) {
 	}
 }
 
-// firstLetter says whether a produce request holds the record of letter 0.
+// firstLetter returns true if a produce request holds the record of letter 0.
 func firstLetter(r kmsg.Request) bool {
 	p, ok := r.(*kmsg.ProduceRequest)
 	return ok && len(p.Topics) > 0 && len(p.Topics[0].Partitions) > 0 && bytes.Contains(p.Topics[0].Partitions[0].Records, []byte("user0"))
 }
 
-// TestLettersWithoutTheirRecord: a letter that has kept its event replays that; one of which nothing is left, and a batch, are left
-// alone for a reason, and can be discarded.
+// TestLettersWithoutTheirRecord: a letter that has kept its event replays that event. A letter without one, and a batch,
+// are left alone for a reason that is told, and can be discarded.
 func TestLettersWithoutTheirRecord(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {

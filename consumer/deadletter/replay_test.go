@@ -87,8 +87,8 @@ func TestReplayLeavesAlone(t *testing.T) {
 	})
 }
 
-// TestReplayKilledAnywhere cuts the operator off at each step of a letter: nothing is lost, and the next
-// run repeats at most the letter in hand.
+// TestReplayKilledAnywhere cuts the operator off at each step of a letter. No letter is lost, and the next run publishes at
+// most the letter in hand a second time.
 func TestReplayKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -135,7 +135,7 @@ func TestReplayKilledAnywhere(t *testing.T) {
 					s.t.Errorf("letters lost: %v", times)
 				}
 				if n := len(s.published()); n > 6 {
-					s.t.Errorf("%d records published for 5 letters: more than the one in hand is repeated: %v", n, times)
+					s.t.Errorf("%d records published for 5 letters: more than the letter in hand is repeated: %v", n, times)
 				}
 			})
 		})
@@ -183,8 +183,8 @@ func TestRateOfReplay(t *testing.T) {
 	})
 }
 
-// TestTwoOperators replay the same letters at the same time: each is published, none twice over more
-// than twice, and all are settled.
+// TestTwoOperators: two operators replay the same letters at the same time. Each letter is published once or twice, and all
+// are settled.
 func TestTwoOperators(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {

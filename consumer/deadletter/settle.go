@@ -16,12 +16,11 @@ import (
 // that a write is not given up while it may still succeed.
 const settleTimeout = 25 * time.Second
 
-// SettleError says how far the letter in hand had come when a write failed. Nothing is lost, and
-// the next run goes on.
+// SettleError says how far a letter had come when a write failed. Nothing is lost, and the next run goes on.
 type SettleError struct {
 	ID string
-	// Published says that the record is published again but the letter is open still: the next
-	// replay will publish it once more.
+	// Published says that the record was published again, but the letter is still open. The next replay publishes it once
+	// more.
 	Published bool
 	Err       error
 }
@@ -33,24 +32,24 @@ func (e *SettleError) Error() string {
 	return fmt.Sprintf("dead letter %s: not settled: %v", e.ID, e.Err)
 }
 
-// Unwrap returns what the write failed with.
+// Unwrap returns the error of the write.
 func (e *SettleError) Unwrap() error { return e.Err }
 
-// PlanReplay says what [Table.Replay] would do, changing nothing.
+// PlanReplay returns what [Table.Replay] would do. It changes nothing.
 func (t *Table) PlanReplay(ctx context.Context, c Choice) (Plan, error) {
 	return t.settle(ctx, c, c.leavesReplay, nil)
 }
 
-// PlanDiscard says what [Table.Discard] would do, changing nothing.
+// PlanDiscard returns what [Table.Discard] would do. It changes nothing.
 func (t *Table) PlanDiscard(ctx context.Context, c Choice) (Plan, error) {
 	return t.settle(ctx, c, c.leavesDiscard, nil)
 }
 
-// Replay publishes the source records of letters again, each with its own key, value and headers, and
-// settles each letter once its record is acknowledged by every in-sync replica. It goes one by one,
-// the letter written first to begin with, and calls done, which may be nil, after each. When ctx ends
-// it stops between two letters and returns what it has done with ctx's error; a failed write is a
-// [*SettleError]. A record that the topic refuses for its own sake is skipped, see [Choice].
+// Replay publishes the source records of letters again, each with its own key, value and headers. It settles each letter
+// once its record is acknowledged by every in-sync replica. It goes letter by letter, in the order in which they were
+// written, and calls done, which may be nil, after each. When ctx ends, it stops between two letters and returns what it
+// has done with ctx's error. A failed write is a [*SettleError]. A record that the topic refuses because of the record
+// itself is skipped, see [Choice].
 func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan, error) {
 	if c.Topic == "" {
 		return Plan{}, errors.New("replay: the choice names no topic")
@@ -77,8 +76,8 @@ func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan,
 	})
 }
 
-// Discard settles letters without publishing anything: their events are given up, for the reason that
-// the tombstones carry. In all else it is like [Table.Replay].
+// Discard settles letters without publishing anything. Their events are never executed. The tombstones carry the reason.
+// Otherwise it is like [Table.Replay].
 func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(*Letter)) (Plan, error) {
 	if reason == "" {
 		return Plan{}, errors.New("discard: no reason given")
@@ -97,7 +96,7 @@ func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(
 	})
 }
 
-// settle walks over the chosen letters and calls act, unless nil, with each that is not left alone.
+// settle goes through the chosen letters and calls act, unless nil, with each one that is not left alone.
 func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.Time) Left, act func(*Letter) error) (Plan, error) {
 	plan := Plan{Classes: make(map[schema.Class]int), Left: make(map[Left]int)}
 	filter, now, pace := c.Filter, time.Now(), newPace(c.Rate)
@@ -141,15 +140,15 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 	return plan, err
 }
 
-// refused says whether a letter's record was not published for its own sake.
+// refused returns true if a letter's record was refused because of the record itself.
 func refused(err error) bool {
 	failed, ok := errors.AsType[*SettleError](err)
 	return ok && !failed.Published && RefusesRecord(failed.Err)
 }
 
-// RefusesRecord says whether an error of a write means that the topic does not take the record for what it is,
-// its size above all: neither time nor another attempt mends that, and other records fare no worse for it. In a
-// batch it may be another record's fault.
+// RefusesRecord returns true if an error of a write means that the topic refuses the record itself, above all for its size.
+// Neither time nor another attempt changes that, and the topic takes other records. If a batch was written, another record
+// of it may be the reason.
 func RefusesRecord(err error) bool {
 	var tooLarge kafka.MessageTooLargeError // of the client's own bound
 	return errors.As(err, &tooLarge) || errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge) ||
@@ -164,23 +163,23 @@ func messageOf(r schema.Record) kafka.Message {
 	return m
 }
 
-// tombstonesOf settle a letter and what it replaces, oldest first: until the letter's own tombstone is
-// written, it is open.
+// tombstonesOf returns the tombstones of a letter and of the letters that it replaces, the oldest first. The letter stays
+// open until its own tombstone, the last one, is written.
 func tombstonesOf(l *Letter, headers ...kafka.Header) []kafka.Message {
 	var all []kafka.Message
 	for _, old := range slices.Backward(l.supersedes) {
-		for _, at := range old.places {
+		for _, at := range old.positions {
 			all = append(all, kafka.Message{Key: []byte(old.id), Headers: headers, WriterData: int(at.partition)})
 		}
 	}
-	for _, at := range l.places {
+	for _, at := range l.positions {
 		all = append(all, kafka.Message{Key: []byte(l.ID()), Headers: headers, WriterData: int(at.partition)})
 	}
 	return all
 }
 
-// tombstones returns a writer that puts each message into the partition that its WriterData names: a
-// tombstone belongs where its letter is, even if partitions have been added since.
+// tombstones returns a writer that puts each message into the partition in its WriterData. A tombstone has to be in the
+// partition of its letter, even if partitions have been added since.
 func (t *Table) tombstones() (*kafka.Writer, func() error) {
 	w, closeAll := t.cluster.Writer(t.topic)
 	w.BatchSize = 1
@@ -193,15 +192,15 @@ func (t *Table) tombstones() (*kafka.Writer, func() error) {
 	return w, closeAll
 }
 
-// write writes messages one after the other. Nothing but the time that a write may take ends it: one
-// that was given up half-way could not be told from one that was done.
+// write writes messages one after the other. Only the timeout of a write ends it, since a write that was given up half-way
+// can't be told from a finished one.
 func write(ctx context.Context, w *kafka.Writer, messages ...kafka.Message) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	for _, m := range messages {
 		err := w.WriteMessages(ctx, m)
 		if each, ok := errors.AsType[kafka.WriteErrors](err); ok && len(each) == 1 {
-			err = each[0] // the list hides what it holds
+			err = each[0] // errors.As does not look into the list
 		}
 		if err != nil {
 			return err

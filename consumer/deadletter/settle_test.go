@@ -30,14 +30,14 @@ func TestDiscardSaysWhy(t *testing.T) {
 	})
 }
 
-// happened is an event that says itself when it happened.
+// happened is an event that names the time at which it happened.
 func happened(n int64, at time.Time) []byte {
 	return fmt.Appendf(nil, `{"specversion":"1.0","id":"%d","source":"/test","type":"conversation.delete.requested","time":%q,"data":%s}`,
 		n, at.Format(time.RFC3339), value(n))
 }
 
-// TestAgeIsTheEvents: how old an event is, where it says so itself, does not depend on when its record was published. An app that
-// publishes late must not make a replay wipe a conversation that has come back to life.
+// TestAgeIsTheEvents: the age of an event that names its time does not depend on when its record was published. A replay of
+// an event that was published late must not wipe a conversation that has come back to life.
 func TestAgeIsTheEvents(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -58,8 +58,8 @@ func TestAgeIsTheEvents(t *testing.T) {
 	})
 }
 
-// TestAClockAheadMakesNoEventYounger: no event happens after its record was written, was called or became a letter. A
-// publisher's clock that is ahead must not get an old event past the age allowed.
+// TestAClockAheadMakesNoEventYounger: an event happens before its record is written, before its first call and before its
+// letter. So a publisher's clock that is ahead does not help an old event past MaxAge.
 func TestAClockAheadMakesNoEventYounger(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -81,8 +81,8 @@ func TestAClockAheadMakesNoEventYounger(t *testing.T) {
 	})
 }
 
-// TestSettlingLeavesNeighboursOpen: letters of records that stood side by side, and stand so in the dead-letter topic, are settled
-// one by one.
+// TestSettlingLeavesNeighboursOpen: letters of neighbouring records, which are neighbours in the dead-letter topic too, are
+// settled one by one.
 func TestSettlingLeavesNeighboursOpen(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -106,7 +106,8 @@ func TestSettlingLeavesNeighboursOpen(t *testing.T) {
 	})
 }
 
-// TestNothingIsSettledThatThePlanHasNotSeen: neither what was written since the plan was made, nor what a limit had left out.
+// TestNothingIsSettledThatThePlanHasNotSeen: letters that were written after the plan are not settled, nor are those beyond
+// its limit.
 func TestNothingIsSettledThatThePlanHasNotSeen(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -118,7 +119,7 @@ func TestNothingIsSettledThatThePlanHasNotSeen(t *testing.T) {
 		if err != nil || plan.Settled != 2 {
 			s.t.Fatalf("plan %+v, %v", plan, err)
 		}
-		s.produce(&kgo.Record{Topic: dlt, Partition: 0, Key: []byte(letter(0).ID())}) // somebody else settles one
+		s.produce(&kgo.Record{Topic: dlt, Partition: 0, Key: []byte(letter(0).ID())}) // another operator settles one
 		c.Planned = &plan
 		if done, err := table.Replay(s.t.Context(), c, nil); err != nil || done.Settled != 1 {
 			s.t.Errorf("replay %+v, %v", done, err)
@@ -128,7 +129,7 @@ func TestNothingIsSettledThatThePlanHasNotSeen(t *testing.T) {
 		if plan, err = table.PlanDiscard(s.t.Context(), c); err != nil || plan.Settled != 2 {
 			s.t.Fatalf("plan %+v, %v", plan, err)
 		}
-		s.put(letter(4), letter(2)) // a new one, and one that is written again
+		s.put(letter(4), letter(2)) // a new letter, and one that is written again
 		c.Planned = &plan
 		if done, err := table.Discard(s.t.Context(), c, "seen", nil); err != nil || done.Settled != 1 {
 			s.t.Errorf("discard %+v, %v", done, err)

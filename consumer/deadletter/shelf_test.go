@@ -113,7 +113,7 @@ func (s *shelf) produce(records ...*kgo.Record) {
 	}
 }
 
-// ids lists what a filter selects, in order.
+// ids lists the letters that a filter selects, in order.
 func (s *shelf) ids(f deadletter.Filter) []string {
 	s.t.Helper()
 	table := s.open()
@@ -139,7 +139,7 @@ func (s *shelf) wantOpen(offsets ...int64) {
 	}
 }
 
-// published reads the source topic: what replays have put there.
+// published reads the source topic, where replays publish.
 func (s *shelf) published() []*kgo.Record {
 	s.t.Helper()
 	return s.read(source)

@@ -15,13 +15,12 @@ import (
 )
 
 const (
-	// passBytes is asked for at a time in the pass over the whole topic, pickBytes where letters are
-	// picked out of it. Both are as the log has them: compressed, and a thousand similar letters compress
-	// twentyfold.
+	// passBytes is the size of a fetch in the pass over the whole topic. pickBytes is the size where letters are picked out
+	// of it. Both count compressed bytes. A thousand similar letters compress twentyfold.
 	passBytes = 16 << 10
 	pickBytes = 16 << 10
-	// A record that decompresses to more than maxLetterBytes is no letter of ours: it holds a source record
-	// within the service's bound on one (8 MiB by default). A batch that does to more than maxBatchBytes is
+	// A letter of convdel holds a source record within the service's bound on one, 8 MiB by default. So a record that
+	// decompresses to more than maxLetterBytes is no letter. A batch that decompresses to more than maxBatchBytes is
 	// stepped over.
 	maxLetterBytes = 32 << 20
 	maxBatchBytes  = 64 << 20
@@ -31,8 +30,8 @@ const (
 
 // Table is a dead-letter topic. It is safe for concurrent use. Make it with [Open], and close it.
 type Table struct {
-	// Notice, unless nil, is called with each part of the topic that can't be read, when that is found, one
-	// call at a time; the same part is found again by every pass. To be set before the table is used.
+	// Notice, unless nil, is called with each part of the topic that can't be read, as soon as it is found, one call at a
+	// time. Every pass finds the same part again. It has to be set before the table is used.
 	Notice func(Gap)
 
 	noticing   sync.Mutex
@@ -43,20 +42,20 @@ type Table struct {
 	partitions int
 }
 
-// Totals is what a pass over the topic has seen.
+// Totals are the numbers of one pass over the topic.
 type Totals struct {
-	// Records are all there were, Open the open letters, whether selected or not.
+	// Records is the number of all records, Open that of all open letters, selected or not.
 	Records, Open int
-	// Foreign are records that no convdel has written: another key, other headers, or too large.
+	// Foreign counts records that convdel has not written: they have another key or other headers, or are too large.
 	Foreign int
-	// Replaced are letters that are open beside Open, each replaced by the letter of its replay: whoever
-	// settles that settles them along.
+	// Replaced counts open letters that the letter of a replay replaces. They are not part of Open. Settling the letter
+	// that replaces them settles them as well.
 	Replaced int
-	// Unread is what could not be read; nil if all could.
+	// Unread says what could not be read; nil if all could.
 	Unread *Unread
 }
 
-// Open looks for the topic. It returns a [*consumer.TopicError] if it is not there.
+// Open returns the table of a topic. It returns a [*consumer.TopicError] if the topic does not exist.
 func Open(ctx context.Context, cluster cluster.Config, topic string) (*Table, error) {
 	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
 	t.log = &recordlog.Log{
@@ -80,8 +79,8 @@ func Open(ctx context.Context, cluster cluster.Config, topic string) (*Table, er
 // Close closes the connections.
 func (t *Table) Close() { t.transport.CloseIdleConnections() }
 
-// Each calls do with each open letter that the filter selects, the one written first to begin with,
-// until do returns an error, which it returns. What changes in the topic meanwhile may be missed.
+// Each calls do with each open letter that the filter selects, in the order in which they were written, until do returns an
+// error. It returns that error. Changes of the topic during the call may be missed.
 func (t *Table) Each(ctx context.Context, f Filter, do func(*Letter) error) (Totals, error) {
 	ix, err := t.index(ctx)
 	if err != nil {
@@ -91,7 +90,7 @@ func (t *Table) Each(ctx context.Context, f Filter, do func(*Letter) error) (Tot
 	return ix.totals(), err
 }
 
-// errEnough ends a walk over letters that has seen all it wanted.
+// errEnough ends a walk over letters at its limit.
 var errEnough = errors.New("enough letters")
 
 func (t *Table) eachOf(ctx context.Context, ix *index, f Filter, do func(*Letter) error) error {
@@ -114,8 +113,8 @@ func (t *Table) eachOf(ctx context.Context, ix *index, f Filter, do func(*Letter
 	return err
 }
 
-// Follow does what [Table.Each] does, and then calls do with each letter that is written from then on,
-// one at a time. It ends with the error of ctx or of do. The filter's limit does not end it.
+// Follow does the same as [Table.Each], and then calls do with each new letter, one at a time. It ends with the error of
+// ctx or of do. The filter's limit does not end it.
 func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) error {
 	ix, err := t.index(ctx)
 	if err != nil {

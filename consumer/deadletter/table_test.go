@@ -21,10 +21,10 @@ func TestTheNewestRecordOfAKeyIsItsState(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
 		s.put(letter(0), letter(1), letter(2), letter(3), letter(4))
-		s.put(letter(1)) // redelivered: replaces itself
+		s.put(letter(1)) // its event was redelivered: the letter replaces itself
 		s.produce(&kgo.Record{Topic: dlt, Partition: 2, Key: []byte(letter(2).ID())})
 		s.produce(&kgo.Record{Topic: dlt, Partition: 0, Key: []byte(letter(3).ID())})
-		s.put(letter(3)) // and open again
+		s.put(letter(3)) // open again
 		s.produce(
 			&kgo.Record{Topic: dlt, Partition: 0, Key: []byte("somebody else's"), Value: []byte("x")},
 			&kgo.Record{Topic: dlt, Partition: 1, Key: []byte(source + "/0/99"), Value: []byte("without headers")},
@@ -104,8 +104,8 @@ func TestFilters(t *testing.T) {
 	})
 }
 
-// TestPartitionsAdded: after partitions were added the same key hashes elsewhere; a letter is settled
-// where it is, and one that is in both is one.
+// TestPartitionsAdded: after partitions were added, the same key hashes to another partition. A letter is settled where it
+// is, and a letter that is in both partitions counts as one.
 func TestPartitionsAdded(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {

@@ -2,30 +2,30 @@ package deadletter
 
 import "slices"
 
-// maxGaps is how many parts of the topic that can't be read are told one by one.
+// maxGaps bounds the number of gaps that an [Unread] names.
 const maxGaps = 100
 
 // Gap is a part of a partition that can't be read: the offsets First to Last, both included.
 type Gap struct {
 	Partition   int
 	First, Last int64
-	// Err says why a batch can't be read. It is nil where a transaction is open: committed reads end there, and
-	// what lies behind can be read once the transaction has ended.
+	// Err says why a batch can't be read. It is nil if committed reads end at an open transaction. The gap can be read once
+	// the transaction has ended.
 	Err error
 }
 
-// Offsets is how many there are in the gap: of records at most so many.
+// Offsets is the number of offsets in the gap. It holds at most so many records.
 func (g Gap) Offsets() int64 { return g.Last - g.First + 1 }
 
-// Unread is what could not be read of the topic. What is in it is not among the open letters, and may be
-// among them although it is settled behind.
+// Unread says which parts of the topic could not be read. Letters there are not among the open ones. A letter whose
+// tombstone is there looks open.
 type Unread struct {
-	// Gaps are the first hundred parts, More is how many there are beside them.
+	// Gaps are the first hundred parts, More is the number of the others.
 	Gaps []Gap
 	More int
 }
 
-// and adds what others have found. Either may be nil.
+// and returns the union of both. Either may be nil.
 func (u *Unread) and(other *Unread) *Unread {
 	if other == nil {
 		return u
@@ -54,7 +54,7 @@ func (u *Unread) has(g Gap) bool {
 	return u != nil && slices.ContainsFunc(u.Gaps, func(known Gap) bool { return known.Partition == g.Partition && known.First == g.First })
 }
 
-// note adds a gap to what could not be read, and says so.
+// note adds a gap to u, and calls Notice.
 func (t *Table) note(u **Unread, g Gap) {
 	if (*u).has(g) {
 		return

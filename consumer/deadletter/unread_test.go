@@ -13,7 +13,7 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// transact opens a transaction of another program and writes records in it; end ends it.
+// transact opens another program's transaction and writes records in it; end ends it.
 func (s *shelf) transact(records ...*kgo.Record) (end func(how kgo.TransactionEndTry)) {
 	s.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.kafka.ListenAddrs()...), kgo.Dialer(s.network.DialContext),
@@ -36,7 +36,8 @@ func (s *shelf) transact(records ...*kgo.Record) (end func(how kgo.TransactionEn
 	}
 }
 
-// TestAnOpenTransactionHoldsNobodyUp: what is read ends before it, and says so; it is there once the transaction has ended.
+// TestAnOpenTransactionHoldsNobodyUp: reading ends before an open transaction, and reports it. The rest can be read once it
+// has ended.
 func TestAnOpenTransactionHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {
@@ -71,7 +72,7 @@ func TestAnOpenTransactionHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// TestFollowingWaitsForATransaction: what lies behind an open transaction comes once that has ended.
+// TestFollowingWaitsForATransaction: letters behind an open transaction come once the transaction has ended.
 func TestFollowingWaitsForATransaction(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// window is what a quota is counted over: a second, and a hundredth for calls that are on their
-	// way for up to 10 ms longer than others.
+	// window is the time over which a quota is counted: a second, and 10 ms for calls that take up to 10 ms longer than
+	// others to arrive.
 	window = 1010 * time.Millisecond
-	// horizon is how far ahead departures are handed out: whoever dies with some of them has
-	// kept them from the others for so long at most.
+	// horizon is how far ahead departures are handed out. If a process dies with some of them, they are lost to the others
+	// for at most so long.
 	horizon = time.Second
-	// expiry is how long the key outlives its last use. A key that is gone costs the next caller a
-	// quiet window, so it stays for longer than a night.
+	// expiry is how long the key outlives its last use. Nothing is handed out for one window after the key is gone, so it
+	// stays for longer than a night.
 	expiry = 24 * time.Hour
 )
 
 //go:embed reserve.lua
 var reserveText string
 
-// Budget is one budget in Redis. It is safe for concurrent use.
+// Budget is a budget of calls in Redis. It is safe for concurrent use.
 type Budget struct {
 	client   *redis.Client
 	script   *redis.Script
@@ -56,11 +56,10 @@ func distanceOf(callsPerSecond int) time.Duration {
 	return micro((window.Microseconds() + n - 1) / n)
 }
 
-// Reserve takes the next departures, at most n, and returns each as the time from now until then. They are
-// nobody else's, so whoever does not use them wastes them. None at all means that all of the next
-// second is taken: again says how long to wait before asking anew. Reserve of none only makes
-// sure that Redis answers. It is one round trip (two where Redis does not know the script yet), and
-// honours ctx; an error wraps what the Redis client says.
+// Reserve takes the next departures, at most n, and returns each as the time from now until then. No other process gets
+// these, so an unused departure is wasted. If none is free within the next second, it returns none, and again is how long
+// to wait before asking anew. With n of 0 it only makes sure that Redis answers. Reserve takes one round trip, or two where
+// Redis does not know the script yet, and honours ctx. An error wraps that of the Redis client.
 func (b *Budget) Reserve(ctx context.Context, n int) (departures []time.Duration, again time.Duration, err error) {
 	sent := time.Since(b.base)
 	reply, err := b.script.Run(ctx, b.client, []string{b.key},

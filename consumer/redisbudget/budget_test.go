@@ -23,10 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// realRedis, in the environment, is the host:port of a Redis to test with instead of the embedded one.
+// realRedis is an environment variable: the host:port of a Redis to test with instead of the embedded one.
 const realRedis = "CONVDEL_TEST_REDIS"
 
-// stage is a Redis under test and a key of the test's own.
+// stage is a Redis under test and the test's own key.
 type stage struct {
 	address, key string
 	client       *redis.Client
@@ -59,8 +59,8 @@ func (s stage) budget(tb testing.TB, callsPerSecond int) *Budget {
 	return b
 }
 
-// TestSpacedForAll: whatever several clients ask for at once, no second holds more than the quota and nothing is
-// further away than a second.
+// TestSpacedForAll: however many departures several clients ask for at once, no second holds more than the quota and no
+// departure is further away than a second.
 func TestSpacedForAll(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -108,9 +108,9 @@ func TestSpacedForAll(t *testing.T) {
 	}
 }
 
-// TestScriptKeepsItsDistance asks in any order, with Redis's clock moving as it likes: forwards, backwards, and with
-// the key lost now and then. What is handed out between two losses is apart by the distance at least,
-// and nothing follows a loss for a window.
+// TestScriptKeepsItsDistance asks in any order, while Redis's clock jumps forwards and backwards and the key is lost now
+// and then. Departures between two losses are at least the distance apart, and nothing is handed out for a window after a
+// loss.
 func TestScriptKeepsItsDistance(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
@@ -162,7 +162,7 @@ func TestScriptKeepsItsDistance(t *testing.T) {
 	})
 }
 
-// TestAfterALoss: a Redis that has forgotten hands out nothing for a window, and then no more than ever.
+// TestAfterALoss: a Redis that has lost the key hands out nothing for a window, and then at the normal pace.
 func TestAfterALoss(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -206,7 +206,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestPasswordChanges: it is read anew for each connection, and no error shows it.
+// TestPasswordChanges: the password is read anew for each connection, and no error shows it.
 func TestPasswordChanges(t *testing.T) {
 	t.Parallel()
 	server := miniredis.RunT(t)
@@ -279,8 +279,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestUnevenNetwork: the estimate of Redis's clock is as good as the best exchange so far allows, however long others
-// take, there or back, and however far apart the clocks are.
+// TestUnevenNetwork: the estimate of Redis's clock is as good as the best exchange so far allows, however long other
+// exchanges take in either direction, and however far apart the clocks are.
 func TestUnevenNetwork(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -317,7 +317,7 @@ func TestClockIsSet(t *testing.T) {
 	}
 }
 
-// TestInABubble: the budget works on an in-memory network in virtual time, as package consumer tests it.
+// TestInABubble: the budget works on an in-memory network in virtual time, so that package consumer can test with it.
 func TestInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -2,20 +2,21 @@ package redisbudget
 
 import "time"
 
-// drift is how far two clocks may drift apart, as a part of the time that passes: more than
-// quartz and a clock being slewed do.
+// drift is how fast two clocks may drift apart, as a part of the time that passes. It is more than quartz and a clock that
+// is being slewed reach.
 const drift = 1.0 / 1000
 
-// clock translates Redis's time into ours. Each exchange bounds the difference: Redis has answered
-// after we asked and before the answer came. The bounds of all exchanges hold together, so an answer
-// that takes long makes the estimate no worse, and departures stay even on a network that is not.
+// clock translates Redis's time into ours. Each exchange bounds the difference, since Redis has answered after we asked and
+// before the answer came. The bounds of all exchanges hold together. So a slow answer makes the estimate no worse, and
+// departures stay even on an uneven network.
 type clock struct {
-	// low and high bound ours minus Redis's, as of the time at (ours); known says that there are bounds.
+	// low and high bound our time minus Redis's time, as of our time at. known says that there are bounds.
 	low, high, at time.Duration
 	known         bool
 }
 
-// observe learns from an exchange. sent and received are ours, redis is what its clock said between.
+// observe learns from an exchange. sent and received are our times, redis is the time that Redis's clock showed between
+// them.
 func (c *clock) observe(sent, received, redis time.Duration) {
 	low, high := sent-redis, received-redis
 	if c.known {
@@ -28,7 +29,7 @@ func (c *clock) observe(sent, received, redis time.Duration) {
 	*c = clock{low: low, high: high, at: received, known: true}
 }
 
-// local is when, by our clock, Redis's clock shows a time.
+// local returns when, by our clock, Redis's clock shows a time.
 func (c *clock) local(redis time.Duration) time.Duration {
 	return redis + c.low + (c.high-c.low)/2
 }

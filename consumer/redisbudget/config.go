@@ -16,8 +16,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// slowest bounds what a connection may take: a caller that has to wait longer than this
-// is better off without Redis.
+// slowest bounds each step of a connection's use. A replica that has to wait longer than this is better off without Redis.
 const slowest = 250 * time.Millisecond
 
 // Config says where the budget is and how much it holds.
@@ -26,17 +25,17 @@ type Config struct {
 	// system's certificates. New asks once for all of it; each new connection asks again for user and
 	// password, so that those can change. Required.
 	URL func() (string, error)
-	// Key names the budget: whoever has the same key shares it. Required. See [KeyOf].
+	// Key names the budget. All processes with the same key share it. Required. See [KeyOf].
 	Key string
-	// CallsPerSecond is the quota, at least 1. Where those who share a key have different ones, each
-	// departure is followed by the distance of whoever takes it.
+	// CallsPerSecond is the quota, at least 1. Where processes with the same key have different quotas, each departure is
+	// followed by the distance of the process that takes it.
 	CallsPerSecond int
 	// Dial makes connections, for tests. Default: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// KeyOf is the key by default: one budget for everybody who calls on behalf of an app, since that is what the API
-// counts by.
+// KeyOf is the key by default: one budget for all processes that call on behalf of an app, since the API counts calls by
+// app.
 func KeyOf(sdkAppID int) string { return "convdel:quota:" + strconv.Itoa(sdkAppID) }
 
 // ConfigError names a field of [Config] that can't be used as it is. It never holds the URL or a part of it.
@@ -54,7 +53,7 @@ func (c Config) Validate() error {
 	return err
 }
 
-// options are the Redis client's. Retries and waiting are its caller's: an answer that is late is of no use.
+// options are the Redis client's. It neither retries nor waits for long, since a late answer is of no use.
 func (c Config) options() (*redis.Options, error) {
 	if c.URL == nil {
 		return nil, &ConfigError{"URL", "is nil"}
@@ -69,7 +68,7 @@ func (c Config) options() (*redis.Options, error) {
 	if c.CallsPerSecond < 1 {
 		return nil, &ConfigError{"CallsPerSecond", "is below 1"}
 	}
-	// What the client would print is said by the errors that it returns.
+	// The client's own log is turned off: its errors say the same.
 	logging.Disable()
 	return &redis.Options{
 		Addr: where.address, DB: where.database, TLSConfig: where.tls, Dialer: c.Dial,
@@ -85,14 +84,14 @@ func (c Config) options() (*redis.Options, error) {
 	}, nil
 }
 
-// server is a URL taken apart.
+// server is what a URL says.
 type server struct {
 	address, user, password string
 	database                int
 	tls                     *tls.Config
 }
 
-// The errors of read say nothing of what they were about: it may hold a password.
+// The errors of read don't quote the URL, which may hold a password.
 var (
 	errUnreadable = errors.New("can't be read")
 	errURL        = errors.New("is not redis://[[user]:password@]host[:port][/database], or the same with rediss://")

@@ -1,6 +1,6 @@
-// Package redisbudget is one budget of calls for all who share a key in Redis, whatever their clocks.
-// It hands out departures at strictly even distances, so that no second holds more than the quota,
-// and serves package consumer as its Budget:
+// Package redisbudget is one budget of calls for all processes that share a key in Redis, whatever their clocks say. It
+// hands out departures at even distances, so that no second holds more than the quota, and serves package consumer as its
+// Budget:
 //
 //	budget, err := redisbudget.New(redisbudget.Config{
 //		URL: func() (string, error) { return "redis://127.0.0.1:6379", nil },
@@ -12,10 +12,9 @@
 //	defer budget.Close()
 //	departures, again, err := budget.Reserve(ctx, 5)
 //
-// All that Redis holds is the time of the next free departure, under the key, by its own clock. A
-// Redis that has lost it hands out nothing for one window: what was handed out before still counts.
+// All that Redis holds is the time of the next free departure, under the key, by its own clock. A Redis that has lost it
+// hands out nothing for one window, since departures that it has handed out before still count.
 //
-// What it does not: it neither waits nor retries nor falls back, and it knows nothing of calls. It
-// needs one Redis (5.0 or later, or what speaks its protocol), not a cluster's or a sentinel's client:
-// a budget is one key.
+// A Budget neither waits nor retries nor falls back, and it knows nothing of calls. It needs a single Redis, 5.0 or later,
+// or a server that speaks its protocol. It is no client for a Redis cluster or a sentinel, since a budget is one key.
 package redisbudget

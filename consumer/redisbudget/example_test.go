@@ -19,7 +19,7 @@ func ExampleBudget_Reserve() {
 	}
 	defer redis.Close()
 	key := redisbudget.KeyOf(1400000001)
-	// A key that Redis does not have hands out nothing for a second. This key has been used before.
+	// If Redis does not have the key, nothing is handed out for a second. This key has been used before.
 	if err := redis.Set(key, "1"); err != nil {
 		fmt.Println(err)
 		return

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What up.sh, node.sh and down.sh share: where things lie, how a node is run and how to ask it something.
-# Sourced, not run. Everything is below .cache/kafka, which git ignores.
+# up.sh, node.sh and down.sh source this file: paths, the start and end of a node, and requests to it.
+# All files are below .cache/kafka, which git ignores.
 
 # shellcheck disable=SC2034 # The sourcing scripts use them.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,11 +27,11 @@ nodes() {
   return 0
 }
 
-# node_port NODE: the port that the node's settings give it, which need not be that of today's KAFKA_PORT.
+# node_port NODE prints the port in the node's settings. The present KAFKA_PORT may be another.
 node_port() { sed -n 's/^advertised.listeners=BROKER:\/\/[^:]*:\([0-9]*\),.*/\1/p' "$(node_dir "$1")/server.properties"; }
 
-# alive NODE: whether the process in the node's pid file runs, and is still that broker and not a later process
-# that was given the same number.
+# alive NODE says whether the process in the node's pid file runs and is that broker. A later process may have got the
+# same number.
 alive() {
   local dir pid
   dir=$(node_dir "$1")
@@ -40,10 +40,10 @@ alive() {
   [[ $(ps -o args= -p "$pid" 2>/dev/null) == *"kafka.Kafka $dir/server.properties"* ]]
 }
 
-# listens PORT: whether somebody does.
+# listens PORT says whether a process listens on the port.
 listens() { (exec 3<>"/dev/tcp/$host/$1") 2>/dev/null; }
 
-# end_node NODE SIGNAL returns when the node's process is gone, and its ports are free, which may take a moment longer.
+# end_node NODE SIGNAL returns when the node's process is gone and its ports are free. The ports may take a moment longer.
 end_node() {
   local pid at offset
   at=$(node_port "$1")
@@ -55,7 +55,7 @@ end_node() {
   done
 }
 
-# java_run CLASS ARGUMENT...: the broker's JVM settings. Its tools are short-lived, for which C1 alone is fastest.
+# java_run CLASS ARGUMENT... runs a class with the broker's JVM settings. Tools are short-lived, and C1 alone is fastest for them.
 java_run() {
   local class=$1 heap=512m
   shift
@@ -75,7 +75,7 @@ launch() {
     java_run kafka.Kafka "$dir/server.properties" </dev/null >>"$dir/server.log" 2>&1 &
     echo $! >"$dir/pid"
   )
-  # Until Java has taken the place of the shell that starts it, alive does not know it.
+  # alive does not know the process until Java has replaced the shell that starts it.
   until alive "$1" || ! kill -0 "$(<"$dir/pid")" 2>/dev/null; do sleep 0.05; done
 }
 
@@ -97,8 +97,8 @@ await() {
   done
 }
 
-# ask PORT HEX: sends one request of the Kafka protocol, prints the response after its length as hex, one line.
-# It stands in for the Kafka command line tools, each of which takes over a second of JVM start.
+# ask PORT HEX sends one request of the Kafka protocol and prints the response, without its length, as one line of hex.
+# It replaces the Kafka command line tools, each of which takes over a second to start its JVM.
 ask() {
   local request=$2 size head reply
   size=$(printf '%08x' $((${#request} / 2)))
@@ -115,11 +115,11 @@ ask() {
   [[ -n ${reply-} ]] && echo "$reply"
 }
 
-# brokers_seen PORT: the ids of the brokers in the metadata, those alone that serve (Metadata v1, no topics).
+# brokers_seen PORT prints the ids of the brokers in the metadata, which has only brokers that serve (Metadata v1, no topics).
 brokers_seen() {
   local reply at=16 n name
   reply=$(ask "$1" "0003000100000001ffff00000000" 2>/dev/null) || return 1
-  # After the correlation id the number of brokers, and of each: id, host, port, rack or ffff.
+  # The correlation id comes first, then the number of brokers, then of each broker: id, host, port, rack or ffff.
   for ((n = 16#${reply:8:8}; n > 0; n--)); do
     echo $((16#${reply:at:8}))
     name=$((16#${reply:at+8:4}))
@@ -127,7 +127,7 @@ brokers_seen() {
   done
 }
 
-# sees PORT NODE...: whether that broker knows all of these to serve.
+# sees PORT NODE... says whether the broker on that port knows that all these nodes serve.
 sees() {
   local seen node
   seen=" $(brokers_seen "$1" | tr '\n' ' ')"
@@ -137,8 +137,8 @@ sees() {
   done
 }
 
-# coordinates PORT: whether the group coordinator answers. The first question makes the broker create
-# __consumer_offsets; until it is there the answer is 15, COORDINATOR_NOT_AVAILABLE (FindCoordinator v0, group "up").
+# coordinates PORT says whether the group coordinator answers. The first request makes the broker create
+# __consumer_offsets. Until that exists, the answer is 15, COORDINATOR_NOT_AVAILABLE (FindCoordinator v0, group "up").
 coordinates() {
   local reply
   reply=$(ask "$1" "000a000000000002ffff00027570" 2>/dev/null) || return 1

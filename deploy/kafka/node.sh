@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Stops and starts single nodes of the cluster that up.sh made, for tests of what a node's death does.
+# Stops and starts single nodes of the cluster that up.sh made, for tests of a node's death.
 #
-#   node.sh kill N     ends it at once, as a lost machine would
-#   node.sh stop N     ends it in good order: what it leads is handed over first
-#   node.sh start N    starts it on its data, and returns when the cluster counts it in
-#   node.sh status     one line a node
+#   node.sh kill N     ends node N at once, as a lost machine would
+#   node.sh stop N     ends node N after it has handed over its partitions
+#   node.sh start N    starts node N on its data, and returns when the cluster counts it in
+#   node.sh status     prints one line a node
 set -euo pipefail
 # shellcheck source=deploy/kafka/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -14,7 +14,7 @@ usage() {
   exit 2
 }
 
-# made NODE: whether up.sh has made that one.
+# made NODE fails unless up.sh has made that node.
 made() {
   [[ ${1-} =~ ^[0-9]+$ && -e $(node_dir "$1")/server.properties ]] || fail "no node ${1-}: there are $(nodes | tr '\n' ' ')"
 }

@@ -1,34 +1,34 @@
 #!/usr/bin/env bash
-# Starts an Apache Kafka cluster (KRaft, each node broker and controller in one process) on loopback, without Docker:
-# the jars come by Maven, once. Needs Java 17 or later and, the first time, Maven. It prints KAFKA_BROKERS.
+# Starts an Apache Kafka cluster (KRaft, each node broker and controller in one process) on loopback, without Docker, and prints
+# KAFKA_BROKERS. Maven fetches the jars, once. The script needs Java 17 or later and, the first time, Maven.
 #
-#   BROKERS      how many nodes, 1 or 3 or any number (1). With several, topics have up to 3 replicas and writes with
-#                acks=all want 2 of them; a majority of the nodes must run
-#   KAFKA_PORT   the first node's port (19092), the next have the ones after it; a node's controller takes the port 100
-#                above its own, its secure listener the one 200 above
+#   BROKERS      number of nodes, 1 to 9 (1). With several, topics have up to 3 replicas, writes with acks=all need 2 of
+#                them, and a majority of the nodes must run
+#   KAFKA_PORT   the first node's port (19092). The next nodes have the ports after it. A node's controller has the node's
+#                port + 100, its secure listener the node's port + 200
 #   KAFKA_HEAP   a node's heap (512m; 384m with several)
-#   KAFKA_CACHE  where jars, data and logs go (.cache/kafka)
+#   KAFKA_CACHE  directory of jars, data and logs (.cache/kafka)
 #
-# In that cache it leaves:
+# The cache then has:
 #   brokers         host:port of the nodes, comma-separated
-#   secure-brokers  the same of their second listeners: TLS, and a login by SCRAM-SHA-512 as user convdel with the
+#   secure-brokers  the same for their secure listeners: TLS, and a login by SCRAM-SHA-512 as user convdel with the
 #                   password e2e-password-81c7de
-#   ca.pem          the certificate to trust there, made anew with each cluster
+#   ca.pem          the certificate to trust on the secure listeners, made anew with each cluster
 #   node-N          the node's server.properties, data, pid and server.log
 #
-# If a cluster of that size is there already, what has died of it is started again. node.sh stops and starts single
-# nodes, down.sh ends it all.
+# If a cluster of that size exists already, the script starts its dead nodes again. node.sh stops and starts single nodes,
+# down.sh ends the cluster.
 set -euo pipefail
 # shellcheck source=deploy/kafka/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 brokers=${BROKERS:-1}
-# KRaft wants an id of 16 bytes in base64; any will do, since nothing outlives down.sh.
+# KRaft needs an id of 16 bytes in base64. Any id will do, since nothing outlives down.sh.
 cluster_id=Y29udmRlbC10ZXN0LWthZg
 user=convdel
 password=e2e-password-81c7de
 
-# fetch_jars copies the broker and what it needs into the cache, unless the copy is of this very pom.xml.
+# fetch_jars copies the broker and its dependencies into the cache, unless the cache has them for this very pom.xml.
 fetch_jars() {
   local stamp=$cache/libs/pom.xml
   cmp -s "$here/pom.xml" "$stamp" && return
@@ -44,10 +44,10 @@ fetch_jars() {
   mv "$cache/libs.part" "$cache/libs"
 }
 
-# key ARGUMENT...: keytool on the store that the nodes share.
+# key ARGUMENT... runs keytool on the store that the nodes share.
 key() { keytool "$@" -keystore "$cache/node.p12" -storetype PKCS12 -storepass "$password" >>"$cache/keytool.log" 2>&1; }
 
-# certify makes a certificate authority, and a certificate of it for the nodes' secure listeners.
+# certify makes a certificate authority, and its certificate for the nodes' secure listeners.
 certify() {
   : >"$cache/keytool.log"
   if ! make_certificates; then
@@ -60,26 +60,26 @@ make_certificates() {
   key -genkeypair -alias ca -dname CN=convdel-test-ca -keyalg EC -ext bc:c -validity 365 &&
     key -genkeypair -alias node -signer ca -dname "CN=$host" -keyalg EC -ext "san=ip:$host,dns:localhost" -validity 365 &&
     key -exportcert -rfc -alias ca -file "$cache/ca.pem" &&
-    # With its key in the store a node might show the authority's own certificate.
+    # If the store kept the authority's key, a node might show the authority's own certificate.
     key -delete -alias ca
 }
 
-# list OFFSET prints host:port of all nodes, so much above KAFKA_PORT.
+# list OFFSET prints host:port of all nodes, with OFFSET added to each port.
 list() {
   local n all=
   for ((n = 1; n <= brokers; n++)); do all+=",$host:$((port + $1 + n - 1))"; done
   echo "${all#,}"
 }
 
-# voters are the controllers: all nodes.
+# voters prints the controllers, which are all nodes.
 voters() {
   local n all=
   for ((n = 1; n <= brokers; n++)); do all+=",$n@$host:$((port + 100 + n - 1))"; done
   echo "${all#,}"
 }
 
-# configure NODE writes the node's settings: server.properties, with what depends on the node or on their number
-# put before it.
+# configure NODE writes the node's settings: those that depend on the node or on the number of nodes, then
+# server.properties.
 configure() {
   local dir at=$((port + $1 - 1)) replicas=$((brokers < 3 ? brokers : 3)) least=$((brokers < 2 ? 1 : 2)) topic
   dir=$(node_dir "$1")
@@ -103,7 +103,7 @@ configure() {
   } >"$dir/server.properties"
 }
 
-# format NODE prepares the node's storage; the user of the secure listener is written into it.
+# format NODE prepares the node's storage, and writes the user of the secure listener into it.
 format() {
   local dir
   dir=$(node_dir "$1")
@@ -114,7 +114,7 @@ format() {
   }
 }
 
-# each FUNCTION runs it for all nodes at once, and ends if it fails for one.
+# each FUNCTION runs the function for all nodes at once, and ends if it fails for one of them.
 each() {
   local n pids=()
   for ((n = 1; n <= brokers; n++)); do
@@ -124,7 +124,7 @@ each() {
   for n in "${pids[@]}"; do wait "$n" || exit 1; done
 }
 
-# serve returns once the nodes answer as a client needs it to: each knows all of them, and groups are coordinated.
+# serve returns once clients can work: each node knows all nodes, and finds the coordinator of a group.
 serve() {
   local n all
   all=$(nodes)
@@ -139,7 +139,7 @@ announce() {
   echo "KAFKA_BROKERS=$(<"$cache/brokers")"
 }
 
-# resume deals with a cluster that is there: it must be of the size that is asked for, and what has died of it starts.
+# resume checks that the existing cluster has the wanted size, and starts its dead nodes again.
 resume() {
   local n size
   size=$(nodes | wc -l)

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What up.sh and down.sh share. Sourced, not run. Everything is below .cache/redis, which git ignores.
+# up.sh and down.sh source this file. All files are below .cache/redis, which git ignores.
 
 # shellcheck disable=SC2034 # The sourcing scripts use them.
 cache=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/.cache/redis
 host=127.0.0.1
 port=${REDIS_PORT:-16379}
 
-# alive: whether the process in the pid file runs, and is still a Redis and not a later process with the same number.
+# alive says whether the process in the pid file runs and is a Redis. A later process may have got the same number.
 alive() {
   [[ -s $cache/pid && $(ps -o args= -p "$(<"$cache/pid")" 2>/dev/null) == *redis-server* ]]
 }

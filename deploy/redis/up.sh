@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Starts one Redis on loopback that keeps nothing, without Docker, and prints CONVDEL_TEST_REDIS. Needs redis-server
-# (Debian: the package of that name).
+# Starts one Redis on loopback that keeps nothing, without Docker, and prints CONVDEL_TEST_REDIS. It needs redis-server
+# (Debian's package of that name).
 #
-#   REDIS_PORT   its port (16379)
+#   REDIS_PORT   Redis's port (16379)
 set -euo pipefail
 # shellcheck source=deploy/redis/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"

@@ -72,7 +72,7 @@ func TestQueryIsChecked(t *testing.T) {
 		for key, value := range tt.set {
 			query.Set(key, value)
 		}
-		for range 2 { // The second time from the cache.
+		for range 2 { // The second check uses the cache.
 			a, err := c.do(t, http.MethodPost, path, query, body)
 			if err != nil || a.status != 200 || a.result.ErrorCode != tt.code {
 				t.Errorf("%s: got %+v, %v, want code %d", name, a, err, tt.code)
@@ -104,7 +104,7 @@ func TestQueryIsChecked(t *testing.T) {
 
 func TestSignatureWithUserBuf(t *testing.T) {
 	t.Parallel()
-	// The page's private tickets carry a buffer that is signed too; made by the vendor's own code.
+	// The page's private tickets carry a buffer that is signed, too. The vendor's own code has made this one.
 	_, c := start(t, config())
 	sig := signWithBuf(t, []byte("room 1"))
 	c.query.Set("usersig", sig)

@@ -1,7 +1,6 @@
 package imtest
 
-// The codes that the simulator answers with of its own accord (product/269/1671, and the page of the
-// call for 50002).
+// The simulator answers with these codes without a script (product/269/1671, and the page of the call for 50002).
 const (
 	codeBadParameter    = 50002
 	codeBadHTTP         = 60002
@@ -21,7 +20,7 @@ const (
 	codeUnknownApp      = 70020
 )
 
-// infoOf is the text that goes with a code, in the simulator's own words.
+// infoOf returns the text for a code. The text is the simulator's own.
 func infoOf(code int) string {
 	switch code {
 	case codeBadParameter:

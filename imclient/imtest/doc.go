@@ -1,25 +1,24 @@
-// Package imtest is a simulator of the Tencent IM REST API, as far as package imclient uses it: the
-// deletion of a conversation, with the checks that the real API makes, a quota, latency, scripted
-// faults, and a memory of what it has been asked. It has the habits of net/http/httptest:
+// Package imtest is a simulator of the Tencent IM REST API, as far as package imclient uses it: the deletion of a
+// conversation, with the checks that the real API makes, a quota, latency, scripted faults, and a record of all calls. It
+// is used like net/http/httptest:
 //
 //	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: "key"})
 //	...
 //	defer sim.Close()
 //	client, err := imclient.New(imclient.Config{Endpoint: sim.URL, ...})
 //
-// A [Server] is an [http.Handler] and serves any [net.Listener], so it also runs in a testing/synctest
-// bubble on an in-memory network: everything that takes time in it is a timer.
+// A [Server] is an [http.Handler] and serves any [net.Listener]. It also runs in a testing/synctest bubble on an in-memory
+// network, since all of its waiting uses timers.
 //
 // # What it checks
 //
-// In this order, the first failure deciding the answer: the path (60009), the method (60002), sdkappid
-// (60012 missing, 60006 not a number, 70020 another app's), identifier and usersig (60004 missing),
-// random and contenttype (60002), the UserSig for real (70003 does not parse, 70014 and 70013 made for
-// another app or account, 70009 wrong key, 70001 expired), that the identifier is the administrator's
-// (60010), the quota (60007), and the body (60003 not JSON, 60015 an account that is no string, 50002
-// otherwise). The codes are those of the vendor's list (product/269/1671), and of the page of the call
-// for 50001 to 50005. For groups both spellings are taken: the older page's To_Account and the newer
-// page's ToGroupid, which must agree if both are there.
+// The first failure decides the answer, in this order: the path (60009), the method (60002), sdkappid (60012 missing, 60006
+// not a number, 70020 another app's), identifier and usersig (60004 missing), random and contenttype (60002), the UserSig
+// for real (70003 does not parse, 70014 and 70013 made for another app or account, 70009 wrong key, 70001 expired), that
+// the identifier is the administrator's (60010), the quota (60007), and the body (60003 not JSON, 60015 an account that is
+// not a string, 50002 otherwise). The codes are those of the vendor's list (product/269/1671), and of the page of the call
+// for 50001 to 50005. For groups both spellings are accepted: the older page's To_Account and the newer page's ToGroupid.
+// If both are there, they must agree.
 //
 // # The sliding second
 //
@@ -30,9 +29,9 @@
 //
 // # Faults
 //
-// [Server.Script] adds faults by account, by time and by number. Besides, the name of From_Account can
-// ask for one, which is how the demo and a simulator that runs on its own are steered, no script
-// needed. Anything may follow the name after another '-':
+// [Server.Script] adds faults by account, by time and by number. The name of From_Account can also ask for a fault. The
+// demo, and a simulator that runs on its own, are controlled in this way, without a script. Anything may follow the name
+// after another '-':
 //
 //	code-50001      always that code
 //	result-50004    always that code, spelled ResultCode and ResultInfo alone
@@ -44,10 +43,10 @@
 //	reset           the connection is reset
 //	garbage         HTTP 200 and a body that is no JSON
 //
-// Scripted faults come first, in the order in which they were added; the first that matches is used.
+// Scripted faults come first, in the order in which they were added. The first fault that matches is used.
 //
-// # What it does not
+// # Limits
 //
-// It knows no accounts and no messages: a conversation that was never there is deleted as well as any
-// other. It speaks HTTP/1.1 without TLS.
+// It knows no accounts and no messages, so it also deletes a conversation that never existed. It speaks HTTP/1.1 without
+// TLS.
 package imtest

@@ -25,7 +25,7 @@ func ExampleServer_Script() {
 	}
 	defer client.CloseIdleConnections()
 
-	// The first two calls for this account meet a gateway that is down, the third is slow.
+	// The first two calls for this account meet a gateway that is down. The third call is slow.
 	sim.Script(imtest.Fault{Account: "id1", Times: 2, HTTPStatus: 502})
 	sim.Script(imtest.Fault{Account: "id1", Times: 1, Delay: time.Millisecond})
 	for range 3 {

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Fault says which calls go wrong, and how. Calls must match everything that is set; without any of it
-// all calls do. Faults come after the checks: a call that is refused for cause gets that answer.
+// Fault says which calls fail, and how. A call must match everything that is set; a fault with nothing set matches all
+// calls. The checks come before faults, so a call that a check refuses gets that answer.
 type Fault struct {
-	// Account is From_Account; AccountPrefix is how it begins.
+	// Account is the call's From_Account. AccountPrefix is its beginning.
 	Account, AccountPrefix string
 	// After and Until are times since the server was made: from After on, before Until. 0 is no bound.
 	After, Until time.Duration
-	// NotBefore and NotAfter are the same as points in time: from the one on, before the other.
+	// NotBefore and NotAfter are the same bounds as points in time: from NotBefore on, before NotAfter.
 	NotBefore, NotAfter time.Time
-	// Times is how many calls the fault is good for; 0 is any number.
+	// Times is how many calls the fault affects; 0 is any number.
 	Times int
 	// Share is the probability with which a call is hit; 0 is every call.
 	Share float64
 
-	// Delay comes on top of the configured latency, before anything else. A fault with nothing but a
-	// Delay or a Drip is a slow success.
+	// Delay is added to the configured latency, before anything else. A fault with only a Delay or a Drip is a slow
+	// success.
 	Delay time.Duration
 	// Hang gives no answer until the caller has given up or the server is closed.
 	Hang bool
@@ -29,21 +29,21 @@ type Fault struct {
 	Reset bool
 	// Code is the API code to answer with.
 	Code int
-	// Info is the text that goes with Code; one is made up if it is empty.
+	// Info is the text for Code. If it is empty, the simulator's own text is used.
 	Info string
-	// ResultOnly spells them ResultCode and ResultInfo, without ErrorCode and ErrorInfo.
+	// ResultOnly names them ResultCode and ResultInfo, without ErrorCode and ErrorInfo.
 	ResultOnly bool
-	// HTTPStatus is the status to answer with, and a page in HTML unless Body is set; 0 is 200.
+	// HTTPStatus is the status of the answer, with a page in HTML unless Body is set; 0 is 200.
 	HTTPStatus int
-	// Body is sent in place of the API's JSON.
+	// Body replaces the API's JSON.
 	Body string
 	// Drip spreads the answer's body over this time, byte by byte.
 	Drip time.Duration
-	// Deletes makes the call do its work although the caller does not learn of it.
+	// Deletes executes the delete although the caller gets no success.
 	Deletes bool
 }
 
-// Scripted is a fault that a server has been given.
+// Scripted is a fault that was added to a server.
 type Scripted struct {
 	faults *faults
 	fault  Fault
@@ -59,7 +59,7 @@ func (s *Server) Script(f Fault) *Scripted {
 	return added
 }
 
-// Remove ends the fault for calls to come. Calls that hang because of it go on hanging.
+// Remove ends the fault for later calls. Calls that hang because of it keep hanging.
 func (s *Scripted) Remove() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -72,25 +72,25 @@ func (s *Scripted) Remove() {
 	s.faults.scripted = kept
 }
 
-// Hits returns how many calls the fault has hit.
+// Hits returns how many calls the fault has affected.
 func (s *Scripted) Hits() int {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	return s.hits
 }
 
-// maxFlaky bounds the conversations whose failures are counted because of their account's name. Beyond
-// it counting begins anew, for all.
+// maxFlaky bounds for how many conversations failures are counted because of an account's name. Beyond it all counts begin
+// again.
 const maxFlaky = 100_000
 
-// faults are all that apply, scripted ones and those that accounts' names ask for.
+// faults are the scripted faults, and the counts of those that accounts' names ask for.
 type faults struct {
 	mu       sync.Mutex
 	scripted []*Scripted
 	flaky    map[conversation]int // Failures so far.
 }
 
-// match returns the fault for a call, the zero Fault if there is none, and counts it.
+// match returns the fault for a call and counts it; the zero Fault if there is none.
 func (f *faults) match(c *call, since time.Duration) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *Scripted) matches(c *call, since time.Duration) bool {
 	return true
 }
 
-// deletes says whether a call with this fault does its work.
+// deletes returns true if a call with this fault is executed.
 func (f *Fault) deletes() bool {
 	fails := f.Hang || f.Reset || f.Code != 0 || f.HTTPStatus != 0 && f.HTTPStatus != 200 || f.Body != ""
 	return f.Deletes || !fails

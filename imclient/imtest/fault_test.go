@@ -119,7 +119,7 @@ func TestHangEndsWithTheCallerOrTheServer(t *testing.T) {
 		}
 		sim.Close()
 		all.Wait()
-		sim.Close() // Once more does no harm.
+		sim.Close() // Closing twice does no harm.
 		if underway := sim.Stats().Underway; underway != 0 {
 			t.Errorf("%d under way after Close", underway)
 		}
@@ -164,7 +164,7 @@ func TestScriptedFaultsMatch(t *testing.T) {
 		check("two", 0)
 		at(10 * time.Second)
 		check("two", 50004)
-		check("prefix", 50002) // Earlier in the script.
+		check("prefix", 50002) // This fault was added first.
 		check("code-50003", 50004)
 		at(20 * time.Second)
 		check("two", 0)
@@ -309,7 +309,7 @@ func TestConfiguredLatency(t *testing.T) {
 	})
 }
 
-// TestRecorder: a server is a handler like any other, even where there is no connection to cut.
+// TestRecorder: a server is a handler like any other, even if there is no connection to cut.
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	sim, c := start(t, config())

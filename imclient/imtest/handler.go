@@ -41,7 +41,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, &c, &fault)
 }
 
-// answer does what a fault says; the zero Fault is success.
+// answer answers as a fault says. The zero Fault is success.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, f *Fault) {
 	switch {
 	case f.Hang:
@@ -70,11 +70,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, f *Faul
 		s.drip(w, r, text, f.Drip)
 		return
 	}
-	// A caller who is gone is no fault of the simulator.
+	// The caller may have gone. That is no error of the simulator.
 	_, _ = w.Write(text)
 }
 
-// response is what a fault has the API say.
+// response returns a fault's answer.
 func (f *Fault) response() (status int, text []byte, contentType string) {
 	status = http.StatusOK
 	if f.HTTPStatus != 0 {
@@ -94,12 +94,12 @@ func (f *Fault) response() (status int, text []byte, contentType string) {
 	return status, f.failure(), "application/json"
 }
 
-// bodyAllowed is false for 204 and 304, with which net/http sends no body.
+// bodyAllowed returns false for 204 and 304, for which net/http sends no body.
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// failure is the API's JSON for a code.
+// failure returns the API's JSON for a fault's code.
 func (f *Fault) failure() []byte {
 	answer := struct {
 		ActionStatus string
@@ -137,12 +137,12 @@ func (s *Server) drip(w http.ResponseWriter, r *http.Request, text []byte, over 
 		if _, err := w.Write(text[i : i+1]); err != nil {
 			return
 		}
-		// Writing goes on without flushing where it is not to be had, as in a recorder.
+		// A recorder, for example, can't flush. Writing goes on then.
 		_ = flusher.Flush()
 	}
 }
 
-// pause waits, and is false if the caller has gone or the server is closed before the time is up.
+// pause waits. It returns false if the caller goes or the server is closed before.
 func (s *Server) pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -158,8 +158,8 @@ func (s *Server) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// abort ends a connection without (the rest of) an answer, with a reset if so wanted and if it is one
-// of TCP. A writer whose connection is not to be had, such as a recorder, gets status 502.
+// abort ends a connection without the rest of an answer. With reset it resets a TCP connection. A writer without access to
+// its connection, such as a recorder, gets status 502.
 func abort(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -167,7 +167,7 @@ func abort(w http.ResponseWriter, reset bool) {
 		return
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok && reset {
-		// If it cannot be set, the connection ends with an EOF, which is as good a fault.
+		// If this fails, the connection ends with an EOF, which is a fault as well.
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()

@@ -14,7 +14,7 @@ func Fixed(d time.Duration) Latency {
 	return func(*rand.Rand) time.Duration { return d }
 }
 
-// Uniform is anything from shortest to longest, all as likely.
+// Uniform is a latency from shortest to longest, with equal probability.
 func Uniform(shortest, longest time.Duration) Latency {
 	return func(r *rand.Rand) time.Duration {
 		if longest <= shortest {
@@ -24,9 +24,8 @@ func Uniform(shortest, longest time.Duration) Latency {
 	}
 }
 
-// LogNormal is what latencies of real services look like: half of them below the median, and a long
-// tail. sigma is the spread: with 0.5 one in a hundred takes over three times the median, with 1 ten
-// times. None takes longer than longest.
+// LogNormal resembles the latencies of real services: half of them are below the median, and there is a long tail. sigma is
+// the spread: with 0.5 one in a hundred takes over three times the median, with 1 ten times. None is longer than longest.
 func LogNormal(median time.Duration, sigma float64, longest time.Duration) Latency {
 	return func(r *rand.Rand) time.Duration {
 		drawn := float64(median) * math.Exp(sigma*r.NormFloat64())

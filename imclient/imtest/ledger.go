@@ -7,43 +7,42 @@ import (
 	"time"
 )
 
-// Arrival is one call as the API saw it.
+// Arrival is a call as the API has seen it.
 type Arrival struct {
-	// At is when the call reached the handler, before anything of it was checked.
+	// At is when the call reached the handler, before any check.
 	At time.Time
-	// Answered is when its answer began, zero while it has none and forever if it gets none.
+	// Answered is when its answer began. It is zero until then, and stays zero if there is no answer.
 	Answered time.Time
-	// From, To, Type and ClearRamble are the body's; zero if the body could not be read.
+	// From, To, Type and ClearRamble are those of the body; zero if the body could not be read.
 	From, To    string
 	Type        int
 	ClearRamble bool
 	// Code is the API code of the answer: 0 for success, and also for an answer without a code.
 	Code int
-	// HTTPStatus is the answer's, 0 while there is none and forever if there is none.
+	// HTTPStatus is the answer's status. It is 0 until then, and stays 0 if there is no answer.
 	HTTPStatus int
-	// Random is the query's parameter of that name.
+	// Random is the query's parameter random.
 	Random uint32
 }
 
-// Stats is a summary of what a server has seen since its start or the last [Server.Reset].
+// Stats sums up the calls since the server's start or the last [Server.Reset].
 type Stats struct {
-	// Calls have arrived, among them those that are Throttled (refused by the quota) and those that
-	// are Deletes (done).
+	// Calls is the number of arrivals. Throttled is the number of those that the quota refused, Deletes of those that were
+	// executed.
 	Calls, Throttled, Deletes int
-	// Underway are being answered now.
+	// Underway is the number of calls that are being answered.
 	Underway int
-	// PeakPerSecond, PeakConcurrent and PeakPerConversation: see [Server.PeakPerSecond] and
-	// [Server.Concurrent].
+	// See [Server.PeakPerSecond] and [Server.Concurrent] for the peaks.
 	PeakPerSecond, PeakConcurrent, PeakPerConversation int
 }
 
-// conversation is what a delete deletes.
+// conversation identifies a conversation.
 type conversation struct {
 	from, to string
 	kind     int
 }
 
-// ledger remembers. One lock for everything, held for well under a microsecond.
+// ledger records calls. A single lock guards it, and is held for well under a microsecond.
 type ledger struct {
 	mu    sync.Mutex
 	cfg   Config
@@ -51,26 +50,26 @@ type ledger struct {
 	rand  *rand.Rand
 
 	stats    Stats
-	all, let window // Every arrival's second, and that of those let through.
+	all, let window // The last second of all arrivals, and of those that the quota let through.
 	// records is a ring once RecordLimit is reached. Arrival number n (from 1) is at (n-1) % limit.
 	records  []Arrival
 	arrivals uint64
-	// reset is the number of the last arrival that has been forgotten on request.
+	// reset is the number of the last arrival before the last Reset.
 	reset    uint64
 	deleted  map[conversation]int
 	underway map[conversation]int
 }
 
-// call is one call's place in the ledger.
+// call is a call while it is being answered.
 type call struct {
 	number uint64
 	at     time.Time
-	over   bool // The quota says no.
+	over   bool // The quota refuses it.
 	delay  time.Duration
-	share  float64 // Drawn for faults that hit a share of calls.
+	share  float64 // A random number for faults that affect a share of calls.
 
 	conversation conversation
-	counted      bool // In underway.
+	counted      bool // It is counted in underway.
 }
 
 func (l *ledger) init(cfg Config) {
@@ -82,7 +81,7 @@ func (l *ledger) init(cfg Config) {
 	l.underway = make(map[conversation]int)
 }
 
-// arrive notes a call. The time is taken here, under the lock, so that arrivals are in order.
+// arrive records a call. It reads the time under the lock, so that arrivals are in order.
 func (l *ledger) arrive() call {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,7 +114,7 @@ func (l *ledger) remember(a Arrival) {
 	}
 }
 
-// record returns where a call is remembered, nil if it is not or no longer.
+// record returns the record of a call, nil if it has been dropped or was never kept.
 func (l *ledger) record(number uint64) *Arrival {
 	if number <= l.reset || len(l.records) == 0 || l.arrivals-number >= uint64(len(l.records)) {
 		return nil
@@ -123,7 +122,7 @@ func (l *ledger) record(number uint64) *Arrival {
 	return &l.records[(number-l.reset-1)%uint64(len(l.records))]
 }
 
-// identify adds to a call what its query and body say.
+// identify adds the contents of a call's query and body.
 func (l *ledger) identify(c *call, q query, b body) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,8 +137,8 @@ func (l *ledger) identify(c *call, q query, b body) {
 	}
 }
 
-// answer notes the answer, just before it is given: afterwards the caller may already be back with
-// the next call. It ends the call's being under way unless it is still to be held up.
+// answer records the answer before it is sent, since the caller may make its next call right afterwards. With ends it also
+// ends the time during which the call is under way.
 func (l *ledger) answer(c *call, code, status int, deletes, ends bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -171,7 +170,7 @@ func (l *ledger) delete(which conversation) {
 	l.deleted[which]++
 }
 
-// depart ends the call's being under way, if its answer has not.
+// depart ends the time during which the call is under way, if its answer has not ended it.
 func (l *ledger) depart(c *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +192,7 @@ func (l *ledger) end(c *call) {
 	}
 }
 
-// Arrivals returns the remembered calls in order of arrival, those still under way included.
+// Arrivals returns the recorded calls in order of arrival, those under way included.
 func (s *Server) Arrivals() []Arrival {
 	l := &s.ledger
 	l.mu.Lock()
@@ -205,21 +204,21 @@ func (s *Server) Arrivals() []Arrival {
 	return slices.Concat(l.records[oldest:], l.records[:oldest])
 }
 
-// Deleted returns how often a conversation was deleted, as far as it is remembered.
+// Deleted returns how often a conversation was deleted, as far as that is recorded.
 func (s *Server) Deleted(from string, kind int, to string) int {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	return s.ledger.deleted[conversation{from: from, to: to, kind: kind}]
 }
 
-// PeakPerSecond returns how many calls, whatever their answer, arrived at most in any one second,
-// both ends included: two calls exactly one second apart are in one second. It is exact, and does not
-// depend on RecordLimit.
+// PeakPerSecond returns the greatest number of calls that arrived in any one second, whatever their answer. Both ends of a
+// second are included: two calls exactly one second apart are in one second. The number is exact and does not depend on
+// RecordLimit.
 func (s *Server) PeakPerSecond() int { return s.Stats().PeakPerSecond }
 
-// Concurrent returns how many calls were under way at most at once, in all and for any one
-// conversation. A call is under way from its arrival until just before its answer. One whose caller
-// has given up is so until its connection is seen to be closed, which may be shortly after.
+// Concurrent returns the greatest number of calls that were under way at once, in all and for any one conversation. A call
+// is under way from its arrival until just before its answer. A call that its caller has given up is under way until its
+// connection is seen to be closed, which may be shortly after.
 func (s *Server) Concurrent() (overall, perConversation int) {
 	stats := s.Stats()
 	return stats.PeakConcurrent, stats.PeakPerConversation
@@ -232,8 +231,8 @@ func (s *Server) Stats() Stats {
 	return s.ledger.stats
 }
 
-// Reset forgets all arrivals, deletions and peaks, as between the parts of a test. Scripted faults,
-// what they and the names of accounts have counted, and the quota's last second stay.
+// Reset forgets all arrivals, deletions and peaks, for a new part of a test. It keeps scripted faults, the counts of
+// faults, and the quota's last second.
 func (s *Server) Reset() {
 	l := &s.ledger
 	l.mu.Lock()

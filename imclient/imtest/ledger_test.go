@@ -15,8 +15,7 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// TestQuotaHoldsForAnySecond calls at random times and compares with a model that looks at every
-// second there is.
+// TestQuotaHoldsForAnySecond calls at random times and compares with a model that counts every possible second.
 func TestQuotaHoldsForAnySecond(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -62,7 +61,7 @@ func TestQuotaHoldsForAnySecond(t *testing.T) {
 	})
 }
 
-// TestSecondHasBothEnds: what a limiter that spaces calls evenly has to know.
+// TestSecondHasBothEnds: a limiter that spaces calls evenly has to know that both ends of a second are included.
 func TestSecondHasBothEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +95,7 @@ func TestConcurrent(t *testing.T) {
 			}
 			all.Wait()
 		}
-		// One after another is never two at once, however close.
+		// Two calls in sequence are never under way at once, however close they are.
 		for range 50 {
 			together("a")
 		}
@@ -118,7 +117,7 @@ func TestConcurrent(t *testing.T) {
 	})
 }
 
-// TestDripIsUnderWayToItsEnd: the caller is busy with it for so long.
+// TestDripIsUnderWayToItsEnd: a dripping answer keeps its call under way until its end.
 func TestDripIsUnderWayToItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -176,7 +175,7 @@ func TestRecordLimit(t *testing.T) {
 	}
 }
 
-// TestResetWhileCalling: calls that were under way are not mixed up with those that come after.
+// TestResetWhileCalling: calls that are under way during a Reset are not mixed up with later ones.
 func TestResetWhileCalling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -46,7 +46,7 @@ func signWithBuf(t *testing.T, buf []byte) string {
 	return sig
 }
 
-// caller makes calls that are right but for what a test changes in them.
+// caller makes valid calls, except for what a test changes in them.
 type caller struct {
 	url    string
 	client *http.Client
@@ -80,14 +80,14 @@ func start(t *testing.T, cfg imtest.Config) (*imtest.Server, *caller) {
 	return sim, newCaller(t, sim.URL, &http.Transport{MaxIdleConnsPerHost: 64})
 }
 
-// bubble is start for synctest bubbles.
+// bubble does the same as start, for synctest bubbles.
 func bubble(t *testing.T, cfg imtest.Config) (*imtest.Server, *caller) {
 	t.Helper()
 	sim, dial := testkit.StartAPI(t, cfg)
 	return sim, newCaller(t, testkit.APIURL, &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 64})
 }
 
-// answer is what a call brought.
+// answer is the answer to a call.
 type answer struct {
 	status int
 	body   string

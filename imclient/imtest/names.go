@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// flakyCode is what calls for a flaky account are answered with before they succeed: an internal error
-// of the API, which its page says to retry.
+// flakyCode is the answer to calls for a flaky account before they succeed. It is an internal error of the API, which its
+// page says to retry.
 const flakyCode = 50004
 
-// garbage is a body that is no JSON, and longer than it looks to a naive scanner.
+// garbage is a body that is not JSON. A naive scanner does not notice that it is cut short.
 const garbage = `{"ActionStatus":"OK","ErrorCode":`
 
-// namedFault returns the fault that an account's name asks for, see the package's documentation; the
-// zero Fault if it asks for none. failures, if not 0, is how often it applies to a conversation.
+// namedFault returns the fault that an account's name asks for, see the package's documentation; the zero Fault if there is
+// none. failures, if not 0, is how often the fault applies to a conversation.
 func namedFault(account string) (f Fault, failures int) {
 	name, rest, _ := strings.Cut(account, "-")
 	switch name {
@@ -36,7 +36,7 @@ func namedFault(account string) (f Fault, failures int) {
 	case "result":
 		return Fault{Code: number, ResultOnly: true}, 0
 	case "http":
-		// net/http takes no other status, and 1xx would not be an answer.
+		// net/http accepts no other status, and 1xx is not an answer.
 		if number >= 200 && number <= 999 {
 			return Fault{HTTPStatus: number}, 0
 		}

@@ -16,12 +16,12 @@ const (
 	maxRequest = 64 << 10
 )
 
-// query is what a call's query says that is worth remembering.
+// query holds the recorded parts of a call's query.
 type query struct {
 	random uint32
 }
 
-// checkQuery checks all of a call but its body, and returns 0 or the code that it is refused with.
+// checkQuery checks everything but the body. It returns 0, or the code with which the call is refused.
 func (s *Server) checkQuery(r *http.Request) (query, int) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	random, randomErr := strconv.ParseUint(values.Get("random"), 10, 32)
@@ -54,7 +54,7 @@ func (s *Server) checkQuery(r *http.Request) (query, int) {
 	return q, 0
 }
 
-// body is what a call's body says.
+// body holds the recorded parts of a call's body.
 type body struct {
 	from, to    string
 	kind        int
@@ -65,11 +65,10 @@ func (b body) conversation() conversation {
 	return conversation{from: b.from, to: b.to, kind: b.kind}
 }
 
-// readBody reads a call's body to its end, which is also what lets net/http notice that the caller has
-// gone, and returns 0 or the code that the call is refused with.
+// readBody reads a call's body to its end, so that net/http can notice when the caller has gone. It returns 0, or the code
+// with which the call is refused.
 func readBody(r *http.Request) (body, int) {
-	// Not http.MaxBytesReader, which would have net/http linger on the connection for half a second,
-	// past Close.
+	// http.MaxBytesReader is not used: with it net/http would keep the connection for half a second, even after Close.
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	if err != nil || len(text) > maxRequest {
 		return body{}, codeBadHTTP

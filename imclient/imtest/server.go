@@ -11,27 +11,27 @@ import (
 	"time"
 )
 
-// Config says what the simulated API is like.
+// Config configures the simulated API.
 type Config struct {
-	// SDKAppID, Identifier and SecretKey are the app's, its administrator's and the key that
-	// signatures are checked with.
+	// SDKAppID and Identifier are those of the app and its administrator. SecretKey is the key with which signatures are
+	// checked.
 	SDKAppID   int
 	Identifier string
 	SecretKey  string
-	// Quota is how many calls are let through in any second; 0 lets all through.
+	// Quota is how many calls are let through in any second; 0 is no limit.
 	Quota int
-	// Latency is how long each answer takes, on top of what it takes anyway. Default: none.
+	// Latency is added to the time that each answer takes. Default: none.
 	Latency Latency
-	// Seed makes latencies and faults by share repeatable: drawn in the order of arrival.
+	// Seed makes latencies and faults by share repeatable, in the order of arrival.
 	Seed uint64
-	// RecordLimit is how many arrivals, and how many deleted conversations, are remembered: 0 for all
-	// of them, as tests want, the last so many for a server that runs for long, none if negative.
+	// RecordLimit is how many arrivals, and how many deleted conversations, are recorded. 0 means all of them, as in tests.
+	// A server that runs for long records only the last ones. A negative limit means none.
 	RecordLimit int
 }
 
 // Server is the simulator. Make one with [New] or [Start].
 type Server struct {
-	// URL is scheme and host to call, set by [Start] only.
+	// URL is the scheme and host to call. Only [Start] sets it.
 	URL string
 
 	cfg    Config
@@ -43,19 +43,19 @@ type Server struct {
 	// skew is how far the server's clock is ahead, in nanoseconds.
 	skew atomic.Int64
 
-	done    chan struct{} // Closed by Close: hanging answers end.
+	done    chan struct{} // Close closes it, which ends hanging answers.
 	mu      sync.Mutex    // Guards closed, and with it adding to serving.
 	closed  bool
-	serving sync.WaitGroup // Calls of ServeHTTP and the Serve that Start has started.
+	serving sync.WaitGroup // Calls of ServeHTTP, and the goroutine of Start.
 }
 
-// New returns a server that serves nothing yet: use it as an [http.Handler], or see [Server.Serve].
+// New returns a server that does not listen. Use it as an [http.Handler], or see [Server.Serve].
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, start: time.Now(), done: make(chan struct{})}
 	s.http = http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: time.Minute,
-		// What net/http has to say about connections that were reset is no news here.
+		// net/http's log of reset connections is dropped, since the simulator resets them itself.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	s.ledger.init(cfg)
@@ -73,7 +73,7 @@ func Start(cfg Config) (*Server, error) {
 	s := New(cfg)
 	s.URL = "http://" + l.Addr().String()
 	s.serving.Go(func() {
-		// Serving ends with Close, and a listener that fails before shows in every call.
+		// Close ends serving. If the listener fails before that, every call shows it.
 		_ = s.Serve(l)
 	})
 	return s, nil
@@ -102,13 +102,13 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	if first {
 		close(s.done)
-		// What closing a listener says is of no use to a test that is over.
+		// An error of closing a listener is of no use to a test that is over.
 		_ = s.http.Close()
 	}
 	s.serving.Wait()
 }
 
-// enter counts a call in, unless the server is closed.
+// enter counts a call, unless the server is closed.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,12 +119,12 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// SetSecretKey changes the key that signatures are checked with.
+// SetSecretKey changes the key with which signatures are checked.
 func (s *Server) SetSecretKey(key string) { s.sigs.setKey(key) }
 
-// SetClockSkew puts the server's clock ahead of the machine's (negative: behind). It shows in the
-// Date header and in what counts as an expired signature. Arrivals keep the machine's time.
+// SetClockSkew puts the server's clock ahead of the machine's (negative: behind). It affects the Date header and the expiry
+// of signatures. Arrivals keep the machine's time.
 func (s *Server) SetClockSkew(ahead time.Duration) { s.skew.Store(int64(ahead)) }
 
-// now is the server's own idea of the time.
+// now returns the time by the server's clock.
 func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }

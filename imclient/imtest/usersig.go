@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// maxSig bounds a signature and what it unpacks to, in bytes. Real ones are a few hundred long.
+	// maxSig bounds a signature, and its unpacked size, in bytes. Real ones have a few hundred.
 	maxSig = 16 << 10
 	// maxVerified bounds the cache of verified signatures. A client uses one at a time.
 	maxVerified = 1024
 )
 
-// ticket is what a UserSig says (product/269/32688).
+// ticket is the content of a UserSig (product/269/32688).
 type ticket struct {
 	Ver        string `json:"TLS.ver"`
 	Identifier string `json:"TLS.identifier"`
@@ -32,14 +32,14 @@ type ticket struct {
 	Sig        []byte `json:"TLS.sig"`
 }
 
-// verdict is what can be said of a signature at any time: everything but its expiry.
+// verdict is the result of checking a signature, without its expiry. It does not change over time.
 type verdict struct {
 	ticket  ticket
 	parsed  bool
 	genuine bool
 }
 
-// verifier checks signatures, each one once: unpacking costs more than all the rest of a call.
+// verifier checks signatures. It checks each one once, since unpacking costs more than the rest of a call.
 type verifier struct {
 	mu    sync.Mutex
 	key   string
@@ -95,7 +95,7 @@ func verify(sig, key string) verdict {
 	return verdict{ticket: t, parsed: true, genuine: hmac.Equal(mac.Sum(nil), t.Sig)}
 }
 
-// unpack undoes the URL-safe base64, the compression and the JSON of a UserSig.
+// unpack decodes the URL-safe base64, the compression and the JSON of a UserSig.
 func unpack(sig string) (ticket, error) {
 	if len(sig) > maxSig {
 		return ticket{}, fmt.Errorf("usersig of %d bytes", len(sig))

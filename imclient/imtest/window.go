@@ -10,7 +10,7 @@ type window struct {
 	count int
 }
 
-// forget drops what is more than one second older than now: a second has both its ends.
+// forget drops arrivals that are more than one second older than now. Both ends of a second are included.
 func (w *window) forget(now int64) {
 	for w.count > 0 && now-w.ring[w.first] > int64(time.Second) {
 		w.first = (w.first + 1) % len(w.ring)
@@ -32,7 +32,7 @@ func (w *window) add(now int64) int {
 	return w.count
 }
 
-// addUpTo is add unless the second that ends with now holds limit arrivals already.
+// addUpTo does the same as add, unless the second that ends with now already holds limit arrivals.
 func (w *window) addUpTo(now int64, limit int) bool {
 	w.forget(now)
 	if w.count >= limit {

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestWindow compares the ring with a list that is searched, in bursts that make it grow and wrap.
+// TestWindow compares the ring with a list that is searched. Bursts make the ring grow and wrap.
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -22,10 +22,10 @@ type admin struct {
 	server   *http.Server
 }
 
-// adminClose bounds how long answers under way may take at the end.
+// adminClose bounds how long open requests may take at the end.
 const adminClose = 2 * time.Second
 
-// newAdmin listens on addr. status is what readiness is judged by.
+// newAdmin listens on addr. Readiness follows from status.
 func newAdmin(ctx context.Context, addr string, registry *prometheus.Registry, status func() consumer.Status, log *slog.Logger) (*admin, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -62,13 +62,13 @@ type readiness struct {
 	Ready      bool `json:"ready"`
 	Generation int  `json:"generation"`
 	Partitions int  `json:"partitions"`
-	// Since is when that began.
+	// Since is when that state began.
 	Since time.Time `json:"since,omitzero"`
 	// Paused says why no calls are made.
 	Paused *pausedBody `json:"paused,omitempty"`
-	// Absent says why the replica is no working member of the group.
+	// Absent says why the replica is not a working member of the group.
 	Absent string `json:"absent,omitempty"`
-	// Stalled says that nothing moves, and why, outside of a pause.
+	// Stalled is set if nothing moves outside of a pause. It says why.
 	Stalled *stalledBody `json:"stalled,omitempty"`
 }
 
@@ -101,10 +101,10 @@ func readinessOf(s consumer.Status) readiness {
 func writeJSON(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // the other side may have gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(body) // the client may have gone, and nobody else wants the error
 }
 
-// url is where it listens, port 0 resolved.
+// url is the address that it listens on, with the real port in place of port 0.
 func (a *admin) url() string { return "http://" + a.listener.Addr().String() }
 
 // serve answers until close.
@@ -115,7 +115,7 @@ func (a *admin) serve() error {
 	return nil
 }
 
-// close lets answers under way finish, for a while, even if ctx has ended.
+// close lets open requests finish within adminClose, even if ctx has ended.
 func (a *admin) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminClose)
 	defer cancel()

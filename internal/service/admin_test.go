@@ -61,7 +61,7 @@ func TestAdminAnswers(t *testing.T) {
 	}
 }
 
-// A replica that makes no calls is not ready, and says why, since when and until when.
+// TestReadinessWhilePaused: a replica that makes no calls is not ready, and says why, since when and until when.
 func TestReadinessWhilePaused(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -83,7 +83,7 @@ func TestReadinessWhilePaused(t *testing.T) {
 	}
 }
 
-// A replica that stands still outside of a pause is not ready, and says why and since when.
+// TestReadinessAtAStandstill: a replica that stands still outside of a pause is not ready, and says why and since when.
 func TestReadinessAtAStandstill(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

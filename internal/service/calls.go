@@ -9,24 +9,24 @@ import (
 	"convdel/imclient"
 )
 
-// caller makes the consumer's calls through the API's client. It is a [consumer.API].
-type caller struct{ client *imclient.Client }
+// deleter makes the consumer's calls with the API's client. It is a [consumer.API].
+type deleter struct{ client *imclient.Client }
 
 // Delete makes one call.
-func (c *caller) Delete(ctx context.Context, call consumer.Call) consumer.Answer {
+func (c *deleter) Delete(ctx context.Context, call consumer.Call) consumer.Answer {
 	return answerOf(c.client.DeleteConversation(ctx, imclient.DeleteRequest{
 		From: call.From, Type: int(call.Type), To: call.To, ClearRamble: call.ClearRamble, Sent: call.Sent,
 	}))
 }
 
-// codeDenied is the code of the page of the call by which the administrator's permission is missing. It usually means
-// a wrong administrator's account.
+// codeDenied is the code of an answer that refuses the administrator's permission. The usual reason is a wrong
+// administrator's account.
 const codeDenied = 50003
 
-// lockedFor is how long the API wants no calls after CodeSignatureLocked (product/269/1671).
+// lockedFor is how long the API asks for no calls after CodeSignatureLocked (product/269/1671).
 const lockedFor = time.Minute
 
-// answerOf says what a call's error means for the events behind it.
+// answerOf translates a call's error for the consumer.
 func answerOf(err error) consumer.Answer {
 	if err == nil {
 		return consumer.Answer{Verdict: consumer.Deleted}

@@ -49,7 +49,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// The breaker goes by answers of missing permission, and by whether the API itself has answered: that is the code.
+// TestDoubtfulAnswers: the breaker needs to know whether the permission is missing, and whether the API itself has
+// answered, which the code shows.
 func TestDoubtfulAnswers(t *testing.T) {
 	t.Parallel()
 	code := func(n int) error { return &imclient.APIError{Code: n, HTTPStatus: 200} }
@@ -95,7 +96,7 @@ func TestCallsCarryTheWholeRequest(t *testing.T) {
 	}
 	t.Cleanup(client.CloseIdleConnections)
 	sent := 0
-	answer := (&caller{client: client}).Delete(t.Context(), consumer.Call{
+	answer := (&deleter{client: client}).Delete(t.Context(), consumer.Call{
 		Conversation: schema.Conversation{From: "alice", Type: schema.G2C, To: "@TGS#1"}, ClearRamble: true, Sent: func() { sent++ },
 	})
 	if answer.Verdict != consumer.Deleted || answer.Err != nil || sent != 1 {
@@ -108,7 +109,7 @@ func TestCallsCarryTheWholeRequest(t *testing.T) {
 	if a := arrivals[0]; a.From != "alice" || a.To != "@TGS#1" || a.Type != 2 || !a.ClearRamble {
 		t.Errorf("arrived: %+v", a)
 	}
-	answer = (&caller{client: client}).Delete(t.Context(), consumer.Call{
+	answer = (&deleter{client: client}).Delete(t.Context(), consumer.Call{
 		Conversation: schema.Conversation{From: "code-50001", Type: schema.C2C, To: "b"}, Sent: func() { sent++ },
 	})
 	if answer.Verdict != consumer.Permanent || answer.Code != 50001 || sent != 2 {

@@ -1,7 +1,7 @@
-// Package service puts convdel's parts together: imclient, the consumer, the budget in Redis where there is one,
-// and the admin addresses. `convdel run` and `convdel demo` run it, and so does the simulation.
+// Package service puts convdel's parts together: imclient, the consumer, the budget in Redis if one is set, and the admin
+// addresses. `convdel run`, `convdel demo` and the simulation run it.
 //
-// It reads no settings and makes no logger: who uses it has done that.
+// It reads no settings and makes no logger. These come from the command:
 //
 //	s, err := service.New(ctx, service.Config{Consumer: ..., IM: ...}, logger)
 //	if err != nil {

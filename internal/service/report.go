@@ -28,7 +28,7 @@ func (s *Service) logStop(ctx context.Context, err error) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "convdel stops", s.totals())
 }
 
-// totals is what has been done since the start, by the service's own metrics.
+// totals are the numbers of calls and outcomes since the start, by the service's own metrics.
 func (s *Service) totals() slog.Attr {
 	events := s.Counts("convdel_events_total")
 	attrs := []slog.Attr{slog.Int("consumed", Sum(events)), slog.Int("deleted", events[string(consumer.OutcomeDeleted)])}

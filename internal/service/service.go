@@ -17,18 +17,17 @@ import (
 	"convdel/imclient"
 )
 
-// Config is what a [Service] is made of.
+// Config configures a [Service].
 type Config struct {
-	// Consumer and IM configure the two halves. What connects them (API, Budget, Recheck, loggers, metrics) is set
-	// by [New].
+	// Consumer and IM configure the two halves. [New] sets their connecting fields: API, Budget, Recheck, loggers, metrics.
 	Consumer consumer.Config
 	IM       imclient.Config
 	// Redis is the budget that replicas share. Default: none.
 	Redis *redisbudget.Config
-	// AdminAddr is where /metrics, /livez and /readyz are, host:port. Default: nowhere.
+	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
-	// Effective is each setting with the text that counts, for the log, without secrets; Warnings are
-	// settings that are allowed and seldom meant; Version and Commit are those of the binary.
+	// Effective is each setting with the value that counts, for the log, without secrets. Warnings are settings that are
+	// allowed but rarely intended. Version and Commit are those of the binary.
 	Effective       []slog.Attr
 	Warnings        []string
 	Version, Commit string
@@ -42,12 +41,12 @@ type Service struct {
 	api      *imclient.Client
 	budget   *redisbudget.Budget // nil unless replicas share one
 	consumer *consumer.Consumer
-	recheck  chan struct{} // to the consumer, when the secret key has changed
+	recheck  chan struct{} // tells the consumer that the secret key has changed
 	admin    *admin        // nil when turned off
 }
 
-// New puts the parts together. Nothing moves before Run, but the admin address is taken. Errors are those of the
-// parts: [imclient.ConfigError], [redisbudget.ConfigError], [consumer.ConfigError], or what listening says.
+// New puts the parts together. It listens on the admin address, and does nothing else before Run. Errors are those of the
+// parts: [imclient.ConfigError], [redisbudget.ConfigError], [consumer.ConfigError], or that of listening.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry(), recheck: make(chan struct{})}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -62,7 +61,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		}
 		cfg.Consumer.Budget = s.budget
 	}
-	cfg.Consumer.API = &caller{client: s.api}
+	cfg.Consumer.API = &deleter{client: s.api}
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
@@ -76,8 +75,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	return s, err
 }
 
-// Run works until ctx ends, then drains and returns nil; the admin addresses answer to the last. An error is that
-// of the start, a topic that is missing say, or the admin server's. The last log line has it.
+// Run works until ctx ends, then drains and returns nil. The admin addresses answer until the end. An error is one of the
+// start, a missing topic for example, or the admin server's. The last log line has it.
 func (s *Service) Run(ctx context.Context) error {
 	s.logStart(ctx)
 	work, ctx := errgroup.WithContext(ctx)
@@ -96,13 +95,13 @@ func (s *Service) Run(ctx context.Context) error {
 	err = advise(err)
 	s.api.CloseIdleConnections()
 	if s.budget != nil {
-		_ = s.budget.Close() // nothing is lost with its connections
+		_ = s.budget.Close() // nothing is written there that could get lost
 	}
 	s.logStop(ctx, err)
 	return err
 }
 
-// advise adds to an error what settings can do about it.
+// advise adds the settings that help to an error.
 func advise(err error) error {
 	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
 		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
@@ -119,7 +118,7 @@ func advise(err error) error {
 	return err
 }
 
-// AdminURL is where the admin addresses are, port 0 resolved; empty when turned off.
+// AdminURL is the address that the admin server listens on, with the real port in place of port 0; empty when turned off.
 func (s *Service) AdminURL() string {
 	if s.admin == nil {
 		return ""
@@ -127,8 +126,8 @@ func (s *Service) AdminURL() string {
 	return s.admin.url()
 }
 
-// Status is the consumer's.
+// Status is the consumer's status.
 func (s *Service) Status() consumer.Status { return s.consumer.Status() }
 
-// Counts reads a counter of the service's by the value of its label, which is empty for one without.
+// Counts reads a counter of the service's by the value of its label. A counter without a label has an empty value.
 func (s *Service) Counts(name string) map[string]int { return countsOf(s.registry, name) }

@@ -7,13 +7,13 @@ import (
 	"convdel/imclient"
 )
 
-// keyLookEvery is how often the secret key is looked at.
+// keyLookEvery is how often the secret key is read.
 const keyLookEvery = time.Second
 
-// watchKey sends to changed whenever the secret key has become another, until ctx ends: calls that were
-// paused for a wrong key are tried again at once. A key that can't be read is no change.
+// watchKey sends to changed whenever the secret key has changed, until ctx ends. The consumer then ends a pause for a wrong
+// key at once. A key that can't be read is no change.
 func watchKey(ctx context.Context, source imclient.KeySource, changed chan<- struct{}) error {
-	known, _ := source.Key() // calls say what is wrong with it
+	known, _ := source.Key() // calls report what is wrong with it
 	tick := time.NewTicker(keyLookEvery)
 	defer tick.Stop()
 	for {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// changingKey is a key that another one replaces after a while.
+// changingKey is a key that changes after a minute.
 type changingKey struct{ at time.Time }
 
 func (k changingKey) Key() (string, error) {
@@ -28,11 +28,11 @@ func TestWatchKeySaysOnceThatTheKeyHasChanged(t *testing.T) {
 		go func() { done <- watchKey(ctx, changingKey{at: began.Add(time.Minute)}, changed) }()
 		<-changed
 		if took := time.Since(began); took < time.Minute || took > time.Minute+2*keyLookEvery {
-			t.Errorf("told after %s of a change after a minute", took)
+			t.Errorf("a change after a minute was noticed after %s", took)
 		}
 		select {
 		case <-changed:
-			t.Error("told twice of one change")
+			t.Error("one change was noticed twice")
 		case err := <-done:
 			if err != nil {
 				t.Error(err)

@@ -8,11 +8,11 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// APIURL is where a simulator of [StartAPI] is.
+// APIURL is the address of a simulator that [StartAPI] has started.
 const APIURL = "http://localhost:8000"
 
-// StartAPI starts the API's simulator on a network in memory, for a synctest bubble, and returns how to reach it there.
-// It ends with the test.
+// StartAPI starts the API's simulator on a network in memory, for a synctest bubble, and returns a dialer that reaches it.
+// The simulator ends with the test.
 func StartAPI(tb testing.TB, cfg imtest.Config) (*imtest.Server, Dial) {
 	tb.Helper()
 	network := new(kfake.VirtualNetwork)

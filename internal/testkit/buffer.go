@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Buffer collects what several goroutines write. The zero value is empty.
+// Buffer collects the output of several goroutines. The zero value is empty.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -17,7 +17,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// String is all that has been written.
+// String returns the output so far.
 func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

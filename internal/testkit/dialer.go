@@ -39,7 +39,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return conn, nil
 }
 
-// remember notes a connection, if there is one, for the next cut, and says whether it may be used.
+// remember notes a connection for the next cut, and returns false if the network is severed.
 func (d *Dialer) remember(conn net.Conn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -67,7 +67,7 @@ func (d *Dialer) Sever() {
 	d.Cut()
 }
 
-// Mend lets connections be opened again.
+// Mend ends a Sever: connections may be opened again.
 func (d *Dialer) Mend() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"convdel/schema"
 )
 
-// Header is the value of a record's first header of that name, empty if there is none.
+// Header returns the value of a record's first header of that name, or nothing if there is none.
 func Header(r *kgo.Record, key string) string {
 	for _, h := range r.Headers {
 		if h.Key == key {
@@ -20,7 +20,7 @@ func Header(r *kgo.Record, key string) string {
 	return ""
 }
 
-// Headers are a record's headers as package schema has them, nil if there are none.
+// Headers returns a record's headers as package schema has them, nil if there are none.
 func Headers(r *kgo.Record) []schema.Header {
 	var all []schema.Header
 	for _, h := range r.Headers {
@@ -29,9 +29,9 @@ func Headers(r *kgo.Record) []schema.Header {
 	return all
 }
 
-// ReadTopic reads a topic from its start to what is its end now: the records of each partition in their order, those of
-// open and aborted transactions too, but no markers. It connects as client does. If ctx ends first, the error says which
-// partitions were not read to their end, and the records that were read come with it.
+// ReadTopic reads a topic from its start to its present end: the records of each partition in their order, those of open
+// and aborted transactions too, but no markers. It connects as client does. If ctx ends first, it returns the records that
+// were read, and an error that names the partitions that were not read to their end.
 func ReadTopic(ctx context.Context, client *kgo.Client, topic string) ([]*kgo.Record, error) {
 	left, err := readable(ctx, client, topic)
 	if err != nil {
@@ -61,7 +61,7 @@ func ReadTopic(ctx context.Context, client *kgo.Client, topic string) ([]*kgo.Re
 	return all, nil
 }
 
-// readable is the end of each partition of a topic that has any records.
+// readable returns the end of each partition of a topic that has any records.
 func readable(ctx context.Context, client *kgo.Client, topic string) (map[int32]int64, error) {
 	admin := kadm.NewClient(client)
 	starts, err := admin.ListStartOffsets(ctx, topic)

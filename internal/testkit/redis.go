@@ -10,7 +10,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// Redis is a Redis in a synctest bubble, which may be lost or slow for everybody at once. Its keys expire by the
+// Redis is a Redis in a synctest bubble, which can be lost or slow for all of its clients at once. Its keys expire by the
 // bubble's clock.
 type Redis struct {
 	*miniredis.Miniredis
@@ -29,17 +29,17 @@ func NewRedis() *Redis {
 	return r
 }
 
-// Another is the same Redis by another way, which is lost and slow by itself.
+// Another returns another way to the same Redis. It can be lost and slow on its own.
 func (r *Redis) Another() *Redis {
 	return &Redis{Miniredis: r.Miniredis, conns: make(map[net.Conn]struct{})}
 }
 
-// DialContext opens a connection to it, whatever the address, unless it is dead.
+// DialContext opens a connection to it, whatever the address, unless the Redis is dead.
 func (r *Redis) DialContext(context.Context, string, string) (net.Conn, error) {
 	return r.DialWhile(func() bool { return true })
 }
 
-// DialWhile opens a connection for a client. Nothing that the client asks arrives once it is no longer alive.
+// DialWhile opens a connection for a client. Requests do not arrive once the client is not alive.
 func (r *Redis) DialWhile(alive func() bool) (net.Conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,21 +66,21 @@ func (r *Redis) Die() {
 	clear(r.conns)
 }
 
-// Rise lets connections be opened again. What the Redis holds is as before.
+// Rise lets connections be opened again. The Redis has kept its data.
 func (r *Redis) Rise() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dead = false
 }
 
-// SetSlow delays everything that is asked from now on. Beyond an hour it never arrives.
+// SetSlow delays every request from now on. A request that is delayed by more than an hour never arrives.
 func (r *Redis) SetSlow(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.slow = d
 }
 
-// TakeAsked is how many times something was written to the Redis, each time a round trip, since it was last asked.
+// TakeAsked returns how many round trips began since it was last called, counted by writes to the Redis.
 func (r *Redis) TakeAsked() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,7 +89,7 @@ func (r *Redis) TakeAsked() int {
 	return asked
 }
 
-// redisConn passes on what is asked after a while.
+// redisConn delays requests.
 type redisConn struct {
 	net.Conn
 	r     *Redis

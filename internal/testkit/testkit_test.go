@@ -54,8 +54,8 @@ func TestDialer(t *testing.T) {
 	_ = open().Close()
 }
 
-// TestReadTopic: what was rolled back is read too, a topic that ends with a marker has an end, and what retention has removed
-// is not waited for.
+// TestReadTopic: aborted records are read, too. A topic that ends with a marker has an end. Records that retention has
+// removed are not waited for.
 func TestReadTopic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Await asks ok, at once and then once every interval, until it says yes. The test ends as failed if that takes longer
-// than limit; what names the thing that has not come.
+// Await calls ok at once and then once every interval, until it returns true. The test fails if that takes longer than
+// limit; what names the thing that is awaited.
 func Await(tb testing.TB, every, limit time.Duration, what string, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(every)

@@ -15,11 +15,11 @@ import (
 	"convdel/schema"
 )
 
-// The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`): what they
-// report is in their own units, not in ns/op.
+// The benchmarks measure whole processes and are meant for -benchtime 1x (`make bench`). They report values in their own
+// units, not ns/op.
 
-// BenchmarkQuota measures, for 15 s of a full topic, how much of the quota arrives and the greatest
-// number of calls in any second, as the API sees it.
+// BenchmarkQuota measures, over 15 s of a full topic, how much of the quota is used and the greatest number of calls in any
+// second, as the API sees them.
 func BenchmarkQuota(b *testing.B) {
 	for b.Loop() {
 		s := newStage(b, 4, imtest.Config{Quota: 200, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})
@@ -71,8 +71,7 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory measures the peak memory of a service that works off 1,000,000 events of 900 bytes
-// as fast as it can.
+// BenchmarkMemory measures the peak memory of a service that works through 1,000,000 events of 900 bytes as fast as it can.
 func BenchmarkMemory(b *testing.B) {
 	const n = 1_000_000
 	for b.Loop() {
@@ -93,7 +92,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// peakMiB is the process's greatest resident size so far, 0 if it has ended.
+// peakMiB returns the process's greatest resident size so far, 0 if it has ended.
 func (p *process) peakMiB() float64 {
 	p.tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
@@ -109,8 +108,8 @@ func (p *process) peakMiB() float64 {
 	return 0
 }
 
-// watchPeak looks at the peak until the process has ended. What the system accounts to the ended process
-// would not do: it begins with the size of the process that started it.
+// watchPeak reads the peak until the process has ended. The system's account of an ended process can't be used, since it
+// begins with the size of the process that started it.
 func (p *process) watchPeak() <-chan float64 {
 	peak := make(chan float64, 1)
 	go func() {
@@ -130,7 +129,7 @@ func (p *process) watchPeak() <-chan float64 {
 	return peak
 }
 
-// BenchmarkIdle measures what an idle service with 64 partitions takes of one core.
+// BenchmarkIdle measures how much of one core an idle service with 64 partitions uses.
 func BenchmarkIdle(b *testing.B) {
 	for b.Loop() {
 		s := newStage(b, 64, imtest.Config{})
@@ -145,10 +144,10 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// cpu is the processor time that the process has used.
+// cpu returns the processor time that the process has used.
 func (p *process) cpu() time.Duration { return cpuOf(p.tb, p.cmd.Process.Pid) }
 
-// cpuOf is the processor time that a process has used.
+// cpuOf returns the processor time that a process has used.
 func cpuOf(tb testing.TB, pid int) time.Duration {
 	tb.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -177,14 +176,14 @@ func (s *stage) produceTo(partition int32, all ...[]byte) {
 	}
 }
 
-// BenchmarkDeadLetters measures `convdel deadletters list --summary` on a topic of 1,000,000 letters of
-// which 1,000 are open, the tombstones in batches behind the letters.
+// BenchmarkDeadLetters measures `convdel deadletters list --summary` on a topic of 1,000,000 dead letters, of which 1,000
+// are open. The tombstones are in batches behind the letters.
 func BenchmarkDeadLetters(b *testing.B) {
 	const n, batch, open = 1_000_000, 10_000, 1_000
 	for b.Loop() {
 		s := newStage(b, 3, imtest.Config{})
 		for from := 0; from < n; from += batch {
-			s.bury(from, batch, open*batch/n)
+			s.produceLetters(from, batch, open*batch/n)
 		}
 		p := s.start(nil, "deadletters", "list", "--summary", "--brokers", strings.Join(s.brokers, ","),
 			"--topic", s.topic, "--dead-letter-topic", s.dlt)
@@ -198,8 +197,8 @@ func BenchmarkDeadLetters(b *testing.B) {
 	}
 }
 
-// bury writes dead letters and the tombstones of all but the first few of them.
-func (s *stage) bury(from, n, open int) {
+// produceLetters writes dead letters, and tombstones for all but the first few of them.
+func (s *stage) produceLetters(from, n, open int) {
 	s.tb.Helper()
 	var letters, tombstones []*kgo.Record
 	for i := range n {

@@ -17,8 +17,8 @@ import (
 	"convdel/schema"
 )
 
-// TestKafka_ClientQuota has the brokers throttle the service's fetches: that is no failure, and the service reads about
-// as much as another client under the same quota.
+// TestKafka_ClientQuota lets the brokers throttle the service's fetches. The service takes that for no failure, and reads
+// about as fast as another client under the same quota.
 //
 //nolint:paralleltest // the others' services have the same client ID
 func TestKafka_ClientQuota(t *testing.T) {
@@ -61,7 +61,7 @@ func TestKafka_ClientQuota(t *testing.T) {
 	}
 }
 
-// produceSmall writes padded events in batches of 32 kB at most, of which a fetch takes as many as it may.
+// produceSmall writes padded events in batches of at most 32 kB, so that a fetch may take several.
 func (s *stage) produceSmall(all []schema.Event) {
 	s.tb.Helper()
 	producer := s.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(32<<10), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -75,7 +75,7 @@ func (s *stage) produceSmall(all []schema.Event) {
 	}
 }
 
-// limitFetches sets how much each node sends to clients with an ID, until the test ends.
+// limitFetches limits how much each node sends to clients with an ID, until the test ends.
 func (s *stage) limitFetches(clientID string, bytesPerSecond float64) {
 	s.tb.Helper()
 	alter := func(ctx context.Context, op kadm.AlterClientQuotaOp) error {
@@ -98,7 +98,7 @@ func (s *stage) limitFetches(clientID string, bytesPerSecond float64) {
 	}
 }
 
-// readAll has another client read so many records of the topic, and returns how long that takes from the first to the last.
+// readAll reads count records of the topic with another client, and returns the time from the first to the last.
 func (s *stage) readAll(count int, opts ...kgo.Opt) time.Duration {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), 3*time.Minute)

@@ -15,9 +15,9 @@ import (
 	"convdel/schema"
 )
 
-// TestPromise1_KafkaLogAppendTime: where the broker says when a record was written, a producer's clock counts for nothing.
-// One that is two days behind does not make an event expire, and one that is ahead does not make its dead letter young
-// for ever. Where the producer says it, the same event expires.
+// TestPromise1_KafkaLogAppendTime: where the broker sets the timestamps, a producer's clock does not count. A clock that is
+// two days behind does not make an event expire. One that is ahead does not keep its dead letter young. Where the producer
+// sets the timestamps, the same event expires.
 func TestPromise1_KafkaLogAppendTime(t *testing.T) {
 	t.Parallel()
 	const off = 48 * time.Hour
@@ -32,7 +32,7 @@ func TestPromise1_KafkaLogAppendTime(t *testing.T) {
 			s.configure(s.topic, "message.timestamp.after.max.ms", "9223372036854775807")
 			fresh, bad := events("fresh", 0, 50), events("code-50001", 0, 1)
 			began := time.Now()
-			s.produceAt(began.Add(off), values(t, bad)...) // not taken before the leader knows both settings
+			s.produceAt(began.Add(off), values(t, bad)...) // the leader refuses it until it knows both settings
 			s.produceAt(began.Add(-off), values(t, fresh)...)
 			p := s.service("--max-event-age", "1h")
 			s.await(time.Minute, "every offset committed", s.drained)
@@ -55,7 +55,8 @@ func TestPromise1_KafkaLogAppendTime(t *testing.T) {
 	}
 }
 
-// produceAt writes raw values with a time of the producer's, to the first partition, as soon as its leader takes such a time.
+// produceAt writes raw values with a producer's timestamp to the first partition, as soon as its leader accepts such a
+// timestamp.
 func (s *stage) produceAt(at time.Time, values ...[]byte) {
 	s.tb.Helper()
 	records := make([]*kgo.Record, len(values))

@@ -12,8 +12,8 @@ import (
 )
 
 // TestKafka_BrokerKilled kills the node that coordinates the group and leads partitions of both topics, while three
-// replicas work and events arrive: work goes on, nothing is lost, and the quota holds, when it comes back too. It
-// takes longer if the node's controller was the active one, so both are tried.
+// replicas work and events arrive. Work goes on, nothing is lost, and the quota holds, also when the node comes back. It
+// takes longer if the node's controller was the active one, so the test tries both.
 //
 //nolint:paralleltest // the others would lose the node as well
 func TestKafka_BrokerKilled(t *testing.T) {
@@ -29,7 +29,7 @@ func killBroker(t *testing.T, activeController bool) {
 	backlog := events("backlog", 0, 1500)
 	s.produce(values(t, backlog)...)
 	traffic := s.flow("user", 20*time.Millisecond)
-	bad := events("code-50001", 0, 300) // dead letters all the while
+	bad := events("code-50001", 0, 300) // they become dead letters meanwhile
 	s.produce(values(t, bad)...)
 	replicas := []*process{s.service(), s.service(), s.service()}
 	s.awaitMembers(3)
@@ -46,12 +46,12 @@ func killBroker(t *testing.T, activeController bool) {
 		return found.Error() == nil && found[s.group].NodeID != victim && s.leads(s.topic, 6) && s.leads(s.dlt, 6)
 	})
 	moved := time.Since(killed)
-	after := events("after", 0, 60) // ten in each partition, those that the dead node led too
+	after := events("after", 0, 60) // ten in each partition, also in those that the dead node led
 	s.produce(values(t, after)...)
 	s.await(time.Minute, "events of all partitions deleted", func() bool { return len(s.deleted("after")) == len(after) })
 	t.Logf("node %d killed: coordinator and leaders elsewhere after %s; no call for up to %s; all partitions at work after %s",
 		victim, moved.Round(100*time.Millisecond), s.longestPause(killed).Round(100*time.Millisecond), time.Since(killed).Round(100*time.Millisecond))
-	// Members that came as new ones would have to wait for those that they were before to be missed, 12 s.
+	// If the members joined as new ones, the group would wait 12 s for the old ones to time out.
 	if now := s.members(); !slices.Equal(now, members) {
 		t.Errorf("the new coordinator has members %v, the old one had %v", now, members)
 	}
@@ -66,16 +66,16 @@ func killBroker(t *testing.T, activeController bool) {
 	}
 	again := s.wantDeleted(backlog, after, sent)
 	t.Logf("%d of %d events done again", again, len(backlog)+len(after)+len(sent))
-	if again != 0 { // the last commit waits for the new coordinator, too
+	if again != 0 { // the last commit also waits for the new coordinator
 		t.Errorf("%d events done twice", again)
 	}
 	wantKinds(t, letterKinds(s.deadLetters()), map[string]int{"permanent 50001": len(bad)})
 	s.wantQuota()
 }
 
-// TestKafka_DeadLettersNotReplicated has the dead-letter topic want three replicas in sync and takes one away: good
-// events go on, no offset of an event that needs a dead letter is committed, and the letters are written when the
-// node is back.
+// TestKafka_DeadLettersNotReplicated makes the dead-letter topic require three in-sync replicas and takes one away. Good
+// events go on. No offset of an event that needs a dead letter is committed. The dead letters are written when the node is
+// back.
 //
 //nolint:paralleltest // the others would lose the node as well
 func TestKafka_DeadLettersNotReplicated(t *testing.T) {
@@ -84,7 +84,7 @@ func TestKafka_DeadLettersNotReplicated(t *testing.T) {
 	p := s.service("--drain-timeout", "3s")
 	s.produce(values(t, events("before", 0, 60))...)
 	s.await(time.Minute, "every offset committed", s.drained)
-	revive := s.killNode(s.coordinator(s.group)%3 + 1) // not the one that coordinates: that is another test
+	revive := s.killNode(s.coordinator(s.group)%3 + 1) // not the coordinator, which another test kills
 	s.await(time.Minute, "a replica missing", func() bool { return !s.inSync() && s.leads(s.topic, 3) && s.leads(s.dlt, 3) })
 
 	first := s.committed()
@@ -100,7 +100,7 @@ func TestKafka_DeadLettersNotReplicated(t *testing.T) {
 			t.Errorf("partition %d: %d committed, although the event at %d needs a dead letter that is not written", partition, at, first[partition])
 		}
 	}
-	p.stop() // in the middle of it: what has been done is not done again, what waits is not lost
+	p.stop() // in the middle: finished events are not repeated, waiting ones are not lost
 	for partition, at := range s.committed() {
 		if at != first[partition] {
 			t.Errorf("partition %d: %d committed by the stop, although the event at %d has no dead letter", partition, at, first[partition])
@@ -123,8 +123,8 @@ func TestKafka_DeadLettersNotReplicated(t *testing.T) {
 	}
 }
 
-// TestKafka_RetentionCutsTheLog lets the brokers' own retention remove what a paused service has not read: it says so
-// and goes on with what is left.
+// TestKafka_RetentionCutsTheLog lets the brokers' own retention remove records that a paused service has not read. The
+// service reports that and goes on with the rest.
 func TestKafka_RetentionCutsTheLog(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, setting, value string }{
@@ -134,7 +134,7 @@ func TestKafka_RetentionCutsTheLog(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, 2, imtest.Config{})
-			s.configure(s.topic, "segment.bytes", "1048576") // the least that Kafka takes
+			s.configure(s.topic, "segment.bytes", "1048576") // the lowest value that Kafka allows
 			paused := s.sim.Script(imtest.Fault{Code: 60012})
 			old := events("old", 0, 6000)
 			s.producePadded(old)
@@ -159,8 +159,8 @@ func TestKafka_RetentionCutsTheLog(t *testing.T) {
 	}
 }
 
-// awaitCut waits until retention has moved the start of both partitions beyond what a paused service has read, and
-// stands still, and returns where they are.
+// awaitCut waits until retention has moved the start of both partitions beyond the records that a paused service has read,
+// and moves it no further. It returns both starts.
 func (s *stage) awaitCut() []int64 {
 	s.tb.Helper()
 	var starts, before []int64

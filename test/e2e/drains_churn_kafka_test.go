@@ -15,7 +15,7 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// churn is 39 s in which members join and leave while 3,000 events a second come, keyed to eight partitions.
+// churn is a run of 39 s in which members join and leave, with 3,000 events a second keyed to eight partitions.
 type churn struct {
 	s      *stage
 	d      *deeds
@@ -24,8 +24,8 @@ type churn struct {
 	leaves int
 }
 
-// TestDrains_Churn: 18 joins and 16 leaves. With a drain and a last commit nothing is done again and all in its order;
-// without, what was done since the last commit is done again.
+// TestDrains_Churn has 18 joins and 16 leaves. With a drain and a last commit no event is repeated and all are in order.
+// Without them, the events since the last commit are repeated.
 func TestDrains_Churn(t *testing.T) {
 	t.Parallel()
 	for _, drains := range []bool{false, true} {
@@ -46,7 +46,7 @@ func TestDrains_Churn(t *testing.T) {
 	}
 }
 
-// run publishes and churns, and returns how many events were published.
+// run publishes while members join and leave, and returns how many events were published.
 func (c *churn) run() (published int) {
 	ctx, cancel := context.WithTimeout(c.s.tb.Context(), 39*time.Second)
 	defer cancel()
@@ -81,7 +81,7 @@ func (c *churn) run() (published int) {
 	return published
 }
 
-// work does the events of each partition in their order, commits every second, and at the end or not.
+// work executes the events of each partition in order. It commits every second, and at the end if the run asks for it.
 func (c *churn) work(ctx context.Context, gen *kafka.Generation) {
 	var mu sync.Mutex
 	next := make(map[int]int64)
@@ -95,7 +95,7 @@ func (c *churn) work(ctx context.Context, gen *kafka.Generation) {
 			c.s.tb.Logf("commit: %v", err)
 		}
 	}
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // what is under way outlives the generation
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // work under way outlives the generation
 	var partitions sync.WaitGroup
 	for _, a := range gen.Assignments[c.s.topic] {
 		next[a.ID] = max(0, a.Offset)
@@ -104,7 +104,7 @@ func (c *churn) work(ctx context.Context, gen *kafka.Generation) {
 		partitions.Go(func() {
 			r := kafka.NewReader(kafka.ReaderConfig{Brokers: c.s.brokers, Topic: c.s.topic, Partition: a.ID, MaxWait: 100 * time.Millisecond})
 			defer func() { _ = r.Close() }()
-			_ = r.SetOffset(max(0, a.Offset)) // fails for a closed reader alone
+			_ = r.SetOffset(max(0, a.Offset)) // it fails only for a closed reader
 			for {
 				m, err := r.FetchMessage(work)
 				if err != nil {

@@ -14,8 +14,8 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// TestDrains_AfterTheEnd: when a generation ends by another's join, that is noticed within a heartbeat, no heartbeats
-// follow, and commits go on to be taken until the member joins again.
+// TestDrains_AfterTheEnd: when another member's join ends a generation, a member notices within a heartbeat interval. It
+// sends no more heartbeats, and its commits are accepted until it joins again.
 func TestDrains_AfterTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
@@ -56,8 +56,8 @@ func TestDrains_AfterTheEnd(t *testing.T) {
 	}
 }
 
-// TestDrains_SecondWayToCommit: the connection that heartbeats and commits share has died. Commits over it fail; over
-// another one, with the same generation and member, they are taken.
+// TestDrains_SecondWayToCommit: the connection of heartbeats and commits is dead. Commits over it fail. Commits over
+// another connection, with the same generation and member, are accepted.
 func TestDrains_SecondWayToCommit(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
@@ -94,7 +94,7 @@ func TestDrains_SecondWayToCommit(t *testing.T) {
 	}
 }
 
-// TestDrains_CloseWaitsForTheJoin: a member whose join the broker holds, since another drains, can't be closed.
+// TestDrains_CloseWaitsForTheJoin: a member can't be closed while the broker holds its join because another member drains.
 func TestDrains_CloseWaitsForTheJoin(t *testing.T) {
 	t.Parallel()
 	const drains = 6 * time.Second

@@ -18,19 +18,19 @@ import (
 	"convdel/internal/testkit"
 )
 
-// These tests hold kafka-go's ConsumerGroup and the broker to what the drain of package consumer is built on, without
-// the service. docs/proof-kafka.md has what they measured.
+// These tests check, without the service, the behaviour of kafka-go's ConsumerGroup and of the broker on which the drain of
+// package consumer relies. docs/proof-kafka.md has the measurements.
 
-// groupMember is a member of the stage's group by kafka-go.
+// groupMember is a member of the stage's group, made with kafka-go.
 type groupMember struct {
 	group   *kafka.ConsumerGroup
 	loop    sync.WaitGroup
 	network *testkit.Dialer
-	// written counts the bytes that went over the network.
+	// written counts the bytes that were sent over the network.
 	written atomic.Int64
 }
 
-// member joins the group. work is run for each generation, as a function of its own (Generation.Start).
+// member joins the group. It runs work for each generation, by Generation.Start.
 func (s *stage) member(session, rebalance time.Duration, work func(ctx context.Context, gen *kafka.Generation)) *groupMember {
 	s.tb.Helper()
 	m := &groupMember{}
@@ -61,7 +61,7 @@ func (s *stage) member(session, rebalance time.Duration, work func(ctx context.C
 	return m
 }
 
-// leave returns when the member's work is over and the group is left.
+// leave returns when the member's work is over and the member has left the group.
 func (m *groupMember) leave() {
 	_ = m.group.Close()
 	m.loop.Wait()
@@ -86,7 +86,7 @@ func (c *countedConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// receive takes from a channel, within a limit that is beyond all that these tests wait for.
+// receive receives from a channel. Its limit is longer than anything that these tests wait for.
 func receive[T any](tb testing.TB, from <-chan T, what string) (got T) {
 	tb.Helper()
 	timer := time.NewTimer(90 * time.Second)
@@ -99,7 +99,7 @@ func receive[T any](tb testing.TB, from <-chan T, what string) (got T) {
 	return got
 }
 
-// pause waits, unless ctx ends before.
+// pause waits. It returns false if ctx ends before.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -111,7 +111,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// deeds counts how often each event was done: offsets by partition.
+// deeds counts how often each event was executed: offsets by partition.
 type deeds struct {
 	mu         sync.Mutex
 	done       map[int]map[int64]int
@@ -134,7 +134,7 @@ func (d *deeds) do(partition int, offset int64) {
 	d.latest[partition] = max(d.latest[partition], offset)
 }
 
-// count returns how many events were done at all, and how often one was done again.
+// count returns how many events were executed, and how many repetitions there were.
 func (d *deeds) count() (events, again int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,12 +147,12 @@ func (d *deeds) count() (events, again int) {
 	return events, again
 }
 
-// longDrain is a member whose generation ends while inFlight events are under way. They end one by one over lasts, the
-// first of them last, so that there is nothing new to commit until the end.
+// longDrain is a member whose generation ends while inFlight events are under way. They end one by one during the time
+// lasts, the first event last, so that there is nothing new to commit until the end.
 type longDrain struct {
 	lasts   time.Duration
-	commits bool // The same offset again, every second.
-	stops   bool // Work ends with the first commit that fails.
+	commits bool // The member commits the same offset every second.
+	stops   bool // The work stops at the first commit that fails.
 }
 
 const (
@@ -160,7 +160,8 @@ const (
 	inTopic  = 100
 )
 
-// run lets one member drain while another joins, and returns what was done and the draining member's first commit error.
+// run lets one member drain while another joins. It returns the executed events and the draining member's first commit
+// error.
 func (l longDrain) run(t *testing.T, session, rebalance time.Duration) (d *deeds, refused error) {
 	t.Helper()
 	s := newStage(t, 1, imtest.Config{})
@@ -225,19 +226,20 @@ func (l longDrain) drain(ctx context.Context, s *stage, gen *kafka.Generation, d
 	return refused
 }
 
-// doAll does at once what has not been committed, and commits it.
+// doAll executes at once all events that are not committed, and commits them.
 func (s *stage) doAll(ctx context.Context, gen *kafka.Generation, d *deeds) {
 	for _, a := range gen.Assignments[s.topic] {
 		for offset := max(0, a.Offset); offset < inTopic; offset++ {
 			d.do(a.ID, offset)
 		}
-		_ = gen.CommitOffsets(map[string]map[int]int64{s.topic: {a.ID: inTopic}}) // refused means that another does it
+		_ = gen.CommitOffsets(map[string]map[int]int64{s.topic: {a.ID: inTopic}}) // if it is refused, another member does the work
 	}
 	<-ctx.Done()
 }
 
-// TestDrains_CommitsRenewTheSession: a drain of 28 s with a session of 3 s. No heartbeats are sent in it, so without
-// commits the member is expelled and its events are done again; the same offset committed every second keeps it.
+// TestDrains_CommitsRenewTheSession has a drain of 28 s with a session of 3 s. No heartbeats are sent during a drain.
+// Without commits the member is expelled and its events are repeated. Committing the same offset every second keeps the
+// member.
 func TestDrains_CommitsRenewTheSession(t *testing.T) {
 	t.Parallel()
 	for _, commits := range []bool{false, true} {
@@ -256,8 +258,8 @@ func TestDrains_CommitsRenewTheSession(t *testing.T) {
 	}
 }
 
-// TestDrains_LongerThanTheRebalance: a drain of 15 s with a rebalance timeout of 5 s. The partitions are given away
-// whether the member is alive or not; all that stopping at the first commit that is refused can do is not to go on.
+// TestDrains_LongerThanTheRebalance has a drain of 15 s with a rebalance timeout of 5 s. The broker gives the partitions
+// away whether the member is alive or not. The member can only stop its work at the first refused commit.
 func TestDrains_LongerThanTheRebalance(t *testing.T) {
 	t.Parallel()
 	for _, stops := range []bool{false, true} {
@@ -272,7 +274,8 @@ func TestDrains_LongerThanTheRebalance(t *testing.T) {
 			if !stops && again != inFlight {
 				t.Errorf("a member that goes on: want all %d events done again", inFlight)
 			}
-			// What has ended in the third of the drain before is: 20, and a few more for a second until the next commit.
+			// Repeated are the events that ended in the first third of the drain: 20, and a few more until the next commit,
+			// a second later.
 			if stops && (again == 0 || again > inFlight/2) {
 				t.Error("a member that stops: want those done again alone that had ended by then")
 			}
@@ -280,7 +283,7 @@ func TestDrains_LongerThanTheRebalance(t *testing.T) {
 	}
 }
 
-// fencedBy says whether a commit was refused because the group has gone on.
+// fencedBy returns true if a commit was refused because the group has a new generation.
 func fencedBy(err error) bool {
 	return errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.RebalanceInProgress)
 }

@@ -18,9 +18,8 @@ const (
 	cutWhileRunning = "the log was cut below what has been read: opening the partition anew"
 )
 
-// TestPromise1_KafkaUncleanElection: the node that alone has the newest records is lost, and one that lacks them takes its
-// place. What is published there, under offsets that are done already, is done as well, whether the service runs
-// meanwhile or not.
+// TestPromise1_KafkaUncleanElection: the only node with the newest records is lost, and a node without them takes over. New
+// events get offsets that are finished already. They are executed, whether the service runs meanwhile or not.
 //
 //nolint:paralleltest // the others would lose the nodes as well
 func TestPromise1_KafkaUncleanElection(t *testing.T) {
@@ -31,7 +30,7 @@ func TestPromise1_KafkaUncleanElection(t *testing.T) {
 func electUncleanly(t *testing.T, running bool) {
 	t.Helper()
 	s := newClusterStage(t, 1, imtest.Config{})
-	// Of three nodes one coordinates the group, so that its offsets survive, and the other two have the topic.
+	// One of three nodes coordinates the group, so that its offsets survive. The other two have the topic.
 	coordinator := s.coordinator(s.group)
 	ahead, behind := coordinator%3+1, (coordinator+1)%3+1
 	s.topicOfTwo(ahead, behind)
@@ -56,7 +55,7 @@ func electUncleanly(t *testing.T, running bool) {
 		_, _ = s.admin.ElectLeaders(t.Context(), kadm.ElectLiveReplica, kadm.TopicsSet{s.topic: {0: {}}})
 		return s.isLedBy(behind, 1) && s.leads(s.topic, 1)
 	})
-	s.renewClient() // another producer would go on with numbers that the new leader does not know
+	s.renewClient() // the old producer's sequence numbers are unknown to the new leader
 	after := events("after", 0, 200)
 	s.produce(values(t, after)...)
 	if !running {
@@ -74,7 +73,7 @@ func electUncleanly(t *testing.T, running bool) {
 	s.wantCutSaid(p, running)
 }
 
-// wantCutSaid checks that the log tells of a log cut at 50 that had been read to 150, as an error.
+// wantCutSaid checks that the log reports, as an error, a log cut at 50 that had been read to 150.
 func (s *stage) wantCutSaid(p *process, running bool) {
 	s.tb.Helper()
 	for message, want := range map[string]bool{cutWhileStopped: true, cutWhileRunning: running} {
@@ -90,8 +89,8 @@ func (s *stage) wantCutSaid(p *process, running bool) {
 	}
 }
 
-// topicOfTwo puts in place of the topic one of a single partition that two nodes have, the first of which leads it, and
-// either may go on alone.
+// topicOfTwo replaces the topic with one of a single partition on two nodes. The first node leads it, and either may lead
+// it alone.
 func (s *stage) topicOfTwo(leader, follower int32) {
 	s.tb.Helper()
 	s.topic += "-of-two"
@@ -116,7 +115,7 @@ func (s *stage) topicOfTwo(leader, follower int32) {
 	s.await(time.Minute, "a leader of the new topic", func() bool { return s.isLedBy(leader, 2) && s.leads(s.topic, 1) })
 }
 
-// isLedBy says whether a node leads the topic's first partition, with so many replicas in sync.
+// isLedBy returns true if a node leads the topic's first partition with so many replicas in sync.
 func (s *stage) isLedBy(node int32, inSync int) bool {
 	topics, err := s.admin.ListTopics(s.tb.Context(), s.topic)
 	if err != nil || topics.Error() != nil {

@@ -10,8 +10,8 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// TestPromise1_KafkaGroupMovedByATool: a tool sets the group to another offset and writes back what else it has read of the
-// commit. The list of what has ended above the old offset counts for nothing there: no event is skipped.
+// TestPromise1_KafkaGroupMovedByATool: a tool sets the group to another offset and writes the old commit's metadata beside
+// it. The list of finished offsets does not count there, so no event is skipped.
 func TestPromise1_KafkaGroupMovedByATool(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
@@ -51,7 +51,7 @@ func TestPromise1_KafkaGroupMovedByATool(t *testing.T) {
 	deletes := s.deletes()
 	for n, e := range all {
 		want := 1
-		if n >= 50 && n != 100 { // from where the tool has set the group to all is done anew
+		if n >= 50 && n != 100 { // everything from the tool's offset on is executed again
 			want = 2
 		}
 		if deletes[e.From] != want {
@@ -60,8 +60,8 @@ func TestPromise1_KafkaGroupMovedByATool(t *testing.T) {
 	}
 }
 
-// TestPromise10_KafkaGroupWithoutOffsets: a group that has no offsets, by a mistyped name say, does not repeat an old topic
-// unless told to, and what it has been told holds for later starts.
+// TestPromise10_KafkaGroupWithoutOffsets: a group without offsets, because of a mistyped name for example, does not repeat
+// an old topic unless told to. Its first decision holds for later starts.
 func TestPromise10_KafkaGroupWithoutOffsets(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 2, imtest.Config{})
@@ -97,7 +97,7 @@ func TestPromise10_KafkaGroupWithoutOffsets(t *testing.T) {
 	s.sim.Reset()
 	fresh := events("fresh", 0, 10)
 	s.produce(values(t, fresh)...)
-	for _, started := range []string{"latest", "20h", "earliest"} { // a later start does not ask anew
+	for _, started := range []string{"latest", "20h", "earliest"} { // later starts do not decide again
 		s.sim.Reset()
 		s.group = group + "-" + started
 		p = s.service("--start", "recent")
@@ -115,7 +115,7 @@ func TestPromise10_KafkaGroupWithoutOffsets(t *testing.T) {
 	}
 }
 
-// wantRefusal waits for the process to end, and checks that it has failed with one line that says all that.
+// wantRefusal waits for the process to end, and checks that it failed with one line that contains all parts.
 func (p *process) wantRefusal(parts ...string) {
 	p.tb.Helper()
 	await(p.tb, time.Minute, "the end of a start that is refused", func() bool {
@@ -142,8 +142,8 @@ func (p *process) wantRefusal(parts ...string) {
 	}
 }
 
-// TestPromise1_KafkaTwoAppsInOneGroup: of two services that delete through different apps, staging and production say, only
-// one executes a group's events, until the other is told to take it over.
+// TestPromise1_KafkaTwoAppsInOneGroup: if two services of different apps, staging and production for example, use one
+// group, only one of them executes events, until the other is told to take the group over.
 func TestPromise1_KafkaTwoAppsInOneGroup(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 4, imtest.Config{})

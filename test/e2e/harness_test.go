@@ -34,7 +34,7 @@ const (
 	password  = "e2e-password-81c7de"
 )
 
-// binary is convdel, built once for all tests.
+// binary is the convdel binary, built once for all tests.
 var binary struct {
 	once sync.Once
 	path string
@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// moreAtOnce runs six tests at once unless told otherwise: they wait far more than they compute, for sessions to
-// time out and calls to be allowed, and Go's default is the number of processors.
+// moreAtOnce runs six tests at once by default. The tests mostly wait, for session timeouts and for the quota, and Go's
+// default is the number of processors.
 func moreAtOnce() {
 	flag.Parse()
 	told := false
@@ -63,7 +63,7 @@ func moreAtOnce() {
 func convdel(tb testing.TB) string {
 	tb.Helper()
 	binary.once.Do(func() {
-		dir, err := os.MkdirTemp("", "convdel-e2e") //nolint:usetesting // it outlives the test that comes first
+		dir, err := os.MkdirTemp("", "convdel-e2e") //nolint:usetesting // it outlives the first test
 		if err != nil {
 			binary.err = err
 			return
@@ -80,7 +80,7 @@ func convdel(tb testing.TB) string {
 	return binary.path
 }
 
-// stage is a broker with topics of its own, and a simulator.
+// stage is a broker with the test's own topics, and a simulator.
 type stage struct {
 	tb      testing.TB
 	brokers []string
@@ -90,19 +90,19 @@ type stage struct {
 	client  *kgo.Client
 	admin   *kadm.Client
 	sim     *imtest.Server
-	// partitions is how many the topics were made with.
+	// partitions is the topic's number of partitions at the start.
 	partitions int32
-	// login are further options of the test's own Kafka clients.
+	// login holds further options of the test's own Kafka clients.
 	login []kgo.Opt
-	// env are further variables of the processes.
+	// env holds further environment variables of the processes.
 	env []string
-	// binary is another convdel than the one that is built for the tests, if not empty.
+	// binary is the path of another convdel, run instead of the one that is built for the tests; empty for none.
 	binary string
-	// quiet leaves the processes' output out of the log of a test that fails.
+	// quiet keeps the processes' output out of a failed test's log.
 	quiet bool
 }
 
-// newStage makes topics on the broker under test, the topic with so many partitions.
+// newStage creates topics on the broker under test, the topic of events with so many partitions.
 func newStage(tb testing.TB, partitions int32, sim imtest.Config) *stage {
 	tb.Helper()
 	return newStageOn(tb, brokers(tb), partitions, sim)
@@ -148,7 +148,7 @@ func brokers(tb testing.TB) []string {
 		return strings.Split(real, ",")
 	}
 	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{
-		"group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "1000", // as deploy/kafka has it
+		"group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "1000", // as deploy/kafka sets it
 	}))
 	if err != nil {
 		tb.Fatal(err)
@@ -174,13 +174,13 @@ func (s *stage) createTopics(partitions int32) {
 	})
 }
 
-// leads says whether a topic has that many partitions, and each a leader that answers.
+// leads returns true if a topic has so many partitions and each has a leader that answers.
 func (s *stage) leads(topic string, partitions int32) bool {
 	offsets, err := s.admin.ListEndOffsets(s.tb.Context(), topic)
 	return err == nil && offsets.Error() == nil && len(offsets[topic]) == int(partitions)
 }
 
-// process is a convdel that runs.
+// process is a running convdel.
 type process struct {
 	tb     testing.TB
 	cmd    *exec.Cmd
@@ -302,7 +302,7 @@ func await(tb testing.TB, limit time.Duration, what string, ok func() bool) {
 	testkit.Await(tb, 50*time.Millisecond, limit, what, ok)
 }
 
-// drained says whether the group has committed everything.
+// drained returns true if the group has committed everything.
 func (s *stage) drained() bool {
 	ctx := s.tb.Context()
 	ends, err := s.admin.ListCommittedOffsets(ctx, s.topic)
@@ -339,7 +339,7 @@ func (s *stage) deadLetters() map[string]*kgo.Record {
 	return table
 }
 
-// deletes counts the calls that the simulator answered with success, per account.
+// deletes counts, by account, the calls that the simulator answered with success.
 func (s *stage) deletes() map[string]int {
 	n := make(map[string]int)
 	for _, a := range s.sim.Arrivals() {
@@ -350,7 +350,7 @@ func (s *stage) deletes() map[string]int {
 	return n
 }
 
-// events are C2C deletes from the accounts prefix-N.
+// events returns C2C deletes of the accounts prefix-N.
 func events(prefix string, from, to int) []schema.Event {
 	list := make([]schema.Event, 0, to-from)
 	for n := from; n < to; n++ {
@@ -374,7 +374,7 @@ func values(tb testing.TB, list []schema.Event) [][]byte {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// wantNoSecret checks that none of the secrets is in a text.
+// wantNoSecret checks that a text contains none of the secrets.
 func wantNoSecret(tb testing.TB, where, text string, secrets ...string) {
 	tb.Helper()
 	for _, secret := range secrets {

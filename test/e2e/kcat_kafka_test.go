@@ -17,14 +17,14 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// kcatRecord is what `kcat -J` prints of a record.
+// kcatRecord is a record as `kcat -J` prints it.
 type kcatRecord struct {
 	Key     *string  `json:"key"`
 	Payload *string  `json:"payload"`
 	Headers []string `json:"headers"` // name, value, name, value…
 }
 
-// header returns the headers under a name: all of them, since a name may come twice.
+// header returns the values of a header. There may be several.
 func (r kcatRecord) header(name string) (values []string) {
 	for i := 0; i+1 < len(r.Headers); i += 2 {
 		if r.Headers[i] == name {
@@ -34,7 +34,7 @@ func (r kcatRecord) header(name string) (values []string) {
 	return values
 }
 
-// kcat runs a client of Kafka that is not ours, and returns what it prints.
+// kcat runs kcat, another Kafka client, and returns its output.
 func (s *stage) kcat(stdin string, args ...string) string {
 	s.tb.Helper()
 	cmd := exec.CommandContext(s.tb.Context(), "kcat", append([]string{"-b", strings.Join(s.brokers, ","), "-q"}, args...)...)
@@ -50,11 +50,11 @@ func (s *stage) kcat(stdin string, args ...string) string {
 type kcatCase struct {
 	value, key string
 	headers    []string // NAME=VALUE
-	null       bool     // the value
-	class      string   // of its dead letter, if it is to get one
+	null       bool     // the value is null
+	class      string   // the class of its dead letter, if it is to become one
 }
 
-// kcatCases are events in all wrappings, and records that are none.
+// kcatCases are events in all wrappings, and records that are no events.
 func kcatCases() []kcatCase {
 	event := func(from string) string {
 		return fmt.Sprintf(`{"From_Account":"%s","Type":1,"To_Account":"friend","ClearRamble":1}`, from)
@@ -77,7 +77,7 @@ func kcatCases() []kcatCase {
 	}
 }
 
-// TestKafka_Kcat has kcat publish and read the dead letters.
+// TestKafka_Kcat publishes and reads dead letters with kcat.
 func TestKafka_Kcat(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
@@ -107,7 +107,7 @@ func TestKafka_Kcat(t *testing.T) {
 	}
 }
 
-// kcatPublish has kcat publish one record.
+// kcatPublish publishes one record with kcat.
 func (s *stage) kcatPublish(c kcatCase) {
 	s.tb.Helper()
 	args, input := []string{"-P", "-t", s.topic, "-p", "0"}, c.value
@@ -115,7 +115,7 @@ func (s *stage) kcatPublish(c kcatCase) {
 		args = append(args, "-H", h)
 	}
 	switch {
-	case c.null: // kcat sends nothing without a line, and what has a key and no value as null
+	case c.null: // kcat sends nothing without a line; it sends a line with a key and no value as null
 		args, input = append(args, "-Z", "-K", ":"), c.key+":\n"
 	case c.key != "":
 		args = append(args, "-k", c.key)
@@ -123,7 +123,7 @@ func (s *stage) kcatPublish(c kcatCase) {
 	s.kcat(input, args...)
 }
 
-// wantLetter checks a dead letter as kcat has read it.
+// wantLetter checks a dead letter that kcat has read.
 func (s *stage) wantLetter(letter kcatRecord, offset int, c kcatCase) {
 	s.tb.Helper()
 	want := map[string][]string{

@@ -15,13 +15,13 @@ import (
 	"convdel/schema"
 )
 
-// traffic is events that are being published.
+// traffic publishes events in the background.
 type traffic struct {
 	stop chan struct{}
 	done chan []schema.Event
 }
 
-// flow publishes an event of the accounts prefix-N each period, round-robin over the partitions, until it is ended.
+// flow publishes an event of the accounts prefix-N each period, round-robin over the partitions, until end is called.
 func (s *stage) flow(prefix string, every time.Duration) *traffic {
 	s.tb.Helper()
 	f := &traffic{stop: make(chan struct{}), done: make(chan []schema.Event, 1)}
@@ -54,7 +54,7 @@ func (s *stage) flow(prefix string, every time.Duration) *traffic {
 	return f
 }
 
-// end returns what was published.
+// end stops the traffic and returns the published events.
 func (s *stage) end(f *traffic) []schema.Event {
 	s.tb.Helper()
 	close(f.stop)
@@ -65,8 +65,8 @@ func (s *stage) end(f *traffic) []schema.Event {
 	return sent
 }
 
-// wantDeleted checks that of all accounts exactly those of the events have had deletes, and returns how many events
-// were done again.
+// wantDeleted checks that exactly the accounts of the events have had deletes, and returns how many deletes were
+// repetitions.
 func (s *stage) wantDeleted(all ...[]schema.Event) (again int) {
 	s.tb.Helper()
 	deletes := s.deletes()
@@ -89,7 +89,7 @@ func (s *stage) wantDeleted(all ...[]schema.Event) (again int) {
 	return again
 }
 
-// deleted are the accounts with a prefix that have had deletes.
+// deleted returns the accounts with a prefix that have had deletes.
 func (s *stage) deleted(prefix string) []string {
 	deletes := s.deletes()
 	maps.DeleteFunc(deletes, func(account string, _ int) bool { return !strings.HasPrefix(account, prefix+"-") })
@@ -97,8 +97,8 @@ func (s *stage) deleted(prefix string) []string {
 }
 
 // wantQuota checks the greatest number of calls in any second. A machine that is short of processors delays arrivals
-// unevenly, so the exact bound is for virtual time (TestPromise3_…, TestPromise6_…, test/sim); this one tells replicas that
-// share the quota from ones that each use all of it.
+// unevenly, so tests in virtual time check the exact bound (TestPromise3_…, TestPromise6_…, test/sim). This bound tells
+// replicas that share the quota from replicas that each use all of it.
 func (s *stage) wantQuota() {
 	s.tb.Helper()
 	stats := s.sim.Stats()
@@ -108,7 +108,7 @@ func (s *stage) wantQuota() {
 	}
 }
 
-// awaitMembers waits for a generation with so many members, all of them at work.
+// awaitMembers waits for a generation with so many working members.
 func (s *stage) awaitMembers(n int) {
 	s.tb.Helper()
 	s.await(time.Minute, "a stable group", func() bool {
@@ -117,7 +117,7 @@ func (s *stage) awaitMembers(n int) {
 	})
 }
 
-// members are the IDs of the group's members.
+// members returns the IDs of the group's members.
 func (s *stage) members() (ids []string) {
 	s.tb.Helper()
 	groups, err := s.admin.DescribeGroups(s.tb.Context(), s.group)
@@ -146,7 +146,7 @@ func (s *stage) awaitCalls(n int) {
 	s.await(time.Minute, "more calls", func() bool { return s.sim.Stats().Calls >= from+n })
 }
 
-// longestPause is the longest time without a call from the given moment on.
+// longestPause returns the longest time without a call since from.
 func (s *stage) longestPause(from time.Time) time.Duration {
 	longest, last := time.Duration(0), from
 	for _, a := range s.sim.Arrivals() {
@@ -177,10 +177,10 @@ func wantKinds(tb testing.TB, got, want map[string]int) {
 	}
 }
 
-// apiQuota is the vendor's, and what replicas share unless told otherwise.
+// apiQuota is the vendor's quota, and the replicas' default.
 const apiQuota = 200
 
-// vendor is an API as the vendor's, with its latency.
+// vendor configures an API with the vendor's quota and latency.
 func vendor() imtest.Config {
 	return imtest.Config{Quota: apiQuota, Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)}
 }

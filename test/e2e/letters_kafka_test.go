@@ -22,8 +22,9 @@ import (
 	"convdel/schema"
 )
 
-// TestPromise4_KafkaLettersThatDoNotFit: the records of a topic that takes larger ones than the dead-letter topic, together more
-// than the service keeps in memory. Letters that do not fit lack their record's value and say which it was; nothing waits for them.
+// TestPromise4_KafkaLettersThatDoNotFit: the topic of events takes larger records than the dead-letter topic, and together
+// they are more than the service keeps in memory. Dead letters that do not fit lack their record's value and describe it.
+// No event waits for them.
 func TestPromise4_KafkaLettersThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	const large, size = 17, 1_048_500
@@ -46,7 +47,7 @@ func TestPromise4_KafkaLettersThatDoNotFit(t *testing.T) {
 		_, _ = rand.Read(value)
 		write(value)
 	}
-	text := []byte(noise(size)) // letters do
+	text := []byte(noise(size)) // this text compresses
 	write(text)
 	s.produce(values(t, last)...)
 
@@ -79,7 +80,7 @@ func TestPromise4_KafkaLettersThatDoNotFit(t *testing.T) {
 	}
 }
 
-// command runs convdel to its end, and returns what it prints to standard output and standard error.
+// command runs convdel to its end, and returns its standard output and standard error.
 func (s *stage) command(limit time.Duration, args ...string) string {
 	s.tb.Helper()
 	p := s.start(nil, args...)
@@ -105,7 +106,7 @@ func (s *stage) lettersCommand(name string, flags ...string) string {
 	}, flags...)...)
 }
 
-// listed are the IDs that `convdel deadletters list` prints, ascending, and all that it prints.
+// listed returns the IDs that `convdel deadletters list` prints, ascending, and its whole output.
 func (s *stage) listed() (ids []string, all string) {
 	s.tb.Helper()
 	all = s.lettersCommand("list", "--format", "ndjson")
@@ -119,7 +120,7 @@ func (s *stage) listed() (ids []string, all string) {
 	return ids, all
 }
 
-// ids are those of the letters of records of the first partition, ascending.
+// ids returns the IDs of dead letters of the first partition, ascending.
 func (s *stage) ids(offsets ...int64) (ids []string) {
 	for _, o := range offsets {
 		ids = append(ids, schema.DeadLetter{Topic: s.topic, Offset: o}.ID())
@@ -128,8 +129,8 @@ func (s *stage) ids(offsets ...int64) (ids []string) {
 	return ids
 }
 
-// TestKafka_OpenTransactionAmongDeadLetters: somebody's transaction stays open in the dead-letter topic. Committed reads end where
-// it begins, and so does a list, which says what it has not read; when it ends, all is there.
+// TestKafka_OpenTransactionAmongDeadLetters: another program's transaction stays open in the dead-letter topic. A list ends
+// where the transaction begins, and reports that. It is complete once the transaction has ended.
 func TestKafka_OpenTransactionAmongDeadLetters(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
@@ -144,7 +145,7 @@ func TestKafka_OpenTransactionAmongDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.produce([]byte("garbage 2"))
-	s.await(time.Minute, "every offset committed", s.drained) // a letter behind the transaction is written all the same
+	s.await(time.Minute, "every offset committed", s.drained) // a dead letter behind the transaction is written all the same
 	p.stop()
 
 	const behind = "2 offsets (2 to 3) lie behind an open transaction"
@@ -164,13 +165,13 @@ func TestKafka_OpenTransactionAmongDeadLetters(t *testing.T) {
 	})
 }
 
-// TestPromise1_KafkaForgedHeadersHideNoLetter: records that say to be replays of letters, and are not, become letters of their own.
-// They hide no other from the list, and a settlement settles what its plan shows.
+// TestPromise1_KafkaForgedHeadersHideNoLetter: records that falsely claim to be replays become dead letters of their own.
+// They hide no other dead letter from the list, and a settlement settles the letters of its plan.
 func TestPromise1_KafkaForgedHeadersHideNoLetter(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})
 	s.produce([]byte("garbage 0"), []byte("garbage 1"), []byte("garbage 2"))
-	for n, of := range []int64{0, 1, 2, 7, 6, 8} { // at 3 to 8: three letters of others, two that name each other, and itself
+	for n, of := range []int64{0, 1, 2, 7, 6, 8} { // the records at 3 to 8 name three other letters, each other, and themselves
 		s.produceForged(fmt.Appendf(nil, "garbage %d", 3+n), of)
 	}
 	good := events("user", 0, 20)
@@ -204,7 +205,7 @@ func TestPromise1_KafkaForgedHeadersHideNoLetter(t *testing.T) {
 	}
 }
 
-// produceForged writes a record that says to be a replay of the letter of the record at an offset.
+// produceForged writes a record that claims to be a replay of the dead letter of the record at an offset.
 func (s *stage) produceForged(value []byte, of int64) {
 	s.tb.Helper()
 	r := &kgo.Record{Topic: s.topic, Value: value}

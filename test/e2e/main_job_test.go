@@ -10,13 +10,13 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// TestEndToEnd_MainJob publishes events of all kinds, lets one replica empty the topic, stops it, and
-// compares what the broker and the API have with what was published.
+// TestEndToEnd_MainJob publishes events of all kinds, lets one replica empty the topic, and stops it. It compares the
+// broker's and the API's records with the published events.
 func TestEndToEnd_MainJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 3, imtest.Config{Latency: imtest.Uniform(5*time.Millisecond, 30*time.Millisecond)})
 	good := s.publishAllKinds()
-	traffic := s.flow("traffic", 20*time.Millisecond) // as long as nothing succeeds, what fails could be an outage's victim
+	traffic := s.flow("traffic", 20*time.Millisecond) // without successes, a failing event can't be told from an outage
 	p := s.service("--calls-per-second", "1000", "--retry-initial", "20ms", "--retry-max", "100ms")
 	s.await(time.Minute, "all kinds of dead letters", func() bool { return s.letterCount() >= 73 })
 	sent := s.end(traffic)
@@ -29,8 +29,8 @@ func TestEndToEnd_MainJob(t *testing.T) {
 	}
 }
 
-// TestEndToEnd_CleanHandovers hands the work on four times under load: nothing is done twice, replicas
-// share the quota, and no stop needs its drain timeout (how long one takes is for virtual time, see wantQuota).
+// TestEndToEnd_CleanHandovers hands the work over four times under load. No event is repeated, replicas share the quota,
+// and no stop needs its drain timeout. Tests in virtual time check how long a stop takes, see wantQuota.
 func TestEndToEnd_CleanHandovers(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 4, vendor())
@@ -66,8 +66,8 @@ func TestEndToEnd_CleanHandovers(t *testing.T) {
 	s.wantQuota()
 }
 
-// TestEndToEnd_Kill9 kills replicas without goodbye: nothing is lost, and what is done again is at
-// most what was in flight and what was done in the last 200 ms.
+// TestEndToEnd_Kill9 kills replicas. Nothing is lost. At most the calls in flight and the work of the last 200 ms are
+// repeated.
 func TestEndToEnd_Kill9(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 4, imtest.Config{Latency: imtest.Fixed(50 * time.Millisecond)})
@@ -90,15 +90,15 @@ func TestEndToEnd_Kill9(t *testing.T) {
 	for _, n := range deletes {
 		twice += n - 1
 	}
-	// 200 a second: 10 in flight at 50 ms, 40 in 200 ms; a machine short of processors commits later. Without commits
-	// all would be done again, 900 in two kills.
+	// At 200 a second, 10 calls are in flight at 50 ms, and 40 are made in 200 ms. A machine short of processors commits
+	// later. Without commits all 900 of two kills would be repeated.
 	if twice > kills*200 {
 		t.Errorf("%d events done twice after %d kills", twice, kills)
 	}
 	t.Logf("%d of 1200 events done twice after %d kills", twice, kills)
 }
 
-// TestEndToEnd_Transactions: what transactional producers have rolled back is not executed.
+// TestEndToEnd_Transactions: events that transactional producers have rolled back are not executed.
 func TestEndToEnd_Transactions(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 1, imtest.Config{})

@@ -14,11 +14,11 @@ import (
 	"convdel/schema"
 )
 
-// most is the memory that no input may get a service at its defaults over, in MiB.
+// most is the bound on a service's memory with default settings, in MiB. No input gets it over this.
 const most = 200
 
-// hostileBatches are what anybody may write to a topic that takes batches of a megabyte. Each becomes as many dead letters as it
-// has records.
+// hostileBatches are batches that anybody may write to a topic that takes a megabyte. Each becomes as many dead letters as
+// it has records.
 func hostileBatches() map[string]func() []byte {
 	value := func(n int) []byte {
 		return fmt.Appendf(nil, `{"From_Account":"many-headers-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, n)
@@ -32,12 +32,12 @@ func hostileBatches() map[string]func() []byte {
 		"an offset beyond the end": func() []byte {
 			return rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(1_000_000, []byte("x"), 0)).Bytes()
 		},
-		"a record of 60 MiB": func() []byte { // just within what a batch may have
+		"a record of 60 MiB": func() []byte { // just within a batch's bound
 			b := rawbatch.Of(time.Now().UnixMilli(), nil)
 			b.Attributes, b.Records = rawbatch.Zstd, rawbatch.Compress(rawbatch.Zstd, rawbatch.LargeRecord(60<<20))
 			return b.Bytes()
 		},
-		"records of 7 MiB": func() []byte { // each within the bounds
+		"records of 7 MiB": func() []byte { // each record is within the bounds
 			var records [][]byte
 			for i := range 8 {
 				records = append(records, rawbatch.Plain(int64(i), bytes.Repeat([]byte{byte(i)}, 7<<20), 0))
@@ -55,11 +55,11 @@ func hostileBatches() map[string]func() []byte {
 	return all
 }
 
-// letterCounts are the dead letters of a batch that has not one.
+// letterCounts are the numbers of dead letters of batches with more than one.
 var letterCounts = map[string]int{"records of 7 MiB": 8}
 
-// TestPromise8_NoInputTakesTheMemory: batches that are small in the log and large in memory, in many partitions at once, neither
-// take a service's memory nor keep events of others from being deleted.
+// TestPromise8_NoInputTakesTheMemory writes batches that are small in the log and large in memory, to many partitions at
+// once. The service's memory stays bounded, and other publishers' events are deleted.
 func TestPromise8_NoInputTakesTheMemory(t *testing.T) {
 	t.Parallel()
 	const partitions, good = 8, 400
@@ -80,7 +80,7 @@ func TestPromise8_NoInputTakesTheMemory(t *testing.T) {
 			letters += max(1, letterCounts[name])
 		}
 	}
-	for p := range int32(partitions) { // events, with headers that take far more memory than bytes
+	for p := range int32(partitions) { // events whose headers take far more memory than they have bytes
 		for n := range 20 {
 			value := fmt.Appendf(nil, `{"From_Account":"headers-%d-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, p, n)
 			if err := rawbatch.Send(t.Context(), s.client, s.topic, p, rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(0, value, 40_000)).Bytes()); err != nil {

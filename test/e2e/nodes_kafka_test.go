@@ -17,9 +17,9 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// The tests behind the build tag kafka need a cluster of three real nodes, and what `make test-kafka` tells of it.
+// The tests behind the build tag kafka need a cluster of three real nodes, described by the variables of `make test-kafka`.
 
-// setting is a variable that `make test-kafka` sets.
+// setting returns a variable that `make test-kafka` sets.
 func setting(tb testing.TB, name string) string {
 	tb.Helper()
 	value := os.Getenv(name)
@@ -29,7 +29,7 @@ func setting(tb testing.TB, name string) string {
 	return value
 }
 
-// node has deploy/kafka/node.sh do something with a node: kill, stop, start.
+// node runs deploy/kafka/node.sh on a node: kill, stop, start.
 func node(tb testing.TB, what string, id int32) {
 	tb.Helper()
 	out, err := exec.CommandContext(context.Background(), setting(tb, "CONVDEL_TEST_KAFKA_NODE"), what, strconv.Itoa(int(id))).CombinedOutput()
@@ -38,7 +38,7 @@ func node(tb testing.TB, what string, id int32) {
 	}
 }
 
-// newClusterStage makes topics of three replicas. Afterwards all nodes run and are in sync again, for the next test.
+// newClusterStage creates topics with three replicas. At the test's end it waits until all nodes are in sync again.
 func newClusterStage(t *testing.T, partitions int32, sim imtest.Config) *stage {
 	t.Helper()
 	setting(t, "CONVDEL_TEST_BROKERS")
@@ -47,8 +47,7 @@ func newClusterStage(t *testing.T, partitions int32, sim imtest.Config) *stage {
 	return s
 }
 
-// killNode kills a node as a lost machine would be, and returns what starts it again, which also happens at the
-// test's end.
+// killNode kills a node like a lost machine. revive starts it again, which happens at the test's end in any case.
 func (s *stage) killNode(id int32) (revive func()) {
 	s.tb.Helper()
 	start := s.endNode("kill", id)
@@ -60,7 +59,7 @@ func (s *stage) killNode(id int32) (revive func()) {
 	return revive
 }
 
-// endNode kills a node, or stops it in good order, and returns what starts it again, which also happens at the test's end.
+// endNode kills a node or stops it cleanly. start starts it again, which happens at the test's end in any case.
 func (s *stage) endNode(how string, id int32) (start func()) {
 	s.tb.Helper()
 	node(s.tb, how, id)
@@ -80,7 +79,7 @@ func (s *stage) awaitInSync() {
 	s.await(2*time.Minute, "all replicas in sync", s.inSync)
 }
 
-// inSync says whether all partitions, those of the group coordinators too, have all of their replicas in sync.
+// inSync returns true if all partitions, those of the group coordinators included, have all of their replicas in sync.
 func (s *stage) inSync() bool {
 	topics, err := s.admin.ListTopicsWithInternal(context.Background(), s.topic, s.dlt, "__consumer_offsets")
 	if err != nil || len(topics) != 3 || topics.Error() != nil {
@@ -91,7 +90,7 @@ func (s *stage) inSync() bool {
 	return all
 }
 
-// coordinator is the node that coordinates a group.
+// coordinator returns the node that coordinates a group.
 func (s *stage) coordinator(group string) int32 {
 	s.tb.Helper()
 	found := s.admin.FindGroupCoordinators(s.tb.Context(), group)
@@ -101,11 +100,11 @@ func (s *stage) coordinator(group string) int32 {
 	return found[group].NodeID
 }
 
-// chooseGroup takes a name for the group, which is what decides who coordinates it: the node whose controller is the
-// active one, or another. It returns that node.
+// chooseGroup chooses a name for the group, which decides its coordinator: the node whose controller is the active one, or
+// another node. It returns that node.
 func (s *stage) chooseGroup(activeController bool) int32 {
 	s.tb.Helper()
-	// Nodes that have been away lead nothing until somebody asks for it.
+	// A node that was away leads nothing until an election is asked for.
 	if _, err := s.admin.ElectLeaders(s.tb.Context(), kadm.ElectPreferredReplica, nil); err != nil {
 		s.tb.Fatal(err)
 	}
@@ -121,7 +120,7 @@ func (s *stage) chooseGroup(activeController bool) int32 {
 	return 0
 }
 
-// controller is the node whose controller is the active one.
+// controller returns the node whose controller is the active one.
 func (s *stage) controller() int32 {
 	s.tb.Helper()
 	req := kmsg.NewPtrDescribeQuorumRequest()
@@ -136,7 +135,7 @@ func (s *stage) controller() int32 {
 	return res.Topics[0].Partitions[0].LeaderID
 }
 
-// led is how many partitions of a topic a node leads.
+// led returns how many partitions of a topic a node leads.
 func (s *stage) led(topic string, id int32) (n int) {
 	s.tb.Helper()
 	topics, err := s.admin.ListTopics(s.tb.Context(), topic)

@@ -10,10 +10,10 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// BenchmarkReplicas measures the quota of 200 as the API sees it, which enforces it over any sliding
-// second, for each way to share it: 15 s of a full topic, and then, with several replicas, 30 s in
-// which one joins, one is stopped and one is killed. The table of docs/quota.md is made of it. Redis is the
-// one at CONVDEL_TEST_REDIS, or an embedded one.
+// BenchmarkReplicas measures how much of the quota of 200 is used, for each way to share it. The API enforces the quota
+// over any sliding second. The topic is full for 15 s. With several replicas 30 s follow, in which one joins, one is
+// stopped and one is killed. The table of docs/quota.md comes from here. Redis is the one at CONVDEL_TEST_REDIS, or an
+// embedded one.
 func BenchmarkReplicas(b *testing.B) {
 	for _, how := range []string{"partitions", "redis"} {
 		for _, replicas := range []int{1, 3} {
@@ -40,7 +40,7 @@ func measureReplicas(b *testing.B, how string, replicas int, skewed bool) {
 		running[i] = start()
 	}
 	s.await(30*time.Second, "the first 400 calls", func() bool { return s.sim.Stats().Calls >= 400 })
-	time.Sleep(3 * time.Second) // for the last to join
+	time.Sleep(3 * time.Second) // until the last one has joined
 	s.sim.Reset()
 	time.Sleep(steady)
 	s.reportQuota(b, steady, "")
@@ -74,7 +74,7 @@ func (s *stage) fill(n int, partitions int32, skewed bool) {
 	}
 }
 
-// reportQuota reports what the API has seen in d.
+// reportQuota reports the calls that the API has seen in d.
 func (s *stage) reportQuota(b *testing.B, d time.Duration, prefix string) {
 	b.Helper()
 	stats := s.sim.Stats()

@@ -10,8 +10,8 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// redisURL is where the Redis under test is: the one at CONVDEL_TEST_REDIS (host:port), or an embedded one that wants
-// a password.
+// redisURL returns the URL of the Redis under test: the one at CONVDEL_TEST_REDIS (host:port), or an embedded one that asks
+// for a password.
 func redisURL(tb testing.TB) string {
 	tb.Helper()
 	if address := os.Getenv("CONVDEL_TEST_REDIS"); address != "" {
@@ -22,8 +22,8 @@ func redisURL(tb testing.TB) string {
 	return "redis://:" + password + "@" + embedded.Addr()
 }
 
-// TestEndToEnd_QuotaInRedis: the whole backlog is one replica's, and so are all calls; another service that has
-// the same key shares the quota, which each would use up alone.
+// TestEndToEnd_QuotaInRedis: one replica has the whole backlog, and so makes all calls. Another service with the same key
+// shares the quota with it, although each could use it up alone.
 func TestEndToEnd_QuotaInRedis(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 4, imtest.Config{Latency: imtest.Uniform(20*time.Millisecond, 120*time.Millisecond)})

@@ -8,8 +8,8 @@ import (
 	"convdel/schema"
 )
 
-// TestEndToEnd_MainJobOfThree: three replicas do what TestEndToEnd_MainJob has one do. Beside it the topic
-// has traffic, as topics do: without any, an event that never reaches the API can't be told from an outage.
+// TestEndToEnd_MainJobOfThree gives three replicas the job of TestEndToEnd_MainJob. The topic has other traffic meanwhile,
+// since without successes an event that never reaches the API can't be told from an outage.
 func TestEndToEnd_MainJobOfThree(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 6, imtest.Config{Latency: imtest.Uniform(5*time.Millisecond, 30*time.Millisecond)})
@@ -30,8 +30,8 @@ func TestEndToEnd_MainJobOfThree(t *testing.T) {
 	}
 }
 
-// TestEndToEnd_Kill9OfThree kills one of three replicas twice, another one takes its place at once: nothing is
-// lost, and what is done again is what the dead one had in flight and the last 200 ms of its work.
+// TestEndToEnd_Kill9OfThree kills one of three replicas twice, and another one replaces it at once. Nothing is lost. At
+// most the dead replica's calls in flight and its work of the last 200 ms are repeated.
 func TestEndToEnd_Kill9OfThree(t *testing.T) {
 	t.Parallel()
 	const kills = 2
@@ -55,14 +55,15 @@ func TestEndToEnd_Kill9OfThree(t *testing.T) {
 	s.await(time.Minute, "every offset committed", s.drained)
 	again := s.wantDeleted(sent)
 	t.Logf("%d of %d events done again after %d kills", again, len(sent), kills)
-	// A third of 200 a second is 67: 4 in flight at 50 ms, 14 in 200 ms; a machine short of processors commits later.
+	// A third of 200 a second is 67: 4 calls are in flight at 50 ms, and 14 are made in 200 ms. A machine short of
+	// processors commits later.
 	if again > kills*60 {
 		t.Errorf("%d events done twice after %d kills", again, kills)
 	}
 }
 
-// TestEndToEnd_RollingRestart restarts three replicas one after the other, twice, while events arrive: none is lost,
-// none is done twice, and the quota holds throughout.
+// TestEndToEnd_RollingRestart restarts three replicas one after the other, twice, while events arrive. No event is lost,
+// none is repeated, and the quota holds throughout.
 func TestEndToEnd_RollingRestart(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 6, vendor())
@@ -93,7 +94,7 @@ func TestEndToEnd_RollingRestart(t *testing.T) {
 	s.wantQuota()
 }
 
-// publishAllKinds publishes events that end in every way there is, and returns those that are to be deleted.
+// publishAllKinds publishes events with every kind of end, and returns those that are to be deleted.
 func (s *stage) publishAllKinds() []schema.Event {
 	s.tb.Helper()
 	good := append(events("good", 0, 600), events("flaky-2", 0, 50)...)
@@ -118,7 +119,7 @@ func (s *stage) wantAllKinds() {
 	})
 }
 
-// letterCount is how many records the dead-letter topic holds.
+// letterCount returns how many records the dead-letter topic holds.
 func (s *stage) letterCount() int64 {
 	ends, err := s.admin.ListEndOffsets(s.tb.Context(), s.dlt)
 	if err != nil || ends.Error() != nil {

@@ -17,9 +17,9 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// TestPromise7_SecretsStaySecret runs the service at its most talkative against an API that fails in
-// every way it can, with a login at Kafka, a wrong one too, and looks for the key, the signatures
-// that it has made and the password in all that comes out: log, metrics, pages and dead letters.
+// TestPromise7_SecretsStaySecret runs the service at its lowest log level against an API that fails in every way it can,
+// with a login at Kafka, also a wrong one. It looks for the key, the signatures made with it and the password in all
+// output: log, metrics, pages and dead letters.
 func TestPromise7_SecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	kafka := kfake.MustCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "svc", password))
@@ -73,8 +73,7 @@ func TestPromise7_SecretsStaySecret(t *testing.T) {
 	}
 }
 
-// watchSignatures serves an API at an address of its own, and returns what remembers the signatures that
-// come along and that address.
+// watchSignatures serves an API at an address of its own, which it returns. seen returns the signatures of all calls.
 func (s *stage) watchSignatures(api http.Handler) (seen func() []string, url string) {
 	s.tb.Helper()
 	var mu sync.Mutex

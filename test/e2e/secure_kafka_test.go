@@ -16,10 +16,10 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// secureUser is the user that deploy/kafka/up.sh makes; its password is the constant password.
+// secureUser is the user that deploy/kafka/up.sh creates. Its password is the constant password.
 const secureUser = "convdel"
 
-// newSecureStage makes topics over TLS, logged in by SCRAM.
+// newSecureStage creates topics over TLS, with a SCRAM login.
 func newSecureStage(t *testing.T) (s *stage, flags []string) {
 	t.Helper()
 	ca := setting(t, "CONVDEL_TEST_CA_FILE")
@@ -64,7 +64,7 @@ func TestKafka_TLSAndSCRAM(t *testing.T) {
 	}
 }
 
-// TestKafka_RefusedLogins: what keeps the service from its brokers is in its log, and the password is not.
+// TestKafka_RefusedLogins: the log says why the brokers refuse the service, and does not contain the password.
 func TestKafka_RefusedLogins(t *testing.T) {
 	t.Parallel()
 	s, secure := newSecureStage(t)

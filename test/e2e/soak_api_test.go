@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// apiTraffic is what arrives at the API.
+// apiTraffic counts the calls that arrive at the API.
 type apiTraffic struct {
 	mu     sync.Mutex
 	second []time.Time // The arrivals of the last second, oldest first.
 	calls  int
 	peak   int
-	codes  map[int]int // Answers by API code or, where it is not 200, HTTP status; 0 for those that got none.
+	codes  map[int]int // Answers by API code, or by HTTP status if that is not 200; 0 counts calls without an answer.
 
-	most    int // Over all the time.
+	most    int // The greatest number of calls in a second so far.
 	arrived int
 	refused int
 }
@@ -54,7 +54,7 @@ func (t *apiTraffic) answer(code int) {
 	}
 }
 
-// since returns what has come since it was last asked.
+// since returns the numbers since its last call.
 func (t *apiTraffic) since() (calls, peak int, codes map[int]int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,8 +64,8 @@ func (t *apiTraffic) since() (calls, peak int, codes map[int]int) {
 	return calls, peak, codes
 }
 
-// observe answers by api and enters what it says in the books: no list of arrivals is kept, which would grow with
-// the length of the soak.
+// observe lets api answer, and enters the deletes in the books. It keeps no list of arrivals, which would grow with the
+// length of the soak.
 func (s *soak) observe(api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived := s.traffic.arrive()
@@ -87,14 +87,14 @@ func (s *soak) observe(api http.Handler) http.Handler {
 	})
 }
 
-// answerCopy remembers what was answered.
+// answerCopy keeps a copy of an answer.
 type answerCopy struct {
 	http.ResponseWriter
 	status int
 	body   []byte
 }
 
-// Unwrap is for http.ResponseController, by which the simulator resets connections.
+// Unwrap is for http.ResponseController, with which the simulator resets connections.
 func (a *answerCopy) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answerCopy) WriteHeader(status int) {
@@ -107,7 +107,7 @@ func (a *answerCopy) Write(b []byte) (int, error) {
 	return a.ResponseWriter.Write(b)
 }
 
-// code returns what was answered, and whether that was success.
+// code returns the answer's code, and whether the answer was a success.
 func (a *answerCopy) code() (code int, ok bool) {
 	if a.status != http.StatusOK {
 		return a.status, false

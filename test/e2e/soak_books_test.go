@@ -15,28 +15,28 @@ import (
 	"convdel/schema"
 )
 
-// books are what was published and what became of it, a few bytes for each record.
+// books record what was published and how it ended, in a few bytes for each record.
 type books struct {
 	mu            sync.Mutex
 	conversations map[string]*account
-	letters       map[string]expected // By the key that the letter must have.
+	letters       map[string]expected // Expected dead letters by key.
 	published     int
-	pending       int // Conversations that have been published since their last delete.
+	pending       int // Conversations with an event since their last delete.
 	deleted       int
-	repeated      int // Deletes that go beyond one for each event.
+	repeated      int // Deletes in excess of one for each event.
 	refused       []error
 }
 
-// account is one conversation's.
+// account is the state of one conversation.
 type account struct {
 	kind      *kind
-	published time.Time // Of its last event.
-	called    time.Time // The arrival of the last call that has deleted it.
+	published time.Time // When its last event was published.
+	called    time.Time // When the last successful call for it arrived.
 	events    int
 	deletes   int
 }
 
-// expected is what a dead letter must be like.
+// expected describes an expected dead letter.
 type expected struct {
 	kind  *kind
 	value uint64
@@ -66,7 +66,7 @@ func (b *books) publish(name string, k *kind) {
 	a.published = time.Now()
 }
 
-// acknowledge notes where the broker has put a record.
+// acknowledge notes the partition and offset that the broker has given a record.
 func (b *books) acknowledge(r *kgo.Record, k *kind, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,7 +102,7 @@ func (b *books) delete(name string, arrived time.Time) {
 	}
 }
 
-// pending says whether an event may not have been carried out yet: no call has begun since it was published.
+// pending returns true if an event may not have been executed: no call has begun since it was published.
 func (a *account) pending() bool { return a.events > 0 && !a.called.After(a.published) }
 
 func (b *books) waiting() int {
@@ -123,7 +123,7 @@ func (b *books) String() string {
 	return fmt.Sprintf("published %d, deleted %d (%d again), %d pending, letters due %d", b.published, b.deleted, b.repeated, b.pending, len(b.letters))
 }
 
-// due is how many dead letters are not there yet.
+// due returns how many expected dead letters are missing.
 func (b *books) due(table map[string]*kgo.Record) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,7 +136,7 @@ func (b *books) due(table map[string]*kgo.Record) int {
 	return n
 }
 
-// check compares the books, closed by now, with the dead-letter table, and returns what is wrong.
+// check compares the books, which are closed by now, with the dead-letter table, and returns the differences.
 func (b *books) check(table map[string]*kgo.Record) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,13 +170,13 @@ func (b *books) check(table map[string]*kgo.Record) []string {
 	return wrong
 }
 
-// fault says what a letter is not like, empty if it is as expected.
+// fault says how a dead letter differs from the expected one; empty if it does not.
 func (e expected) fault(r *kgo.Record) string {
 	var faults []string
 	if class := testkit.Header(r, "dlt-class"); class != string(e.kind.class) {
 		faults = append(faults, "class "+class)
 	}
-	// The last call of what keeps failing may have been one of an outage's, which has no code.
+	// The last call of an event that keeps failing may have failed in an outage, without a code.
 	if code := testkit.Header(r, "dlt-code"); code != e.kind.code && (e.kind.class != schema.ClassExhausted || code != "0") {
 		faults = append(faults, "code "+code)
 	}

@@ -14,26 +14,26 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// tooFast is the code of the API for calls beyond the quota.
+// tooFast is the API's code for calls beyond the quota.
 const tooFast = 60007
 
 // fault is one way to disturb the service.
 type fault struct {
 	name string
-	// repeats says that events may be done again because of it.
+	// repeats says that events may be repeated because of the fault.
 	repeats bool
 	// api says that the API does not work meanwhile.
 	api bool
-	// begin does it, and says how to end it, and when.
+	// begin begins the fault. It returns a description, how long it lasts, and a function that ends it.
 	begin func(s *soak) (what string, lasts time.Duration, end func())
 }
 
-// strike is a fault that has happened.
+// strike is a fault that has begun.
 type strike struct {
 	name     string
 	repeats  bool
 	over     time.Time
-	repeated int // Deletes repeated before it began.
+	repeated int // The number of repeated deletes before it began.
 }
 
 var faults = []fault{
@@ -52,7 +52,7 @@ var faults = []fault{
 	{name: "redis-hang", begin: (*soak).freezeRedis},
 }
 
-// turn begins the next fault, or ends the current one.
+// turn begins the next fault, or ends the present one.
 func (s *soak) turn() {
 	s.tb.Helper()
 	if s.end != nil {
@@ -77,7 +77,7 @@ func (s *soak) turn() {
 	s.next, s.end = time.Now().Add(lasts), end
 }
 
-// draw takes a fault off the deck, which is shuffled anew when it is empty: each comes as often as any other.
+// draw takes a fault off the deck. An empty deck is filled and shuffled, so that each fault is as frequent as any other.
 func (s *soak) draw() fault {
 	if len(s.deck) == 0 {
 		wanted := os.Getenv("CONVDEL_SOAK_FAULTS")
@@ -97,7 +97,7 @@ func (s *soak) draw() fault {
 	return f
 }
 
-// possible says whether a fault can happen now: a single broker may not be lost, partitions are added once, and not
+// possible returns true if a fault can happen now: a single broker may not be lost, partitions are added once, and not
 // every soak has a Redis.
 func (s *soak) possible(name string) bool {
 	switch name {
@@ -111,24 +111,24 @@ func (s *soak) possible(name string) bool {
 	return true
 }
 
-// calm says that no fault is on, and none was in the last quarter of a minute.
+// calm returns true if there is no fault, and was none in the last quarter of a minute.
 func (s *soak) calm() bool {
 	return s.end == nil && (len(s.struck) == 0 || time.Since(s.struck[len(s.struck)-1].over) > 15*time.Second)
 }
 
-// seconds draws a time.
+// seconds draws a length of time.
 func (s *soak) seconds(from, to int) time.Duration {
 	return time.Duration(from+s.rand.IntN(to-from+1)) * time.Second
 }
 
-// mortal draws a replica that is not the first: that one is never ended, so that what a process takes can be
-// followed from the beginning to the end.
+// mortal draws a replica other than the first one. The first one is never ended, so that its resources can be followed from
+// the beginning to the end.
 func (s *soak) mortal() *replica { return s.replicas[1+s.rand.IntN(len(s.replicas)-1)] }
 
 func (s *soak) killReplica() (string, time.Duration, func()) {
 	r := s.mortal()
 	r.kill()
-	return "kill -9 of " + r.name, s.seconds(1, 25), r.start // sooner and later than its session ends
+	return "kill -9 of " + r.name, s.seconds(1, 25), r.start // some times are shorter, some longer than its session
 }
 
 func (s *soak) restartReplicas() (string, time.Duration, func()) {
@@ -169,7 +169,7 @@ func (s *soak) addPartitions() (string, time.Duration, func()) {
 	if err := cmp.Or(err, res.Error()); err != nil {
 		s.tb.Fatal(err)
 	}
-	return fmt.Sprint(soakPartitions/2, " partitions more"), 40 * time.Second, func() {} // noticed within 30 s
+	return fmt.Sprint(soakPartitions/2, " partitions more"), 40 * time.Second, func() {} // the service notices within 30 s
 }
 
 func (s *soak) killBroker() (string, time.Duration, func()) {

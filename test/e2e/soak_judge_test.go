@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// judge holds the soak to what was promised, when all is over.
+// judge compares the soak with the promises, once all is over.
 func (s *soak) judge() {
 	s.tb.Helper()
 	table := s.deadLetters()
@@ -29,7 +29,7 @@ func (s *soak) judge() {
 	s.judgeGrowth(s.replicas[0])
 }
 
-// judgeRepeats: only what kills without goodbye does things again, and each a bounded number.
+// judgeRepeats: only faults that kill without a clean stop may repeat events, and each only a bounded number.
 func (s *soak) judgeRepeats() {
 	s.tb.Helper()
 	total := s.books.repeats()
@@ -69,7 +69,7 @@ func (s *soak) judgeTraffic() {
 	}
 }
 
-// judgeSecrets looks where the processes' own check does not: for signatures, and in dead letters.
+// judgeSecrets looks for secrets where the processes' own check does not: for signatures, and in dead letters.
 func (s *soak) judgeSecrets(table map[string]*kgo.Record) {
 	s.tb.Helper()
 	secrets := s.seen()
@@ -87,11 +87,11 @@ func (s *soak) judgeSecrets(table map[string]*kgo.Record) {
 	}
 }
 
-// leastSamples is how many calm samples a third must have to be compared: a soak of a few minutes has fewer.
+// leastSamples is how many calm samples each third must have for a comparison. A soak of a few minutes has fewer.
 const leastSamples = 10
 
-// judgeGrowth compares the calm moments of the run's last third with those of its first, by their medians. The first
-// minute is left out, in which connections and caches fill.
+// judgeGrowth compares the medians of the calm samples in the run's first and last third. It leaves out the first minute,
+// in which connections and caches fill.
 func (s *soak) judgeGrowth(r *replica) {
 	s.tb.Helper()
 	third := (s.lasts - time.Minute) / 3

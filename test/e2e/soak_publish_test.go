@@ -23,15 +23,15 @@ const (
 	calmRate    = 20
 	// brake is how many conversations may be pending before publishing pauses.
 	brake = 6000
-	// A duplicate is of one of the last so many good events: some still wait, others are deleted.
+	// A duplicate repeats one of the last so many good events. Some of these still wait, others are deleted.
 	remembered = 2000
 )
 
-// kind is a sort of record: what it is, how often it comes in a thousand, and what is to become of it.
+// kind is a kind of record, with its frequency in a thousand and its expected end.
 type kind struct {
-	account string // How From_Account begins, by which the simulator knows what to do.
+	account string // The beginning of From_Account, which tells the simulator how to answer.
 	share   int
-	class   schema.Class // Of its dead letter; empty for what is to be deleted.
+	class   schema.Class // The class of its dead letter; empty for an event that is to be deleted.
 	code    string
 }
 
@@ -53,7 +53,7 @@ var (
 		{account: "reset", share: 1, class: schema.ClassExhausted, code: "0"},
 		{account: "hang", share: 1, class: schema.ClassExhausted, code: "0"},
 	}
-	// burstRates are events a second, ten seconds at a time; their mean, with retries, is 0.9 of the quota.
+	// burstRates are events a second, for ten seconds each. Their mean, with retries, is 0.9 of the quota.
 	burstRates = []int{0, 120, 160, 190, 230, 300}
 )
 
@@ -64,7 +64,7 @@ type publisher struct {
 	rand   *rand.Rand
 	serial int
 	recent []string
-	// calm makes it publish good events alone, and few.
+	// calm makes it publish only a few good events.
 	calm   atomic.Bool
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -81,7 +81,7 @@ func (p *publisher) start() {
 	p.done.Go(func() { p.run(ctx) })
 }
 
-// stop returns when all that was published is acknowledged.
+// stop returns when all published records are acknowledged.
 func (p *publisher) stop() {
 	p.s.tb.Helper()
 	p.cancel()
@@ -120,7 +120,7 @@ func (p *publisher) run(ctx context.Context) {
 func (p *publisher) publish(ctx context.Context, k *kind) {
 	r, name := p.record(k)
 	p.s.books.publish(name, k)
-	// A record outlives the run: given up, it would neither be published nor not.
+	// A record's context outlives the run: if it were given up, it would be unknown whether it was published.
 	p.client.Produce(context.WithoutCancel(ctx), r, func(r *kgo.Record, err error) { p.s.books.acknowledge(r, k, err) })
 }
 
@@ -137,7 +137,7 @@ func (p *publisher) draw() *kind {
 	return &goodKind
 }
 
-// record makes a record, and names the account that it is for; none for garbage.
+// record makes a record, and names its account. Garbage has none.
 func (p *publisher) record(k *kind) (r *kgo.Record, name string) {
 	p.serial++
 	if k == &garbageKind {
@@ -164,7 +164,7 @@ func (p *publisher) record(k *kind) (r *kgo.Record, name string) {
 		r.Value, err = e.Encode()
 	}
 	if err != nil {
-		panic(err) // an event that the schema refuses is a fault of this file
+		panic(err) // the schema accepts all events of this file
 	}
 	for _, h := range headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
@@ -180,7 +180,7 @@ func (p *publisher) remember(name string) {
 	p.recent[p.serial%remembered] = name
 }
 
-// garbage is a value that is no event; one in eight is null.
+// garbage is a value that is not an event. One in eight is null.
 func (p *publisher) garbage() []byte {
 	switch p.rand.IntN(8) {
 	case 0:

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// redisProcess is the Redis of a soak with quota=redis: a process of its own, so that it can be lost and stand still.
+// redisProcess is the Redis of a soak with quota=redis. It is a process of its own, so that it can be killed and frozen.
 type redisProcess struct {
 	tb   testing.TB
 	addr string
@@ -26,14 +26,14 @@ func newRedisProcess(tb testing.TB) *redisProcess {
 	return r
 }
 
-// start returns when it takes connections.
+// start returns when it accepts connections.
 func (r *redisProcess) start() {
 	r.tb.Helper()
 	host, port, err := net.SplitHostPort(r.addr)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	// It outlives the test's context, until kill.
+	// The process outlives the test's context, until kill.
 	r.cmd = exec.CommandContext(context.WithoutCancel(r.tb.Context()), "redis-server", "--bind", host, "--port", port,
 		"--save", "", "--appendonly", "no", "--dir", r.tb.TempDir())
 	if err := r.cmd.Start(); err != nil {
@@ -48,10 +48,10 @@ func (r *redisProcess) start() {
 	})
 }
 
-// kill ends it without goodbye. It keeps nothing.
+// kill ends it with SIGKILL. It keeps no data.
 func (r *redisProcess) kill() {
 	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait() // says that it was killed
+	_ = r.cmd.Wait() // the error says that it was killed
 }
 
 func (r *redisProcess) signal(sig syscall.Signal) {

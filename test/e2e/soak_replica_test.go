@@ -19,24 +19,24 @@ type replica struct {
 	name      string
 	admin     string
 	api       string
-	process   *process // The last of processes.
+	process   *process // The present or last process.
 	processes []*process
-	down      bool // Ended on purpose.
+	down      bool // It was ended on purpose.
 	frozen    bool
-	samples   []sample // Of process.
-	// pausedSince is since when it has made no calls with the API at work, zero if it makes some.
+	samples   []sample // Samples of process.
+	// pausedSince is since when it has made no calls while the API works; zero if it makes some.
 	pausedSince time.Time
 	stops       []time.Duration
 }
 
-// sample is what a process takes at one moment.
+// sample holds a process's resources at one moment.
 type sample struct {
 	at         time.Time
-	calm       bool // No fault then, nor in the quarter of a minute before.
+	calm       bool // There was no fault then, nor in the quarter of a minute before.
 	rss, heap  float64
 	goroutines float64
 	files      float64
-	paused     string // Why no calls are made; empty if they are.
+	paused     string // Why no calls are made; empty if some are.
 }
 
 func (r *replica) start() {
@@ -44,7 +44,7 @@ func (r *replica) start() {
 	r.samples, r.pausedSince, r.down = nil, time.Time{}, false
 	log := fmt.Sprintf("%s-%02d.log", r.name, len(r.processes)+1)
 	var p *process
-	r.s.tb.Cleanup(func() { // after the process's own, which ends it
+	r.s.tb.Cleanup(func() { // runs after the process's own cleanup, which ends it
 		if dir := os.Getenv("CONVDEL_SOAK_LOGS"); dir != "" {
 			if err := os.WriteFile(filepath.Join(dir, log), []byte(p.stderr.String()), 0o600); err != nil {
 				r.s.tb.Error(err)
@@ -71,7 +71,7 @@ func (r *replica) kill() {
 	r.process.kill()
 }
 
-// freeze stops the process in its tracks, connections open, until thaw.
+// freeze stops the process with its connections open, until thaw.
 func (r *replica) freeze() { r.signal(syscall.SIGSTOP, true) }
 func (r *replica) thaw()   { r.signal(syscall.SIGCONT, false) }
 
@@ -100,7 +100,7 @@ func (r *replica) String() string {
 	return line
 }
 
-// sample asks all replicas that can answer.
+// sample measures all replicas that can answer.
 func (s *soak) sample() {
 	for _, r := range s.replicas {
 		if r.down || r.frozen {
@@ -114,7 +114,7 @@ func (s *soak) sample() {
 	}
 }
 
-// follow notes for how long a replica has made no calls although the API was at work.
+// follow notes how long a replica has made no calls while the API worked.
 func (s *soak) follow(r *replica, one sample) {
 	switch {
 	case one.paused == "" || s.healthy.IsZero():
@@ -123,13 +123,13 @@ func (s *soak) follow(r *replica, one sample) {
 	case r.pausedSince.IsZero() || r.pausedSince.Before(s.healthy):
 		r.pausedSince = s.healthy
 		if n := len(r.samples); n > 1 && r.samples[n-2].paused == "" && r.samples[n-2].at.After(s.healthy) {
-			r.pausedSince = r.samples[n-2].at // it made calls then
+			r.pausedSince = r.samples[n-2].at // it still made calls then
 		}
 	}
 	s.recovery = max(s.recovery, one.at.Sub(r.pausedSince))
 }
 
-// measure asks the process and the system. What has just been started may not answer yet.
+// measure asks the process and the system. A process that has just been started may not answer yet.
 func (r *replica) measure() (sample, error) {
 	one := sample{at: time.Now()}
 	gauges, err := gauges(r.s.tb.Context(), "http://"+r.admin+"/metrics")

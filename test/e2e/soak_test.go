@@ -21,58 +21,58 @@ const (
 	soakReplicas   = 3
 
 	sampleEvery = 5 * time.Second
-	// settleLimit is for the backlog and for what keeps failing: after an outage it has six attempts again, up to 45 s
-	// apart. drainLimit is for the few events that come after.
-	settleLimit = 8 * time.Minute
+	// finishLimit is for the backlog and for events that keep failing: after an outage these may make six attempts, up to 45 s
+	// apart. drainLimit is for the few events that follow.
+	finishLimit = 8 * time.Minute
 	drainLimit  = time.Minute
-	// stopLimit is the drain timeout and some time to leave.
+	// stopLimit is the drain timeout and some time to leave the group.
 	stopLimit = 20 * time.Second
-	// disruptionLimit is how many deletes one kill, lost broker or zombie may repeat: in 200 ms at 200 a second are
-	// 40, in flight at up to 120 ms are 24, and a busy machine takes its time to notice.
+	// disruptionLimit is how many deletes one kill, lost broker or zombie may repeat. At 200 a second 40 are made in 200
+	// ms, and 24 are in flight at up to 120 ms. A busy machine also takes some time to notice.
 	disruptionLimit = 100
-	// peakLimit tells replicas that share the quota from such that don't. The exact bound is for virtual time.
+	// peakLimit tells replicas that share the quota from replicas that don't. Tests in virtual time check the exact bound.
 	peakLimit = 300
-	// recoveryLimit is two probes of a replica that probes every half a minute, and some time to make them.
+	// recoveryLimit is two probes of a replica that probes every half minute, and some time for the calls.
 	recoveryLimit = 75 * time.Second
 )
 
-// soak is three replicas at work while one fault a minute befalls them, their Kafka or their API.
+// soak is three replicas at work. Once a minute they, their Kafka or their API have a fault.
 type soak struct {
 	*stage
 	seed     uint64
 	lasts    time.Duration
 	every    time.Duration
-	rand     *rand.Rand // Of faults, drawn by the main loop alone.
+	rand     *rand.Rand // For drawing faults; only the main loop uses it.
 	began    time.Time
 	books    *books
 	traffic  *apiTraffic
 	replicas []*replica
-	redis    *redisProcess // Nil unless it keeps the quota.
-	flags    []string      // Of all replicas.
+	redis    *redisProcess // Nil unless the quota is kept in it.
+	flags    []string      // Flags of all replicas.
 	seen     func() []string
 
 	deck     []fault
 	struck   []strike
-	next     time.Time // Of the next fault's begin, or of the current one's end.
-	end      func()    // Ends the current fault; nil if there is none.
+	next     time.Time // When the next fault begins, or the present one ends.
+	end      func()    // Ends the present fault; nil if there is none.
 	reported time.Time
 	sampled  time.Time
-	// healthy is since when the API has worked, zero while it does not.
+	// healthy is since when the API has worked; zero while it does not.
 	healthy time.Time
-	// recovery is the longest time for which a replica made no calls with the API at work.
+	// recovery is the longest time for which a replica has made no calls while the API worked.
 	recovery time.Duration
 }
 
-// TestSoak runs for CONVDEL_SOAK_MINUTES (`make soak MINUTES=n`), printing a line a minute and one for each fault.
-// At the end, without faults, the ledger must balance, and memory, goroutines and descriptors must not have grown.
-// CONVDEL_SOAK_QUOTA (`make soak QUOTA=redis`) is the replicas' setting quota, CONVDEL_SOAK_SEED repeats the sequence of
-// faults, CONVDEL_SOAK_FAULTS (names, comma-separated) and CONVDEL_SOAK_EVERY (a duration) choose them.
-func TestSoak(t *testing.T) { //nolint:paralleltest // it wants the machine for itself
+// TestSoak runs for CONVDEL_SOAK_MINUTES (`make soak MINUTES=n`). It prints a line a minute and one for each fault. At the
+// end, without faults, the ledger must balance, and memory, goroutines and descriptors must not have grown.
+// CONVDEL_SOAK_QUOTA (`make soak QUOTA=redis`) is the replicas' setting quota. CONVDEL_SOAK_SEED repeats the sequence of
+// faults. CONVDEL_SOAK_FAULTS (names, comma-separated) and CONVDEL_SOAK_EVERY (a duration) choose the faults.
+func TestSoak(t *testing.T) { //nolint:paralleltest // it needs the machine for itself
 	s := newSoak(t)
 	p := s.newPublisher()
 	p.start()
 	s.run()
-	s.settle(p)
+	s.finish(p)
 	s.judge()
 }
 
@@ -106,7 +106,7 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
-// shareQuota has the replicas share the quota as asked for.
+// shareQuota sets how the replicas share the quota.
 func (s *soak) shareQuota() {
 	s.tb.Helper()
 	switch quota := cmp.Or(os.Getenv("CONVDEL_SOAK_QUOTA"), "partitions"); quota {
@@ -120,7 +120,7 @@ func (s *soak) shareQuota() {
 	}
 }
 
-// run begins and ends faults, samples and reports until the time is over. It ends without a fault.
+// run begins and ends faults, takes samples and reports until the time is over. No fault is left at its end.
 func (s *soak) run() {
 	s.tb.Logf("soak of %s, seed %d, brokers %v, faults every %s %v", s.lasts, s.seed, s.brokers, s.every, s.flags)
 	s.began = time.Now()
@@ -144,7 +144,7 @@ func (s *soak) run() {
 	s.report()
 }
 
-// watch looks at everything that is due to be looked at.
+// watch does all periodic checks that are due.
 func (s *soak) watch(now time.Time) {
 	s.tb.Helper()
 	s.wantAlive()
@@ -157,7 +157,7 @@ func (s *soak) watch(now time.Time) {
 	}
 }
 
-// wantAlive fails as soon as a replica has ended that nobody has ended.
+// wantAlive fails the test as soon as a replica has ended by itself.
 func (s *soak) wantAlive() {
 	s.tb.Helper()
 	for _, r := range s.replicas {
@@ -171,14 +171,14 @@ func (s *soak) wantAlive() {
 	}
 }
 
-// settle waits until all that was published has ended, and stops the replicas. A few good events go on being published
-// until the last dead letter is there: what fails where nothing else happens could be an outage's victim.
-func (s *soak) settle(p *publisher) {
+// finish waits until all published events have ended, and stops the replicas. A few good events are published until the
+// last dead letter has been written, since without successes a failing event can't be told from an outage.
+func (s *soak) finish(p *publisher) {
 	s.tb.Helper()
 	p.calm.Store(true)
 	began := time.Now()
-	if !s.within(settleLimit, func() bool { return s.books.due(s.deadLetters()) == 0 }) {
-		s.tb.Errorf("%s after the last fault there are dead letters missing", settleLimit)
+	if !s.within(finishLimit, func() bool { return s.books.due(s.deadLetters()) == 0 }) {
+		s.tb.Errorf("%s after the last fault there are dead letters missing", finishLimit)
 	}
 	p.stop()
 	if !s.within(drainLimit, s.drained) {
@@ -191,7 +191,7 @@ func (s *soak) settle(p *publisher) {
 	}
 }
 
-// within asks every few seconds until the answer is yes or the limit is over.
+// within calls ok every few seconds until it returns true or the limit is over.
 func (s *soak) within(limit time.Duration, ok func() bool) bool {
 	s.tb.Helper()
 	tick := time.NewTicker(2 * time.Second)
@@ -206,7 +206,7 @@ func (s *soak) within(limit time.Duration, ok func() bool) bool {
 	return true
 }
 
-// at is the time since the beginning, as minutes and seconds.
+// at returns the time since the beginning, in minutes and seconds.
 func (s *soak) at() string {
 	d := time.Since(s.began).Round(time.Second)
 	return fmt.Sprintf("%3d:%02d", int(d.Minutes()), int(d.Seconds())%60)
@@ -222,7 +222,7 @@ func (s *soak) report() {
 	s.tb.Log(strings.Join(parts, "; "))
 }
 
-// lag says how much is published and not committed, and how many letters were written.
+// lag reports how many records are published and not committed, and how many dead letters were written.
 func (s *soak) lag() string {
 	ctx, cancel := context.WithTimeout(s.tb.Context(), 5*time.Second)
 	defer cancel()

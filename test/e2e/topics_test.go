@@ -22,8 +22,8 @@ const (
 	madeAnew       = "position is beyond the end of the log: beginning as start says"
 )
 
-// TestEndToEnd_LogCutWhileBehind removes records that a slow service has not read yet: it says which are gone,
-// counts it, and does all that is left.
+// TestEndToEnd_LogCutWhileBehind removes records that a slow service has not read. The service names and counts them, and
+// executes the rest.
 func TestEndToEnd_LogCutWhileBehind(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 2, imtest.Config{})
@@ -43,7 +43,7 @@ func TestEndToEnd_LogCutWhileBehind(t *testing.T) {
 	p.stop()
 }
 
-// TestEndToEnd_LogCutWhileStopped does the same while nobody runs, and below what has been committed as well as above.
+// TestEndToEnd_LogCutWhileStopped removes records while no replica runs, below and above the committed offsets.
 func TestEndToEnd_LogCutWhileStopped(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 2, imtest.Config{})
@@ -77,8 +77,8 @@ func (s *stage) cut(below int64) {
 	}
 }
 
-// wantCut checks that the events that were not done are those that the service says are gone, that these
-// were below the cut, and that none was done twice. Events are round-robin over two partitions.
+// wantCut checks that the missing events are those that the service reports as removed, that these were below the cut, and
+// that none was repeated. Events are round-robin over two partitions.
 func (s *stage) wantCut(p *process, all []schema.Event, below int64) {
 	s.tb.Helper()
 	deletes := s.deletes()
@@ -107,8 +107,8 @@ func (s *stage) wantCut(p *process, all []schema.Event, below int64) {
 	s.tb.Logf("%d of %d events were cut off unread, and the log says so", missing, len(all))
 }
 
-// TestEndToEnd_PartitionsAdded adds partitions while two replicas run: what is published to the new ones is done from
-// their first record on, although it was there before the group knew of them.
+// TestEndToEnd_PartitionsAdded adds partitions while two replicas run. Their events are executed from the first record on,
+// although it was published before the group knew of the partitions.
 func TestEndToEnd_PartitionsAdded(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 2, imtest.Config{})
@@ -136,8 +136,8 @@ func TestEndToEnd_PartitionsAdded(t *testing.T) {
 	}
 }
 
-// TestEndToEnd_TopicRecreated deletes the topic and makes it anew while a replica runs: whether the new one
-// ends before the old one's position or behind it, all that it holds is done.
+// TestEndToEnd_TopicRecreated deletes the topic and creates it again while a replica runs. All of its events are executed,
+// whether the new topic ends before the old position or behind it.
 func TestEndToEnd_TopicRecreated(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -165,7 +165,7 @@ func TestEndToEnd_TopicRecreated(t *testing.T) {
 	}
 }
 
-// TestEndToEnd_TopicRecreatedWhileStopped does so while nobody runs.
+// TestEndToEnd_TopicRecreatedWhileStopped does the same while no replica runs.
 func TestEndToEnd_TopicRecreatedWhileStopped(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 3, imtest.Config{})
@@ -185,8 +185,8 @@ func TestEndToEnd_TopicRecreatedWhileStopped(t *testing.T) {
 	}
 }
 
-// TestEndToEnd_OffsetsBeyondTheEnd: offsets that outlive their topic, as a tool that sets them or a log cut at its end
-// leaves them, do not hide what the topic holds.
+// TestEndToEnd_OffsetsBeyondTheEnd: committed offsets beyond the end of the topic do not hide its events. A tool that sets
+// offsets, or a log that was cut at its end, leaves such offsets.
 func TestEndToEnd_OffsetsBeyondTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 3, imtest.Config{})
@@ -211,7 +211,7 @@ func TestEndToEnd_OffsetsBeyondTheEnd(t *testing.T) {
 	}
 }
 
-// recreate deletes the topic and makes it anew, empty, with as many partitions.
+// recreate deletes the topic and creates it again, empty, with the same number of partitions.
 func (s *stage) recreate() {
 	s.tb.Helper()
 	ctx := s.tb.Context()
@@ -231,13 +231,13 @@ func (s *stage) recreate() {
 	s.renewClient()
 }
 
-// renewClient takes a client that knows the topic as it is now, not as it was.
+// renewClient replaces the client, since the old one knows the former topic.
 func (s *stage) renewClient() {
 	s.tb.Helper()
 	s.client = s.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 }
 
-// producePadded writes events round-robin over two partitions so that a fetch brings few of them: in small batches, with
+// producePadded writes events round-robin over two partitions, so that a fetch brings few of them: in small batches, with
 // text beside the event that does not compress.
 func (s *stage) producePadded(all []schema.Event) {
 	s.tb.Helper()

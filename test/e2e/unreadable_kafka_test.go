@@ -18,22 +18,22 @@ import (
 	"convdel/schema"
 )
 
-// hostile is a batch that stands between events, and what becomes of it.
+// hostile is a batch between events, with its expected result.
 type hostile struct {
 	name  string
 	batch rawbatch.Batch
-	// refused says that Kafka does not take it.
+	// refused says that Kafka refuses the batch.
 	refused bool
-	// events are the accounts of its records that are to be deleted, letters the offsets of its dead letters, counted from
-	// its first.
+	// events are the accounts of its records that are to be deleted. letters are the offsets of its dead letters, relative
+	// to its first offset.
 	events  []int
 	letters []int64
-	// omitted is what dlt-omitted says; whole that a letter stands for the whole batch, of one record.
+	// omitted is the expected dlt-omitted. whole says that one dead letter stands for the whole batch.
 	omitted string
 	whole   bool
 }
 
-// hostiles are batches of all kinds. Kafka looks into batches more than kfake does, and refuses some.
+// hostiles are batches of all kinds. Kafka checks batches more strictly than kfake, and refuses some.
 func hostiles() []hostile {
 	at := time.Now().UnixMilli()
 	value := func(n int) []byte {
@@ -93,8 +93,8 @@ func hostiles() []hostile {
 	return all
 }
 
-// TestPromise1_KafkaWhateverAProducerWrites: no batch that Kafka takes makes an event of another publisher vanish or wait, or is
-// anything but what its records say. Each is in a partition of its own, between events.
+// TestPromise1_KafkaWhateverAProducerWrites: whatever batch Kafka accepts, no event of another publisher gets lost or waits
+// for it, and the batch's records are read as they are. Each batch is in a partition of its own, between events.
 func TestPromise1_KafkaWhateverAProducerWrites(t *testing.T) {
 	t.Parallel()
 	kinds := hostiles()

@@ -1,4 +1,4 @@
-// Package promises holds the documents to the tests that they name.
+// Package promises checks that the documents' tests exist.
 package promises
 
 import (
@@ -16,8 +16,8 @@ const root = "../.."
 var (
 	// promised is a row of the table of promises in docs/proof.md: "| 4 one slow event … | `TestPromise4_` | …".
 	promised = regexp.MustCompile(`(?m)^\| (\d+) .*$`)
-	// named is a test, a benchmark or a fuzz target in a document. One that ends in an underscore or in … stands for all
-	// that begin so, one before a slash for its subtests.
+	// named is a test, a benchmark or a fuzz target in a document. A name that ends in an underscore or in … stands for all
+	// names with that beginning. A name before a slash stands for its subtests.
 	named = regexp.MustCompile("`((?:Test|Benchmark|Fuzz)[A-Z0-9]\\w*…?)")
 	// file is a test's file in a document.
 	file     = regexp.MustCompile("`([\\w/]+_test\\.go)`")
@@ -25,8 +25,8 @@ var (
 	promise  = regexp.MustCompile(`^TestPromise(\d+)_`)
 )
 
-// TestPromises: every promise of the table in docs/proof.md has tests that bear its number, and every test that bears a
-// number has a promise there.
+// TestPromises: every promise of the table in docs/proof.md has tests with its number in their names, and every such test
+// has a promise there.
 func TestPromises(t *testing.T) {
 	t.Parallel()
 	tests, _ := tree(t)
@@ -55,7 +55,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// TestDocumentsNameTests: every test and every test's file that a document names is there.
+// TestDocumentsNameTests: every test and every test file that a document names exists.
 func TestDocumentsNameTests(t *testing.T) {
 	t.Parallel()
 	tests, files := tree(t)
@@ -78,7 +78,7 @@ func TestDocumentsNameTests(t *testing.T) {
 	}
 }
 
-// exists says whether a name that a document has is a test's, or the beginning of one.
+// exists returns true if a name in a document is a test's, or the beginning of one.
 func exists(tests []string, name string) bool {
 	name, all := strings.CutSuffix(name, "…")
 	all = all || strings.HasSuffix(name, "_")

@@ -8,7 +8,7 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// scripted is an act that is a fault of the API's.
+// scripted is an act in which the API has a fault.
 func scripted(d *drawer, f imtest.Fault, detail string, most time.Duration) *act {
 	var on *imtest.Scripted
 	return &act{
@@ -116,7 +116,7 @@ func apiMakers() []maker {
 			}
 		}},
 		{name: "secret key replaced", weight: 3, draw: func(d *drawer) *act {
-			// The API has the new key a little before or after the service's file does.
+			// The API gets the new key a little before or after the service's file does.
 			next := pick(d.Rand, []string{firstKey, secondKey})
 			first := d.chance(0.5)
 			return &act{

@@ -47,19 +47,19 @@ func kafkaMakers() []maker {
 			}}
 		}},
 		{name: "replica cut off from brokers", rough: true, weight: 6, draw: func(d *drawer) *act {
-			slot := d.IntN(d.sc.replicas)
-			a := &act{detail: strconv.Itoa(slot), span: d.between(time.Second, time.Minute)}
+			host := d.IntN(d.sc.replicas)
+			a := &act{detail: strconv.Itoa(host), span: d.between(time.Second, time.Minute)}
 			a.redo = a.span + 30*time.Second
-			a.begin = func(w *world) { w.setAway(slot, true, false) }
-			a.end = func(w *world) { w.setAway(slot, false, false) }
+			a.begin = func(w *world) { w.setAway(host, true, false) }
+			a.end = func(w *world) { w.setAway(host, false, false) }
 			return a
 		}},
 		{name: "replica sends into the void", rough: true, weight: 5, draw: func(d *drawer) *act {
-			slot := d.IntN(d.sc.replicas)
-			a := &act{detail: strconv.Itoa(slot), span: d.between(time.Second, time.Minute)}
+			host := d.IntN(d.sc.replicas)
+			a := &act{detail: strconv.Itoa(host), span: d.between(time.Second, time.Minute)}
 			a.redo = a.span + 30*time.Second
-			a.begin = func(w *world) { w.setAway(slot, false, true) }
-			a.end = func(w *world) { w.setAway(slot, false, false) }
+			a.begin = func(w *world) { w.setAway(host, false, true) }
+			a.end = func(w *world) { w.setAway(host, false, false) }
 			return a
 		}},
 		{name: "slow brokers", rough: true, weight: 4, draw: func(d *drawer) *act {
@@ -140,7 +140,7 @@ func kafkaMakers() []maker {
 			return &act{begin: func(w *world) { w.redis.FlushAll() }}
 		}},
 		{name: "redis is slow", weight: 3, fits: withRedis, draw: func(d *drawer) *act {
-			by := d.between(5*time.Millisecond, 50*time.Millisecond) // more, and some fall back to their share while others do not
+			by := d.between(5*time.Millisecond, 50*time.Millisecond) // with a longer delay, some replicas use their share while others do not
 			return &act{
 				detail: by.Round(time.Millisecond).String(), span: d.between(time.Second, 20*time.Second),
 				begin: func(w *world) { w.redis.SetSlow(by) }, end: func(w *world) { w.redis.SetSlow(0) },
@@ -149,7 +149,7 @@ func kafkaMakers() []maker {
 	}
 }
 
-// answered is an act by which brokers answer some requests, or all, with an error.
+// answered is an act in which brokers answer some or all requests with an error.
 func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
 	f.Count = -1
 	if d.chance(0.3) {
@@ -164,10 +164,10 @@ func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
 	}
 }
 
-// longestHold is how long a request or an answer is held up at most.
+// longestHold bounds how long a request or an answer is delayed.
 const longestHold = 12 * time.Second
 
-// held is an act by which requests of replicas, or their answers, take long or never come.
+// held is an act in which replicas' requests, or the answers to them, are delayed or lost.
 func held(d *drawer, key kmsg.Key, up bool) *act {
 	r := &rule{up: up, key: int16(key), delay: d.between(time.Second, longestHold), cut: d.chance(0.3)}
 	detail := r.delay.Round(100 * time.Millisecond).String()

@@ -4,29 +4,29 @@ import (
 	"time"
 )
 
-// act is one thing that happens to the system, from a time on for a span.
+// act is an event of the day that affects the system for a span of time.
 type act struct {
 	name     string
 	detail   string
 	at, span time.Duration
 	begin    func(w *world)
 	end      func(w *world) // nil: nothing to undo
-	// redo bounds, as time at the full quota, how much work may be done again because of it.
+	// redo bounds how much work may be repeated because of the act, as time at the full quota.
 	redo time.Duration
-	// kills says that what may be done again is what had ended in the last moments before it, and nothing older.
+	// kills says that only work of the last moments before the act may be repeated.
 	kills bool
-	// outage says that all calls fail while it lasts; denied that they lack the permission; doubt that calls
-	// may be executed without their caller learning of it.
+	// outage says that all calls fail during the act, denied that they lack the permission. doubt says that a call may be
+	// executed although its replica never gets the answer.
 	outage, denied, doubt bool
-	// late says that a dead letter may be written without its writer learning of it, or after it has given up.
+	// late says that a dead letter may be written although its writer never gets the answer, or has given the write up.
 	late bool
 	// slow says that answers take longer than usual.
 	slow bool
-	// waves, if not nil, are when in its span it really happens: begin and length of each.
+	// waves, if not nil, are the times within the span in which the act has its effect: begin and length of each.
 	waves [][2]time.Duration
 }
 
-// times are when an act happens, from its beginning on.
+// times returns when an act has its effect, relative to its beginning.
 func (a *act) times() [][2]time.Duration {
 	if a.waves != nil {
 		return a.waves
@@ -45,7 +45,7 @@ func (a *act) String() string {
 	return text
 }
 
-// maker draws one kind of act. A rough one may make the service do work again.
+// maker draws one kind of act. A rough act may make the service repeat work.
 type maker struct {
 	name   string
 	rough  bool
@@ -54,7 +54,7 @@ type maker struct {
 	draw   func(d *drawer) *act
 }
 
-// makers are all kinds there are, by whom they happen to.
+// makers are all kinds of acts, in groups by the part of the system that they affect.
 func makers() []maker {
 	all := append(apiMakers(), kafkaMakers()...)
 	return append(all, peopleMakers()...)
@@ -63,7 +63,7 @@ func makers() []maker {
 func several(sc *scenario) bool   { return sc.brokers > 1 }
 func withRedis(sc *scenario) bool { return sc.quotaMode == byRedis }
 
-// drawActs draws what goes wrong.
+// drawActs draws the acts of a day.
 func (d *drawer) drawActs() []*act {
 	var kinds []maker
 	total := 0

@@ -25,39 +25,39 @@ const (
 	redisGuard = "sim-redis-password-91ff"
 )
 
-// api is the simulated API, and a record of its own of all calls, as they arrive and as they are answered.
+// api is the simulated API. It records all calls when they arrive and when they are answered.
 type api struct {
 	sim *imtest.Server
-	// slow is what every answer takes longer, in nanoseconds.
+	// slow is added to the time of every answer, in nanoseconds.
 	slow atomic.Int64
 
 	mu       sync.Mutex
 	calls    []*call
-	underway map[caller][]*call
-	// patience is how long callers wait for an answer.
-	patience time.Duration
-	// overlaps are calls that arrived while another one of the same replica for the same conversation was under way.
+	underway map[target][]*call
+	// timeout is how long replicas wait for an answer.
+	timeout time.Duration
+	// overlaps are calls that arrived while another call of the same replica for the same conversation was under way.
 	overlaps []*call
-	sigs     map[string]bool // every signature seen
+	sigs     map[string]bool // all signatures seen so far
 	servers  []*http.Server
 }
 
-type caller struct {
+type target struct {
 	by string
 	schema.Conversation
 }
 
-// call is one call as the API saw it.
+// call is a call as the API has seen it.
 type call struct {
-	caller
+	target
 	clearRamble  bool
-	at, answered time.Time // answered is zero if it never was
+	at, answered time.Time // answered is zero if the call was never answered
 	status, code int
 	ok           bool
 }
 
 func newAPI(sc *scenario) *api {
-	a := &api{underway: map[caller][]*call{}, sigs: map[string]bool{}, patience: sc.callTimeout}
+	a := &api{underway: map[target][]*call{}, sigs: map[string]bool{}, timeout: sc.callTimeout}
 	usual := imtest.Uniform(sc.latency/2, sc.latency)
 	a.sim = imtest.New(imtest.Config{
 		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed,
@@ -101,53 +101,53 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
 		To          string `json:"To_Account"`
 		ClearRamble int
 	}
-	_ = json.Unmarshal(text, &body) // the simulator has its say on it
+	_ = json.Unmarshal(text, &body) // the simulator refuses invalid bodies
 	c.Conversation = schema.Conversation{From: body.From, Type: schema.ConversationType(body.Type), To: body.To}
 	c.clearRamble = body.ClearRamble == 1
 	a.mu.Lock()
 	a.sigs[r.URL.Query().Get("usersig")] = true
 	a.calls = append(a.calls, c)
-	for _, other := range a.underway[c.caller] {
-		// Its caller has just given the other one up where that has run into the timeout.
-		if c.at.Sub(other.at) < a.patience-10*time.Millisecond {
+	for _, other := range a.underway[c.target] {
+		// The replica has just given the other call up if that has run into the timeout.
+		if c.at.Sub(other.at) < a.timeout-10*time.Millisecond {
 			a.overlaps = append(a.overlaps, c)
 		}
 	}
-	a.underway[c.caller] = append(a.underway[c.caller], c)
+	a.underway[c.target] = append(a.underway[c.target], c)
 	a.mu.Unlock()
 
 	r.Body = io.NopCloser(bytes.NewReader(text))
-	// net/http watches for a caller who has gone only once it has seen the end of the body, which it has.
-	a.sim.ServeHTTP(&witness{ResponseWriter: w, a: a, c: c}, r)
+	// net/http notices that a client has gone only after the end of the body was read. It was read above.
+	a.sim.ServeHTTP(&answerWriter{ResponseWriter: w, a: a, c: c}, r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.endLocked(c)
 }
 
 func (a *api) endLocked(c *call) {
-	left := slices.DeleteFunc(a.underway[c.caller], func(other *call) bool { return other == c })
-	if a.underway[c.caller] = left; len(left) == 0 {
-		delete(a.underway, c.caller)
+	left := slices.DeleteFunc(a.underway[c.target], func(other *call) bool { return other == c })
+	if a.underway[c.target] = left; len(left) == 0 {
+		delete(a.underway, c.target)
 	}
 }
 
-// witness notes what a call is answered with, just before its caller can know.
-type witness struct {
+// answerWriter records an answer just before the replica can know it.
+type answerWriter struct {
 	http.ResponseWriter
 
 	a *api
 	c *call
 }
 
-// Unwrap lets net/http find what it needs.
-func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// Unwrap gives net/http access to the writer's other methods.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *witness) WriteHeader(status int) {
+func (w *answerWriter) WriteHeader(status int) {
 	w.c.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *witness) Write(text []byte) (int, error) {
+func (w *answerWriter) Write(text []byte) (int, error) {
 	var answer struct {
 		ActionStatus          string
 		ErrorCode, ResultCode int
@@ -159,12 +159,12 @@ func (w *witness) Write(text []byte) (int, error) {
 		w.c.code = max(answer.ErrorCode, answer.ResultCode)
 	}
 	w.c.ok = parsed && w.c.status == http.StatusOK && answer.ActionStatus == "OK" && w.c.code == 0
-	w.a.endLocked(w.c) // its caller may be back with the next call before the handler returns
+	w.a.endLocked(w.c) // the replica may make the next call before the handler returns
 	w.a.mu.Unlock()
 	return w.ResponseWriter.Write(text)
 }
 
-// took are the calls in order of arrival.
+// took returns the calls in order of arrival.
 func (a *api) took() []*call {
 	a.mu.Lock()
 	defer a.mu.Unlock()

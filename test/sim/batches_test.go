@@ -16,27 +16,29 @@ import (
 	"convdel/schema"
 )
 
-// What a replica may make of batches and records on such days: little, so that what is beyond it is small as well.
+// These bound what a replica accepts of batches and records on days with odd batches. They are low, so that odd batches are
+// small.
 const (
 	maxBatchBytes  = 1 << 20
 	maxRecordBytes = 64 << 10
 )
 
-// batch is one that no well-behaved client would write, and that brokers take.
+// batch is a batch that regular clients do not write, but that brokers take.
 type batch struct {
 	name      string
 	at        time.Duration
 	partition int32
-	// records are the events that can be read in it, each at its place; nil where the record is not in this list.
+	// records are the readable events, each at its offset delta. A record that is not in this list is nil.
 	records []*planned
-	// rest is what becomes of the offsets from restAt on, where the batch can't be read to its end; nil otherwise.
+	// rest stands for the offsets from restAt on, if the batch can't be read to its end; nil otherwise.
 	rest   *planned
 	restAt int
 	raw    []byte
 	crc    uint32
 }
 
-// hostileKinds are the ways in which a batch can be odd. Each is told the events that the batch may have, and how they are
+// hostileKinds are the kinds of odd batches. A kind gets the events that the batch may have, and a function that encodes
+// one of them at an offset delta.
 // encoded at a delta of its choice.
 var hostileKinds = []struct {
 	name  string
@@ -90,7 +92,7 @@ var hostileKinds = []struct {
 	}},
 }
 
-// regular is a batch of the records as they are, with deltas of the kind's choice.
+// regular returns a batch of the records, with the kind's offset deltas.
 func (b *batch) regular(encode func(int, int64) []byte, delta func(i int) int64) rawbatch.Batch {
 	var records [][]byte
 	for i := range b.records {
@@ -99,14 +101,14 @@ func (b *batch) regular(encode func(int, int64) []byte, delta func(i int) int64)
 	return rawbatch.Of(epoch.Add(b.at).UnixMilli(), records...)
 }
 
-// unreadableFrom says that nothing can be read from a place on.
+// unreadableFrom marks the records from at on as unreadable.
 func (b *batch) unreadableFrom(at int) {
 	b.rest = &planned{id: "rest of " + b.name, fate: unreadable, batched: true}
 	b.restAt = at
 	b.records = b.records[:at]
 }
 
-// drawBatches draws the day's odd batches. It takes its chances from a source of its own, so that all else is as without.
+// drawBatches draws the day's odd batches from a random source of its own, so that it leaves the rest of the day unchanged.
 func drawBatches(sc *scenario) (batches []*batch) {
 	d := &drawer{Rand: rngOf(sc, 3), sc: sc}
 	if d.chance(0.5) {
@@ -139,13 +141,14 @@ func drawBatches(sc *scenario) (batches []*batch) {
 	return batches
 }
 
-// crcOf is a batch's checksum, which tells it from all others: it does not cover what brokers change.
+// crcOf returns a batch's checksum, which identifies the batch: it does not cover the fields that brokers change.
 func crcOf(raw []byte) uint32 {
 	const at = 17
 	return binary.BigEndian.Uint32(raw[at:])
 }
 
-// publishBatches publishes the odd batches, each at its time, until a broker has it; perhaps more than once.
+// publishBatches publishes the odd batches, each at its time. It repeats until a broker has the batch, so it may publish
+// one twice.
 func (w *world) publishBatches() {
 	batches := slices.Clone(w.sc.batches)
 	slices.SortStableFunc(batches, func(a, b *batch) int { return int(a.at - b.at) })
@@ -165,7 +168,8 @@ func (w *world) publishBatches() {
 	}
 }
 
-// readTopic reads the topic of events from its start to its end, batch by batch. An odd batch is not decoded: what is in it
+// readTopic reads the topic of events from its start to its end, batch by batch. It does not decode odd batches, since
+// their content is known.
 // is known.
 func (w *world) readTopic() []*kgo.Record {
 	byCRC := map[uint32]*batch{}
@@ -191,14 +195,14 @@ func (w *world) readTopic() []*kgo.Record {
 				offset = max(offset, last+1)
 			}
 			if len(answer.RecordBatches) == 0 {
-				break // nothing but what is not committed
+				break // only records of open transactions are left
 			}
 		}
 	}
 	return all
 }
 
-// entries are a known batch's records, and its rest as one, from an offset on.
+// entries returns the records of an odd batch from an offset on. Its unreadable rest is one entry.
 func (b *batch) entries(partition int32, base, from int64, raw []byte) (all []*kgo.Record) {
 	for i, e := range b.records {
 		if base+int64(i) >= from {
@@ -217,7 +221,7 @@ func (b *batch) entries(partition int32, base, from int64, raw []byte) (all []*k
 	return all
 }
 
-// fetchOnce fetches from a partition's leader what is there.
+// fetchOnce makes one fetch from a partition's leader.
 func (w *world) fetchOnce(partition int32, offset int64) (*kmsg.FetchResponseTopicPartition, error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.MinBytes, req.MaxBytes = 1, 64<<20
@@ -237,7 +241,7 @@ func (w *world) fetchOnce(partition int32, offset int64) (*kmsg.FetchResponseTop
 	return &res.Topics[0].Partitions[0], nil
 }
 
-// split cuts an answer into its whole batches.
+// split returns the whole batches of an answer.
 func split(raw []byte) (batches [][]byte) {
 	const head = 12
 	for len(raw) > head {
@@ -251,7 +255,7 @@ func split(raw []byte) (batches [][]byte) {
 	return batches
 }
 
-// decodeBatch has another client's library read a batch.
+// decodeBatch decodes a batch with another client's library.
 func decodeBatch(answer *kmsg.FetchResponseTopicPartition, partition int32, from int64, raw []byte) []*kgo.Record {
 	one := *answer
 	one.RecordBatches = raw
@@ -261,7 +265,7 @@ func decodeBatch(answer *kmsg.FetchResponseTopicPartition, partition int32, from
 	return read.Records
 }
 
-// judgeRest holds the letter of what can't be read of a batch to the truth.
+// judgeRest compares the dead letter of a batch's unreadable rest with the batch.
 func (l *ledger) judgeRest(e *entry, r *kgo.Record) {
 	d, err := schema.ParseDeadLetter(testkit.Headers(r))
 	switch {
@@ -278,7 +282,7 @@ func (l *ledger) judgeRest(e *entry, r *kgo.Record) {
 	}
 }
 
-// last is the last offset that an entry stands for.
+// last is the last offset of an entry.
 func (e *entry) last() int64 {
 	if e.fate != unreadable {
 		return e.r.Offset

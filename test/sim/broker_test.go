@@ -10,17 +10,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The embedded broker differs from a real one where members of the group are lost in the middle of joining. What it lacks
-// is done for it here, or a day could stand still for a reason that no real broker gives.
+// The embedded broker differs from a real one where members of the group are lost while they join. The simulation does what
+// the broker lacks. Otherwise a day could stand still for a reason that no real broker has.
 const (
 	tendEvery = time.Second
-	// memberPatience is longer than the service's session timeout.
-	memberPatience = 15 * time.Second
-	// joinPatience is far longer than a rebalance may take.
-	joinPatience = 3 * time.Minute
+	// memberTimeout is longer than the service's session timeout.
+	memberTimeout = 15 * time.Second
+	// joinTimeout is far longer than a rebalance may take.
+	joinTimeout = 3 * time.Minute
 )
 
-// tend looks after the embedded broker until the function that it returns is called.
+// tend watches the embedded broker until the returned function is called.
 func (w *world) tend() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var tending sync.WaitGroup
@@ -36,7 +36,7 @@ func (w *world) tend() (stop func()) {
 			info := w.kafka.GroupInfo(group)
 			if info == nil || info.State != "PreparingRebalance" {
 				balanced = time.Now()
-			} else if time.Since(balanced) > joinPatience {
+			} else if time.Since(balanced) > joinTimeout {
 				w.unjam()
 				balanced = time.Now()
 			}
@@ -53,10 +53,10 @@ func (w *world) tend() (stop func()) {
 	}
 }
 
-// expire removes a member that has been silent for too long. The embedded broker never does so if the member's connection
-// was gone when its join was answered.
+// expire removes a member that was silent for too long. The embedded broker never does so if the member's connection was
+// lost before its join was answered.
 func (w *world) expire(ctx context.Context, id string) {
-	if !w.tap.silent(id, memberPatience) {
+	if !w.tap.silent(id, memberTimeout) {
 		return
 	}
 	w.note("the embedded broker still counts on a member that is silent: it is removed")
@@ -65,15 +65,15 @@ func (w *world) expire(ctx context.Context, id string) {
 	member := kmsg.NewLeaveGroupRequestMember()
 	member.MemberID = id
 	req.Members = append(req.Members, member)
-	req.MemberID = id // versions below 3
+	req.MemberID = id // for versions below 3
 	if _, err := req.RequestWith(ctx, w.aimer); err != nil {
 		w.note("… which has failed: %v", err)
 	}
 }
 
-// unjam keeps all replicas from joining until the embedded broker's rebalance has timed out. It begins to wait anew with
-// every join, which a real broker does not do, so that members who join one after the other in less than the timeout, since
-// none is given an answer, can go on like that for ever.
+// unjam keeps all replicas from joining until the embedded broker's rebalance has timed out. Unlike a real broker it
+// restarts the timeout with every join. So members that join in turn, because none gets an answer, can keep it from ending
+// for ever.
 func (w *world) unjam() {
 	w.note("the embedded broker waits for members in vain: nobody joins for a while")
 	w.net.set(func() { w.net.jammed = true })

@@ -9,7 +9,7 @@ import (
 	"convdel/schema"
 )
 
-// judgeLetters looks for letters of what was never published.
+// judgeLetters looks for dead letters of records that were never published.
 func (l *ledger) judgeLetters() {
 	known := map[string]bool{}
 	for _, e := range l.entries {
@@ -22,8 +22,8 @@ func (l *ledger) judgeLetters() {
 	}
 }
 
-// ofRest says whether a letter is of a part of what can't be read of a batch: the beginning was removed before it was read, or a
-// tool has moved the group into its midst.
+// ofRest returns true for the dead letter of a part of a batch's unreadable rest. It is a part if retention removed the
+// beginning before it was read, or a tool moved the group into the middle.
 func (l *ledger) ofRest(id string) bool {
 	_, partition, offset, err := schema.ParseID(id)
 	return err == nil && slices.ContainsFunc(l.entries, func(e *entry) bool {
@@ -31,7 +31,7 @@ func (l *ledger) ofRest(id string) bool {
 	})
 }
 
-// judgeCommits checks that nobody ever asked a broker to commit past a record that had not ended by then.
+// judgeCommits checks that no replica asked a broker to commit past a record that had not ended by then.
 func (l *ledger) judgeCommits() {
 	byPartition := map[int32][]*entry{}
 	for _, e := range l.entries {
@@ -47,17 +47,17 @@ func (l *ledger) judgeCommits() {
 	}
 }
 
-// had says whether a record had ended by a time, or was no more.
+// had returns true if a record had ended or was removed by a time.
 func (e *entry) had(at time.Time) bool {
 	return !e.ended.IsZero() && !e.ended.After(at) || !e.removed.IsZero() && !e.removed.After(at)
 }
 
-// passes says whether a commit declares an offset as ended.
+// passes returns true if a commit says that an offset has ended.
 func (c *commit) passes(offset int64) bool {
 	return offset < c.offset || slices.ContainsFunc(c.above, func(r [2]int64) bool { return r[0] <= offset && offset <= r[1] })
 }
 
-// judgeCalls checks the pace, that calls for a conversation do not overlap, and that each was asked for.
+// judgeCalls checks the pace, that calls for a conversation do not overlap, and that an event asks for each call.
 func (l *ledger) judgeCalls() {
 	asked := map[schema.Conversation]time.Time{}
 	for _, e := range l.entries {
@@ -88,7 +88,7 @@ func (l *ledger) judgeCalls() {
 	}
 }
 
-// judgeQuiet checks that after 70050 a replica makes no call for a minute. What it has sent before still arrives.
+// judgeQuiet checks that a replica makes no call for a minute after 70050. Calls that it has sent before may still arrive.
 func (l *ledger) judgeQuiet(calls []*call) {
 	until := map[string]time.Time{}
 	for _, c := range calls {
@@ -101,7 +101,7 @@ func (l *ledger) judgeQuiet(calls []*call) {
 	}
 }
 
-// judgeRepeats checks that work is done again only where it may be, and how much.
+// judgeRepeats checks that work is repeated only after faults that allow it, and how much.
 func (l *ledger) judgeRepeats() {
 	repeats, allowed := 0, 0.0
 	underway := 2 * l.w.sc.latency
@@ -139,12 +139,12 @@ func (l *ledger) judgeRepeats() {
 	}
 }
 
-// uncommitted is how long before a kill something may have ended whose end is not committed: a commit under way, the
-// second between two of a drain, and the time that a commit takes.
+// uncommitted is how long before a kill an event may have ended without being committed: a commit under way, the second
+// between two commits of a drain, and the time that a commit takes.
 const uncommitted = 3 * time.Second
 
-// unexcused says why a record may not have been deleted again; empty if it may. After a kill that is what had not been
-// committed for being too fresh. Where brokers fail there is no such bound: lists of what has ended can be lost.
+// unexcused says why a record may not have been deleted again; empty if it may. After a kill, only events that ended
+// shortly before may be repeated. Where brokers fail there is no such bound, since lists of finished offsets can be lost.
 func (l *ledger) unexcused(e *entry) string {
 	var before *call
 	for _, c := range l.calls[e.Conversation] {
@@ -167,7 +167,7 @@ func (l *ledger) unexcused(e *entry) string {
 	return ""
 }
 
-// judgeOutput looks for secrets in all that was printed and written.
+// judgeOutput looks for secrets in all output and all records.
 func (l *ledger) judgeOutput() {
 	secrets := []string{firstKey, secondKey, password, redisGuard}
 	for sig := range l.w.api.sigs {

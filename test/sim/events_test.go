@@ -12,21 +12,21 @@ import (
 	"convdel/schema"
 )
 
-// idHeader is on each published record, and so on its dead letter: which of the planned records it is.
+// idHeader is a header of each published record, and so of its dead letter. It names the planned record.
 const idHeader = "sim-id"
 
-// fate is what must become of a record as far as it is up to the record.
+// fate is the end that a record must come to, unless a fault of the day changes it.
 type fate int
 
 const (
 	good        fate = iota // deleted
 	flaky                   // deleted, after failures of its own
-	refused                 // a dead letter, permanent
-	poisoned                // a dead letter, exhausted
-	undecodable             // a dead letter, never called for
-	expired                 // a dead letter, never called for
-	rolledBack              // nothing: its transaction was aborted
-	unreadable              // a dead letter for what can't be read of a batch
+	refused                 // a dead letter of class permanent
+	poisoned                // a dead letter of class exhausted
+	undecodable             // a dead letter without a call
+	expired                 // a dead letter without a call
+	rolledBack              // no end: its transaction was aborted
+	unreadable              // a dead letter for the unreadable rest of a batch
 )
 
 func (f fate) String() string {
@@ -38,29 +38,29 @@ type planned struct {
 	id     string
 	at     time.Duration
 	fate   fate
-	code   int // the API's, of a refused or poisoned one; 0 where it gives none
+	code   int // the API's code for a refused or poisoned record; 0 if it gives none
 	key    []byte
-	value  []byte // nil is null
+	value  []byte // nil means null
 	header []kgo.RecordHeader
-	// age is how much older than its publication the record says it is.
+	// age is how much earlier than its publication the record claims to be.
 	age time.Duration
-	// happened is when it says it happened, of those that are too old.
+	// happened is the time that an expired record names.
 	happened time.Time
-	// partition is where it goes, if its publisher does not choose.
+	// partition is the record's partition, if the publisher does not choose it.
 	partition int32
 
-	// transaction says that it is published in one, which is committed unless the fate is rolledBack.
+	// transaction says that the record is published in a transaction. It is committed unless the fate is rolledBack.
 	transaction bool
 
 	schema.Conversation
 	clearRamble bool
-	// batched says that it is in an odd batch, and published with that.
+	// batched says that the record is part of an odd batch and published with it.
 	batched bool
-	// alone says that no other record is about its conversation.
+	// alone says that no other record has the same conversation.
 	alone bool
 }
 
-// poisons are accounts that the simulator never answers well, with the code that it gives, and how often to draw them.
+// poisons are accounts whose calls always fail in the simulator, with the code of the answer and a weight for drawing them.
 var poisons = []struct {
 	account string
 	code    int
@@ -76,11 +76,11 @@ var poisons = []struct {
 	{"hang", 0, 0.02},
 }
 
-// drawEvents plans what is published.
+// drawEvents plans the records to publish.
 func (d *drawer) drawEvents() []*planned {
 	capacity := float64(d.sc.quota) * d.sc.length.Seconds()
 	n, backlog := 60+d.IntN(min(900, int(capacity/2.5))), 0.25
-	if d.sc.quota <= 40 && d.chance(0.4) { // so much that the quota is used throughout the day
+	if d.sc.quota <= 40 && d.chance(0.4) { // enough to use the quota throughout the day
 		n, backlog = 60+d.IntN(int(0.9*capacity)), 0.75
 	}
 	var all []*planned
@@ -90,7 +90,7 @@ func (d *drawer) drawEvents() []*planned {
 		until = 10 * time.Second // a backlog for most of the day
 	}
 	for i := range n {
-		if d.chance(0.1) { // else in one burst with the one before
+		if d.chance(0.1) { // otherwise it is in one burst with the previous one
 			at = d.between(0, until)
 		}
 		e := &planned{id: strconv.Itoa(i), at: at, alone: true, clearRamble: d.chance(0.5)}
@@ -100,7 +100,7 @@ func (d *drawer) drawEvents() []*planned {
 		}
 		switch p := d.Float64(); {
 		case p < 0.58:
-		case p < 0.62: // the same two names, as users in both directions and as user and group
+		case p < 0.62: // the same two names, as two users in both directions and as user and group
 			e.From, e.To, e.alone = fmt.Sprintf("twin-%d", d.IntN(3)), "twin", false
 			if e.Type = schema.ConversationType(1 + d.IntN(2)); d.chance(0.5) {
 				e.From, e.To = e.To, e.From
@@ -144,13 +144,13 @@ func (d *drawer) poison(e *planned, i int) {
 	}
 }
 
-// wrap makes a record of an event, in one of the ways that are accepted, or of what is none.
+// wrap encodes an event in one of the accepted wrappings, or makes a record that is not an event.
 func (d *drawer) wrap(e *planned) {
 	e.key = pick(d.Rand, [][]byte{nil, []byte(e.Key()), []byte(e.Key()), []byte(e.id), {}})
 	if d.chance(0.2) {
 		e.header = append(e.header, kgo.RecordHeader{Key: "trace", Value: []byte{0, 0xff, byte(len(e.id))}})
 	}
-	if d.chance(0.05) { // a name may come twice
+	if d.chance(0.05) { // unknown names may occur twice
 		e.header = append(e.header, kgo.RecordHeader{Key: "trace", Value: []byte("1")}, kgo.RecordHeader{Key: "trace", Value: nil})
 	}
 	clearRamble := 0
@@ -197,7 +197,7 @@ func (d *drawer) wrap(e *planned) {
 	}
 }
 
-// epoch is when time begins in a synctest bubble.
+// epoch is the time at which a synctest bubble begins.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // drawer draws a scenario.
@@ -208,7 +208,7 @@ type drawer struct {
 
 func (d *drawer) chance(p float64) bool { return d.Float64() < p }
 
-// between is uniform, both ends possible.
+// between draws from a uniform distribution, both ends included.
 func (d *drawer) between(from, to time.Duration) time.Duration {
 	if to <= from {
 		return from

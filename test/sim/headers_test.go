@@ -11,7 +11,7 @@ import (
 	"convdel/schema"
 )
 
-// untrue says what is not true of that which a letter says of its record and of the calls for it; empty if all is.
+// untrue says what is wrong in a dead letter's headers about its record and its calls; empty if all of it is true.
 func (l *ledger) untrue(e *entry, d schema.DeadLetter, written time.Time) string {
 	if why := originOf(e, d); why != "" {
 		return why
@@ -35,7 +35,7 @@ func (l *ledger) untrue(e *entry, d schema.DeadLetter, written time.Time) string
 	return l.unmade(e, d)
 }
 
-// originOf says what a letter has wrong about which record it is of.
+// originOf says what is wrong in a dead letter's headers about its source record.
 func originOf(e *entry, d schema.DeadLetter) string {
 	if d.ID() != e.id {
 		return "it names another record"
@@ -53,7 +53,7 @@ func originOf(e *entry, d schema.DeadLetter) string {
 	return ""
 }
 
-// unmade says which of the calls that a letter tells of the API has not seen. One without a code may not have arrived.
+// unmade names calls that a dead letter reports and that the API has not seen. A call without a code may not have arrived.
 func (l *ledger) unmade(e *entry, d schema.DeadLetter) string {
 	if d.Code == 0 {
 		return ""

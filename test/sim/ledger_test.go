@@ -14,18 +14,18 @@ import (
 	"convdel/schema"
 )
 
-// ledger is what the brokers and the API have at the end, held against what was planned.
+// ledger is the final state of the brokers and the API, to be compared with the plan.
 type ledger struct {
 	w       *world
 	planned map[string]*planned
 	entries []*entry
-	// letters is the dead-letter table: the newest record of each key. A tombstone has no value.
+	// letters is the dead-letter table: the newest record of each key. A tombstone has a null value.
 	letters map[string]*kgo.Record
-	// replays are the letters of which a record on the topic is a replay, by ID.
+	// replays counts the replays on the topic by the ID of their dead letter.
 	replays map[string]int
-	// calls are the API's, by conversation, in order of arrival.
+	// calls are the calls that the API has seen, by conversation, in order of arrival.
 	calls map[schema.Conversation][]*call
-	// given are the conversations given up in an outage, by that and by replica.
+	// given are the conversations of dead letters from outages, by outage and replica.
 	given map[string]map[schema.Conversation]bool
 }
 
@@ -33,12 +33,12 @@ type ledger struct {
 type entry struct {
 	*planned
 	r  *kgo.Record
-	id string // of its dead letter, if it has one
-	// since is a time before which nobody can have known of the record.
+	id string // the ID of its dead letter, if it has one
+	// since is the earliest time at which a replica can have read the record.
 	since time.Time
-	// ended is when it had ended, deleted or acknowledged as a dead letter; zero if never.
+	// ended is when the record was deleted or its dead letter was acknowledged; zero if never.
 	ended time.Time
-	// removed is when retention removed it; zero if never.
+	// removed is when retention removed the record; zero if never.
 	removed time.Time
 	deleted bool
 	replay  bool
@@ -77,12 +77,12 @@ func (w *world) audit() {
 	w.stats.take(l)
 }
 
-// enter makes entries of the topic's records.
+// enter makes entries from the topic's records.
 func (l *ledger) enter(records []*kgo.Record) {
 	published, entered := map[string]bool{}, map[string]bool{}
 	for _, r := range records {
 		e := &entry{planned: l.planned[testkit.Header(r, idHeader)], r: r, id: fmt.Sprintf("%s/%d/%d", topic, r.Partition, r.Offset)}
-		if entered[e.id] { // left by a removal that was refused
+		if entered[e.id] { // a removal of it was refused
 			continue
 		}
 		entered[e.id] = true
@@ -118,7 +118,8 @@ func (l *ledger) enter(records []*kgo.Record) {
 	}
 }
 
-// deleting is the call that did what the record asks for and could know of it: of several the one answered first.
+// deleting returns the call that deleted the record's conversation and that could know of the record. Of several, it is the
+// one that was answered first.
 func (l *ledger) deleting(e *entry) *call {
 	if e.fate == undecodable || e.fate == unreadable {
 		return nil
@@ -132,7 +133,7 @@ func (l *ledger) deleting(e *entry) *call {
 	return first
 }
 
-// judge says whether a record ended as it must.
+// judge checks that a record ended as it must.
 func (l *ledger) judge(e *entry) {
 	letter := l.letters[e.id]
 	switch {
@@ -140,7 +141,7 @@ func (l *ledger) judge(e *entry) {
 		if letter != nil {
 			l.w.fail("unasked", "%s is a dead letter although it was rolled back: %s", e.id, l.describe(e))
 		}
-	case letter == nil && !e.removed.IsZero(): // with or without having been read
+	case letter == nil && !e.removed.IsZero(): // whether it was read or not
 	case letter == nil && !e.deleted:
 		l.w.fail("lost", "%s is neither deleted nor a dead letter: %s", e.id, l.describe(e))
 	case letter == nil && e.fate != good && e.fate != flaky:
@@ -155,7 +156,7 @@ func (l *ledger) judge(e *entry) {
 	}
 }
 
-// during says whether an act of a kind was going on at some time between two.
+// during returns true if an act of a kind had its effect at some time between two times.
 func (w *world) during(kind func(*act) bool, from, to time.Time) bool {
 	return slices.ContainsFunc(w.sc.acts, func(a *act) bool {
 		if !kind(a) {
@@ -170,14 +171,14 @@ func (w *world) during(kind func(*act) bool, from, to time.Time) bool {
 	})
 }
 
-// doubted says whether one of the record's calls may have been executed without its caller learning of it.
+// doubted returns true if a call for the record may have been executed without an answer to the replica.
 func (l *ledger) doubted(e *entry) bool {
 	return slices.ContainsFunc(l.calls[e.Conversation], func(c *call) bool {
 		return l.w.during(func(a *act) bool { return a.doubt }, c.at, c.at.Add(l.w.sc.callTimeout))
 	})
 }
 
-// describe tells a record's story.
+// describe tells what happened to a record.
 func (l *ledger) describe(e *entry) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "record %s, %s, %v, clear %t", e.planned.id, e.fate, e.Conversation, e.clearRamble)
@@ -191,7 +192,7 @@ func (l *ledger) describe(e *entry) string {
 	return b.String()
 }
 
-// clock is a time as the timeline has it.
+// clock returns a time in the form of the timeline.
 func (w *world) clock(at time.Time) string {
 	if at.IsZero() {
 		return "never"
@@ -210,7 +211,7 @@ func (w *world) readAll(name string) []*kgo.Record {
 	return all
 }
 
-// ownHeaders are those that the publisher gave a record.
+// ownHeaders are the headers that the publisher gave a record.
 func ownHeaders(r *kgo.Record) []kgo.RecordHeader {
 	return slices.DeleteFunc(slices.Clone(r.Headers), func(h kgo.RecordHeader) bool { return strings.HasPrefix(h.Key, schema.HeaderPrefix) })
 }

@@ -12,7 +12,7 @@ import (
 	"convdel/schema"
 )
 
-// judgeTombstone finds out who settled a letter.
+// judgeTombstone checks that an operator settled a dead letter that has a tombstone.
 func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
 	how := "replayed"
 	if testkit.Header(r, schema.HeaderReason) != "" {
@@ -26,8 +26,8 @@ func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
 	}
 }
 
-// settledBySomebody says whether an operator has, or may have, settled a letter so, or that of a replay of its record,
-// which replaces it.
+// settledBySomebody returns true if an operator has, or may have, settled a dead letter in this way. It is enough to have
+// settled the dead letter of a replay of its record, since that replaces it.
 func (l *ledger) settledBySomebody(e *entry, how string) bool {
 	if l.w.settled[e.id] == how || l.w.unsure[e.id] {
 		return true
@@ -38,10 +38,10 @@ func (l *ledger) settledBySomebody(e *entry, how string) bool {
 	})
 }
 
-// maxReplayAge is how old an event may be that operators replay, and some time for them to do it.
+// maxReplayAge is the largest age of an event that operators replay, and some time for the replay.
 const maxReplayAge = 24*time.Hour + 5*time.Minute
 
-// judgeReplay checks that a replay is the record that was planned, and not of long ago.
+// judgeReplay checks that a replay is the planned record, and that its event is not too old.
 func (l *ledger) judgeReplay(e *entry, of string) {
 	want := append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.planned.id)}}, e.header...)
 	same := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
@@ -54,7 +54,7 @@ func (l *ledger) judgeReplay(e *entry, of string) {
 	}
 }
 
-// judgeLetter holds an open letter against its source record and against what the API said.
+// judgeLetter compares an open dead letter with its source record and with the API's answers.
 func (l *ledger) judgeLetter(e *entry, r *kgo.Record) {
 	d, err := schema.ParseDeadLetter(testkit.Headers(r))
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *ledger) judgeLetter(e *entry, r *kgo.Record) {
 	}
 }
 
-// wrongClass says why a letter should not be what it is; empty if it should.
+// wrongClass says why a dead letter has the wrong class; empty if the class is right.
 func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) string {
 	switch {
 	case e.fate == undecodable || e.fate == expired:
@@ -105,18 +105,19 @@ func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) st
 		return "its last answer uses up no attempt"
 	case e.fate == poisoned:
 		return ""
-	case l.ownFailures(e, written) > 0 || l.blamable(e, d):
+	case l.ownFailures(e, written) > 0 || l.excused(e, d):
 		return ""
 	case d.Code == 0:
 		return "it failed in outages only, in which the API could not be reached"
-	case l.obvious(e, d) || l.spent(e, d) > 2:
+	case l.clearOutage(e, d) || l.inSameOutage(e, d) > 2:
 		return "it failed in outages only"
 	}
 	return ""
 }
 
-// spent counts the conversations that a replica has given up in the outage that a record was given up in.
-func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
+// inSameOutage counts the conversations with dead letters from the outage in which the record's calls failed, of one
+// replica.
+func (l *ledger) inSameOutage(e *entry, d schema.DeadLetter) int {
 	for i, a := range l.w.sc.acts {
 		for j, wave := range a.times() {
 			if began := l.w.began.Add(a.at + wave[0]); a.outage && !began.After(d.LastAttempt) && !began.Add(wave[1]).Before(d.FirstAttempt) {
@@ -132,9 +133,9 @@ func (l *ledger) spent(e *entry, d schema.DeadLetter) int {
 	return 0
 }
 
-// blamable says whether a call that began after the record's conversation had begun to fail was answered well: then the
-// replica may take the record for the one at fault.
-func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
+// excused returns true if a call that began after the calls for the record's conversation had begun to fail was answered
+// well. Then the replica may take the event itself for the reason of the failures.
+func (l *ledger) excused(e *entry, d schema.DeadLetter) bool {
 	by, failing := l.w.tap.by(e.id), d.FirstAttempt
 	for _, c := range slices.Backward(l.calls[e.Conversation]) {
 		if c.by == by && !c.at.After(d.LastAttempt) {
@@ -147,13 +148,13 @@ func (l *ledger) blamable(e *entry, d schema.DeadLetter) bool {
 	})
 }
 
-// obvious says whether the replica that gave a record up had to take what happened for an outage, by the rule in the
-// docs/failures.md with something to spare.
-func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
+// clearOutage returns true if the replica that wrote the dead letter had to take the failures for an outage, by the rule in
+// docs/failures.md with a margin.
+func (l *ledger) clearOutage(e *entry, d schema.DeadLetter) bool {
 	by := l.w.tap.by(e.id)
 	calls, failed, conversations := 0, 0, map[schema.Conversation]bool{}
 	for _, c := range l.w.api.took() {
-		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-11*time.Second)) || l.suspect(c) || l.forReplay(c) {
+		if c.by != by || c.at.After(d.LastAttempt) || c.answered.After(d.LastAttempt) || c.at.Before(d.LastAttempt.Add(-11*time.Second)) || l.failsAlone(c) || l.forReplay(c) {
 			continue
 		}
 		calls++
@@ -165,16 +166,16 @@ func (l *ledger) obvious(e *entry, d schema.DeadLetter) bool {
 	return calls >= 40 && len(conversations) >= 15 && float64(failed) >= 0.85*float64(calls)
 }
 
-// forReplay says whether a failed call may have been for a replay alone: then, too, it says nothing of the API.
+// forReplay returns true if a failed call may have been for a replay alone. Then it says nothing about the API.
 func (l *ledger) forReplay(c *call) bool {
 	return !c.ok && slices.ContainsFunc(l.entries, func(e *entry) bool {
 		return e.replay && e.Conversation == c.Conversation && !e.since.After(c.at)
 	})
 }
 
-// suspect says whether a failed call's conversation had failed while others succeeded, as far as its replica knows: then
-// it says nothing of the API.
-func (l *ledger) suspect(c *call) bool {
+// failsAlone returns true if a failed call's conversation had failed while others succeeded, as far as its replica knows.
+// Then the call says nothing about the API.
+func (l *ledger) failsAlone(c *call) bool {
 	if c.ok {
 		return false
 	}
@@ -184,7 +185,7 @@ func (l *ledger) suspect(c *call) bool {
 	})
 }
 
-// failingSince is when the calls for a failed call's conversation began to fail, as far as its replica knows.
+// failingSince returns when the calls for a failed call's conversation began to fail, as far as its replica knows.
 func (l *ledger) failingSince(c *call) time.Time {
 	failing := c.at
 	for _, before := range slices.Backward(l.calls[c.Conversation]) {
@@ -209,7 +210,7 @@ func (l *ledger) ownFailures(e *entry, until time.Time) (own int) {
 	return own
 }
 
-// usesUp says whether a failed call is the kind that counts as an attempt, by the table in docs/failures.md.
+// usesUp returns true if a failed call uses up an attempt, by the table in docs/failures.md.
 func usesUp(c *call) bool {
 	switch c.code {
 	case 50001, 50002, 50003, 60007, 60011, 60018, 60019, 60004, 60005, 60006, 60009, 60010, 60012, 60016, 60017, 60020, 60021:
@@ -218,7 +219,7 @@ func usesUp(c *call) bool {
 	return c.code < 70001 || c.code > 70099
 }
 
-// answered says whether the API has answered a call that could know of the record with a code.
+// answered returns true if the API has answered a call that could know of the record with this code.
 func (l *ledger) answered(e *entry, code int) bool {
 	return slices.ContainsFunc(l.calls[e.Conversation], func(c *call) bool { return c.code == code && !c.at.Before(e.since) })
 }

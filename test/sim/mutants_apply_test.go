@@ -22,8 +22,8 @@ import (
 	"testing"
 )
 
-// TestMutantsApply: what each broken service replaces stands once in the file that it names, and what comes of it
-// compiles. A change of the service that makes a broken one meaningless is noticed here, before hours of simulation.
+// TestMutantsApply: the text that each mutant replaces stands once in its file, and the result compiles. So a change of the
+// service that makes a mutant meaningless is noticed here, without hours of simulation.
 func TestMutantsApply(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("../..")
@@ -42,12 +42,12 @@ func TestMutantsApply(t *testing.T) {
 	}
 }
 
-// checker checks the types of packages as the compiler does, without making code of them: some hundredths of a second
-// for each.
+// checker checks the types of packages as the compiler does, but generates no code. That takes some hundredths of a second
+// for each mutant.
 type checker struct {
 	root  string
 	files *token.FileSet
-	// packages are what the service imports, from the toolchain's cache.
+	// packages are the packages that the service imports, from the toolchain's cache.
 	packages types.Importer
 }
 
@@ -73,7 +73,7 @@ func newChecker(t *testing.T, root string) *checker {
 	})}
 }
 
-// check checks the packages of some files, whose texts these are by name below the root.
+// check checks the packages of the given files. texts has the files' contents by name below the root.
 func (c *checker) check(texts map[string]string) (err error) {
 	checked := make(map[string]bool)
 	for file := range texts {
@@ -93,7 +93,7 @@ func (c *checker) checkPackage(dir string, texts map[string]string) error {
 	var parsed []*ast.File
 	for _, file := range found.GoFiles {
 		name := path.Join(dir, file)
-		var text any // nil: the file's own
+		var text any // nil: the file's own text
 		if broken, ok := texts[name]; ok {
 			text = broken
 		}
@@ -105,6 +105,6 @@ func (c *checker) checkPackage(dir string, texts map[string]string) error {
 	}
 	var faults []error
 	config := types.Config{Importer: c.packages, Error: func(err error) { faults = append(faults, err) }}
-	_, _ = config.Check(path.Join("convdel", dir), c.files, parsed, nil) // its error is the first of the faults
+	_, _ = config.Check(path.Join("convdel", dir), c.files, parsed, nil) // the first error is reported above
 	return errors.Join(faults...)
 }

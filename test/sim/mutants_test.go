@@ -21,18 +21,18 @@ import (
 type mutant struct {
 	name  string
 	edits []edit
-	// breaks are the invariants that it may be caught by.
+	// breaks are the invariants by which it may be caught.
 	breaks []string
 }
 
-// edit replaces a text, which must stand once in a file below the module's root.
+// edit replaces a text that stands once in a file below the module's root.
 type edit struct{ file, old, new string }
 
-// patience is within how many days a mutant must be caught.
-const patience = 50
+// maxDays is within how many days a mutant must be caught.
+const maxDays = 50
 
-// TestMutants breaks the service in one way after the other and demands that the simulation notices, and for
-// the right reason. The broken files are laid over the real ones by the Go toolchain; the tree is not touched.
+// TestMutants breaks the service in one way at a time and demands that the simulation notices, by one of the right
+// invariants. The Go toolchain lays the broken files over the real ones; the tree is not touched.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("../..")
@@ -48,7 +48,7 @@ func TestMutants(t *testing.T) {
 			t.Parallel()
 			output, caught := m.live(t, root)
 			if !caught {
-				t.Fatalf("not caught within %d days:\n%s", patience, tail(output, 30))
+				t.Fatalf("not caught within %d days:\n%s", maxDays, tail(output, 30))
 			}
 			days, broken := verdict(output)
 			t.Logf("caught after %s days: %s", days, strings.Join(broken, ", "))
@@ -67,7 +67,7 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", overlay, "-run", "^TestSimulation$",
-		"./test/sim", "-seeds", strconv.Itoa(patience), "-stop")
+		"./test/sim", "-seeds", strconv.Itoa(maxDays), "-stop")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
@@ -79,8 +79,8 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
 }
 
-// overlay writes the broken files into dir, and the file that lays them over the real ones below root for the Go
-// toolchain. It returns the name of the latter.
+// overlay writes the broken files into dir, and a file that tells the Go toolchain to lay them over the real ones below
+// root. It returns the name of that file.
 func (m *mutant) overlay(dir, root string) (string, error) {
 	texts, err := m.broken(root)
 	if err != nil {
@@ -102,7 +102,7 @@ func (m *mutant) overlay(dir, root string) (string, error) {
 	return name, os.WriteFile(name, list, 0o600)
 }
 
-// broken are the texts of the files that the edits change, by name below root.
+// broken returns the contents of the changed files, by name below root.
 func (m *mutant) broken(root string) (map[string]string, error) {
 	texts := make(map[string]string)
 	for _, e := range m.edits {
@@ -126,7 +126,7 @@ var (
 	brokenSaid = regexp.MustCompile(`broken in all: (.+) \d+ times`)
 )
 
-// verdict is after how many days, and by which invariants.
+// verdict returns after how many days the mutant was caught, and by which invariants.
 func verdict(output string) (days string, broken []string) {
 	if found := daysSaid.FindStringSubmatch(output); found != nil {
 		days = found[1]
@@ -143,7 +143,7 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// one is a mutant of a single edit.
+// one is a mutant with a single edit.
 func one(name, file, old, replacement string, breaks ...string) mutant {
 	return mutant{name, []edit{{file, old, replacement}}, breaks}
 }
@@ -164,8 +164,8 @@ func mutants() []mutant {
 		one("shares of the quota are rounded up", "consumer/internal/quota/share.go", "whole += (id+1)*callsPerSecond/partitions - id*callsPerSecond/partitions",
 			"whole += (id-id)*callsPerSecond/partitions + callsPerSecond/partitions + 1", "quota"),
 		one("the quota's window is too short", "consumer/internal/quota/limiter.go", "Window = 1010 * time.Millisecond", "Window = 980 * time.Millisecond", "quota"),
-		one("retries pass the limiter by", "consumer/record.go", "	permit, err := s.limiter.wait(ctx)\n",
-			"	if ready, _ := s.queue.promote(time.Now()); ready && !probe && s.queue.len() > 40 {\n		if p := s.next(false); p != nil {\n			return p, nil\n		}\n	}\n	permit, err := s.limiter.wait(ctx)\n", "quota"),
+		one("retries pass the limiter by", "consumer/dispatch.go", "	permit, err := d.limiter.wait(ctx)\n",
+			"	if ready, _ := d.queue.promote(time.Now()); ready && !probe && d.queue.len() > 40 {\n		if p := d.next(false); p != nil {\n			return p, nil\n		}\n	}\n	permit, err := d.limiter.wait(ctx)\n", "quota"),
 		one("the position is committed", "consumer/internal/offsets/tracker.go", "	return t.at(t.head).offset\n", "	return t.position\n", "commit"),
 		one("the list of what has ended has what has not", "consumer/internal/offsets/tracker.go", "			finished = append(finished, Range{First: e.offset, Last: e.offset})\n			open = true\n",
 			"			finished = append(finished, Range{First: e.offset, Last: e.offset + 1})\n			open = true\n", "commit", "lost"),
@@ -182,13 +182,13 @@ func mutants() []mutant {
 			{"consumer/owner.go", "		if c.Error != nil {\n", "		if c.Error != nil {\n			c.CommittedOffset, c.Error = -1, nil\n		}\n		if c.Error != nil {\n"},
 		}, []string{"repeated", "stuck"}},
 		one("a group without offsets begins at the end", "consumer/start.go", "			offsets[i] = p.first\n", "			offsets[i] = p.last\n", "lost", "commit"),
-		one("after retention on at the end", "consumer/open.go", "		p.skip(first)\n", "		p.skip(last)\n", "lost", "commit"),
+		one("after retention on at the end", "consumer/relocate.go", "		p.skip(first)\n", "		p.skip(last)\n", "lost", "commit"),
 		one("new partitions are not noticed", "consumer/consumer.go", "WatchPartitionChanges:  true", "WatchPartitionChanges:  false", "lost", "stuck"),
 		one("the second way commits one more", "consumer/commit_sender.go", "	second := c.sendOver(ctx, c.fresh, commits)\n",
 			"	for i := range commits {\n		commits[i].offset++\n	}\n	second := c.sendOver(ctx, c.fresh, commits)\n", "commit"),
 		one("letters are the leader's alone", "consumer/cluster/cluster.go", "kafka.RequireAll", "kafka.RequireOne", "commit"),
-		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.places {\n",
-			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.places[0].partition)})\n	}\n	for _, at := range l.places {\n", "lost"),
+		one("a discard settles the neighbour", "consumer/deadletter/settle.go", "	for _, at := range l.positions {\n",
+			"	if len(headers) > 0 {\n		n := schema.DeadLetter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset + 1}\n		all = append(all, kafka.Message{Key: []byte(n.ID()), Headers: headers, WriterData: int(l.positions[0].partition)})\n	}\n	for _, at := range l.positions {\n", "lost"),
 		{"a group's conversation is a user's", []edit{
 			{"consumer/queue.go", "	p := q.conversations[ev.conversation]\n", "	p := q.conversations[keyOf(ev.conversation)]\n"},
 			{"consumer/queue.go", "		q.conversations[ev.conversation] = p\n", "		q.conversations[keyOf(ev.conversation)] = p\n"},
@@ -210,8 +210,8 @@ func mutants() []mutant {
 		one("a locked signature is tried again soon", "internal/service/calls.go", "lockedFor = time.Minute", "lockedFor = time.Second", "quiet"),
 		one("an attempt is not made", "consumer/queue.go", "		if ev.attempts.Counted >= q.maxAttempts {\n			*over", "		if ev.attempts.Counted >= q.maxAttempts-1 {\n			*over", "class"),
 		one("an internal error is final", "imclient/class.go", "	case 50001, 50002, 50003:\n", "	case 50001, 50002, 50003, 50004:\n", "class"),
-		one("an old event is executed", "consumer/record.go", "	if age <= s.cfg.MaxEventAge {", "	if age <= 1000*s.cfg.MaxEventAge {", "class", "unasked"),
-		one("what is no event is passed over", "consumer/record.go", "		s.deadLetter(ev, OutcomeUndecodable)\n", "		s.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
+		one("an old event is executed", "consumer/event.go", "	if age <= maxAge {", "	if age <= 1000*maxAge {", "class", "unasked"),
+		one("what is no event is passed over", "consumer/record.go", "		l.deadLetters.add(ev, OutcomeUndecodable)\n", "		l.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.control() && (!b.transactional() || !a.open[b.ProducerID])", "return !b.control()", "unasked"),
 		one("throttled answers use up attempts", "consumer/queue.go", "	case kind == breaker.Throttled:\n",
 			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, &over)\n	case kind == breaker.Throttled:\n", "class"),
@@ -223,7 +223,7 @@ func mutants() []mutant {
 		one("the last attempt is the first", "consumer/dead_letters_message.go", "		LastAttempt:  l.last,\n", "		LastAttempt:  l.first,\n", "headers"),
 		one("replays are not counted", "consumer/dead_letters_message.go", "origin != nil && origin.Topic == topic {", "origin != nil && origin.Topic != topic {", "headers"),
 		one("the signature is logged", "imclient/usersig.go", `slog.String("reason", `, `slog.String("sig", made.sig), slog.String("reason", `, "secret"),
-		one("goroutines stay", "consumer/session.go", "	s.goroutines.close()\n", "", "left behind"),
+		one("goroutines stay", "consumer/session.go", "	s.dispatcher.close()\n", "", "left behind"),
 		one("connections stay", "consumer/connections.go", "	c.transport.CloseIdleConnections()\n", "", "left behind"),
 		one("a replay is settled before it is published", "consumer/deadletter/settle.go",
 			"		if err := write(ctx, events, messageOf(source)); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n",
@@ -232,7 +232,7 @@ func mutants() []mutant {
 			"lost", "commit", "stuck", "bytes"),
 		one("a batch is believed before its end is seen", "consumer/internal/recordlog/records.go", "	if left == 0 && v.src.more() {\n", "	if left < 0 && v.src.more() {\n", "lost", "commit"),
 		one("what a batch decompresses to is not bounded", "consumer/internal/recordlog/codecs.go", "	s := &source{limit: limit}\n", "	s := &source{limit: 1000 * limit}\n", "lost", "bytes", "headers"),
-		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	s.takeUnreadable(rec, size, bad)\n", "	s.capacity.release(size)\n", "lost", "commit"),
+		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	f.pipeline.acceptUnreadable(rec, size, bad)\n", "	f.capacity.release(size)\n", "lost", "commit"),
 		one("a batch that can't be read is fetched for ever", "consumer/unreadable.go", "	return f.seen >= unreadableAfter\n", "	return f.seen >= 1000*unreadableAfter\n", "stuck"),
 		one("the letter of a batch names its first offset alone", "consumer/unreadable.go", "batch: &schema.Batch{First: bad.First, Last: bad.Last}}\n", "batch: &schema.Batch{First: bad.First, Last: bad.First}}\n", "headers"),
 	}

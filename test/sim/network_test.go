@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	kafkaPort = 9092 // of the first broker
-	apiPort   = 8000 // of the first replica's way to the API
+	kafkaPort = 9092 // the first broker's port
+	apiPort   = 8000 // the first replica's port of the API
 )
 
-// network is what everybody talks over. Connections to brokers go through a [wire], which sees every request and
-// answer and may delay, drop or cut them.
+// network connects all parties. A connection to a broker goes through a [wire], which sees every request and answer and may
+// delay, drop or cut them.
 type network struct {
 	kfake.VirtualNetwork
 
 	mu sync.Mutex
-	// lag is how long a frame of a replica is on its way, drawn for each.
+	// lag draws how long a frame of a replica is on its way.
 	lag func() time.Duration
-	// refused are the ports to which nobody gets through.
+	// refused are the ports that refuse all connections.
 	refused map[int]bool
 	apiDown bool
 	// jammed keeps replicas away from all brokers.
@@ -36,13 +36,13 @@ type network struct {
 	wires  map[*wire]bool
 }
 
-// rule is what happens to frames of replicas for the time being.
+// rule is a fault that affects frames of replicas.
 type rule struct {
-	up    bool  // requests, else answers
-	key   int16 // of the Kafka protocol
+	up    bool  // true for requests, false for answers
+	key   int16 // the key of the request in the Kafka protocol
 	delay time.Duration
 	cut   bool
-	// matches further says which; nil is all.
+	// matches selects parties; nil selects all.
 	matches func(*party) bool
 }
 
@@ -50,12 +50,12 @@ func newNetwork() *network {
 	return &network{refused: map[int]bool{}, rules: map[*rule]bool{}, wires: map[*wire]bool{}}
 }
 
-// party is somebody on the network.
+// party is a client on the network.
 type party struct {
 	n    *network
 	name string
-	tap  *tap // nil: nobody listens
-	// dead is cut off for good, away from Kafka only, mute sends into the void without noticing.
+	tap  *tap // nil if nothing is recorded
+	// dead is cut off for good. away is cut off from Kafka only. mute sends, but nothing arrives.
 	dead, away, mute bool
 }
 
@@ -100,7 +100,7 @@ func (p *party) dial(ctx context.Context, kind, address string) (net.Conn, error
 	return client, nil
 }
 
-// wire is one connection, between its client's end and its server's.
+// wire is one connection, with the client's end near and the server's far.
 type wire struct {
 	p         *party
 	port      int
@@ -110,17 +110,17 @@ type wire struct {
 
 	mu    sync.Mutex
 	asked map[int32]request // requests without an answer yet, by correlation id
-	gone  bool              // what is still on its way never arrives
-	// synced says that a member has joined its group over it, beats that it is at work: then kafka-go's goroutines wait
-	// for each other with a mutex. Virtual time stands still for who does, so nothing is ever delayed there, and a
-	// second unanswered request ends it.
+	gone  bool              // frames on their way are lost
+	// synced says that a member has joined its group over the connection, beats that the member sends heartbeats.
+	// kafka-go's goroutines then wait for each other with a mutex, and virtual time stands still meanwhile. So nothing is
+	// delayed there, and a second unanswered request ends the connection.
 	synced, beats bool
 }
 
-// request is what a wire remembers of one until its answer comes.
+// request is the part of a request that a wire keeps until its answer comes.
 type request struct {
 	key, version int16
-	letters      map[int32][]string // IDs by partition of the dead-letter topic
+	letters      map[int32][]string // IDs of dead letters, by partition of the dead-letter topic
 }
 
 func readFrame(r io.Reader) ([]byte, error) {
@@ -140,7 +140,7 @@ func readChunk(r io.Reader) ([]byte, error) {
 	return chunk[:n], err
 }
 
-// pump carries frames one way. What was written before a client closed or died arrives all the same, as TCP has it.
+// pump carries frames in one direction. As in TCP, frames written before a client closed or died arrive all the same.
 func (w *wire) pump(from, to net.Conn, up bool) {
 	defer func() { _ = to.Close() }()
 	for {
@@ -169,7 +169,7 @@ func (w *wire) pump(from, to net.Conn, up bool) {
 	}
 }
 
-// see notes a request, or finds the one that an answer belongs to.
+// see notes a request, or finds the request of an answer.
 func (w *wire) see(frame []byte, up bool) (r request, jammed bool) {
 	if w.asked == nil || len(frame) < 12 {
 		return request{key: -1}, false
@@ -202,7 +202,7 @@ func (w *wire) isBeating() bool {
 	return w.beats
 }
 
-// fate says what becomes of a frame.
+// fate decides what happens to a frame.
 func (w *wire) fate(key int16, up bool) (delay time.Duration, cut, drop bool) {
 	beats := w.isBeating()
 	n := w.p.n
@@ -213,7 +213,7 @@ func (w *wire) fate(key int16, up bool) (delay time.Duration, cut, drop bool) {
 	}
 	delay = n.lag()
 	if w.asked == nil {
-		return min(delay, 4*time.Millisecond), false, false // the limiter's margin is for the network to the API
+		return min(delay, 4*time.Millisecond), false, false // the limiter's margin covers the network to the API only
 	}
 	for r := range n.rules {
 		if r.up == up && r.key == key && (r.matches == nil || r.matches(w.p)) {
@@ -229,7 +229,7 @@ func (w *wire) isGone() bool {
 	return w.gone
 }
 
-// cut ends the connection. Frames on their way arrive, or not.
+// cut ends the connection. arrives says whether frames on their way still arrive.
 func (w *wire) cut(arrives bool) {
 	w.mu.Lock()
 	w.gone = w.gone || !arrives
@@ -261,7 +261,7 @@ func (n *network) set(change func()) {
 	change()
 }
 
-// sever cuts a party off for good, as kill -9 would.
+// sever cuts a party off for good, as kill -9 does.
 func (p *party) sever() {
 	p.n.set(func() { p.dead = true })
 	p.n.cutAll(true, func(other *party, _ int) bool { return other == p })
@@ -279,7 +279,7 @@ func (p *party) isMute() bool {
 	return p.mute
 }
 
-// open are the ports that a party is connected to.
+// open returns the ports that a party is connected to.
 func (p *party) open() []int {
 	p.n.mu.Lock()
 	defer p.n.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"convdel/schema"
 )
 
-// publish publishes the planned records, each at its time, and waits until the brokers have them all.
+// publish publishes the planned records, each at its time, and waits until the brokers have all of them.
 func (w *world) publish() {
 	events := make(map[time.Duration][]*planned)
 	var times []time.Duration
@@ -72,7 +72,7 @@ func (w *world) send(by *kgo.Client, e *planned) {
 	})
 }
 
-// trickle publishes a good event to each partition, beyond the planned ones.
+// trickle publishes a good event to each partition, in addition to the planned ones.
 func (w *world) trickle() {
 	for _, p := range w.kafka.PartitionInfos(topic) {
 		w.mu.Lock()
@@ -86,13 +86,13 @@ func (w *world) trickle() {
 	}
 }
 
-// order is what an operator is to do with dead letters.
+// order is what an operator does with dead letters.
 type order struct {
-	all      bool // permanent and undecodable ones too
-	rate     float64
-	limit    int
-	patience time.Duration // after which the operator gives up in the middle; 0: never
-	cut      bool          // gives up by losing the network, between two writes perhaps
+	all       bool // with the permanent and undecodable ones
+	rate      float64
+	limit     int
+	stopAfter time.Duration // when the operator stops in the middle; 0: never
+	cut       bool          // the operator stops by losing the network, perhaps between two writes
 }
 
 func (o order) String() string {
@@ -103,8 +103,8 @@ func (o order) String() string {
 	if o.limit > 0 {
 		text += fmt.Sprintf(", at most %d", o.limit)
 	}
-	if o.patience > 0 {
-		text += fmt.Sprintf(", interrupted after %s, cut %t", o.patience.Round(100*time.Millisecond), o.cut)
+	if o.stopAfter > 0 {
+		text += fmt.Sprintf(", interrupted after %s, cut %t", o.stopAfter.Round(100*time.Millisecond), o.cut)
 	}
 	return text
 }
@@ -133,11 +133,12 @@ func (w *world) discard(o order) {
 	})
 }
 
-// moveBack stops all replicas, moves the group back with a tool that writes back the metadata that it has read, and starts them.
+// moveBack stops all replicas, moves the group back, and starts them. Like some tools it writes the old metadata beside the
+// new offset.
 func (w *world) moveBack(by int64) {
 	w.acting.Go(func() {
 		var stopping sync.WaitGroup
-		for _, s := range w.slots {
+		for _, s := range w.hosts {
 			stopping.Go(s.stop)
 		}
 		stopping.Wait()
@@ -153,13 +154,13 @@ func (w *world) moveBack(by int64) {
 			err = w.admin.CommitAllOffsets(ctx, group, moved)
 		}
 		w.note("the group was moved back by %d, %v", by, err)
-		for _, s := range w.slots {
+		for _, s := range w.hosts {
 			s.start()
 		}
 	})
 }
 
-// settle lets an operator work beside everything else.
+// settle lets an operator settle dead letters while everything else goes on.
 func (w *world) settle(o order, how string, do func(context.Context, *deadletter.Table, func(*deadletter.Letter)) error) {
 	w.acting.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -173,9 +174,9 @@ func (w *world) settle(o order, how string, do func(context.Context, *deadletter
 		defer table.Close()
 		switch {
 		case o.cut:
-			defer time.AfterFunc(o.patience, operator.sever).Stop()
-		case o.patience > 0:
-			ctx, cancel = context.WithTimeout(ctx, o.patience)
+			defer time.AfterFunc(o.stopAfter, operator.sever).Stop()
+		case o.stopAfter > 0:
+			ctx, cancel = context.WithTimeout(ctx, o.stopAfter)
 			defer cancel()
 		}
 		count := 0

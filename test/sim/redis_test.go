@@ -13,7 +13,7 @@ func startRedis() *testkit.Redis {
 	return r
 }
 
-// dialRedis connects a party, for as long as it is alive.
+// dialRedis connects a party to the Redis, as long as the party is alive.
 func (p *party) dialRedis(r *testkit.Redis) (net.Conn, error) {
 	return r.DialWhile(func() bool { return !p.isDead() })
 }

@@ -21,15 +21,17 @@ import (
 	"convdel/internal/service"
 )
 
-// stopSlack is what a clean stop may take beyond the drain: the last commit and the goodbye, each tried for a while.
+// stopSlack is what a clean stop may take in addition to the drain: the last commit and leaving the group, each with
+// retries.
 const stopSlack = 40 * time.Second
 
-// slot is a place for a replica: at most one runs in it, one after the other.
-type slot struct {
+// host runs replicas, at most one at a time.
+type host struct {
 	w      *world
 	number int
 
-	// turn is taken while one is started or stopped. It is no mutex, since time stands still for who waits for one.
+	// turn is held while a replica is started or stopped. It is no mutex, since virtual time stands still while a goroutine
+	// waits for one.
 	turn    chan struct{}
 	running sync.Mutex // guards current
 	current *replica
@@ -45,8 +47,8 @@ type replica struct {
 	err    error
 }
 
-// start starts a replica unless one runs.
-func (s *slot) start() {
+// start starts a replica, unless one runs.
+func (s *host) start() {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	s.running.Lock()
@@ -58,13 +60,13 @@ func (s *slot) start() {
 	s.current = s.w.launch(fmt.Sprintf("%d.%d", s.number, s.count), apiPort+100*s.number+s.count)
 }
 
-func (s *slot) take() *replica {
+func (s *host) replica() *replica {
 	s.running.Lock()
 	defer s.running.Unlock()
 	return s.current
 }
 
-func (s *slot) clear(r *replica) {
+func (s *host) clear(r *replica) {
 	s.running.Lock()
 	defer s.running.Unlock()
 	if s.current == r {
@@ -73,10 +75,10 @@ func (s *slot) clear(r *replica) {
 }
 
 // stop ends the replica cleanly.
-func (s *slot) stop() {
+func (s *host) stop() {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
-	r := s.take()
+	r := s.replica()
 	if r == nil {
 		return
 	}
@@ -95,16 +97,16 @@ func (s *slot) stop() {
 		s.w.fail("stuck", "replica %s took %s to stop, with a drain timeout of %s", r.name, took, s.w.sc.drainTimeout)
 	}
 	s.w.acting.Go(func() {
-		time.Sleep(longestHold + time.Second) // what was on its way when the replica closed it
+		time.Sleep(longestHold + time.Second) // frames that were on their way when the replica closed the connection
 		if open := r.party.open(); len(open) > 0 {
 			s.w.fail("left behind", "replica %s has stopped and has connections to ports %v", r.name, open)
 		}
 	})
 }
 
-// kill ends the replica without goodbye, whatever it is doing. What it does afterwards has no effect.
-func (s *slot) kill() {
-	r := s.take()
+// kill ends the replica at any moment, without leaving the group. Nothing that it does afterwards has an effect.
+func (s *host) kill() {
+	r := s.replica()
 	if r == nil {
 		return
 	}
@@ -114,13 +116,13 @@ func (s *slot) kill() {
 	s.w.acting.Go(func() { <-r.done })
 }
 
-func (w *world) stopSlot(n int)  { w.acting.Go(w.slots[n].stop) }
-func (w *world) startSlot(n int) { w.acting.Go(w.slots[n].start) }
-func (w *world) killSlot(n int)  { w.slots[n].kill() }
+func (w *world) stopHost(n int)  { w.acting.Go(w.hosts[n].stop) }
+func (w *world) startHost(n int) { w.acting.Go(w.hosts[n].start) }
+func (w *world) killHost(n int)  { w.hosts[n].kill() }
 
 func (w *world) rollingRestart(each time.Duration) {
 	w.acting.Go(func() {
-		for _, s := range w.slots {
+		for _, s := range w.hosts {
 			s.stop()
 			time.Sleep(each)
 			s.start()
@@ -128,9 +130,9 @@ func (w *world) rollingRestart(each time.Duration) {
 	})
 }
 
-// setAway changes what a slot's replica reaches of the brokers.
+// setAway changes whether a host's replica reaches the brokers.
 func (w *world) setAway(n int, away, mute bool) {
-	r := w.slots[n].take()
+	r := w.hosts[n].replica()
 	if r == nil {
 		return
 	}
@@ -141,7 +143,7 @@ func (w *world) setAway(n int, away, mute bool) {
 	}
 }
 
-// launch starts a process of the service, as `convdel run` would.
+// launch starts a process of the service, as `convdel run` does.
 func (w *world) launch(name string, port int, edit ...func(*service.Config)) *replica {
 	w.note("replica %s starts", name)
 	r := &replica{name: name, party: w.net.party(name, w.tap), done: make(chan struct{})}
@@ -172,7 +174,7 @@ func (w *world) launch(name string, port int, edit ...func(*service.Config)) *re
 	return r
 }
 
-// intrude starts a replica of another app in the group, which must find out and end, and call for nothing.
+// intrude starts a replica of another app in the group. It must notice and end, and make no call.
 func (w *world) intrude() {
 	w.acting.Go(func() {
 		w.mu.Lock()
@@ -201,7 +203,7 @@ func (w *world) intrude() {
 	})
 }
 
-// intruderLimit is longer than any fault by which it might be kept from looking whose the group is.
+// intruderLimit is longer than any fault that can keep it from reading whose group it is.
 const intruderLimit = 10 * time.Minute
 
 func (w *world) config(r *replica, port int) service.Config {
@@ -227,7 +229,7 @@ func (w *world) config(r *replica, port int) service.Config {
 	return cfg
 }
 
-// cluster is Kafka as the service's own client reaches it.
+// cluster configures the service's Kafka client.
 func (w *world) cluster(p *party) cluster.Config {
 	c := cluster.Config{Brokers: w.brokers(), Dial: p.dial}
 	if w.sc.sasl {
@@ -238,7 +240,7 @@ func (w *world) cluster(p *party) cluster.Config {
 
 func saslOf() kgo.Opt { return kgo.SASL(kgoplain.Auth{User: "convdel", Pass: password}.AsMechanism()) }
 
-// output is what a process prints.
+// output is the output of a process.
 type output struct {
 	name string
 	mu   sync.Mutex

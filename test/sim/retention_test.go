@@ -6,22 +6,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// retention is what has been removed from the topic before its time.
+// retention holds the records that were removed from the topic during the day.
 type retention struct {
 	turn    chan struct{} // one removal at a time
 	removed []*kgo.Record
 	cuts    []cut
 }
 
-// cut is the removal of a partition's records below an offset.
+// cut is a removal of a partition's records below an offset.
 type cut struct {
 	partition int32
 	offset    int64
 	at        time.Time
 }
 
-// cutLog removes a share of each partition's records, read or not, as retention does. They are read before, for the
-// ledger: what is gone unread is nobody's fault, but everything else must be as if nothing had been.
+// cutLog removes a share of each partition's records, read or not, as retention does. It first reads them for the ledger.
+// Events that are removed unread may be lost; all other events must end as if no record had been removed.
 func (w *world) cutLog(share float64) {
 	w.acting.Go(func() {
 		w.retention.turn <- struct{}{}
@@ -44,7 +44,7 @@ func (w *world) cutLog(share float64) {
 	})
 }
 
-// removedAt is when a record was removed; zero if it never was.
+// removedAt returns when a record was removed; zero if it was not.
 func (r *retention) removedAt(partition int32, offset int64) (at time.Time) {
 	for _, c := range r.cuts {
 		if c.partition == partition && offset < c.offset && (at.IsZero() || c.at.Before(at)) {

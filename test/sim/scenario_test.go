@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// scenario is a day, drawn from a seed: the set-up, what is published, and what goes wrong when.
+// scenario is a day, drawn from a seed: the set-up, the events, and the faults with their times.
 type scenario struct {
 	seed uint64
-	// gentle days have no fault by which work may be done again.
+	// gentle days have no fault that allows work to be repeated.
 	gentle bool
 
 	brokers    int
@@ -22,29 +22,29 @@ type scenario struct {
 	quotaMode                                        string
 	maxAttempts, maxInFlight                         int
 	callTimeout, retryMax, drainTimeout, maxEventAge time.Duration
-	// latency is the longest of the API, lag that of the network to the brokers.
+	// latency is the API's longest latency. lag is the longest latency of the network to the brokers.
 	latency, lag time.Duration
 	sasl, debug  bool
-	// transactions says that some events are published in some, and some of those rolled back. Not where brokers
-	// fail: the publisher's client waits for them with a mutex, for which virtual time stands still.
+	// transactions says that some events are published in transactions, and some of these are rolled back. It is false on
+	// days on which brokers fail: the publisher's client then waits with a mutex, and virtual time stands still.
 	transactions bool
 
-	// length is how long there are faults, and events.
+	// length is the time during which there are faults and events.
 	length time.Duration
 	events []*planned
-	// batches are odd ones, whose events are among these.
+	// batches are the odd batches. Their events are part of events.
 	batches []*batch
 	acts    []*act
 }
 
-// The ways to keep the quota.
+// These are the ways to keep the quota.
 const (
 	byPartitions = "partitions"
 	byRedis      = "redis"
 	byOne        = "local"
 )
 
-// draw makes a scenario of a seed. Nothing else decides.
+// draw makes a scenario from a seed. It depends on nothing else.
 func draw(seed uint64) *scenario {
 	sc := &scenario{seed: seed}
 	d := &drawer{Rand: rand.New(rand.NewPCG(seed, 0xc0de)), sc: sc}
@@ -76,7 +76,7 @@ func draw(seed uint64) *scenario {
 	return sc
 }
 
-// String is the scenario as a reader wants it: its set-up and its acts.
+// String describes the scenario: its set-up and its acts.
 func (sc *scenario) String() string {
 	var b strings.Builder
 	mood := "rough"

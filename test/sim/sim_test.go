@@ -21,22 +21,22 @@ var (
 	logs  = flag.String("logs", "", "folder for timelines and logs of days on which a promise was broken")
 )
 
-// realLimit is far more than a day takes, in real time.
+// realLimit is far more real time than a day takes.
 const realLimit = 3 * time.Minute
 
-// heapSlack is what pools and caches may keep.
+// heapSlack is how much pools and caches may keep.
 const heapSlack = 16 << 20
 
-// heap is what is live, in bytes.
+// heap returns the live heap in bytes.
 func heap() int {
 	runtime.GC()
-	runtime.GC() // what finalizers and pools have let go
+	runtime.GC() // a second collection frees what finalizers and pools have released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
 
-// TestSimulation lives through the days of some seeds and holds what happened against the promises.
+// TestSimulation runs the days of some seeds and compares them with the promises.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	first, count := *from, *seeds
@@ -47,7 +47,7 @@ func TestSimulation(t *testing.T) {
 	before := heap()
 	t.Cleanup(func() {
 		t.Log(all.String())
-		// What a day has used is garbage when it is over: a leak of a megabyte a day would show after fifty.
+		// The memory of a day is garbage when the day is over. A leak of a megabyte a day shows after fifty days.
 		if grown := heap() - before; grown > heapSlack {
 			t.Errorf("the heap has grown by %d MiB in %d days", grown>>20, all.days)
 		} else {
@@ -65,12 +65,12 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// simulate is one day in a bubble.
+// simulate runs one day in a bubble.
 func simulate(t *testing.T, n uint64) *world {
 	t.Helper()
 	sc := draw(n)
 	var w *world
-	// A mutex that somebody holds over time stops time itself. The clock of this timer is the real one.
+	// If a goroutine holds a mutex while it waits for virtual time, that time stands still. This timer uses the real clock.
 	watchdog := time.AfterFunc(realLimit, func() {
 		panic(fmt.Sprintf("seed %d stands still, in a bubble whose time does not pass:\n%s", n, sc))
 	})
@@ -86,7 +86,7 @@ func simulate(t *testing.T, n uint64) *world {
 	return w
 }
 
-// leftBehind looks for goroutines of this bubble, and for connections.
+// leftBehind looks for goroutines of this bubble and for open connections.
 func (w *world) leftBehind() {
 	synctest.Wait()
 	w.net.mu.Lock()
@@ -111,7 +111,7 @@ func (w *world) leftBehind() {
 			found = true
 		}
 	}
-	if found { // said now, since it ends the whole process when the bubble does
+	if found { // reported now, since a goroutine that is left ends the whole process with the bubble
 		fmt.Fprintln(os.Stderr, w.story())
 	}
 }
@@ -121,7 +121,7 @@ func firstLine(b []byte) string {
 	return line
 }
 
-// report prints what went wrong, with the day's timeline, and for a single day the timeline in any case.
+// report prints the broken promises with the day's timeline. For a single day it always prints the timeline.
 func (w *world) report(t *testing.T) {
 	t.Helper()
 	if len(w.broken) == 0 && *seed == 0 {
@@ -154,7 +154,7 @@ func (w *world) report(t *testing.T) {
 	}
 }
 
-// story is the scenario, the timeline and what was broken.
+// story is the scenario, the timeline and the broken promises.
 func (w *world) story() string {
 	var b strings.Builder
 	b.WriteString(w.sc.String())

@@ -14,27 +14,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// tap listens on the replicas' connections to the brokers: what they commit, and which dead letters
-// have been acknowledged.
+// tap listens on the replicas' connections to the brokers. It records commits, and which dead letters were acknowledged.
 type tap struct {
 	mu      sync.Mutex
 	commits []commit
-	acked   map[string]time.Time // by ID of the letter: when first
-	writer  map[string]string    // by ID of the letter: which replica wrote it first
-	tried   map[string]string    // by ID of the letter: which replica tried to last
-	heard   map[string]time.Time // of members of the group, by ID: when last
+	acked   map[string]time.Time // when a letter was first acknowledged, by ID
+	writer  map[string]string    // which replica wrote a letter first, by ID
+	tried   map[string]string    // which replica last tried to write a letter, by ID
+	heard   map[string]time.Time // when a member of the group was last heard of, by ID
 	strange []string
-	// careless counts writes that do not wait for all replicas of the log.
+	// careless counts writes that do not wait for all in-sync replicas of the log.
 	careless int
 }
 
-// commit is what a replica asked the broker to remember of a partition.
+// commit is a commit of a partition that a replica has asked for.
 type commit struct {
 	at        time.Time
 	by        string
 	partition int32
 	offset    int64
-	// above are the offsets from offset on that are said to have ended already, both ends included.
+	// above are the finished offsets above offset by the commit's list, as ranges with both ends included.
 	above [][2]int64
 }
 
@@ -42,7 +41,7 @@ func newTap() *tap {
 	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, heard: map[string]time.Time{}}
 }
 
-// asked looks at a request on its way to a broker.
+// asked reads a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
 	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, kmsg.Key(r.key)) {
 		return
@@ -91,7 +90,7 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 	}
 }
 
-// memberOf is the member of the group that a request comes from.
+// memberOf returns the member of the group that sent a request.
 func memberOf(req kmsg.Request) (id string, ok bool) {
 	switch req := req.(type) {
 	case *kmsg.HeartbeatRequest:
@@ -106,7 +105,7 @@ func memberOf(req kmsg.Request) (id string, ok bool) {
 	return "", false
 }
 
-// silent says whether nothing has been heard of a member for so long.
+// silent returns true if a member has sent nothing for so long.
 func (t *tap) silent(id string, since time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,7 +116,7 @@ func (t *tap) silent(id string, since time.Duration) bool {
 	return known && time.Since(last) > since
 }
 
-// by is which replica wrote a letter; if it was never acknowledged, though it may be there, which tried to.
+// by returns the replica that wrote a dead letter. If no write was acknowledged, it is the replica that last tried.
 func (t *tap) by(id string) string {
 	if name, ok := t.writer[id]; ok {
 		return name
@@ -142,7 +141,7 @@ func (t *tap) lettersIn(batch []byte) []string {
 	return ids
 }
 
-// answered looks at an answer that its client is about to get.
+// answered reads an answer on its way to its client.
 func (t *tap) answered(p *party, r request, frame []byte) {
 	if r.letters == nil {
 		return
@@ -173,8 +172,8 @@ func (t *tap) answered(p *party, r request, frame []byte) {
 	}
 }
 
-// finished reads the list of ended offsets that a commit carries, by the form that docs/design.md gives it: on purpose
-// not with the service's own code.
+// finished reads the list of finished offsets in a commit, by its definition in docs/design.md. On purpose it does not use
+// the service's code.
 func (t *tap) finished(watermark int64, metadata string) [][2]int64 {
 	fields := strings.Fields(metadata)
 	if len(fields) == 0 {

@@ -31,7 +31,7 @@ func (s *stats) String() string {
 		s.lasted.Round(time.Second), s.records, s.deleted, s.repeats, s.letters, s.settled, s.calls, 100*s.peak, s.commits)
 }
 
-// totals add up days.
+// totals are the sums of all days.
 type totals struct {
 	mu     sync.Mutex
 	days   int

@@ -24,57 +24,56 @@ const (
 	group       = "convdel"
 	redisKey    = "convdel:quota:sim"
 
-	// drainLimit is how long the service may take to end everything once all faults are over, trickleEvery how often an
-	// event is published meanwhile, from trickleAfter on: where nothing ever succeeds, an event that fails can't be told
-	// from an outage.
+	// drainLimit is how long the service may take to end all events once all faults are over. From trickleAfter on, an
+	// event is published every trickleEvery: where no call ever succeeds, an event that fails can't be told from an outage.
 	drainLimit   = 40 * time.Minute
 	trickleAfter = time.Minute
 	trickleEvery = 5 * time.Second
 )
 
-// world is everything there is in one bubble.
+// world is everything in one bubble.
 type world struct {
 	t   *testing.T
 	sc  *scenario
 	net *network
-	// began is the time at which the scenario's is zero.
+	// began is the time at which the scenario begins.
 	began time.Time
 
 	kafka *kfake.Cluster
-	lost  map[int32]bool // brokers that are down
+	lost  map[int32]bool // the brokers that are down
 	tap   *tap
 	api   *api
 	redis *testkit.Redis
 	key   *sharedKey
 
 	publisher *kgo.Client
-	aimer     *kgo.Client // publishes to the partition that a record names
-	// transactor publishes in transactions; nil on days without.
+	aimer     *kgo.Client // it publishes to the partition that a record names
+	// transactor publishes in transactions; nil on days without transactions.
 	transactor *kgo.Client
-	odd        *kgo.Client // publishes batches byte for byte
+	odd        *kgo.Client // it publishes batches byte for byte
 	admin      *kadm.Client
 	clients    []*kgo.Client
 
 	retention retention
 
-	slots []*slot
-	// acting are acts that go on beside the others, a stop that drains say.
+	hosts []*host
+	// acting are acts that take a while, such as a stop that drains.
 	acting sync.WaitGroup
 
 	mu       sync.Mutex
 	lines    []line
 	broken   []violation
-	sent     map[string]time.Time // by planned record: when it was handed to the client
-	settled  map[string]string    // letters that the operator has settled, by ID: how
-	unsure   map[string]bool      // letters whose settling failed half-way
+	sent     map[string]time.Time // when a planned record was handed to the client
+	settled  map[string]string    // how the operator has settled a letter, by ID
+	unsure   map[string]bool      // letters whose settling failed half-way, by ID
 	trickled int
-	// intruders are how many replicas of another app were started.
+	// intruders is how many replicas of another app were started.
 	intruders int
 	output    []*output
 	stats     stats
 }
 
-// line is one of the timeline.
+// line is a line of the timeline.
 type line struct {
 	at   time.Duration
 	text string
@@ -93,7 +92,7 @@ func newWorld(t *testing.T, sc *scenario) *world {
 	w.startKafka()
 	w.setLag(sc.lag)
 	w.publisher = w.client("publisher", kgo.ProducerLinger(0), kgo.ProducerBatchCompression(pick(rngOf(sc, 1), compressions)))
-	// Asked for now, since later, with brokers away, the client's goroutines would wait for it with a mutex.
+	// Ask for the ID now. Later, with brokers away, the client's goroutines would wait for it with a mutex.
 	if _, _, err := w.publisher.ProducerID(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -107,18 +106,18 @@ func newWorld(t *testing.T, sc *scenario) *world {
 		w.redis = startRedis()
 	}
 	for i := range sc.replicas {
-		w.slots = append(w.slots, &slot{w: w, number: i, turn: make(chan struct{}, 1)})
+		w.hosts = append(w.hosts, &host{w: w, number: i, turn: make(chan struct{}, 1)})
 	}
 	return w
 }
 
-// Zstandard is left out: its decoders, which clients keep for each other, have channels, and those can't leave a bubble.
+// Zstandard is left out. Clients share its decoders, which have channels, and a channel can't leave a bubble.
 var compressions = []kgo.CompressionCodec{kgo.NoCompression(), kgo.SnappyCompression(), kgo.GzipCompression(), kgo.Lz4Compression()}
 
-// fmtAddress is a port's address on the virtual network.
+// fmtAddress returns a port's address on the virtual network.
 func fmtAddress(port int) string { return fmt.Sprintf("localhost:%d", port) }
 
-// rngOf draws what is not a part of the scenario itself, the same for each use.
+// rngOf returns a random source for one use outside of the scenario. It depends only on the seed and the use.
 func rngOf(sc *scenario, use uint64) *rand.Rand { return rand.New(rand.NewPCG(sc.seed, use)) }
 
 func (w *world) brokers() []string {
@@ -129,11 +128,11 @@ func (w *world) brokers() []string {
 	return all
 }
 
-// client is a Kafka client that is not the service's.
+// client makes a Kafka client for the simulation. The service has its own.
 func (w *world) client(name string, opts ...kgo.Opt) *kgo.Client {
 	w.t.Helper()
 	opts = append(opts, kgo.SeedBrokers(w.brokers()...), kgo.Dialer(w.net.party(name, nil).dial),
-		kgo.RequestRetries(1_000_000), kgo.RetryTimeout(time.Hour), kgo.UnknownTopicRetries(-1)) // who publishes does not give up
+		kgo.RequestRetries(1_000_000), kgo.RetryTimeout(time.Hour), kgo.UnknownTopicRetries(-1)) // a publisher does not give up
 	if w.sc.sasl {
 		opts = append(opts, saslOf())
 	}
@@ -152,16 +151,16 @@ func (w *world) note(format string, args ...any) {
 	w.lines = append(w.lines, line{time.Since(w.began), fmt.Sprintf(format, args...)})
 }
 
-// fail adds a violation. A hundred of a kind say no more than a few.
+// fail adds a violation. Only the first few of each kind are kept.
 func (w *world) fail(invariant, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.broken = append(w.broken, violation{invariant, fmt.Sprintf(format, args...)})
 }
 
-// live lives through the day: publishers and acts, then the drain, then the end of all replicas.
+// live runs the day: publishers and acts, then the drain, then the end of all replicas.
 func (w *world) live() {
-	for _, s := range w.slots {
+	for _, s := range w.hosts {
 		s.start()
 	}
 	defer w.tend()()
@@ -172,13 +171,13 @@ func (w *world) live() {
 	publishing.Wait()
 	w.acting.Wait()
 	w.note("all faults are over")
-	w.replaceKey(firstKey, true) // two replacements may have crossed
+	w.replaceKey(firstKey, true) // two replacements may have overlapped
 	w.replaceKey(firstKey, false)
-	for _, s := range w.slots {
+	for _, s := range w.hosts {
 		s.start()
 	}
 	w.drain()
-	for _, s := range w.slots {
+	for _, s := range w.hosts {
 		s.stop()
 	}
 	w.acting.Wait()
@@ -246,7 +245,7 @@ func (w *world) drained() bool {
 	return true
 }
 
-// lag says where the group stands in each partition.
+// lag returns the group's position in each partition.
 func (w *world) lag() string {
 	var b strings.Builder
 	committed := w.committed()
@@ -256,7 +255,7 @@ func (w *world) lag() string {
 	return b.String()
 }
 
-// close ends everything but the replicas, which have ended.
+// close ends everything but the replicas, which have ended before.
 func (w *world) close() {
 	for _, c := range w.clients {
 		c.Close()
@@ -266,10 +265,10 @@ func (w *world) close() {
 		w.redis.Close()
 	}
 	w.kafka.Close()
-	time.Sleep(time.Minute) // frames on their way arrive, clients notice
+	time.Sleep(time.Minute) // meanwhile frames on their way arrive, and clients notice the end
 }
 
-// setLag makes every frame take up to so long.
+// setLag sets the longest time that a frame takes.
 func (w *world) setLag(most time.Duration) {
 	r, mu := rngOf(w.sc, 2), sync.Mutex{}
 	w.net.set(func() {
@@ -290,7 +289,7 @@ type sharedKey struct {
 	key string
 }
 
-// Key is the key as it is now.
+// Key returns the present key.
 func (k *sharedKey) Key() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -299,7 +298,7 @@ func (k *sharedKey) Key() (string, error) {
 
 var _ imclient.KeySource = (*sharedKey)(nil)
 
-// replaceKey puts a new key into the file, or into the API.
+// replaceKey puts a new key into the file or into the API.
 func (w *world) replaceKey(key string, intoFile bool) {
 	if !intoFile {
 		w.api.sim.SetSecretKey(key)

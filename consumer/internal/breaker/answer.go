@@ -32,8 +32,8 @@ const (
 // Failure says whether an answer of the kind is a failed attempt.
 func (k Kind) Failure() bool { return k == Coded || k == Unreached }
 
-// final says whether an answer of the kind ends its events.
-func (k Kind) final() bool { return k == Deleted || k == Refused || k == Denied }
+// Final says whether an answer of the kind ends its events.
+func (k Kind) Final() bool { return k == Deleted || k == Refused || k == Denied }
 
 // votes says whether an answer of the kind tells how well the API is. A refusal does not: it may come from what stands before an
 // API that is down.
@@ -121,9 +121,9 @@ type Evidence struct {
 	Replay bool
 	// Last says that this failure would be the last attempt of one of the call's events.
 	Last bool
-	// Alone says that no witness can come: no further event has room, and fewer conversations are pending than it takes to
-	// tell that all fail, replays aside.
-	Alone bool
+	// Few says that fewer conversations are pending than it takes to tell that all fail, replays aside; Full that no further
+	// event has room.
+	Few, Full bool
 	// Quiet is for how long the API wants no call at all; 0 if it does not say so.
 	Quiet time.Duration
 }

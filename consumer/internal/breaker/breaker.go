@@ -11,6 +11,10 @@ const (
 	AllFail = 3
 	// deniedInARow is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
 	deniedInARow = 5
+	// aloneAfter is how long memory may be full of a few conversations that fail before their failures count; aloneGap is the
+	// longest time without one of these failures, for instance while others have room for a moment.
+	aloneAfter = 3 * time.Minute
+	aloneGap   = time.Minute
 	// The first probe comes after probeFirst, each later one after twice as long as the one before, up to probeMost.
 	probeFirst = time.Second
 	probeMost  = 30 * time.Second
@@ -40,6 +44,9 @@ type Breaker struct {
 	// failing has the conversations that have failed since the breaker last changed, with no later witness; each with the time
 	// at which its first failed call began.
 	failing map[schema.Conversation]time.Time
+	// aloneSince and lastAlone are when a call first and last failed while memory was full of a few conversations, with no longer
+	// gap than aloneGap.
+	aloneSince, lastAlone time.Time
 	// probed are the events of the last probe, if it has failed.
 	probed []*Attempts
 }
@@ -138,7 +145,7 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 	if e.Quiet > 0 {
 		b.quiet = now.Add(e.Quiet)
 	}
-	b.note(e)
+	b.note(e, now)
 	switch {
 	case e.Call.Probe && b.open != nil:
 		return b.afterProbe(e, now)
@@ -153,14 +160,14 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 		return Ruling{}
 	}
 	b.count(e, now)
-	if e.Kind.Failure() && !e.Alone && (b.votes.mostFail(now) || b.allFail(e.Last, now)) {
+	if e.Kind.Failure() && !b.alone(e, now) && (b.votes.mostFail(now) || b.allFail(e.Last, now)) {
 		return b.opens(Outage, now, true)
 	}
 	return Ruling{}
 }
 
 // note takes in what an answer says whenever its call began.
-func (b *Breaker) note(e Evidence) {
+func (b *Breaker) note(e Evidence, now time.Time) {
 	switch e.Kind {
 	case Deleted:
 		b.denied = 0
@@ -174,8 +181,20 @@ func (b *Breaker) note(e Evidence) {
 		}
 	case Refused:
 		b.denied = 0
-	case Denied, Coded, Unreached, Throttled, Renewed, Halted:
+	case Coded, Unreached:
+		if e.Few && e.Full {
+			if now.Sub(b.lastAlone) > aloneGap {
+				b.aloneSince = now
+			}
+			b.lastAlone = now
+		}
+	case Denied, Throttled, Renewed, Halted:
 	}
+}
+
+// alone says whether no witness can come: for long, memory has been full of a few conversations that fail.
+func (b *Breaker) alone(e Evidence, now time.Time) bool {
+	return e.Few && e.Full && now.Sub(b.aloneSince) >= aloneAfter
 }
 
 // count counts an answer for the rules by which the breaker opens for an outage.
@@ -212,13 +231,13 @@ func (b *Breaker) afterProbe(e Evidence, now time.Time) Ruling {
 	r := Ruling{Void: e.Kind.Failure() || e.Kind == Halted}
 	was := b.open.Reason
 	switch {
-	case was.overBy(e.Kind) && (e.Kind == Deleted || !b.open.outage), was == Outage && e.Alone:
+	case was.overBy(e.Kind) && (e.Kind == Deleted || !b.open.outage), was == Outage && b.alone(e, now):
 		b.close(e.Kind)
 		r.Change = Closed
 		return r
 	case e.Kind == Denied && was == NoPermission:
 		r.Void = true
-	case e.Kind == Renewed, e.Kind.final(): // says nothing of an outage
+	case e.Kind == Renewed, e.Kind.Final(): // says nothing of an outage
 		b.open.NextProbe = now
 		return r
 	}
@@ -265,9 +284,9 @@ func (b *Breaker) changed() {
 func (b *Breaker) Probed(events []*Attempts) { b.probed = events }
 
 // Fail counts a failed call against an event, unless the ruling on it is void.
-func (b *Breaker) Fail(e Evidence, a *Attempts) {
+func (b *Breaker) Fail(e Evidence, a *Attempts, now time.Time) {
 	switch {
-	case e.Alone:
+	case b.alone(e, now):
 		a.Counted++
 	case e.Kind == Coded:
 		a.Counted++

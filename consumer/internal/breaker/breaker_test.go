@@ -100,7 +100,7 @@ func (s *script) call(name string, k Kind, began, answered time.Time) Ruling {
 	admission, _ := s.b.Admit(began)
 	s.b.Take(a)
 	e := Evidence{
-		Call: s.b.Begin(began, admission == Probe), Kind: k, Standing: s.standings[name], Replay: s.replays, Alone: s.alone,
+		Call: s.b.Begin(began, admission == Probe), Kind: k, Standing: s.standings[name], Replay: s.replays, Few: s.alone, Full: s.alone,
 		Conversation: schema.Conversation{From: name, Type: schema.C2C, To: "x"},
 	}
 	return s.answer(e, a, answered)
@@ -111,7 +111,7 @@ func (s *script) answer(e Evidence, a *Attempts, now time.Time) Ruling {
 	switch {
 	case !e.Kind.Failure():
 	case !r.Void:
-		s.b.Fail(e, a)
+		s.b.Fail(e, a, now)
 	case e.Call.Probe && s.b.IsOpen():
 		s.b.Probed([]*Attempts{a})
 	}
@@ -287,13 +287,17 @@ func TestReplays(t *testing.T) {
 	s.run(fail(0, 40, "unreached") + "4.1 closed\n5.1 c0-unreached unreached\n5.2 open outage")
 }
 
-// TestAlone: memory that is full of one conversation can't tell an outage, so that its failures count.
+// TestAlone: memory that is full of one conversation can't tell an outage, so that its failures count after three minutes, until
+// others come.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	s := newScript(t)
 	s.run("0 a unreached\n0.1 b unreached\n0.2 c unreached\n6 a unreached\n6.1 open outage")
 	s.alone = true
-	s.run("8 a unreached\n8.1 closed\n9 a unreached\n9.1 counted a 1\n" + fail(10, 40, "unreached") + "15 closed")
+	s.run("8 a unreached\n8.1 open outage\n60 a unreached\n110 a unreached\n160 a unreached\n160.1 open outage\n200 a unreached\n200.1 closed\n201 a unreached\n201.1 counted a 1\n" +
+		fail(210, 40, "unreached") + "215 closed")
+	s.alone = false // others have come
+	s.run(fail(220, 20, "unreached") + "222.1 open outage")
 }
 
 // TestLastAttempts: the breaker opens rather than have an event given up while all fail.

@@ -18,8 +18,8 @@
 // without a witness is forgotten then. A failure with an error code of the API's own counts at once, and is forgotten only if the
 // breaker opens before there is a witness. What fails while the breaker is open counts against no event.
 //
-// A replica whose memory is full of a few conversations, or of replays, can have no witness and no vote: a failed call counts at once
-// there, and the breaker does not open for an outage.
+// Where memory is full of fewer than three conversations, replays aside, there can be no witness and no vote. If that lasts for three
+// minutes, the breaker closes, and their failures count at once.
 //
 // The package is pure: evidence and the time go in, a ruling comes out. Its user provides the lock, the clock, the log and the
 // metrics.

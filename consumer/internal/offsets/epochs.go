@@ -5,8 +5,8 @@ import "slices"
 // NoEpoch stands for a leader epoch that is not known, as in Kafka's protocol.
 const NoEpoch int32 = -1
 
-// LastRead is how far a log was read. A leader that is asked where its log of Epoch ends answers with a lower offset than End
-// if the log was cut below what was read.
+// LastRead is how far a log was read. A leader can be asked at which offset its log of Epoch ends. If the answer is lower
+// than End, the log was cut below the last record read.
 type LastRead struct {
 	// Epoch is that of the leader that has appended the last record read; [NoEpoch] if unknown.
 	Epoch int32
@@ -17,19 +17,20 @@ type LastRead struct {
 // NothingRead says that nothing is known to have been read.
 func NothingRead() LastRead { return LastRead{Epoch: NoEpoch, End: -1} }
 
-// Handover is where a partition's previous owner has left it.
+// Handover is the state in which a partition's previous owner has left it.
 type Handover struct {
-	// Watermark is the committed offset, Finished what has ended above it, ascending.
+	// Watermark is the committed offset. Finished are the finished offsets above it, ascending.
 	Watermark int64
 	Finished  []Range
 	LastRead  LastRead
 }
 
-// At is a handover of nothing but an offset.
+// At is a handover that consists of an offset only.
 func At(offset int64) Handover { return Handover{Watermark: offset, LastRead: NothingRead()} }
 
-// Cut returns what is left of a handover whose log was cut: found is where the log of the handover's epoch ends by the
-// leader's answer, and logStart the log's first offset. Other records have got, or will get, the offsets behind the cut.
+// Cut returns the part of a handover that is still true of a log that was cut. found says where the log of the handover's
+// epoch ends by the leader's answer, logStart is the log's first offset. Offsets behind the cut belong to other records,
+// now or later.
 func (h Handover) Cut(found LastRead, logStart int64) Handover {
 	end := max(found.End, logStart)
 	left := Handover{Watermark: min(h.Watermark, end), LastRead: found}
@@ -42,16 +43,17 @@ func (h Handover) Cut(found LastRead, logStart int64) Handover {
 	return left
 }
 
-// epochs are those of the leaders that have appended the records read. Elections are rare, so it keeps where an epoch begins.
+// epochs are the epochs of the leaders that have appended the records read. Elections are rare, so only the offsets at
+// which an epoch begins are kept.
 type epochs struct{ steps []epochStep }
 
-// epochStep says that records are of an epoch from an offset on, until the next step.
+// epochStep says that the records from first on are of an epoch, until the next step.
 type epochStep struct {
 	first int64
 	epoch int32
 }
 
-// note says that the records from an offset on are of an epoch.
+// note says that the records from first on are of an epoch.
 func (e *epochs) note(first int64, epoch int32) {
 	if n := len(e.steps); n > 0 && e.steps[n-1].epoch == epoch && e.steps[n-1].first <= first {
 		return

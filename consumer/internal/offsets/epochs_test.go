@@ -79,7 +79,7 @@ func TestEpochsAgainstModel(t *testing.T) {
 	})
 }
 
-// TestInheritedListKeepsItsEpoch: a list that has not been read yet is of what its owner had read.
+// TestInheritedListKeepsItsEpoch: a list that has not been read yet goes with the epoch up to which its owner had read.
 func TestInheritedListKeepsItsEpoch(t *testing.T) {
 	t.Parallel()
 	tr := Resume(Handover{Watermark: 10, Finished: []Range{{20, 29}}, LastRead: LastRead{Epoch: 3, End: 30}})
@@ -90,7 +90,7 @@ func TestInheritedListKeepsItsEpoch(t *testing.T) {
 	}
 }
 
-// TestCut: what lies at or behind the cut is not there any more, and the rest is.
+// TestCut: finished offsets at or behind the cut are dropped, all others are kept.
 func TestCut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

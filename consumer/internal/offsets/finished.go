@@ -8,13 +8,13 @@ import (
 	"math"
 )
 
-// The list of finished offsets is a letter that names its form, and unpadded base64.
+// The list of finished offsets is a letter for its form, followed by unpadded base64.
 //
-// Behind asRanges stand unsigned varints, two for each range: the distance from the end of the range before (at first:
-// from the watermark) to the first offset, and the distance from the first offset to the last.
+// After asRanges come unsigned varints, two for each range: the distance from the end of the previous range to the first
+// offset, and the distance from the first offset to the last. The first range's distance is from the watermark.
 //
-// Behind asBits stands a bit for each offset from the watermark on, the lowest bit of a byte first. This form reaches
-// further where finished and unfinished offsets alternate.
+// After asBits comes a bit for each offset from the watermark on, the lowest bit of a byte first. This form holds more
+// offsets where finished and unfinished ones alternate.
 //
 // The list names only finished offsets. A range that does not fit is left out, and its events are executed again.
 const (

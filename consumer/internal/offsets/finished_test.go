@@ -72,7 +72,7 @@ func FuzzDecodeFinished(f *testing.F) {
 	})
 }
 
-// listed reads a list as the document of its two forms says, offset by offset.
+// listed reads a list offset by offset, as the comment on its two forms defines it.
 func listed(t *rapid.T, watermark int64, list string) map[int64]bool {
 	all := map[int64]bool{}
 	if list == "" {
@@ -104,8 +104,8 @@ func listed(t *rapid.T, watermark int64, list string) map[int64]bool {
 	return all
 }
 
-// TestListAgainstModel writes any list into any room, and reads it by its document: what is listed has ended, is the lowest
-// there is, and is read the same by the decoder.
+// TestListAgainstModel writes any list with any limit of bytes, and reads it by the comment on its two forms: the listed
+// offsets have ended, they are the lowest such offsets, and the decoder reads the same ones.
 func TestListAgainstModel(t *testing.T) {
 	t.Parallel()
 	forms := map[byte]int{}
@@ -162,7 +162,7 @@ func TestListAgainstModel(t *testing.T) {
 	}
 }
 
-// TestCorruptList: a list that can't be right is refused as a whole, and the error says of which commit it is.
+// TestCorruptList: a list that can't be right is refused as a whole, and the error names the watermark of the commit.
 func TestCorruptList(t *testing.T) {
 	t.Parallel()
 	varints := func(numbers ...uint64) string {
@@ -203,7 +203,7 @@ func TestCorruptList(t *testing.T) {
 	}
 }
 
-// TestListsAsWritten: the forms are in commits out there. They are read for ever.
+// TestListsAsWritten: commits of former versions hold lists in these forms, so they are read for ever.
 func TestListsAsWritten(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string][]Range{

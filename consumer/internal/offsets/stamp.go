@@ -5,24 +5,25 @@ import (
 	"strings"
 )
 
-// Stamp is what a commit says beside its offset. It travels in the commit's metadata, a string that brokers keep with the
-// offset and hand to the next owner:
+// Stamp is what a commit says beside its offset. It is the commit's metadata, a string that brokers keep with the offset
+// and hand to the next owner:
 //
 //	convdel3 app=1400000001 letters=events.dead-letter log=… of=12 partition=3 at=150 epoch=3 read=162 done=r…
 //
 // A reader ignores words that it does not know, so that a later version may add some. A word that is missing is unknown.
 //
-// Tools that move a group may write the metadata that they have read beside an offset of their own, or one partition's beside
-// all. So the words about offsets count only beside the offset and the partition that they name.
+// Some tools that move a group write the metadata that they have read beside an offset of their own, or write one
+// partition's metadata for all partitions. So the words about offsets count only beside the offset and the partition that
+// they name.
 type Stamp struct {
 	// App is the SDKAppID of the service, DeadLetterTopic the topic of its dead letters; empty if unknown.
 	App, DeadLetterTopic string
 	// Topic is the topic of the offset.
 	Topic TopicID
-	// Partitions is how many of the topic's first partitions had an offset at the time of the commit; 0 if unknown. A
-	// partition among them that has none later has lost it; one behind them was added.
+	// Partitions is how many of the topic's first partitions had an offset at the time of the commit; 0 if unknown. If a
+	// partition among these has no offset later, it has lost it. A partition behind them was added later.
 	Partitions int
-	// Partition and Offset are what was committed; -1 if unknown.
+	// Partition and Offset are those of the commit; -1 if unknown.
 	Partition int
 	Offset    int64
 	// LastRead is how far the partition was read.
@@ -34,8 +35,8 @@ type Stamp struct {
 
 const (
 	stampWord = "convdel3"
-	// formerWord begins the metadata of versions that have written the topic's ID and a list. That list is relative to an
-	// offset that it does not name, so it counts for nothing.
+	// formerWord begins the metadata of former versions that write the topic's ID and a list. Their list is relative to an
+	// offset that it does not name, so the list is not read.
 	formerWord = "convdel-topic1:"
 	// maxMetadata is how many bytes of metadata brokers take by default, offset.metadata.max.bytes.
 	maxMetadata = 4096
@@ -54,7 +55,7 @@ func (s Stamp) WithFinished(finished []Range) Stamp {
 // Finished returns the finished offsets above Offset, ascending. The error is a [*ListError].
 func (s Stamp) Finished() ([]Range, error) { return decodeFinished(s.Offset, s.List) }
 
-// Detail is how much of a stamp is written. A broker may take less metadata than a stamp has.
+// Detail is how much of a stamp is written. Some brokers take less metadata than a whole stamp needs.
 type Detail int
 
 // The details, from the most to the least.
@@ -111,7 +112,7 @@ func (s Stamp) text() string {
 	return b.String()
 }
 
-// ReadStamp reads the metadata of an offset that was committed of a partition, by whatever program.
+// ReadStamp reads the metadata of a committed offset of a partition, whichever program has written it.
 func ReadStamp(partition int, offset int64, metadata string) Stamp {
 	s := Unstamped()
 	words := strings.Split(metadata, " ")

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawStamp is any stamp that a commit may carry, and what it lists.
+// drawStamp draws any stamp that a commit may carry, and the finished offsets that it lists.
 func drawStamp(t *rapid.T) (Stamp, []Range) {
 	s := Stamp{
 		App:             rapid.StringMatching(`[0-9]{0,10}`).Draw(t, "app"),
@@ -46,7 +46,7 @@ func offsetsOf(ranges []Range) map[int64]bool {
 	return all
 }
 
-// TestStampComesBack: what a commit says is read by the next owner as it was meant, and fits what brokers take.
+// TestStampComesBack: the next owner reads the values that were committed, and the metadata fits what brokers take.
 func TestStampComesBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -78,8 +78,8 @@ func TestStampComesBack(t *testing.T) {
 	})
 }
 
-// TestStampOfAnotherOffset: a tool that moves a group writes back the metadata that it has read. Nothing in it about offsets
-// counts, and all the rest does.
+// TestStampOfAnotherOffset: a tool that moves a group writes the metadata that it has read beside another offset. The words
+// about offsets do not count then; all other words do.
 func TestStampOfAnotherOffset(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -109,8 +109,8 @@ func TestStampOfAnotherProgram(t *testing.T) {
 	}
 }
 
-// FuzzReadStamp: whatever is in the metadata, it says something about offsets only where it names the one committed, and no
-// offset at or below that is taken for ended.
+// FuzzReadStamp: whatever the metadata is, it says something about offsets only where it names the committed offset. No
+// offset at or below that one is taken for finished.
 func FuzzReadStamp(f *testing.F) {
 	f.Add(int64(150), "convdel3 app=1400000001 letters=events.dead-letter log=AAAAAQECAwQFBgcICQoLDA0ODxA of=3 partition=0 at=150 epoch=3 read=162 done=rAQI")
 	f.Add(int64(7), "convdel3 partition=0 at=7 done=b!!")
@@ -135,7 +135,8 @@ func FuzzReadStamp(f *testing.F) {
 	})
 }
 
-// TestFormerMetadata: of what older versions have written the topic counts, and no list: it does not name its offset.
+// TestFormerMetadata: of the metadata of former versions the topic counts. The list does not, since it does not name its
+// offset.
 func TestFormerMetadata(t *testing.T) {
 	t.Parallel()
 	id := TopicID{Cluster: 0xfeedbeef, Topic: [16]byte{1, 2, 3, 15: 0xff}}
@@ -159,8 +160,8 @@ func TestFormerMetadata(t *testing.T) {
 	}
 }
 
-// formerly is how the versions before this one read a commit's metadata: whether they knew the topic, and whether they took
-// anything for a list of finished offsets. It is frozen: those versions are out there.
+// formerly reads a commit's metadata as the versions before this one do: it says whether they find their topic's ID, and
+// whether they find a list of finished offsets. It never changes, since those versions are in use.
 func formerly(metadata string) (topic, list bool, err error) {
 	text, stamped := strings.CutPrefix(metadata, "convdel-topic1:")
 	if stamped {
@@ -181,7 +182,8 @@ func formerly(metadata string) (topic, list bool, err error) {
 	return topic, true, err
 }
 
-// TestRollback: a version before this one ignores what this one has written. It repeats what the list covers, and skips nothing.
+// TestRollback: a version before this one ignores this version's metadata. It repeats the events of the list, and skips
+// nothing.
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	if topic, list, err := formerly("convdel-topic1:" + TopicID{Cluster: 1}.text() + " convdel1:AQI"); !topic || !list || err != nil {
@@ -195,7 +197,7 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// TestDetail: the less metadata a broker takes, the less is said, and the topic is said last.
+// TestDetail: the less metadata a broker takes, the less is written. The topic's ID is left out last.
 func TestDetail(t *testing.T) {
 	t.Parallel()
 	s := Stamp{App: "1400000001", DeadLetterTopic: "l", Topic: TopicID{Cluster: 1}, Offset: 5, LastRead: NothingRead()}.WithFinished([]Range{{7, 8}})

@@ -5,29 +5,29 @@ import (
 	"encoding/binary"
 )
 
-// TopicID is a topic's identity: a topic that is deleted and made anew keeps its name, and gets another ID. The zero TopicID is
-// unknown.
+// TopicID is a topic's identity: a topic that is deleted and created again keeps its name, and gets another ID. The zero
+// TopicID means unknown.
 type TopicID struct {
 	// Cluster is a hash of the cluster's ID, Topic the topic's own ID.
 	Cluster uint32
 	Topic   [16]byte
 }
 
-// Origin says of which log a committed offset is one.
+// Origin says which log a committed offset belongs to.
 type Origin int
 
 const (
-	// ThisTopic is the log that is read now, as far as known.
+	// ThisTopic is the log that is read now. An unknown log is taken for it.
 	ThisTopic Origin = iota
 	// FormerTopic is the log of a deleted topic of the same name. Its offsets mean nothing in this one.
 	FormerTopic
-	// OtherCluster is the log of another cluster. A mirror has brought the offset along and has translated it, but nothing else
-	// that the commit says about offsets.
+	// OtherCluster is the log of another cluster. A mirror has copied and translated the offset, but not what else the
+	// commit says about offsets.
 	OtherCluster
 )
 
-// OriginOf says what an offset that was committed of one topic is to the topic that is read now. An unknown ID is taken for
-// the same.
+// OriginOf compares the topic of a committed offset with the topic that is read now. An unknown ID is taken for the same
+// one.
 func OriginOf(committed, now TopicID) Origin {
 	switch {
 	case committed == (TopicID{}) || now == (TopicID{}) || committed == now:
@@ -39,7 +39,7 @@ func OriginOf(committed, now TopicID) Origin {
 	}
 }
 
-// text is the ID as commits carry it: 20 bytes in unpadded base64; empty if it is unknown.
+// text returns the ID as commits carry it: 20 bytes in unpadded base64, or nothing for an unknown ID.
 func (id TopicID) text() string {
 	if id == (TopicID{}) {
 		return ""

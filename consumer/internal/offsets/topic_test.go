@@ -2,7 +2,8 @@ package offsets
 
 import "testing"
 
-// TestOriginOf: only what is known to be another topic of the same cluster is taken for that.
+// TestOriginOf: a committed offset is of a former topic only if the cluster is known to be the same and the topic is known
+// to be another.
 func TestOriginOf(t *testing.T) {
 	t.Parallel()
 	here := TopicID{Cluster: 1, Topic: [16]byte{1}}

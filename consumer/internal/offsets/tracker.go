@@ -1,19 +1,19 @@
 package offsets
 
 // Tracker knows which delivered records of one partition have not ended. Records are delivered in ascending order of their
-// offsets. Offsets have holes (compaction, transactions), so the tracker works on the order of delivery: the offset behind
-// a record is never taken for that of the next one.
+// offsets. Offsets have holes (compaction, transactions), so the tracker works on the order of delivery: it never takes
+// "plus one" for the offset of the next record.
 type Tracker struct {
-	// entries is a ring: the entry with the number n is entries[n % len(entries)]. The numbers in use are head <= n < tail.
+	// entries is a ring: entry number n is entries[n % len(entries)]. The numbers in use are head <= n < tail.
 	entries    []entry
 	head, tail uint64
 	// position is the offset to fetch next, behind every delivered record. read is the offset behind the last record that
-	// was fetched, delivered or not; 0 if none was. No record stands between the two.
+	// was fetched, delivered or not; 0 if none was. No record lies between the two.
 	position, read int64
-	// epochs are those of the leaders that have appended the records read.
+	// epochs are the epochs of the leaders that have appended the records read.
 	epochs epochs
 	// inherited are the offsets that the previous owner has finished. Those at or above position go into every commit until
-	// they are fetched: otherwise two quick handovers would forget them.
+	// they are fetched. Otherwise a second handover shortly after the first would lose them.
 	inherited []Range
 	// lastRead is how far the previous owner has read.
 	lastRead LastRead
@@ -29,15 +29,15 @@ type entry struct {
 // Seq numbers the delivered records of one [Tracker], in the order of their delivery.
 type Seq uint64
 
-// MaxSpan is how many delivered records may be at or above a partition's watermark before its fetching waits. It bounds what
-// is executed again after a crash behind one stuck record, should the list of finished offsets not have made it. A list of that
-// many offsets fits into a commit, every other one finished.
+// MaxSpan is how many delivered records may lie at or above a partition's watermark before fetching waits. It bounds how
+// many records are executed again after a crash if one record is stuck and the list of finished offsets is lost. Even if
+// every other one of so many offsets has ended, the list fits into a commit.
 const MaxSpan = 10_000
 
-// leastEntries is how many entries a tracker begins with.
+// leastEntries is the size of a new tracker's ring.
 const leastEntries = 64
 
-// Resume returns the tracker of a partition that goes on where its previous owner has left it.
+// Resume returns the tracker of a partition that continues at the state in which its previous owner has left it.
 func Resume(from Handover) *Tracker {
 	return &Tracker{entries: make([]entry, leastEntries), position: from.Watermark, inherited: from.Finished, lastRead: from.LastRead}
 }
@@ -131,12 +131,12 @@ func (t *Tracker) LastRead() LastRead {
 	return own
 }
 
-// Progress is what to commit of a partition.
+// Progress is the content of a partition's commit.
 type Progress struct {
 	Watermark int64
 	// Finished are the finished offsets above the watermark, ascending.
 	Finished []Range
-	// Epoch is that of the leader that has appended the record before the watermark; [NoEpoch] if unknown. Kafka has a
+	// Epoch is the epoch of the leader that has appended the record before the watermark; [NoEpoch] if unknown. Kafka has a
 	// field of its own for it, which other clients read.
 	Epoch int32
 	// LastRead is how far the partition was read.
@@ -167,7 +167,7 @@ func (t *Tracker) Snapshot() (now Progress, changed bool) {
 // NotCommitted makes the next snapshot report a change: the commit of the last one has failed.
 func (t *Tracker) NotCommitted() { t.changed = true }
 
-// finished lists the ended records above the watermark. A range may span holes, and never a record that has not ended.
+// finished lists the ended records above the watermark. A range may span holes, but no record that has not ended.
 func (t *Tracker) finished() []Range {
 	var finished []Range
 	open := false

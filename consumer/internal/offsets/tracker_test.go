@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// naivePartition is the watermark as its definition says it, and nothing else.
+// naivePartition computes the watermark from its definition.
 type naivePartition struct {
 	position int64
 	open     map[int64]bool
@@ -23,9 +23,9 @@ func (n *naivePartition) watermark() int64 {
 	return lowest
 }
 
-// TestWatermarkAgainstModel delivers offsets with holes, ends them in any order, and compares the
-// tracker with its definition after each step: nothing that has not ended is ever at or below what
-// is committed, and a new owner that reads watermark and list knows exactly what has ended.
+// TestWatermarkAgainstModel delivers offsets with holes, ends them in any order, and compares the tracker with the
+// definition after each step. No unfinished record is below the committed offset. A new owner that reads the watermark and
+// the list knows exactly which records have ended.
 func TestWatermarkAgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -114,8 +114,8 @@ func compare(t *rapid.T, tr *Tracker, model *naivePartition) {
 	compareInherited(t, next, decoded)
 }
 
-// compareInherited hands a partition on before everything inherited has been delivered: what the
-// previous owner had ended must not be forgotten.
+// compareInherited hands a partition on before every inherited offset has been delivered. The next owner must still know
+// them.
 func compareInherited(t *rapid.T, tr *Tracker, inherited []Range) {
 	now, _ := tr.Snapshot()
 	watermark := now.Watermark
@@ -145,7 +145,7 @@ func TestSpanShrinks(t *testing.T) {
 	}
 }
 
-// TestChanged: a commit is due after what changes it, and after one that has failed.
+// TestChanged: a commit is due after each change, and after a commit that has failed.
 func TestChanged(t *testing.T) {
 	t.Parallel()
 	tr := Resume(At(10))
@@ -172,7 +172,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestRestart: nothing of the log before counts, as long as no record has been delivered.
+// TestRestart: nothing of the former log counts, as long as no record has been delivered.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	tr := Resume(Handover{Watermark: 100, Finished: []Range{{102, 105}}, LastRead: LastRead{Epoch: 7, End: 106}})
@@ -194,7 +194,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestHandovers: a script of two owners, by what is committed.
+// TestHandovers follows the commits of two owners, one after the other.
 func TestHandovers(t *testing.T) {
 	t.Parallel()
 	first := Resume(At(10))

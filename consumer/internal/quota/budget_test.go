@@ -12,7 +12,7 @@ import (
 	"convdel/consumer/internal/quota"
 )
 
-// budget is what a real one promises, and nothing else: departures a window's part apart, at most a second ahead.
+// budget keeps a real budget's promise: departures at even distances, at most a second ahead.
 type budget struct {
 	apart time.Duration
 	next  time.Time
@@ -30,18 +30,19 @@ func (b *budget) reserve(now time.Time, n int) (departures []time.Duration, agai
 	return departures, b.apart
 }
 
-// replica has a limiter, a backlog, and a question under way.
+// replica has a limiter, a backlog, and at most one question under way.
 type replica struct {
 	*quota.Limiter
 	backlog int
-	// asked is when the question under way was asked, answers when its answer comes; zero without one.
+	// asked is when the question under way was asked, answers is when its answer comes. Both are zero if there is no
+	// question.
 	asked, answers time.Time
 	n              int
 	waiting        bool
 	under          []call
 }
 
-// call is one that has been granted and leaves at a time.
+// call has a permit, and leaves at a time.
 type call struct {
 	permit quota.Permit
 	leaves time.Time
@@ -93,7 +94,7 @@ func (g *group) step(r *replica) {
 	}
 }
 
-// converse takes in the budget's answer, and asks as the limiter demands.
+// converse delivers the budget's answer, and asks what the limiter demands.
 func (g *group) converse(r *replica) {
 	switch {
 	case r.asked.IsZero():
@@ -128,8 +129,9 @@ func (g *group) run(d time.Duration) {
 	}
 }
 
-// notice lets every replica find out that the budget fails. One that has nothing to call would not, and would have the
-// whole quota as soon as the budget is back, while the last second's calls of the others, by their shares, still count.
+// notice lets every replica find out that the budget fails. A replica without calls would not find out. It would use the
+// whole quota as soon as the budget answers again, while the others' calls of the last second, made by their shares, still
+// count.
 func (g *group) notice() {
 	for _, r := range g.replicas {
 		backlog := r.backlog
@@ -140,8 +142,8 @@ func (g *group) notice() {
 	}
 }
 
-// TestReplicasKeepToTheQuota: replicas with backlogs that come and go, and a budget that fails for all of them and comes back,
-// never call more than the quota in a second.
+// TestReplicasKeepToTheQuota: replicas with changing backlogs never make more calls in a second than the quota, while their
+// budget fails for all of them and comes back.
 func TestReplicasKeepToTheQuota(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -170,7 +172,7 @@ func TestReplicasKeepToTheQuota(t *testing.T) {
 	})
 }
 
-// TestTheQuotaFollowsTheWork: a replica that has all of the backlog has all of the quota, and only a share while the
+// TestTheQuotaFollowsTheWork: a replica that has all of the backlog uses all of the quota, and only its share while the
 // budget fails.
 func TestTheQuotaFollowsTheWork(t *testing.T) {
 	t.Parallel()

@@ -6,21 +6,21 @@ import (
 )
 
 const (
-	// After failuresToFall failures in a row, askAgain apart, a replica does without the budget. One failure is forgiven: a
-	// connection may have died of idleness.
+	// After failuresToFall failures in a row, at least askAgain apart, a replica works without the budget. A single failure
+	// is forgiven, since an idle connection may have died.
 	failuresToFall = 2
 	askAgain       = 50 * time.Millisecond
-	// probeEvery is how often a budget that fails is tried. When it answers again, other replicas may not have noticed
-	// yet: for Cautious, both the budget and the share are kept.
+	// probeEvery is how often a failing budget is tried. When it answers again, other replicas may still use their shares.
+	// So the replica keeps to both the budget and its share for the time Cautious.
 	probeEvery = time.Second
 	// Cautious is how long [ByBoth] lasts.
 	Cautious = 3 * time.Second
 	// leaseWorth is how many departures are leased at once, as time at the full quota. leaseSlack is how long before the
-	// last of them leaves the next are asked for, not counting the way there and back.
+	// last leased departure the next ones are asked for, in addition to the time of the round trip.
 	leaseWorth = 25 * time.Millisecond
 	leaseSlack = 12 * time.Millisecond
-	// tolerance is how late a call may leave for its leased departure to count as kept: half of what the window is longer
-	// than a second. The other half is for the network.
+	// tolerance is how late a call may leave and still count as leaving at its leased departure. It is half of the time by
+	// which the window is longer than a second. The other half is for the network.
 	tolerance = 5 * time.Millisecond
 )
 
@@ -37,34 +37,34 @@ const (
 	ByShare
 )
 
-// Mode says which limits the limiter keeps to now.
+// Mode returns the limits that the limiter keeps to now.
 func (l *Limiter) Mode() Mode { return l.mode }
 
 // leases are departures reserved from a budget, and the state of that budget as its answers show it.
 type leases struct {
-	// quota is the calls a second that the budget hands out to all replicas together.
+	// quota is the number of calls a second that the budget hands out to all replicas together.
 	quota float64
-	// departures are those at hand, ascending.
+	// departures are the leased ones that have not been used, ascending.
 	departures []time.Time
-	// asked is when the budget last answered or failed to. notBefore is when it may be asked next. failures are those
-	// in a row.
+	// asked is when the budget last answered or failed. notBefore is the earliest time for the next question. failures
+	// counts the failures in a row.
 	asked, notBefore time.Time
 	failures         int
-	// trip is how long an answer takes, the longest of the last ones.
+	// trip is how long an answer takes: a slowly falling maximum.
 	trip time.Duration
 	// until is when ByBoth ends.
 	until time.Time
-	// stirred is when a departure was last asked for. wanted says that there was none, and none has come since.
+	// stirred is when a departure was last asked for. wanted says that there was none then, and that none has come since.
 	stirred time.Time
 	wanted  bool
-	// owed is how many departures must stay unused for calls that have left late, the last of these at late. credit is
-	// the part of the next departure that throttled answers have left.
+	// owed is how many departures must stay unused to make up for late calls; late is when the last of these calls left.
+	// credit is the part of the next departure that remains after throttled answers.
 	owed   int
 	late   time.Time
 	credit float64
 }
 
-// take returns a departure that is due, or when to ask anew; zero: until told.
+// take returns a departure that is due, or the time at which to ask anew. The zero time means until told.
 func (s *leases) take(now time.Time) (due, again time.Time) {
 	s.stirred = now
 	for len(s.departures) > 0 && now.Sub(s.departures[0]) > tolerance {
@@ -82,7 +82,7 @@ func (s *leases) take(now time.Time) (due, again time.Time) {
 }
 
 // left notes when a call has really left. A late call adds to seconds in which its departure was not counted. Another
-// departure within the next second stays unused and makes up for it, since it is in these seconds, too.
+// departure within the next second stays unused and makes up for it, since that one lies in these seconds, too.
 func (s *leases) left(due, at time.Time) {
 	if at.Sub(due) > tolerance {
 		s.owed++
@@ -90,8 +90,8 @@ func (s *leases) left(due, at time.Time) {
 	}
 }
 
-// add keeps new departures, but for those that are owed and those that throttled answers cost. Nobody else has these
-// either, so they slow down the app as a whole.
+// add keeps new departures, except those that are owed and those that throttled answers cost. No other replica gets these
+// either, so the app as a whole slows down.
 func (s *leases) add(now time.Time, departures []time.Duration, fraction float64) {
 	s.wanted = false
 	for _, in := range departures {
@@ -115,14 +115,14 @@ type Demand struct {
 	// Ask says to ask for N departures now. N of 0 finds out whether the budget answers.
 	Ask bool
 	N   int
-	// Again, where there is no question now, is the time at which to look again. Each Ask of the limiter is a reason to
-	// look again as well, and with the zero time the only one.
+	// Again is the time at which to look again if there is nothing to ask now. Each Ask of the limiter is a reason to look
+	// again as well; if Again is the zero time, it is the only reason.
 	Again time.Time
 }
 
-// Demand says what to ask the budget, if so many conversations are ready to be called and so many callers wait for a
-// permit. It is for limiters made by [NewLeasing]. The answer is for [Limiter.BudgetAnswered] or [Limiter.BudgetFailed],
-// before Demand is called again.
+// Demand returns the question to ask the budget now. ready is how many conversations are ready to be called, waiting is how
+// many goroutines wait for a permit. It is for limiters made by [NewLeasing]. The answer goes to [Limiter.BudgetAnswered]
+// or [Limiter.BudgetFailed] before Demand is called again.
 func (l *Limiter) Demand(now time.Time, ready, waiting int) Demand {
 	s := &l.leases
 	forgiven := s.failures > 0 && s.failures < failuresToFall
@@ -143,14 +143,14 @@ func (l *Limiter) Demand(now time.Time, ready, waiting int) Demand {
 	}
 }
 
-// demand says what to ask a budget that works.
+// demand returns the question to a budget that works.
 func (s *leases) demand(now time.Time, ready, waiting int) Demand {
 	held := len(s.departures)
 	missing := ready - held
 	if waiting > 0 && held == 0 {
 		missing = max(missing, 1)
 	}
-	// Nobody has asked for a departure lately: no connection is free to use one.
+	// No departure was asked for lately, so no connection is free to use one.
 	idle := waiting == 0 && now.Sub(s.stirred) > leaseWorth
 	if missing <= 0 || idle {
 		return Demand{}
@@ -182,8 +182,8 @@ func (l *Limiter) BudgetFailed(now time.Time) {
 	l.mode, s.departures, s.owed = ByShare, nil, 0
 }
 
-// BudgetAnswered says what the budget has answered: the departures reserved, each as the time from now until then, ascending,
-// or if none could be had, how long to wait before it is asked again. It was asked at asked.
+// BudgetAnswered takes the budget's answer to a question asked at asked. departures are the reserved ones, each as the time
+// from now until then, ascending. If there are none, again is how long to wait before the budget is asked again.
 func (l *Limiter) BudgetAnswered(asked, now time.Time, departures []time.Duration, again time.Duration) {
 	s := &l.leases
 	s.asked, s.failures, s.notBefore = now, 0, time.Time{}

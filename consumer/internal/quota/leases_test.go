@@ -9,7 +9,7 @@ import (
 
 const ms = time.Millisecond
 
-// script drives a leasing limiter and says what it wants of each ruling.
+// script drives a leasing limiter and checks its rulings.
 type script struct {
 	*testing.T
 	*quota.Limiter
@@ -39,7 +39,7 @@ func (s *script) lease(n int) { s.answer(make([]time.Duration, n), 0) }
 
 func (s *script) fail() { s.BudgetFailed(s.now) }
 
-// fall lets the budget fail until it is given up.
+// fall lets the budget fail until the limiter works without it.
 func (s *script) fall() {
 	s.fail()
 	s.pass(50 * ms)
@@ -70,7 +70,7 @@ func (s *script) wantGranted() quota.Permit {
 	return r.Permit
 }
 
-// wantRefused wants a time at which to ask anew, 0 for none.
+// wantRefused wants a refusal and the time until the limiter is to be asked anew, 0 for none.
 func (s *script) wantRefused(again time.Duration) {
 	s.Helper()
 	switch r := s.Ask(s.now); {
@@ -81,7 +81,7 @@ func (s *script) wantRefused(again time.Duration) {
 	}
 }
 
-// wantLeft wants so many calls granted and one more refused; they leave at once.
+// wantLeft wants n calls granted, which leave at once, and the next one refused.
 func (s *script) wantLeft(n int) {
 	s.Helper()
 	for range n {
@@ -90,7 +90,7 @@ func (s *script) wantLeft(n int) {
 	s.wantRefused(0)
 }
 
-// TestLeases takes departures from a budget that works.
+// TestLeases checks which departures a limiter uses while its budget works.
 func TestLeases(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]func(*script){
@@ -195,7 +195,7 @@ func TestLeases(t *testing.T) {
 	}
 }
 
-// TestDemand says what is asked of a budget, and when.
+// TestDemand checks when a budget is asked, and for how many departures.
 func TestDemand(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]func(*script){

@@ -3,12 +3,12 @@ package quota
 import "time"
 
 const (
-	// Window is the time over which a quota is counted. The API counts arrivals, a limiter counts departures, and a second's
-	// worth of departures can arrive in less than a second if the first ones are slow. So the window is longer than a second
-	// by 10 ms, by which the network may vary. That costs 1 % of the quota.
+	// Window is the time over which a quota is counted. The API counts arrivals, a limiter counts departures, and the
+	// departures of one second can arrive in less than a second if the first ones are slow. So the window is 10 ms longer
+	// than a second, which allows the network to vary by 10 ms. That costs 1 % of the quota.
 	Window = 1010 * time.Millisecond
-	// catchUp is how far the calls may lag behind their even spread before the time is lost. A late timer or a garbage
-	// collection is made up for, an idle minute is not.
+	// catchUp is how much lost time is made up for. Calls that lag further behind their even spread lose the rest. A late
+	// timer or a garbage collection is made up for, an idle minute is not.
 	catchUp = 50 * time.Millisecond
 )
 
@@ -16,26 +16,26 @@ const (
 // budget, the limit is the whole quota, and the budget spreads the calls of all replicas together.
 //
 // Every call needs a permit, first attempts and retries alike. A permit counts from when it is granted until a window after
-// the call has left. The call can leave later than it was granted, since a connection has to be made first; for the API only
-// the departure exists.
+// the call has left. A call can leave later than it was granted, since a connection may have to be made first, and only the
+// departure matters to the API.
 type Limiter struct {
-	// share is the calls a second that are this replica's. 0 lets nothing leave.
+	// share is this replica's number of calls a second. With 0 nothing leaves.
 	share  float64
 	mode   Mode
 	pacing pacing
-	// recent are the departures of the last window. out is how many permits are granted whose calls have not left.
+	// recent are the departures of the last window. out is the number of granted permits whose calls have not left.
 	recent departures
 	out    int
-	// next is when the even spread allows the next call. quiet is the end of the time in which nothing may leave.
+	// next is when the even spread allows the next call. Until quiet nothing may leave.
 	next, quiet time.Time
 	leases      leases
 }
 
-// New returns a limiter by a share alone, which is 0 until [Limiter.SetShare] says otherwise.
+// New returns a limiter that keeps to a share, which is 0 until [Limiter.SetShare] sets it.
 func New() *Limiter { return &Limiter{mode: ByShare, pacing: pacing{fraction: 1}} }
 
-// NewLeasing returns a limiter that leases departures from a budget of so many calls a second, and keeps to its share while
-// the budget fails.
+// NewLeasing returns a limiter that leases departures from a budget of callsPerSecond, and keeps to its share while the
+// budget fails.
 func NewLeasing(callsPerSecond int) *Limiter {
 	return &Limiter{mode: ByBudget, pacing: pacing{fraction: 1}, leases: leases{quota: float64(callsPerSecond)}}
 }
@@ -58,7 +58,7 @@ type Ruling struct {
 	Again time.Time
 }
 
-// Ask requests a permit for a call that leaves now.
+// Ask asks for a permit for a call that leaves now.
 func (l *Limiter) Ask(now time.Time) Ruling {
 	if l.share == 0 {
 		return Ruling{}
@@ -89,10 +89,10 @@ func (l *Limiter) Ask(now time.Time) Ruling {
 	return Ruling{Granted: true, Permit: p}
 }
 
-// spreads says whether this limiter spreads the calls, over its own share.
+// spreads returns true if this limiter spreads its calls over its own share.
 func (l *Limiter) spreads() bool { return l.mode != ByBudget }
 
-// opens is the time before which nothing may leave, however little has left.
+// opens returns the time before which nothing may leave, even if little has left.
 func (l *Limiter) opens() time.Time {
 	switch {
 	case !l.spreads():
@@ -114,7 +114,7 @@ func (l *Limiter) spread(now time.Time, pace float64) time.Duration {
 	return interval
 }
 
-// Sent says that the call of a permit has left, or may have. The permit counts for a window from then on.
+// Sent says that the call of a permit has left or may have left. The permit counts for a window from then on.
 func (l *Limiter) Sent(p Permit, at time.Time) {
 	l.out--
 	l.recent.add(at)
@@ -123,28 +123,28 @@ func (l *Limiter) Sent(p Permit, at time.Time) {
 	}
 }
 
-// Unused says that no call was made by a permit. Its place in the spread is free again; a leased departure is lost.
+// Unused says that no call was made with a permit. Its interval of the spread is free again; a leased departure is lost.
 func (l *Limiter) Unused(p Permit) {
 	l.out--
 	l.next = l.next.Add(-p.interval)
 }
 
-// SetShare says how many calls a second are this replica's from now on. Nothing leaves for one window: at a handover the
-// departures of whoever had this part of the quota before still count.
+// SetShare sets this replica's number of calls a second. Nothing leaves for one window: after a handover the departures of
+// the replica that had this part of the quota still count.
 func (l *Limiter) SetShare(callsPerSecond float64, now time.Time) {
 	l.share = callsPerSecond
 	l.quiet = now.Add(Window)
 }
 
-// Throttled says that the API has called this app too fast. The pace is cut by 30 %, at most once a window, and a twentieth
-// of the quota comes back each window without such an answer.
+// Throttled says that the API has answered that this app calls too fast. The pace is cut by 30 %, at most once a window. A
+// twentieth of the quota comes back in each window without such an answer.
 func (l *Limiter) Throttled(now time.Time) { l.pacing.throttled(now) }
 
-// Ramp lets the pace begin at a tenth and rise to the whole within five windows, as an API that has just come back needs it.
+// Ramp lets the pace begin at a tenth and rise to the whole within five windows. An API that has just recovered needs that.
 func (l *Limiter) Ramp(now time.Time) { l.pacing.ramp(now) }
 
-// Pace is the calls a second that may leave: this replica's share or, by a budget, the quota, less what throttled answers
-// have taken; 0 without a share.
+// Pace returns how many calls a second may leave: this replica's share or, by a budget, the quota, reduced after throttled
+// answers. It is 0 without a share.
 func (l *Limiter) Pace(now time.Time) float64 {
 	switch {
 	case l.share == 0:

@@ -10,17 +10,18 @@ import (
 	"convdel/consumer/internal/quota"
 )
 
-// began is when every script begins. No ruling depends on it.
+// began is the time at which every script begins. No ruling depends on it.
 var began = time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
 
-// granting returns a limiter of a share whose quiet window ends at began.
+// granting returns a limiter with a share, whose quiet window ends at began.
 func granting(share float64) *quota.Limiter {
 	l := quota.New()
 	l.SetShare(share, began.Add(-quota.Window))
 	return l
 }
 
-// use makes calls as soon as they are granted, each leaving after a delay, until a time, and returns when they left.
+// use makes calls as soon as they are granted, each of which leaves after a delay. It stops at until, and returns when the
+// calls left.
 func use(l *quota.Limiter, from, until time.Time, delay func() time.Duration) []time.Time {
 	var left []time.Time
 	var under []call // granted and not left, by when they leave
@@ -68,7 +69,7 @@ func mostInASecond(times []time.Time) int {
 	return most
 }
 
-// TestUsesTheShareAndNeverMore: of every share at least 98.5 % is used, and no second holds more.
+// TestUsesTheShareAndNeverMore: at least 98.5 % of every share is used, and no second holds more than the share.
 func TestUsesTheShareAndNeverMore(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -83,7 +84,7 @@ func TestUsesTheShareAndNeverMore(t *testing.T) {
 		{"half a call a second", 0.5, 0.985, atOnce},
 		{"seven, up to 5 ms late", 7, 0.985, func() time.Duration { return rand.N(5 * time.Millisecond) }},
 		{"up to 5 ms late", 200, 0.985, func() time.Duration { return rand.N(5 * time.Millisecond) }},
-		// A permit counts while its call has not left: a late call costs its part of the quota.
+		// A permit counts until its call leaves, so a late call costs more of the quota.
 		{"one in twenty 200 ms late", 200, 0.97, func() time.Duration {
 			if rand.N(20) == 0 {
 				return 200 * time.Millisecond
@@ -108,7 +109,7 @@ func TestUsesTheShareAndNeverMore(t *testing.T) {
 	}
 }
 
-// TestRulings asks limiters in one state each.
+// TestRulings asks limiters, each in a state of its own.
 func TestRulings(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
@@ -122,10 +123,10 @@ func TestRulings(t *testing.T) {
 	const granted, told = -1, -2
 	for _, tc := range []struct {
 		name string
-		// script brings a limiter into its state.
+		// script returns a limiter in its state.
 		script func() *quota.Limiter
 		at     time.Duration
-		// again is when to ask anew, since began.
+		// again is when to ask anew, as time since began.
 		again time.Duration
 	}{
 		{"no share yet", quota.New, 0, told},
@@ -249,7 +250,7 @@ func TestLeastPace(t *testing.T) {
 	}
 }
 
-// TestPaceIsKept: the calls that leave after a throttled answer are as few as the pace says.
+// TestPaceIsKept: no more calls leave after a throttled answer than the pace says.
 func TestPaceIsKept(t *testing.T) {
 	t.Parallel()
 	l := granting(200)
@@ -263,7 +264,8 @@ func TestPaceIsKept(t *testing.T) {
 	}
 }
 
-// TestAllocatesNothing: a steady pace reuses what it holds. It is not parallel, since it counts the allocations of all.
+// TestAllocatesNothing: a steady pace reuses its memory. It is not parallel, since it counts the allocations of the whole
+// process.
 func TestAllocatesNothing(t *testing.T) { //nolint:paralleltest // see above
 	l, now := granting(1000), began
 	step := func() {

@@ -11,17 +11,18 @@ import (
 	"convdel/consumer/internal/quota"
 )
 
-// granted is a permit as a naive observer sees it.
+// granted is a permit as an observer sees it who knows no rule.
 type granted struct {
 	permit quota.Permit
-	// at is when it was granted, left when its call left, freed when it was given back unused; zero before.
+	// at is when the permit was granted, left when its call left, freed when it was returned unused. A time that has not
+	// come is zero.
 	at, left, freed time.Time
-	// share is what the replica had then, interval how far apart calls were to be.
+	// share is the replica's share at that time, interval the intended distance to the next call.
 	share    float64
 	interval time.Duration
 }
 
-// naive is the quota as its definition says it, looked up in all that has ever happened.
+// naive computes the quota from its definition, out of everything that has happened.
 type naive struct {
 	now, sharedAt time.Time
 	share         float64
@@ -35,7 +36,7 @@ type slowed struct {
 	ramp bool
 }
 
-// fraction is the part of the quota that may be used, followed window by window.
+// fraction returns the part of the quota that may be used, computed window by window.
 func (n *naive) fraction() float64 {
 	fraction, step := 1.0, 0.0
 	var since, cut time.Time
@@ -83,7 +84,7 @@ const (
 	roundingTime = time.Microsecond
 )
 
-// limit is how many may count at once, which rounding may make one fewer or one more.
+// limit returns how many permits may count at once. Rounding may make it one fewer or one more.
 func (n *naive) limit() (least, most int) {
 	pace := n.share * n.fraction()
 	return max(1, int(pace-rounding)), max(1, int(pace+rounding))
@@ -131,7 +132,8 @@ func (n *naive) checkGrant(t *rapid.T) {
 	}
 }
 
-// refusal is when the last reason to refuse ends, zero if there is none that does. told says that one does not end by itself.
+// refusal returns when the last of the reasons to refuse ends, or zero if none ends by itself. told says that there is a
+// reason that does not end by itself.
 func (n *naive) refusal() (until time.Time, told bool) {
 	reason := func(end time.Time) {
 		if end.After(n.now) && end.After(until) {
@@ -158,7 +160,7 @@ func (n *naive) refusal() (until time.Time, told bool) {
 	return until, told
 }
 
-// frees is when fewer than the limit count, if nothing is granted meanwhile.
+// frees returns when fewer permits count than the limit allows, if nothing is granted meanwhile.
 func (n *naive) frees() time.Time {
 	least, _ := n.limit()
 	out, _ := n.counting()
@@ -172,8 +174,8 @@ func (n *naive) frees() time.Time {
 	return ends[out+len(ends)-least]
 }
 
-// checkSpread: the last calls granted are as far apart as the pace of each says, but for 50 ms of lost time and for what has
-// been given back meanwhile.
+// checkSpread: the last calls granted are as far apart as the pace at each of them demands, except for 50 ms of lost time
+// and for intervals that were returned meanwhile.
 func (n *naive) checkSpread(t *rapid.T) {
 	last := len(n.history) - 1
 	var apart time.Duration

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// mutant is a rule that is broken on purpose: a text, which stands once in a file of this package, and what replaces it.
+// mutant is a rule that is broken on purpose: old stands once in a file of this package and is replaced with new.
 type mutant struct{ name, file, old, new string }
 
 func mutants() []mutant {
@@ -88,8 +88,8 @@ func mutants() []mutant {
 	}
 }
 
-// TestMutants breaks the rules in one way after the other and demands that another test of this package notices. The broken
-// files are laid over the real ones by the Go toolchain; the tree is not touched.
+// TestMutants breaks one rule at a time and demands that another test of this package fails. The Go toolchain lays the
+// broken files over the real ones; the tree is not touched.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	here, err := filepath.Abs(".")
@@ -114,7 +114,7 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// live runs the package's tests with a broken file and says whether one fails.
+// live runs the package's tests with a broken file and returns true if one fails.
 func (m *mutant) live(t *testing.T, path, text string) (output string, noticed bool) {
 	t.Helper()
 	dir := t.TempDir()

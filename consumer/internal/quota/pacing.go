@@ -3,21 +3,21 @@ package quota
 import "time"
 
 const (
-	// A throttled answer cuts the pace to slowDown of what it is, at most once a window, and never below leastFraction of
-	// the quota. Each window without such an answer gives speedUp of the quota back.
+	// A throttled answer multiplies the pace by slowDown, at most once a window, but the pace never falls below
+	// leastFraction of the quota. Each window without such an answer adds speedUp of the quota.
 	slowDown      = 0.7
 	leastFraction = 0.02
 	speedUp       = 0.05
-	// After a pause the pace begins at rampFrom of the quota, and each window adds rampUp: the fifth makes it whole.
+	// After a pause the pace begins at rampFrom of the quota, and each window adds rampUp. The fifth window makes it whole.
 	rampFrom = 0.1
 	rampUp   = 0.18
-	// rounding is what a sum of such parts may be off by.
+	// rounding is the largest error of a sum of such parts.
 	rounding = 1e-9
 )
 
-// pacing is the part of the quota that may be used at a time, above 0 and at most 1.
+// pacing is the part of the quota that may be used, above 0 and at most 1.
 type pacing struct {
-	// fraction is that part at the time since. Each window from then on adds step, until it is 1.
+	// fraction is that part at the time since. Each window from then on adds step, until the part is 1.
 	fraction, step float64
 	since          time.Time
 	// cut is when a throttled answer last lowered it.
@@ -35,7 +35,7 @@ func (p *pacing) at(now time.Time) float64 {
 	return fraction
 }
 
-// rises is when the part next becomes larger, the zero time if it is whole.
+// rises returns when the part next becomes larger, or the zero time if it is whole.
 func (p *pacing) rises(now time.Time) time.Time {
 	if p.at(now) >= 1 {
 		return time.Time{}
@@ -43,7 +43,7 @@ func (p *pacing) rises(now time.Time) time.Time {
 	return p.since.Add(time.Duration(p.windows(now)+1) * Window)
 }
 
-// windows is how many whole windows have passed since the part changed.
+// windows returns how many whole windows have passed since the part changed.
 func (p *pacing) windows(now time.Time) int64 { return int64(now.Sub(p.since) / Window) }
 
 func (p *pacing) throttled(now time.Time) {

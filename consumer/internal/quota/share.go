@@ -1,7 +1,7 @@
 package quota
 
-// Share splits a quota of calls a second over all partitions of a topic, and returns the sum of the parts of the owned ones.
-// The parts are whole calls, and all of them add up to exactly the quota. With more partitions than calls the parts are
+// Share splits a quota of calls a second over all partitions of a topic, and returns the sum of the owned partitions'
+// parts. The parts are whole numbers that add up to exactly the quota. With more partitions than calls the parts are
 // fractions. These add up too, but several may fall due in the same second.
 func Share(callsPerSecond int, owned []int, partitions int) float64 {
 	if partitions > callsPerSecond {

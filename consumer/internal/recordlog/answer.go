@@ -11,45 +11,45 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Version 4 of Fetch is the first one that lists what was rolled back, and that always brings a whole batch. From 12 on,
-// messages are written in another way.
+// Version 4 of Fetch is the first one that lists aborted transactions and always returns a whole batch. Version 12 and
+// later encode messages in another way.
 const (
 	oldestFetch, newestFetch = 4, 11
 )
 
 const (
-	// leastDecoding is what decoding takes at least, in bytes, beside an answer.
+	// leastDecoding is the memory that decoding takes at least, in bytes, besides the answer.
 	leastDecoding = 64 << 10
-	// answerHead is how much is read of an answer that is too large, to see what its first batch is: up to there, an
-	// answer has some bytes and 16 for each transaction that was rolled back.
+	// answerHead is how much of a too large answer is read to find its first batch. Before that batch an answer has a few
+	// fixed bytes, and 16 for each aborted transaction.
 	answerHead = 64 << 10
 )
 
-// answer is what a broker says to a fetch.
+// answer is a broker's answer to a fetch.
 type answer struct {
 	*kmsg.FetchResponse
 
-	// held is how many bytes it takes.
+	// held is the answer's size in memory, in bytes.
 	held int64
-	// huge is the head of the first batch where that is too large to be held, sum its hash.
+	// huge is the head of the first batch if that batch is too large to be held. sum is the batch's hash.
 	huge *batch
 	sum  [sha256.Size]byte
 }
 
-// fetched reads the answer to a fetch. What is too large for the room is not held: the error is a [*NeedRoomError], and
-// the connection is as good as before.
+// fetched reads the answer to a fetch. It does not hold an answer that is larger than the room: it returns a
+// [*NeedRoomError] then, and the connection can be used again.
 func (w *wire) fetched(ctx context.Context, req *kmsg.FetchRequest, r Request, bounds Bounds) (*answer, error) {
 	size, err := w.size()
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err // nobody waits for it, and nobody counts its memory
+		return nil, err // nobody waits for the answer, and nobody counts its memory
 	}
 	if most := bounds.Batch + int64(r.MaxBytes) + answerHead; r.Room > 0 && size > r.Room || size > most {
 		refusal := fmt.Errorf("%w: it has %d bytes", errAnswer, size)
 		if r.Room > 0 && size <= most {
-			refusal = &NeedRoomError{Bytes: size + 2*leastDecoding} // and a record
+			refusal = &NeedRoomError{Bytes: size + 2*leastDecoding} // room for a record, too
 		}
 		return w.tooLarge(req, size, bounds, refusal)
 	}
@@ -69,8 +69,8 @@ func (w *wire) parseFetched(req *kmsg.FetchRequest, body []byte) (*answer, error
 	return &answer{FetchResponse: res, held: int64(len(body))}, nil
 }
 
-// tooLarge looks at the beginning of an answer that is not held, and discards the rest. It returns the refusal unless the first
-// batch alone is beyond the bounds: then no room helps.
+// tooLarge looks at the beginning of an answer that is not held, and discards the rest. It returns refusal, unless the
+// first batch alone is beyond the bounds. Then no room is enough, and the answer is made of that batch's head and hash.
 func (w *wire) tooLarge(req *kmsg.FetchRequest, size int64, bounds Bounds, refusal error) (*answer, error) {
 	head := make([]byte, min(size, answerHead))
 	if _, err := io.ReadFull(w.rw, head); err != nil {
@@ -96,7 +96,8 @@ func (w *wire) tooLarge(req *kmsg.FetchRequest, size int64, bounds Bounds, refus
 	return w.huge(req, rest, left, append(head[:aborted:aborted], make([]byte, afterAborted(req.Version))...), first, raw)
 }
 
-// huge makes an answer of the first batch's head and hash alone. What was rolled back does not matter then.
+// huge makes an answer of the first batch's head and hash. The list of aborted transactions is left out, since no record is
+// read.
 func (w *wire) huge(req *kmsg.FetchRequest, rest io.Reader, left int64, head []byte, first *batch, raw []byte) (*answer, error) {
 	a, err := w.parseFetched(req, head)
 	if err != nil {
@@ -115,7 +116,7 @@ func (w *wire) huge(req *kmsg.FetchRequest, rest io.Reader, left int64, head []b
 	return a, discard(rest, left-n, nil)
 }
 
-// discard reads what is left of an answer, size bytes at most, and returns err if that works.
+// discard reads the rest of an answer, at most size bytes. It returns err, unless reading fails.
 func discard(rest io.Reader, size int64, err error) error {
 	if _, lost := io.CopyN(io.Discard, rest, size); lost != nil {
 		return lost
@@ -123,8 +124,9 @@ func discard(rest io.Reader, size int64, err error) error {
 	return err
 }
 
-// recordsStart tells where in the answer to a fetch of one partition the list of what was rolled back begins, and where its
-// records begin, from the answer's number on. Of the list no more than its length has to be there.
+// recordsStart returns the positions at which the list of aborted transactions and the records begin, in the answer to a
+// fetch of one partition. Positions count from the answer's request number on. Of the list, b needs to hold only the
+// length.
 func recordsStart(version int16, b []byte) (aborted int, records int64, ok bool) {
 	at := 4 + 4 + 4 // number, throttled, topics
 	if version >= 7 {
@@ -148,8 +150,8 @@ func recordsStart(version int16, b []byte) (aborted int, records int64, ok bool)
 	return at, records, true
 }
 
-// afterAborted is how many bytes stand between the beginning of the list of what was rolled back and the records, if the list
-// is empty: lengths, and a replica.
+// afterAborted returns how many bytes lie between the beginning of an empty list of aborted transactions and the records:
+// lengths, and a replica's number.
 func afterAborted(version int16) int {
 	if version >= 11 {
 		return 4 + 4 + 4

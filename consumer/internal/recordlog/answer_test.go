@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// TestOtherAnswers: an answer about something else is an error.
+// TestOtherAnswers: an answer to another request, or about another partition, is an error.
 func TestOtherAnswers(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(a *kmsg.FetchResponse){
@@ -40,7 +40,7 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
-// TestNoRoom: an answer that is larger than the room is not held, and the connection goes on.
+// TestNoRoom: an answer that is larger than the room is not held, and the connection can be used again.
 func TestNoRoom(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t, kfake.NumBrokers(1))
@@ -81,7 +81,7 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("%d records, next %d, %v", got, f.Next, err)
 	}
 
-	l.Bounds.Batch = 100_000 // now no room would help
+	l.Bounds.Batch = 100_000 // now no room is enough
 	request.Room = 50_000
 	if f, err = l.Fetch(t.Context(), request); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// closing counts connections that are closed.
+// closing counts the connections that are closed.
 type closing struct {
 	net.Conn
 
@@ -117,7 +117,7 @@ func (c closing) Close() error {
 	return c.Conn.Close()
 }
 
-// sumOf is the hash of the first batch in the log.
+// sumOf returns the hash of the first batch in the log.
 func sumOf(t *testing.T, cluster *kfake.Cluster) [32]byte {
 	t.Helper()
 	f, err := newLog(t, cluster, "events").Fetch(t.Context(), Request{MaxBytes: 1, Epoch: NoEpoch})
@@ -127,7 +127,7 @@ func sumOf(t *testing.T, cluster *kfake.Cluster) [32]byte {
 	return sha256.Sum256(f.rest[:uncounted+binary.BigEndian.Uint32(f.rest[lengthAt:])])
 }
 
-// TestGivenUp: an answer that nobody waits for is not read into memory.
+// TestGivenUp: an answer is not read into memory after its request was given up.
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -138,7 +138,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestHugeBatchBehindALongList: a batch beyond the bounds is known for that behind a list of what was rolled back of any length.
+// TestHugeBatchBehindALongList: a batch beyond the bounds is recognized behind a list of aborted transactions of any
+// length.
 func TestHugeBatchBehindALongList(t *testing.T) {
 	t.Parallel()
 	for _, aborted := range []int{0, 10, 5000, 100_000} {
@@ -170,14 +171,14 @@ func TestHugeBatchBehindALongList(t *testing.T) {
 	}
 }
 
-// rawBatchHead is the head of a batch of three records at offset 40, of so many bytes.
+// rawBatchHead returns the head of a batch of three records at offset 40 with a given size.
 func rawBatchHead(size int) []byte {
 	b := kmsg.NewRecordBatch()
 	b.FirstOffset, b.LastOffsetDelta, b.NumRecords, b.Magic, b.Length = 40, 2, 3, 2, int32(size-uncounted)
 	return b.AppendTo(nil)
 }
 
-// FuzzAnswer: no answer makes reading it panic, or find records where there are none.
+// FuzzAnswer: no answer makes the reader panic, or find records where there are none.
 func FuzzAnswer(f *testing.F) {
 	f.Add(int16(11), []byte{})
 	f.Add(int16(4), bytes.Repeat([]byte{0xff}, 64))

@@ -12,20 +12,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What a batch of format 2 and an entry of the formats before have in common: an offset, the length of what follows, four
-// bytes, and the format's number.
+// Batches of format 2 and entries of the older formats begin alike: an offset, the length of the rest, four bytes, and the
+// number of the format.
 const (
 	lengthAt, epochAt, magicAt, afterMagic = 8, 12, 16, 17
 
-	uncounted = 12 // offset and length themselves
+	uncounted = 12 // offset and length
 	batchHead = 61
-	crcFrom   = 21 // what a batch's checksum covers begins here
+	crcFrom   = 21 // the batch's checksum covers the bytes from here on
 
 	legacyCRCFrom = 16
-	legacyLeast   = 26 // without key, value and time
+	legacyLeast   = 26 // an entry without key, value and time
 )
 
-// The attributes of a batch.
+// These are the attributes of a batch.
 const (
 	codecMask      = 0x07
 	logAppendTime  = 0x08
@@ -33,13 +33,14 @@ const (
 	controlBit     = 0x20
 )
 
-// batch is a batch of the log, or an entry of formats 0 and 1, which may be one in disguise.
+// batch is a batch of the log. An entry of format 0 or 1 is taken for a batch, too, since it may contain several messages.
 type batch struct {
 	kmsg.RecordBatch
 
-	// base is its first offset, or of an entry its last; last is the last one as far as it can be believed.
+	// base is the first offset of a batch, or the last one of an entry. last is the last offset that the batch can have,
+	// see believe.
 	base, last int64
-	// size is what it has in bytes, raw all of it.
+	// size is the batch's size in bytes, raw are these bytes.
 	size int64
 	raw  []byte
 }
@@ -47,7 +48,7 @@ type batch struct {
 func (b *batch) control() bool       { return b.Attributes&controlBit != 0 }
 func (b *batch) transactional() bool { return b.Attributes&transactionBit != 0 }
 
-// readHead reads a batch's head as far as it is there. It returns nil if that is not as far as the format's number.
+// readHead reads as much of a batch's head as b holds. It returns nil if b ends before the number of the format.
 func readHead(b []byte) (*batch, error) {
 	if len(b) < afterMagic {
 		return nil, errEndsEarly
@@ -81,13 +82,13 @@ func readHead(b []byte) (*batch, error) {
 
 // parse reads a head of format 2.
 func (b *batch) parse(head []byte) {
-	_ = b.ReadFrom(head[:batchHead]) // all of it is there, and it has no lengths
+	_ = b.ReadFrom(head[:batchHead]) // it can't fail: the head is complete, and all of its fields have a fixed length
 	if b.LastOffsetDelta > 0 && b.base >= 0 && b.base <= math.MaxInt64-1-int64(b.LastOffsetDelta) {
 		b.last = b.base + int64(b.LastOffsetDelta)
 	}
 }
 
-// next reads the head of the next batch. It returns nil at the end, which may lie within a batch: brokers cut there.
+// next reads the head of the next batch. It returns nil at the end of the answer. Brokers may cut an answer within a batch.
 func (f *Fetched) next() (*batch, error) {
 	if len(f.rest) == 0 {
 		return nil, nil
@@ -112,7 +113,7 @@ func (f *Fetched) next() (*batch, error) {
 	return b, nil
 }
 
-// believe cuts a batch's claim on offsets down to what neither the next batch has nor lies behind the end of the log.
+// believe limits the offsets that a batch claims: they end before the next batch, and before the end of the log.
 func (f *Fetched) believe(b *batch) {
 	if f.HighWatermark > b.base {
 		b.last = min(b.last, f.HighWatermark-1)
@@ -122,15 +123,16 @@ func (f *Fetched) believe(b *batch) {
 		switch {
 		case next <= b.base:
 		case b.Magic < 0 || b.Magic > 2:
-			b.last = next - 1 // nothing else tells where it ends
+			b.last = next - 1 // in an unknown format the length of the batch is unknown
 		default:
 			b.last = min(b.last, next-1)
 		}
 	}
 }
 
-// fault is the error for a batch that can't be read from an offset on. Whoever steps over it gets ahead, and not beyond
-// the end of the log, whatever the batch says of its offsets.
+// fault returns the error for a batch that can't be read from an offset on. Whatever the batch says of its offsets, its
+// Last is at or above the position and below the end of the log. So a reader that continues behind Last always makes
+// progress.
 func (f *Fetched) fault(b *batch, first int64, reason string, err error) *BatchError {
 	last := b.last
 	if end := f.HighWatermark; end >= 0 {
@@ -148,11 +150,15 @@ func (f *Fetched) fault(b *batch, first int64, reason string, err error) *BatchE
 	return e
 }
 
-// Each calls do with each record at or above the offset asked for, in order, until it returns an error. Decoding may take
-// room bytes of memory (0: no limit), what is held of the answer included; what do keeps is not counted. Errors beside
-// do's: a [*NeedRoomError], after which Each may be called again with more room; a [*BatchError] where a batch can't be
-// read to its end, with all records before the fault delivered, and later batches left alone. Called again, it goes on
-// with the first record that do has not accepted.
+// Each calls do with each record at or above the offset asked for, in order, until do returns an error. Decoding may take
+// room bytes of memory (0: no limit), the answer itself included; memory that do keeps is not counted. Errors that are not
+// do's own:
+//
+//   - A [*NeedRoomError] says that room is too small. Each may be called again with more.
+//   - A [*BatchError] says that a batch can't be read to its end. All records before the fault have been delivered, and no record of
+//     a later batch.
+//
+// The next call of Each continues with the first record that do has not accepted.
 func (f *Fetched) Each(room int64, do func(*Record) error) error {
 	if f.huge != nil {
 		return f.huge
@@ -171,7 +177,7 @@ func (f *Fetched) Each(room int64, do func(*Record) error) error {
 	}
 }
 
-// reader reads batches on behalf of an Each.
+// reader reads batches for Each.
 type reader struct {
 	*Fetched
 
@@ -179,16 +185,16 @@ type reader struct {
 	pool   *decoders
 	room   int64
 	do     func(*Record) error
-	// decoding is what the decompressor under way takes, in bytes.
+	// decoding is the memory of the present decompressor, in bytes.
 	decoding int64
-	// names are header keys that have been seen, few and short ones.
+	// names are header keys seen before. It holds a few short ones.
 	names map[string]string
 }
 
-// need refuses what takes more memory than there is.
+// need returns an error if bytes more would take more memory than the room.
 func (r *reader) need(bytes int64) error {
 	if total := r.held + leastDecoding + r.decoding + bytes; r.room > 0 && total > r.room {
-		const grain = 256 << 10 // not one attempt for each record that is larger than the one before
+		const grain = 256 << 10 // a coarse step, or each larger record would cost an attempt of its own
 		return &NeedRoomError{Bytes: (total + grain - 1) / grain * grain}
 	}
 	return nil
@@ -212,14 +218,14 @@ func (r *reader) read(b *batch) error {
 	case !errors.As(err, &f):
 		return err
 	case !use && !b.control():
-		return nil // no harm: it was rolled back
+		return nil // the batch was rolled back, so its faults do not matter
 	}
 	return r.fault(b, first, f.reason, f.err)
 }
 
-var errChecksum = errors.New("its checksum is another")
+var errChecksum = errors.New("its checksum does not match")
 
-// readV2 reads the records of a batch of format 2. Where that fails, it returns the first offset that can't be read.
+// readV2 reads the records of a batch of format 2. With an error it returns the first offset that can't be read.
 func (r *reader) readV2(b *batch, use bool) (int64, error) {
 	count, span := int64(b.NumRecords), int64(b.LastOffsetDelta)+1
 	if has := b.last - b.base + 1; count < 0 || span < 1 || count > has {
@@ -227,7 +233,7 @@ func (r *reader) readV2(b *batch, use bool) (int64, error) {
 	}
 	src, err := r.open(int(b.Attributes&codecMask), b.raw[batchHead:], r.bounds.Batch)
 	if _, bad := errors.AsType[*fault](err); bad && count == 0 {
-		return 0, nil // compaction has left the codec, and no data
+		return 0, nil // compaction has removed the data and left the codec
 	}
 	if err != nil {
 		return b.base, err
@@ -236,7 +242,7 @@ func (r *reader) readV2(b *batch, use bool) (int64, error) {
 	if count == 0 && src.more() {
 		return b.base, malformed("it has data and no records")
 	}
-	// Where there are as many records as offsets, a record's place is its offset, whatever it says.
+	// Where there are as many records as offsets, a record's position gives its offset, whatever the record says.
 	v := v2{reader: r, batch: b, src: src, use: use, dense: count == span, delta: -1}
 	for left := count - 1; left >= 0; left-- {
 		if err := v.next(left); err != nil {

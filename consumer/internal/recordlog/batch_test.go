@@ -12,15 +12,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// reading is what reading a batch at 100 should come to: values by offset, and where it fails.
+// reading is the expected result of reading a batch at 100: values by offset, and the fault, if any.
 type reading struct {
 	values      map[int64]string
-	first, last int64 // of the fault, 0 if there is none
+	first, last int64 // offsets of the fault, 0 if there is none
 	reason      string
 	next        int64
 }
 
-// check compares, and then asks once more from behind the fault, as a consumer does: nothing may come twice.
+// check compares a reading, and then reads again from behind the fault, as a consumer does. No record may come twice.
 func (want reading) check(t *testing.T, f *Fetched) {
 	t.Helper()
 	list, err := delivered(t, f)
@@ -40,12 +40,12 @@ func (want reading) check(t *testing.T, f *Fetched) {
 	case !errors.As(err, &fault) || fault.First != want.first || fault.Last != want.last || fault.Reason != want.reason:
 		t.Errorf("%+v; want a fault from %d to %d: %s", err, want.first, want.last, want.reason)
 	case fault.Raw == nil || fault.Size != int64(len(fault.Raw)) || fault.SHA256 != sha256.Sum256(fault.Raw) || !bytes.HasPrefix(f.rest, fault.Raw):
-		t.Errorf("the fault has not the batch's own bytes: %d of %d", len(fault.Raw), fault.Size)
+		t.Errorf("the fault does not have the batch's own bytes: %d of %d", len(fault.Raw), fault.Size)
 	}
 }
 
-// TestPlaces: what a record says of its own offset counts where the batch has holes, and nowhere else.
-func TestPlaces(t *testing.T) {
+// TestRecordOffsets: the offset that a record names counts only where the batch has holes.
+func TestRecordOffsets(t *testing.T) {
 	t.Parallel()
 	three := map[int64]string{100: "a", 101: "b", 102: "c"}
 	claim := func(offsets ...int64) *written {
@@ -112,7 +112,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestFrom: nothing below the offset asked for, and nothing twice.
+// TestFrom: no record below the offset asked for is delivered, and none twice.
 func TestFrom(t *testing.T) {
 	t.Parallel()
 	sparse := of(110, "x", "y", "z")
@@ -137,7 +137,7 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-// TestEachGoesOn: an Each that has ended with do's error goes on with the record that was not accepted.
+// TestEachGoesOn: after an error of do, the next Each continues with the record that was not accepted.
 func TestEachGoesOn(t *testing.T) {
 	t.Parallel()
 	full := errors.New("full")
@@ -167,7 +167,7 @@ func TestEachGoesOn(t *testing.T) {
 	}
 }
 
-// TestCut: brokers cut an answer anywhere behind its first batch.
+// TestCut: brokers may cut an answer anywhere behind its first batch.
 func TestCut(t *testing.T) {
 	t.Parallel()
 	first, second := of(100, "a", "b").bytes(), of(102, "c", "d").bytes()
@@ -187,7 +187,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestBelieved: offsets that a batch claims, and the next one has, are the next one's.
+// TestBelieved: offsets that two batches claim belong to the later batch.
 func TestBelieved(t *testing.T) {
 	t.Parallel()
 	w := of(100, "a")
@@ -208,7 +208,7 @@ func TestBelieved(t *testing.T) {
 	}
 }
 
-// TestAnywhere: an offset that lies beyond the end of the log leads nobody there.
+// TestAnywhere: a record's or a batch's offset beyond the end of the log moves no reader there.
 func TestAnywhere(t *testing.T) {
 	t.Parallel()
 	wrong := of(1<<60, "a")
@@ -225,7 +225,7 @@ func TestAnywhere(t *testing.T) {
 	}
 }
 
-// TestRolledBack: what was rolled back is said to be, whatever it is; markers are not events.
+// TestRolledBack: rolled-back records are marked as such, whatever they hold. Markers are not events.
 func TestRolledBack(t *testing.T) {
 	t.Parallel()
 	marker := func(base, producer int64, kind byte) *written {
@@ -258,7 +258,7 @@ func TestRolledBack(t *testing.T) {
 	}
 }
 
-// TestHeadIsWhole: no head is read beyond its bytes.
+// TestHeadIsWhole: a head that is cut short is not read beyond its bytes.
 func TestHeadIsWhole(t *testing.T) {
 	t.Parallel()
 	b := of(100, "a").bytes()
@@ -273,7 +273,7 @@ func TestHeadIsWhole(t *testing.T) {
 	}
 }
 
-// abortedBy is a broker's list of one transaction that was rolled back.
+// abortedBy returns a broker's list of one aborted transaction.
 func abortedBy(producer, first int64) []kmsg.FetchResponseTopicPartitionAbortedTransaction {
 	one := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
 	one.ProducerID, one.FirstOffset = producer, first

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkRead reads batches of 500 events without a broker: records a second, and allocations for each.
+// BenchmarkRead reads batches of 500 events without a broker. It reports records a second and allocations for each record.
 func BenchmarkRead(b *testing.B) {
 	const records = 500
 	values := make([]string, records)

@@ -13,14 +13,15 @@ import (
 
 var errBlock = errors.New("a compressed block is broken")
 
-// lz4Blocks yields the blocks of an LZ4 frame. It does not look at the checksum of the frame's head, which producers of
-// format 0 get wrong, nor at the others: the batch has one of its own. What is behind the frame is nothing.
+// lz4Blocks yields the blocks of an LZ4 frame. It checks neither the checksum of the frame's head, which producers of
+// format 0 compute wrongly, nor those of blocks, since the batch has a checksum of its own. It ignores data behind the
+// frame.
 type lz4Blocks struct {
 	rest []byte
-	// out has the block before, if blocks depend on it, and the one under way behind that.
+	// out holds the previous block, if blocks depend on it, and behind that the present one.
 	out  []byte
 	most int
-	// linked says that blocks refer to what is before them, summed that each has a checksum.
+	// linked says that blocks refer to earlier ones. summed says that each block has a checksum.
 	linked, summed bool
 }
 
@@ -51,7 +52,7 @@ func (r *reader) openLZ4(b []byte) (chunker, error) {
 		return nil, errEndsEarly
 	}
 	l.rest = b[start:]
-	// A byte becomes 255 at most, so that what is declared takes no more than what is there can fill.
+	// A byte of input becomes at most 255 bytes of output, so a declared size takes no more memory than the input can fill.
 	l.most = min(l.most, 256*len(b)+64)
 	size64 := int64(l.most)
 	if l.linked {
@@ -103,7 +104,7 @@ func (l *lz4Blocks) next() ([]byte, error) {
 	return out[:n], nil
 }
 
-// history moves what the next block may refer to to the beginning of the buffer, and returns it.
+// history moves the data that the next block may refer to, to the beginning of the buffer, and returns it.
 func (l *lz4Blocks) history() []byte {
 	if !l.linked {
 		return nil
@@ -114,13 +115,13 @@ func (l *lz4Blocks) history() []byte {
 
 func (l *lz4Blocks) close(pool *decoders) { pool.put(l.out[:0]) }
 
-// snappyBlocks yields blocks of Snappy: one that is all there is, or those of the frame of Java's library.
+// snappyBlocks yields blocks of Snappy: a single one, or those of a frame of Java's Snappy library.
 type snappyBlocks struct {
 	r     *reader
 	rest  []byte
 	out   []byte
 	limit int64
-	// framed says that each block's length stands before it.
+	// framed says that each block is preceded by its length.
 	framed bool
 }
 
@@ -158,8 +159,8 @@ func (s *snappyBlocks) next() ([]byte, error) {
 	return s.decode(block)
 }
 
-// decode decompresses a block, whose length is counted first: what it declares may be far more than what is there. Of one
-// that is too large to be held it decompresses the beginning.
+// decode decompresses a block. It first counts the length, since a block may declare far more than it contains. Of a block
+// that is too large to be held, it decompresses the beginning.
 func (s *snappyBlocks) decode(block []byte) ([]byte, error) {
 	declared, n := binary.Uvarint(block)
 	if n <= 0 {
@@ -193,15 +194,15 @@ func (s *snappyBlocks) decode(block []byte) ([]byte, error) {
 
 func (s *snappyBlocks) close(pool *decoders) { pool.put(s.out[:0]) }
 
-// snappySize counts what the elements of a block decompress to, until that is beyond most, and how many of its bytes that
-// takes. ok is false where they can't be read.
+// snappySize counts the bytes to which the elements of a block decompress, until they are more than most. end is how many
+// bytes of the block these elements take. ok is false if the elements can't be read.
 func snappySize(b []byte, most int64) (size int64, end int, ok bool) {
 	for i := 0; i < len(b); {
 		var n, took int
 		switch tag := int(b[i]); tag & 3 {
 		case 0:
 			n, took = tag>>2+1, 1
-			if wide := n - 60; wide > 0 { // the length's own bytes
+			if wide := n - 60; wide > 0 { // the length has bytes of its own
 				if n = 0; i+1+wide > len(b) {
 					return 0, 0, false
 				}

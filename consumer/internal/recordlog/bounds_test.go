@@ -9,7 +9,8 @@ import (
 	"convdel/schema"
 )
 
-// zeros is a frame of zstd that decompresses to before, n zeros and after, with a window of 2 to the log bytes.
+// zeros makes a zstd frame with a window of 2^log bytes. The frame decompresses to its input with n zeros in place of the
+// bar.
 func zeros(log byte, n int) func([]byte) []byte {
 	const block, raw, run, least = 128 << 10, 0, 1, 10
 	return func(b []byte) []byte {
@@ -31,7 +32,7 @@ func zeros(log byte, n int) func([]byte) []byte {
 	}
 }
 
-// expanded puts n zeros where the bar is, and compresses that.
+// expanded puts n zeros in place of the bar, and compresses the result.
 func expanded(n int, pack func([]byte) []byte) func([]byte) []byte {
 	return func(b []byte) []byte {
 		at := bytes.Index(b, []byte("|"))
@@ -43,7 +44,7 @@ func expanded(n int, pack func([]byte) []byte) func([]byte) []byte {
 	}
 }
 
-// blown is a batch of three records, the middle one with n bytes as its value, or as n/2 empty headers.
+// blown is a batch of three records. The middle one has a value of n bytes, or n/2 empty headers.
 func blown(n int, headers bool) *written {
 	w := of(100, "a", "|", "c")
 	r := &w.records[1]
@@ -57,8 +58,8 @@ func blown(n int, headers bool) *written {
 	return w
 }
 
-// TestHostileMemory: however much a small batch decompresses to, reading it takes no more than the bounds say, and what
-// comes before is delivered.
+// TestHostileMemory: however large a small batch becomes, reading it takes no more memory than the bounds allow, and the
+// records before the fault are delivered.
 //
 //nolint:paralleltest // it counts what the process allocates
 func TestHostileMemory(t *testing.T) {
@@ -114,7 +115,7 @@ func hostile(t *testing.T, l *Log, name string, batch []byte, n int, headers boo
 	}
 }
 
-// TestDeclared: what is only declared takes no memory.
+// TestDeclared: a size that is only declared takes no memory.
 //
 //nolint:paralleltest // it counts what the process allocates
 func TestDeclared(t *testing.T) {
@@ -143,14 +144,14 @@ func TestDeclared(t *testing.T) {
 	}
 }
 
-// TestLinkedBlocks: blocks of LZ4 may refer to those before.
+// TestLinkedBlocks: blocks of LZ4 may refer to earlier ones.
 func TestLinkedBlocks(t *testing.T) {
 	t.Parallel()
 	data := []byte("abcdefgh")
 	frame := []byte{0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0}
 	frame = append(frame, 8, 0, 0, 0x80)
 	frame = append(frame, data...)
-	for range 20_000 { // four bytes of what was eight before, and five new ones
+	for range 20_000 { // four bytes repeated from eight bytes before, and five new ones
 		frame = append(frame, 9, 0, 0, 0, 0x00, 8, 0, 0x50, 'v', 'w', 'x', 'y', 'z')
 	}
 	frame = append(frame, 0, 0, 0, 0)
@@ -170,7 +171,7 @@ func TestLinkedBlocks(t *testing.T) {
 	}
 }
 
-// TestDecodersAreKept: a log keeps a few decoders and buffers, however many it has needed at once.
+// TestDecodersAreKept: a log keeps a few decoders and buffers, even if it has needed many at once.
 func TestDecodersAreKept(t *testing.T) {
 	t.Parallel()
 	var pool decoders

@@ -50,7 +50,7 @@ func values(n int) []*kgo.Record {
 	return list
 }
 
-// TestOldBrokers: what brokers don't know is said by name, or left out.
+// TestOldBrokers: where a broker is too old for a request, the error says so, or the result is left out.
 func TestOldBrokers(t *testing.T) {
 	t.Parallel()
 	versions := kversion.V2_2_0()
@@ -64,7 +64,7 @@ func TestOldBrokers(t *testing.T) {
 	}
 }
 
-// TestEveryVersion: the beginning of an answer has another shape in each version of Fetch.
+// TestEveryVersion: the records are found in an answer of each version of Fetch.
 func TestEveryVersion(t *testing.T) {
 	t.Parallel()
 	for version := int16(4); version <= newestFetch; version++ {
@@ -84,7 +84,8 @@ func TestEveryVersion(t *testing.T) {
 	}
 }
 
-// TestEpochs: a fetch says which leader it takes for the right one, and leaders tell where those before them have ended.
+// TestEpochs: a fetch names the epoch of the leader that it expects, and leaders tell at which offset an earlier epoch
+// ended.
 func TestEpochs(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t)
@@ -135,7 +136,7 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-// TestOffsets: the first, the last, the one of a time, and where committed reads end.
+// TestOffsets asks for the first and the last offset, the offset of a time, and the end of committed reads.
 func TestOffsets(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The codecs of a batch's attributes.
+// These are the codecs in a batch's attributes.
 const (
 	codecNone = iota
 	codecGzip
@@ -21,16 +21,16 @@ const (
 )
 
 const (
-	// pieceSize is how much is decompressed at a time where the codec leaves a choice.
+	// pieceSize is how much is decompressed at a time, where the codec leaves the choice.
 	pieceSize = 32 << 10
-	// gzipSize is what a gzip reader takes, roughly.
+	// gzipSize is the memory of a gzip reader, roughly.
 	gzipSize = 80 << 10
-	// leastWhole is what may always be decompressed as a whole.
+	// leastWhole is the size up to which a batch may always be decompressed as a whole.
 	leastWhole = 1 << 20
-	// maxStream is the largest window that zstd is decompressed with piece by piece. Behind larger ones it is decompressed as
-	// a whole, which takes no window: producers declare 128 MiB for a few kilobytes.
+	// maxStream is the largest window with which zstd is decompressed piece by piece. A batch with a larger window is
+	// decompressed as a whole, which takes no window: some producers declare 128 MiB for a few kilobytes.
 	maxStream = 8 << 20
-	// zstdSize is what a zstd decoder takes beside window and output, roughly: two blocks, and tables.
+	// zstdSize is the memory of a zstd decoder besides window and output, roughly: two blocks, and tables.
 	zstdSize = 384 << 10
 )
 
@@ -64,13 +64,13 @@ func (r *reader) open(codec int, b []byte, limit int64) (*source, error) {
 	return s, err
 }
 
-// takes notes what decompressing takes, and refuses it where there is no room.
+// takes counts the memory of a decompressor. It returns an error if there is no room for it.
 func (r *reader) takes(bytes int64) error {
 	r.decoding = bytes
 	return r.need(0)
 }
 
-// close ends decompressing.
+// close ends decompression and returns its memory.
 func (r *reader) close(s *source) {
 	r.decoding = 0
 	if s.chunks != nil {
@@ -78,8 +78,8 @@ func (r *reader) close(s *source) {
 	}
 }
 
-// decoders keeps a few decoders and buffers for the next batch. Its zero value is empty. They are a log's own: what of them
-// has channels must not be used in another test's bubble.
+// decoders keeps a few decoders and buffers for the next batch. Its zero value is empty. Each log has its own, since a
+// decoder with channels must not be used in another test's bubble.
 type decoders struct {
 	mu      sync.Mutex
 	gzips   []*gzip.Reader
@@ -87,7 +87,7 @@ type decoders struct {
 	buffers [][]byte
 }
 
-// kept is how many of each are kept, and keptSize how large a buffer may be that is.
+// kept is how many of each kind are kept. keptSize is the largest buffer that is kept.
 const (
 	kept     = 2
 	keptSize = leastWhole
@@ -117,7 +117,7 @@ func (d *decoders) put(b []byte) {
 	}
 }
 
-// buffer returns an empty one for size bytes.
+// buffer returns an empty buffer with a capacity of size bytes.
 func (d *decoders) buffer(size int64) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -132,7 +132,7 @@ func (d *decoders) buffer(size int64) []byte {
 	return make([]byte, 0, size)
 }
 
-// streamed yields what a reader does.
+// streamed yields the data of a reader.
 type streamed struct {
 	io.Reader
 
@@ -152,7 +152,7 @@ func (s *streamed) close(pool *decoders) {
 	}
 }
 
-// all yields one piece, and what comes behind it.
+// all yields one piece, and then an error.
 type all struct {
 	b   []byte
 	err error
@@ -184,7 +184,7 @@ func (d *decoders) openGzip(b []byte) (chunker, error) {
 	return s, nil
 }
 
-// gzipped takes what is no gzip behind a member for the end, as Java does.
+// gzipped takes data behind a gzip member for the end, unless it is another member. Java does so, too.
 type gzipped struct{ *gzip.Reader }
 
 func (g gzipped) Read(b []byte) (int, error) {

@@ -1,13 +1,11 @@
-// Package recordlog reads partitions of one topic with plain fetch requests, record by record, as a
-// read_committed consumer should see them: without what transactional producers have rolled back, and
-// without the markers by which they say so.
+// Package recordlog reads partitions of one topic with plain fetch requests. It delivers record by record what a
+// read_committed consumer sees: neither records of aborted transactions nor the markers that end transactions are events.
 //
-// It reads batches by itself, of all formats, and takes nothing on trust that producers have written: positions
-// come from batches, not from records; memory is counted before it is taken; what can't be read is said with the offsets
-// that it concerns.
+// It parses batches of all formats by itself, and does not trust what producers have written. Positions come from batches,
+// not from records. Memory is counted before it is allocated. An error about a batch names the offsets that can't be read.
 //
-// It keeps no position and retries nothing: who asks says from where, and what to do about an error. Of the
-// group it knows nothing but whose coordinator to ask about the topic.
+// It keeps no position and retries nothing. The code that uses it names the offset to read from, and decides what to do
+// about an error. Of the consumer group it knows only the name: it asks the group's coordinator about the topic.
 //
 //	log := &recordlog.Log{Transport: t, Addr: addr, Topic: "events"}
 //	fetched, err := log.Fetch(ctx, recordlog.Request{Partition: 3, Offset: 42, MaxBytes: 1 << 20, Epoch: recordlog.NoEpoch})

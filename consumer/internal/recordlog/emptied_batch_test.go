@@ -7,14 +7,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// emptied is a batch of ten records of which compaction has left nothing but its head.
+// emptied returns a batch of ten records of which compaction has left only the head.
 func emptied(first int64) []byte {
 	w := of(first)
 	w.lastDelta = new(int32(9))
 	return w.bytes()
 }
 
-// TestEmptiedBatch: a fetch that brings a batch without records moves on all the same, or it would be repeated for ever.
+// TestEmptiedBatch: the position moves behind a batch without records. Otherwise it would be fetched for ever.
 func TestEmptiedBatch(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -12,14 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// maxAnswer bounds, in bytes, what a broker may answer to a question that is not for records.
+// maxAnswer bounds a broker's answer to anything but a fetch, in bytes.
 const maxAnswer = 16 << 20
 
 var errAnswer = errors.New("broker's answer does not parse")
 
-// exchange is a message that writes and reads itself on a connection of kafka-go's transport, on which nothing else is
-// under way. talk runs on the connection's goroutine, which may outlive the round trip where that is given up: its results
-// may be read only where the round trip has succeeded.
+// exchange is a request that writes itself, and reads its answer, on a connection of kafka-go's transport that nothing else
+// uses meanwhile. talk runs on the connection's goroutine, which may outlive a round trip that is given up. So talk's
+// results may be read only after a successful round trip.
 type exchange struct {
 	key      protocol.ApiKey
 	client   string
@@ -27,21 +27,22 @@ type exchange struct {
 	versions map[protocol.ApiKey]int16
 }
 
-// ApiKey says what kind of message it is.
+// ApiKey returns the kind of the request.
 func (e *exchange) ApiKey() protocol.ApiKey { return e.key }
 
-// Required says that kafka-go is not to write it. The versions are those that kafka-go and the broker both have.
+// Required returns true, so that kafka-go leaves the writing to RawExchange. versions are those that kafka-go and the
+// broker share.
 func (e *exchange) Required(versions map[protocol.ApiKey]int16) bool {
 	e.versions = versions
 	return true
 }
 
-// RawExchange asks and hears. After an error the transport closes the connection.
+// RawExchange runs talk. After an error the transport closes the connection.
 func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	return e, e.talk(&wire{rw: rw, client: e.client, version: e.versions[e.key]})
 }
 
-// toLeader goes to a partition's leader. Where the transport knows none, any broker says what is the matter.
+// toLeader is an exchange with a partition's leader. If the transport knows no leader, any broker answers with the reason.
 type toLeader struct {
 	exchange
 
@@ -49,7 +50,7 @@ type toLeader struct {
 	partition int32
 }
 
-// Broker is the leader.
+// Broker returns the leader.
 func (m *toLeader) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
 	if p, ok := cluster.Topics[m.topic].Partitions[m.partition]; ok {
 		if b, ok := cluster.Brokers[p.Leader]; ok {
@@ -59,14 +60,14 @@ func (m *toLeader) Broker(cluster protocol.Cluster) (protocol.Broker, error) {
 	return protocol.Broker{ID: -1}, nil
 }
 
-// toCoordinator goes to the coordinator of a group.
+// toCoordinator is an exchange with the coordinator of a group.
 type toCoordinator struct {
 	exchange
 
 	group string
 }
 
-// Group says whose coordinator.
+// Group returns the group's name.
 func (m *toCoordinator) Group() string { return m.group }
 
 var (
@@ -76,7 +77,7 @@ var (
 	_ protocol.GroupMessage  = (*toCoordinator)(nil)
 )
 
-// askLeader has talk run on a connection to the partition's leader.
+// askLeader runs talk on a connection to the partition's leader.
 func (l *Log) askLeader(ctx context.Context, key protocol.ApiKey, partition int, talk func(w *wire) error) error {
 	_, err := l.Transport.RoundTrip(ctx, l.Addr, &toLeader{
 		exchange: exchange{key: key, client: l.Transport.ClientID, talk: talk},
@@ -85,7 +86,7 @@ func (l *Log) askLeader(ctx context.Context, key protocol.ApiKey, partition int,
 	return err
 }
 
-// askCoordinator has talk run on a connection to the coordinator of the log's group.
+// askCoordinator runs talk on a connection to the coordinator of the log's group.
 func (l *Log) askCoordinator(ctx context.Context, key protocol.ApiKey, talk func(w *wire) error) error {
 	_, err := l.Transport.RoundTrip(ctx, l.Addr, &toCoordinator{
 		exchange: exchange{key: key, client: l.Transport.ClientID, talk: talk}, group: l.Group,
@@ -93,11 +94,11 @@ func (l *Log) askCoordinator(ctx context.Context, key protocol.ApiKey, talk func
 	return err
 }
 
-// wire is a connection while an exchange has it.
+// wire is a connection during an exchange.
 type wire struct {
 	rw     io.ReadWriter
 	client string
-	// version is that of the exchange's own kind of message, as far as kafka-go knows it.
+	// version is the newest version of the exchange's request that both kafka-go and the broker know.
 	version int16
 	asked   int32
 }
@@ -109,7 +110,7 @@ func (w *wire) send(req kmsg.Request) error {
 	return err
 }
 
-// size reads how many bytes the answer has, behind this number.
+// size reads the answer's size in bytes, which precedes the answer.
 func (w *wire) size() (int64, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(w.rw, head[:]); err != nil {
@@ -118,7 +119,7 @@ func (w *wire) size() (int64, error) {
 	return int64(binary.BigEndian.Uint32(head[:])), nil
 }
 
-// call asks and reads the answer into what the request's kind has for it.
+// call sends a request and reads the answer.
 func (w *wire) call(req kmsg.Request) (kmsg.Response, error) {
 	if err := w.send(req); err != nil {
 		return nil, err
@@ -139,16 +140,16 @@ func (w *wire) call(req kmsg.Request) (kmsg.Response, error) {
 
 // parse reads an answer's body.
 func (w *wire) parse(req kmsg.Request, body []byte) (kmsg.Response, error) {
-	const head = 4                                                           // the request's number
+	const head = 4                                                           // request number
 	if len(body) < head || int32(binary.BigEndian.Uint32(body)) != w.asked { //nolint:gosec // the number that was sent
-		return nil, fmt.Errorf("%w: it is not to what was asked", errAnswer)
+		return nil, fmt.Errorf("%w: it answers another request", errAnswer)
 	}
 	body = body[head:]
 	answer := req.ResponseKind()
 	if answer.IsFlexible() && answer.Key() != int16(protocol.ApiVersions) {
 		var ok bool
 		if body, ok = skipTags(body); !ok {
-			return nil, fmt.Errorf("%w: its head ends early", errAnswer)
+			return nil, fmt.Errorf("%w: its head is cut short", errAnswer)
 		}
 	}
 	if err := answer.ReadFrom(body); err != nil {
@@ -157,7 +158,7 @@ func (w *wire) parse(req kmsg.Request, body []byte) (kmsg.Response, error) {
 	return answer, nil
 }
 
-// skipTags returns what is behind the tagged fields of a message's head.
+// skipTags returns the bytes behind the tagged fields of a message's head.
 func skipTags(b []byte) ([]byte, bool) {
 	count, n := binary.Uvarint(b)
 	if n <= 0 {
@@ -172,13 +173,13 @@ func skipTags(b []byte) ([]byte, bool) {
 		if n <= 0 || size > uint64(len(b)-tag-n) { //nolint:gosec // not negative
 			return nil, false
 		}
-		b = b[tag+n+int(size):] //nolint:gosec // no more than there is
+		b = b[tag+n+int(size):] //nolint:gosec // at most len(b)
 	}
 	return b, true
 }
 
-// newest is the newest version of a kind of message that the broker has, -1 if it does not know the kind. kafka-go tells
-// that only of versions and kinds that it has itself.
+// newest asks for the newest version of a kind of request that the broker knows, -1 if it does not know the kind. kafka-go
+// knows this only for kinds and versions that it has itself.
 func (w *wire) newest(key protocol.ApiKey) (int16, error) {
 	answer, err := w.call(kmsg.NewPtrApiVersionsRequest())
 	if err != nil {

@@ -1,6 +1,6 @@
 package recordlog
 
-// recordOf makes a record and a copy of its bytes: in one piece of memory where they are few.
+// recordOf returns a new record and a copy of b. If b is short, both are one piece of memory.
 func recordOf(b []byte) (*Record, []byte) {
 	var (
 		r   *Record
@@ -64,7 +64,7 @@ func (f *fields) varint(bits int) int64 {
 	return x
 }
 
-// bytes reads a length and so many bytes; nil if they are null.
+// bytes reads a length and the bytes that follow; nil if they are null.
 func (f *fields) bytes() []byte {
 	n := f.varint(32)
 	if f.bad || n < -1 || n > int64(len(f.b)-f.at) {

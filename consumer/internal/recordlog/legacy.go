@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// entry is one message of formats 0 and 1, beside its offset.
+// entry is one message of format 0 or 1, with its offset.
 type entry struct {
 	offset     int64
 	magic      byte
@@ -17,7 +17,7 @@ type entry struct {
 	key, value []byte
 }
 
-// readEntry reads what follows an entry's length.
+// readEntry reads the part of an entry that follows its length.
 func readEntry(offset int64, b []byte) (*entry, error) {
 	const crc, head, word = 4, 6, 4
 	if len(b) < head {
@@ -54,7 +54,7 @@ func readEntry(offset int64, b []byte) (*entry, error) {
 	return e, nil
 }
 
-// readLegacy reads an entry of formats 0 and 1: a message, or a set of messages in the value of one, compressed.
+// readLegacy reads an entry of format 0 or 1: a message, or a message whose value is a compressed set of messages.
 func (r *reader) readLegacy(b *batch) error {
 	if b.last < r.Next {
 		return nil
@@ -66,14 +66,14 @@ func (r *reader) readLegacy(b *batch) error {
 		err = r.readSet(e)
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
-		b.base = min(b.base, r.Next) // it may be a set, whose first offset nobody knows
+		b.base = min(b.base, r.Next) // the first offset of a set is unknown, so take the position
 		return r.fault(b, b.base, f.reason, f.err)
 	}
 	return err
 }
 
-// readSet reads the messages that are in the value of one. The outer one has the last one's offset. In format 1 theirs are
-// relative to the first one that there was, which follows from the last one's; in format 0 they are what they say.
+// readSet reads the set of messages in the value of outer, which has the last message's offset. In format 1, offsets in the
+// set are relative to that of its first message, and follow from the last one. In format 0 they are absolute.
 func (r *reader) readSet(outer *entry) error {
 	var shift int64
 	if outer.magic == 1 {
@@ -106,7 +106,7 @@ func (r *reader) readSet(outer *entry) error {
 	return err
 }
 
-// eachEntry calls do with the messages in another one's value.
+// eachEntry calls do with each message in the value of outer.
 func (r *reader) eachEntry(outer *entry, do func(offset int64, p *part) error) error {
 	if outer.value == nil {
 		return malformed("a set of messages is null")
@@ -166,7 +166,7 @@ func (r *reader) readInner(outer *entry, offset int64, p *part) error {
 	return r.deliverEntry(inner, setTime(outer, inner.time))
 }
 
-// setTime is the time of a message in a set: the set's own, where the broker has set that.
+// setTime is the time of a message in a set: that of outer if the broker has set it, otherwise the message's own.
 func setTime(outer *entry, inner time.Time) time.Time {
 	if outer.attributes&logAppendTime != 0 {
 		return outer.time
@@ -174,7 +174,7 @@ func setTime(outer *entry, inner time.Time) time.Time {
 	return inner
 }
 
-// deliverEntry delivers a message.
+// deliverEntry delivers a message that is not in a set, or one of a set.
 func (r *reader) deliverEntry(e *entry, at time.Time) error {
 	size := int64(len(e.key) + len(e.value))
 	rec := &Record{Offset: e.offset, Time: at, Epoch: NoEpoch, Key: e.key, Value: e.value, Size: size, Use: true}
@@ -194,7 +194,7 @@ func (r *reader) deliverEntry(e *entry, at time.Time) error {
 	return r.accept(rec)
 }
 
-// accept delivers a record, and notes that.
+// accept delivers a record, and moves the position behind it if do accepts it.
 func (r *reader) accept(rec *Record) error {
 	if err := r.do(rec); err != nil {
 		return err

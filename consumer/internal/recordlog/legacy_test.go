@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestOldFormats: messages as brokers before 0.11 have kept them.
+// TestOldFormats reads messages in the formats of brokers before 0.11.
 func TestOldFormats(t *testing.T) {
 	t.Parallel()
 	plain := func(magic byte, offset int64, value string) message {
@@ -66,10 +66,10 @@ func TestOldFormats(t *testing.T) {
 	}
 }
 
-// TestOldFormatsInDetail: times, LZ4's wrong checksum, and messages beyond the bounds.
+// TestOldFormatsInDetail reads times, frames of LZ4 with a wrong checksum, and messages beyond the bounds.
 func TestOldFormatsInDetail(t *testing.T) {
 	t.Parallel()
-	kafkas := func(b []byte) []byte { // the checksum of the frame's head, which those producers get wrong
+	kafkas := func(b []byte) []byte { // those producers compute the checksum of the frame's head wrongly
 		out := packLZ4()(b)
 		out[6] ^= 0x5a
 		return out
@@ -98,7 +98,7 @@ func TestOldFormatsInDetail(t *testing.T) {
 	}
 }
 
-// message is one of format 0 or 1.
+// message is a message of format 0 or 1.
 type message struct {
 	offset     int64
 	magic      byte
@@ -130,7 +130,7 @@ func (m message) bytes() []byte {
 	return append(binary.BigEndian.AppendUint32(out, uint32(or(m.size, int32(len(b))))), b...)
 }
 
-// set is a message with others in its value, compressed.
+// set returns a message whose value is a compressed set of messages.
 func set(outer message, codec byte, pack func([]byte) []byte, inner ...message) message {
 	var data []byte
 	for _, m := range inner {

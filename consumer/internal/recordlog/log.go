@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// patience is after how long, beyond what it may hold a fetch for, a silent broker is given up.
-	patience = 5 * time.Second
-	// adminTimeout bounds a question for an offset.
+	// answerTimeout is how long a broker may be silent beyond the time for which it may hold a fetch.
+	answerTimeout = 5 * time.Second
+	// adminTimeout bounds a question about offsets.
 	adminTimeout = 10 * time.Second
 
 	readUncommitted int8 = 0
@@ -24,25 +24,25 @@ const (
 )
 
 var (
-	// ErrOffsetGone says that the offset asked for is outside of the log: removed already, or not
-	// written yet.
+	// ErrOffsetGone says that the offset asked for is outside of the log: it was removed, or it is not written yet.
 	ErrOffsetGone = errors.New("offset is outside of the log")
-	// ErrOldBroker says that the broker is older than Kafka 0.11, which is the first to tell what was rolled back.
+	// ErrOldBroker says that the broker is older than Kafka 0.11. That version is the first one that lists aborted
+	// transactions.
 	ErrOldBroker = errors.New("broker does not know version 4 of Fetch, it is older than Kafka 0.11")
 
-	// errMuted has the transport close a connection after a throttled answer. For as long as the broker throttles it hears
-	// nothing more from there, and a fetch of another partition or a commit that was given the connection would time out.
+	// errMuted makes the transport close the connection after a throttled answer. A broker that throttles does not read
+	// from that connection for a while, so another request on it would time out.
 	errMuted = errors.New("broker does not listen to the connection for a while")
 )
 
-// Log is a topic to read from.
+// Log is a topic to read.
 type Log struct {
 	Transport *kafka.Transport
 	Addr      net.Addr
 	Topic     string
-	// Group is whose coordinator Describe asks.
+	// Group is the consumer group whose coordinator Describe asks.
 	Group string
-	// Bounds are on what producers have written. The zero value means the defaults.
+	// Bounds limit what producers have written. The zero value means the defaults.
 	Bounds Bounds
 
 	decoders decoders
@@ -52,42 +52,42 @@ type Log struct {
 type Request struct {
 	Partition int
 	Offset    int64
-	// MaxBytes is a wish, in bytes as the log has them (compressed); one batch comes at least.
+	// MaxBytes is how much to fetch, in bytes as the log has them (compressed). At least one batch comes.
 	MaxBytes int32
-	// Hold is for how long the broker may wait for something to return.
+	// Hold is how long the broker may wait for records.
 	Hold time.Duration
-	// Epoch is the leader's as far as known; a leader of another one refuses the fetch. [NoEpoch]: not known.
+	// Epoch is the leader's epoch, or [NoEpoch] if unknown. A leader of another epoch refuses the fetch.
 	Epoch int32
-	// Room is how many bytes of memory the answer may take: a larger one is a [*NeedRoomError]. 0 is no limit.
+	// Room is how many bytes of memory the answer may take. A larger answer is a [*NeedRoomError]. 0 is no limit.
 	Room int64
 }
 
-// Fetched is what a fetch has brought.
+// Fetched is the result of a fetch.
 type Fetched struct {
-	// HighWatermark is the end of the log, Stable where committed reads end: at the first open transaction. Both are -1
-	// where the broker has only said that it throttles.
+	// HighWatermark is the end of the log. Stable is the end of committed reads, at the first open transaction. Both are -1
+	// if the broker has answered only that it throttles.
 	HighWatermark, Stable int64
-	// Throttled is for how long the broker wants no further fetch of this client's.
+	// Throttled is how long the broker wants no fetch from this client.
 	Throttled time.Duration
-	// Next is the offset to go on from: behind all that Each has delivered or passed over so far, which after an Each
-	// without an error is the end of the last batch, whatever records it has left.
+	// Next is the offset to continue from, behind everything that Each has delivered or passed over. After an Each without
+	// an error that is the end of the last batch, even if the batch has no record there.
 	Next int64
 
 	log *Log
-	// held is how many bytes the answer takes, rest what Each has not been through of its batches.
+	// held is how many bytes the answer takes. rest are the batches that Each has not read.
 	held int64
 	rest []byte
-	// decoded says that Each has been through a batch: the answer's first one must be whole.
+	// decoded says that Each has read a batch. The first batch of an answer must be whole.
 	decoded bool
 	aborted *abortedSet
-	// huge is the first batch where it is too large to be held.
+	// huge is the first batch, if that is too large to be held.
 	huge *BatchError
 }
 
-// Fetch reads on from an offset. It returns [ErrOffsetGone], a [*NeedRoomError], [ErrOldBroker], a [kafka.Error] or what
-// the network says. A broker that throttles answers without the partition: that is no error, and brings nothing.
+// Fetch reads from an offset on. It returns [ErrOffsetGone], a [*NeedRoomError], [ErrOldBroker], a [kafka.Error] or a
+// network error. A broker that throttles may answer without the partition. That is no error, and the result has no records.
 func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.Hold+patience)
+	ctx, cancel := context.WithTimeout(ctx, r.Hold+answerTimeout)
 	defer cancel()
 	var (
 		answer *answer
@@ -105,7 +105,7 @@ func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
 		var err error
 		answer, err = w.fetched(ctx, req, r, l.Bounds.orDefault())
 		if errors.As(err, &need) {
-			return nil // the connection is as good as before
+			return nil // the connection can be used again
 		}
 		if err == nil && answer.ThrottleMillis > 0 {
 			return errMuted
@@ -121,7 +121,7 @@ func (l *Log) Fetch(ctx context.Context, r Request) (*Fetched, error) {
 	return l.read(answer, r)
 }
 
-// read makes the answer what Each goes through.
+// read turns an answer into a Fetched.
 func (l *Log) read(a *answer, r Request) (*Fetched, error) {
 	f := &Fetched{
 		HighWatermark: -1, Stable: -1, Next: r.Offset, log: l, held: a.held,
@@ -157,9 +157,9 @@ func (l *Log) read(a *answer, r Request) (*Fetched, error) {
 func (l *Log) request(r Request) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID = -1
-	req.MaxWaitMillis = int32(r.Hold / time.Millisecond) //nolint:gosec // half a second
+	req.MaxWaitMillis = int32(r.Hold / time.Millisecond) //nolint:gosec // it is at most some seconds
 	req.MinBytes = 1
-	req.MaxBytes = math.MaxInt32 // the partition's own bound, below, is the one that counts
+	req.MaxBytes = math.MaxInt32 // only the partition's bound, below, counts
 	req.IsolationLevel = readCommitted
 	req.SessionEpoch = -1
 	topic, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()

@@ -21,7 +21,7 @@ import (
 	"convdel/schema"
 )
 
-// modelled is what reading a log should come to, told by a decoder that holds everything at once.
+// modelled is the expected result of reading a log, computed by a decoder that holds everything at once.
 type modelled struct {
 	records []*Record
 	// faults are the ranges of offsets that can't be read.
@@ -31,7 +31,7 @@ type modelled struct {
 	last bool
 }
 
-// model reads batches of format 2, in the order of their offsets, as a consumer does that steps over faults.
+// model reads batches of format 2, in the order of their offsets, like a consumer that steps over faults.
 func model(from, end int64, bounds Bounds, batches [][]byte) modelled {
 	m := modelled{next: from}
 	for i, b := range batches {
@@ -52,7 +52,7 @@ func (m *modelled) fault(first, last int64) {
 	m.next = last + 1
 }
 
-// batch reads one, in front of the next one's first offset.
+// batch reads one batch. end is the first offset of the next one.
 func (m *modelled) batch(bounds Bounds, b []byte, end int64) {
 	var head kmsg.RecordBatch
 	if err := head.ReadFrom(b); err != nil {
@@ -86,7 +86,7 @@ func (m *modelled) batch(bounds Bounds, b []byte, end int64) {
 		if dense {
 			delta = i
 		}
-		if below := head.FirstOffset+delta < m.next; below { // what nobody asks for need not be right
+		if below := head.FirstOffset+delta < m.next; below { // records below the position need not be right
 			ok = size > 0 && (dense || placed)
 		}
 		at += size
@@ -103,7 +103,7 @@ func (m *modelled) batch(bounds Bounds, b []byte, end int64) {
 	m.next = max(m.next, last+1)
 }
 
-// unpack decompresses all of it, most bytes at most.
+// unpack decompresses b, up to most bytes.
 func unpack(codec int, b []byte, most int64) (data []byte, broken bool) {
 	var r io.Reader = bytes.NewReader(b)
 	var err error
@@ -143,7 +143,7 @@ func unpack(codec int, b []byte, most int64) (data []byte, broken bool) {
 	return data, err != nil
 }
 
-// naive reads one record, and how many bytes it has. Its offset is what it says, if that could be read: placed.
+// naive reads one record and returns its size in bytes. placed says that the record's own offset could be read.
 func naive(b []byte, head *kmsg.RecordBatch, bounds Bounds) (rec *Record, size int, placed, ok bool) {
 	rec = &Record{Epoch: head.PartitionLeaderEpoch, Use: true}
 	at := 0
@@ -206,8 +206,8 @@ func naive(b []byte, head *kmsg.RecordBatch, bounds Bounds) (rec *Record, size i
 	return rec, size, placed, at == end
 }
 
-// followed reads a log as a consumer does: what can't be read is stepped over, from where a broker goes on with the batch
-// that has the offset. It fails where that takes more steps than there can be.
+// followed reads a log like a consumer: it steps over faults, and each fetch begins with the batch that has the offset. It
+// fails the test if that takes too many steps.
 func followed(t interface{ Fatalf(string, ...any) }, l *Log, from, end int64, batches [][]byte) modelled {
 	m := modelled{next: from}
 	for range 4*len(batches) + 4 {
@@ -243,7 +243,7 @@ func followed(t interface{ Fatalf(string, ...any) }, l *Log, from, end int64, ba
 	return m
 }
 
-// lastOf is the last offset of the first batch, as a broker sees it.
+// lastOf returns the last offset of the first batch, as a broker computes it.
 func lastOf(batches [][]byte) int64 {
 	head, _ := readHead(batches[0])
 	if head == nil {
@@ -273,10 +273,10 @@ func show(m modelled) string {
 	return b.String()
 }
 
-// smallBounds are within the reach of what tests draw.
+// smallBounds are so small that the batches that tests draw exceed them.
 func smallBounds() Bounds { return Bounds{Batch: 4000, Record: 500} }
 
-// TestReadsAsTheModel: whatever batches say, the streaming reader and one that holds everything at once read the same.
+// TestReadsAsTheModel: whatever batches hold, the streaming reader and the model read the same.
 func TestReadsAsTheModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -296,8 +296,8 @@ func TestReadsAsTheModel(t *testing.T) {
 	})
 }
 
-// FuzzFetchAnswer: whatever a producer or a broken disk puts into batches, reading them ends, without a panic, with offsets
-// that ascend, and nothing is passed over in silence.
+// FuzzFetchAnswer: whatever a producer or a broken disk puts into batches, reading them ends without a panic. Offsets
+// ascend, and no offset is passed over in silence.
 func FuzzFetchAnswer(f *testing.F) {
 	f.Add([]byte{}, []byte{})
 	f.Add([]byte{3, 1, 2, 1, 1, 3, 0, 4, 2, 9, 1, 1, 0, 0, 0, 2}, []byte{})
@@ -334,8 +334,8 @@ func FuzzFetchAnswer(f *testing.F) {
 	})
 }
 
-// covered fails where an offset of a batch without holes is neither delivered nor part of a fault, unless batches
-// themselves are not in order, which brokers see to.
+// covered fails the test if an offset of a batch without holes is neither delivered nor part of a fault. It does not look
+// at batches that are out of order, since brokers prevent these.
 func covered(t *testing.T, got modelled, from int64, batches [][]byte) {
 	t.Helper()
 	before := int64(-1)

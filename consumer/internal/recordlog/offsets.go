@@ -10,19 +10,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Offset asks for [kafka.FirstOffset] or [kafka.LastOffset] of a partition.
+// Offset returns the [kafka.FirstOffset] or [kafka.LastOffset] of a partition.
 func (l *Log) Offset(ctx context.Context, partition int, which int64) (int64, error) {
 	return l.listOffset(ctx, partition, which, readUncommitted)
 }
 
-// Stable asks where committed reads of a partition end: at its first open transaction, or its end.
+// Stable returns the end of a partition's committed reads: its first open transaction, or its end.
 func (l *Log) Stable(ctx context.Context, partition int) (int64, error) {
 	return l.listOffset(ctx, partition, kafka.LastOffset, readCommitted)
 }
 
-// OffsetAt asks for the first record of a partition with that time or a later one; the partition's end if there is none.
+// OffsetAt returns the offset of a partition's first record with that time or a later one; the partition's end if there is
+// none.
 func (l *Log) OffsetAt(ctx context.Context, partition int, at time.Time) (int64, error) {
-	// Negative times are Kafka's words for other questions.
+	// Negative times have other meanings in Kafka's protocol.
 	offset, err := l.listOffset(ctx, partition, max(0, at.UnixMilli()), readUncommitted)
 	if err == nil && offset < 0 {
 		return l.Offset(ctx, partition, kafka.LastOffset)
@@ -60,12 +61,12 @@ func (l *Log) listOffset(ctx context.Context, partition int, which int64, isolat
 	return got.Offset, nil
 }
 
-// epochVersion is the version of OffsetForLeaderEpoch that whoever may read a topic may ask first, since Kafka 2.3.
+// epochVersion is the first version of OffsetForLeaderEpoch that needs only the right to read the topic, since Kafka 2.3.
 const epochVersion = 3
 
-// EndOfEpoch asks a partition's leader, of epoch current as far as known ([NoEpoch]: not known), where its log of a former
-// leader's epoch ends. The found epoch is that or the last one before it that the log has; found is [NoEpoch], and end -1,
-// if the leader can't tell, because the log has no such epoch or because it is older than Kafka 2.3.
+// EndOfEpoch asks a partition's leader at which offset its log of a former epoch ends. current is the leader's own epoch,
+// or [NoEpoch] if unknown. found is the former epoch, or the last one before it that the log has. found is [NoEpoch], and
+// end -1, if the log has no such epoch, or if the leader is older than Kafka 2.3.
 func (l *Log) EndOfEpoch(ctx context.Context, partition int, current, epoch int32) (found int32, end int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()

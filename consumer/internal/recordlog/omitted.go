@@ -5,22 +5,22 @@ import (
 	"fmt"
 )
 
-// keptKey is how long a key may be that is kept of a record beyond the bounds.
+// keptKey is the length up to which the key of a record beyond the bounds is kept.
 const keptKey = 64 << 10
 
-// omission is what a record beyond the bounds has, whether the record is in memory or streams by.
+// omission describes a record beyond the bounds, whether it was held in memory or hashed as it streamed by.
 type omission struct {
-	// size is the record's in bytes, headers how many it has.
+	// size is the record's size in bytes, headers the number of its headers.
 	size, headers int64
-	// longKey says that its key is left out as well.
+	// longKey says that the key is left out as well.
 	longKey bool
-	// nullValue says that the value is null, value is its size in bytes, sum its hash.
+	// nullValue says that the value is null. value is the value's size in bytes, sum its hash.
 	nullValue bool
 	value     int64
 	sum       [sha256.Size]byte
 }
 
-// omit leaves of a record no more than its key, and says what it has besides.
+// omit removes value and headers from a record, and a long key, and describes the record in Omitted.
 func (r *reader) omit(rec *Record, o omission) *Record {
 	rec.Omitted = &Omitted{Why: o.why(r.bounds.Record), Size: o.value, SHA256: o.sum}
 	if rec.Value = nil; o.longKey {
@@ -30,7 +30,7 @@ func (r *reader) omit(rec *Record, o omission) *Record {
 	return rec
 }
 
-// why says what of the record is left out, and that it is beyond a bound in bytes.
+// why says which bound the record exceeds, and what is left out besides the value.
 func (o *omission) why(bound int64) string {
 	text := fmt.Sprintf("a record of %d bytes is beyond max-record-bytes, %d", o.size, bound)
 	if o.headers > 0 {
@@ -46,19 +46,20 @@ func (o *omission) why(bound int64) string {
 	return text
 }
 
-// omitHeld omits what is in memory of a record of size bytes.
+// omitHeld omits a record of size bytes that is in memory.
 func (r *reader) omitHeld(rec *Record, size, headers int64) *Record {
 	o := omission{
 		size: size, headers: headers, longKey: len(rec.Key) > keptKey,
 		nullValue: rec.Value == nil, value: int64(len(rec.Value)), sum: sha256.Sum256(rec.Value),
 	}
 	if rec.Key != nil && !o.longKey {
-		rec.Key = append([]byte{}, rec.Key...) // not all of the record's memory
+		rec.Key = append([]byte{}, rec.Key...) // a copy, so that the rest of the record's memory is freed
 	}
 	return r.omit(rec, o)
 }
 
-// omitStreamed reads the key, the value and the number of headers of a record of size bytes, and holds no more than the key.
+// omitStreamed reads the key, the value and the number of headers of a record of size bytes. Of these it holds only the
+// key.
 func (v *v2) omitStreamed(p *part, rec *Record, size int64) error {
 	o := omission{size: size}
 	var err error
@@ -90,7 +91,7 @@ func (v *v2) omitStreamed(p *part, rec *Record, size int64) error {
 	return nil
 }
 
-// hash reads a value of so many bytes, -1 for null.
+// hash hashes a value of length bytes; a length of -1 is null.
 func (o *omission) hash(p *part, length int64) error {
 	o.nullValue, o.value = length < 0, max(0, length)
 	h := sha256.New()
@@ -101,7 +102,7 @@ func (o *omission) hash(p *part, length int64) error {
 	return nil
 }
 
-// key reads a key; nil if it is null or longer than what is kept.
+// key reads a key; nil if it is null or longer than keptKey.
 func (p *part) key() ([]byte, error) {
 	n, err := p.varint(32)
 	switch {

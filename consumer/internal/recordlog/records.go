@@ -13,15 +13,15 @@ type v2 struct {
 
 	src *source
 	use bool
-	// dense says that no offset of the batch is without a record.
+	// dense says that the batch has a record for each of its offsets.
 	dense bool
-	// delta is the place of the record before, -1 at first; now that of the one under way.
+	// delta is the position of the previous record in the batch, -1 at first. now is that of the present record.
 	delta, now int64
 }
 
-// next reads a record, with so many left behind it, and delivers it unless its offset is below the one asked for.
+// next reads a record that is followed by left more. It delivers the record unless its offset is below the one asked for.
 func (v *v2) next(left int64) error {
-	p := part{v.src, 5} // a length's bytes
+	p := part{v.src, 5} // a length has at most 5 bytes
 	n, err := p.varint(32)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (v *v2) next(left int64) error {
 	return v.accept(rec)
 }
 
-// place checks a record's own idea of its offset, where it counts: offsets ascend, and leave room for those left.
+// place checks the offset that a record names, if the batch has holes: offsets must ascend, and leave room for those left.
 func (v *v2) place(delta, left int64) error {
 	if v.dense {
 		return nil
@@ -66,7 +66,7 @@ func (v *v2) place(delta, left int64) error {
 	return nil
 }
 
-// time is a record's, given how much it says to be later than the batch's first.
+// time returns a record's time. delta is its distance to the time of the batch's first record.
 func (v *v2) time(delta int64) time.Time {
 	if v.Attributes&logAppendTime != 0 {
 		return timeOf(v.MaxTimestamp)
@@ -74,7 +74,7 @@ func (v *v2) time(delta int64) time.Time {
 	return timeOf(v.FirstTimestamp + delta)
 }
 
-// timeOf is a time in Kafka's milliseconds, in which -1 is none.
+// timeOf converts Kafka's milliseconds, in which -1 means none.
 func timeOf(ms int64) time.Time {
 	if ms <= 0 {
 		return time.Time{}
@@ -82,10 +82,10 @@ func timeOf(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// hold reads a record of n bytes into memory of its own. It returns nil for one below the offset asked for.
+// hold reads a record of n bytes into memory of its own. It returns nil for a record below the offset asked for.
 func (v *v2) hold(n, left int64) (*Record, error) {
 	if len(v.src.b) < int(n) {
-		if err := v.need(n + n/2); err != nil { // the larger and the smaller buffer while it grows
+		if err := v.need(n + n/2); err != nil { // a growing buffer is copied into a larger one
 			return nil, err
 		}
 		own, err := v.src.gather(n)
@@ -102,9 +102,10 @@ func (v *v2) hold(n, left int64) (*Record, error) {
 	return v.build(view, nil, left)
 }
 
-// build makes a record of its bytes: own, or a copy where that is nil.
+// build makes a record of its bytes in view. own is the same memory if the record may keep it; if own is nil, the bytes are
+// copied.
 func (v *v2) build(view, own []byte, left int64) (*Record, error) {
-	f := fields{b: view, at: 1} // behind attributes that nobody uses
+	f := fields{b: view, at: 1} // behind the attributes, which have no meaning
 	after := f.varint(64)
 	delta := f.varint(32)
 	if f.bad {
@@ -153,7 +154,7 @@ func (v *v2) build(view, own []byte, left int64) (*Record, error) {
 	return rec, nil
 }
 
-// name makes a header's key a string.
+// name returns a header's key as a string.
 func (r *reader) name(key []byte) string {
 	const most, longest = 64, 64
 	if name, ok := r.names[string(key)]; ok {
@@ -169,8 +170,8 @@ func (r *reader) name(key []byte) string {
 	return name
 }
 
-// stream reads a record of which no more than a key is held: one beyond the bounds, one that was rolled back, or a marker.
-// It returns nil for one below the offset asked for.
+// stream reads a record without holding more than its key. The record is beyond the bounds, or rolled back, or a marker.
+// stream returns nil for a record below the offset asked for.
 func (v *v2) stream(p *part, left int64) (*Record, error) {
 	size := p.left
 	if _, err := p.byte(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"convdel/schema"
 )
 
-// TestRecordFaults: a record that can't be read ends the batch there, and those before it are delivered.
+// TestRecordFaults: a batch ends at the first record that can't be read, and the records before it are delivered.
 func TestRecordFaults(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(r *writtenRecord){
@@ -50,7 +50,7 @@ func TestRecordFaults(t *testing.T) {
 	}
 }
 
-// TestFields: what a record has arrives as it was, in all packings.
+// TestFields: the fields of a record arrive as they were written, with every compression.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	w := of(100, "", "value", strings.Repeat("long ", 20_000))
@@ -76,12 +76,12 @@ func TestFields(t *testing.T) {
 					!r.Time.Equal(time.UnixMilli(w.BaseTime+int64(i))) {
 					t.Errorf("record %d: %+v", i, r)
 				}
-				if len(r.Key) > 0 { // a holder may append to what it has
+				if len(r.Key) > 0 { // the owner of a record may append to its key
 					_ = append(r.Key, 0xff)
 				}
 			}
 			if string(list[2].Value[:5]) != "xlong" {
-				t.Error("a value lies in the way of a key that grows")
+				t.Error("appending to a key overwrites the value")
 			}
 			if h := list[1].Headers; fmt.Sprintf("%#v", h) != fmt.Sprintf("%#v", w.records[1].Headers) {
 				t.Errorf("headers %#v", h)
@@ -93,7 +93,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestTimes: attributes decide whose time it is; none is none.
+// TestTimes: the batch's attributes decide whether a time is the producer's or the broker's. A missing time is zero.
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -119,7 +119,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestOmitted: a record beyond the bounds comes without its value, and those behind it come as ever.
+// TestOmitted: a record beyond the bounds comes without its value. The records behind it come whole.
 func TestOmitted(t *testing.T) {
 	t.Parallel()
 	l := &Log{Bounds: Bounds{Batch: 1 << 20, Record: 1000}}
@@ -159,7 +159,7 @@ func TestOmitted(t *testing.T) {
 	}
 }
 
-// TestTooLarge: what a batch decompresses to is bounded, and what comes before the bound is delivered.
+// TestTooLarge: the decompressed size of a batch is bounded, and the records before the bound are delivered.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	l := &Log{Bounds: Bounds{Batch: 10_000, Record: 1000}}
@@ -176,7 +176,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestRoom: what decoding would take is said before it is taken, and with so much room it goes on where it was.
+// TestRoom: decoding names the memory that it needs before it allocates it. With so much room it continues at the same
+// record.
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	var values []string
@@ -208,11 +209,11 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// TestBehindTheLastRecord: what a decompressor stumbles over behind all records is no fault; records are.
+// TestBehindTheLastRecord: data behind the last record that a decompressor can't read is no fault. More records are one.
 func TestBehindTheLastRecord(t *testing.T) {
 	t.Parallel()
 	for _, p := range packings() {
-		if p.codec == codecNone || p.name == "snappy" { // a block of Snappy has no end but its own
+		if p.codec == codecNone || p.name == "snappy" { // nothing can follow a block of Snappy
 			continue
 		}
 		junk := []byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -225,7 +226,7 @@ func TestBehindTheLastRecord(t *testing.T) {
 			}
 		}
 		if p.codec == codecLZ4 {
-			continue // what is behind a frame is none of it
+			continue // data behind a frame is not a part of it
 		}
 		w := of(100, "a", "b", "c").codec(p.codec, p.pack)
 		if w.afterwards = p.pack([]byte("more")); strings.HasPrefix(p.name, "xerial") {

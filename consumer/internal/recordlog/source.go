@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// chunker yields what a decompressor brings, piece by piece. A piece is valid until the next call. Bytes may come with an
+// chunker yields decompressed data, piece by piece. A piece is valid until the next call. Data may come together with an
 // error, io.EOF among them.
 type chunker interface {
 	next() ([]byte, error)
@@ -14,7 +14,7 @@ type chunker interface {
 	close(pool *decoders)
 }
 
-// fault is why a batch can't be read on.
+// fault is the reason why the rest of a batch can't be read.
 type fault struct {
 	reason string
 	err    error
@@ -30,17 +30,17 @@ func malformed(format string, args ...any) error {
 
 var errEndsEarly = errors.New("it ends early")
 
-// source is the stream of a batch's records, decompressed.
+// source is the decompressed stream of a batch's records.
 type source struct {
-	// b is what is at hand, passed how much the decompressor has brought in all, limit how much it may.
+	// b is decompressed and not read yet. passed is how much was decompressed in all, limit is how much may be.
 	b             []byte
 	passed, limit int64
 	chunks        chunker
-	// err is what comes behind b.
+	// err is the error that follows b.
 	err error
 }
 
-// whole is a source of what is all at hand.
+// whole is a source of data that is not compressed.
 func whole(b []byte, limit int64) *source {
 	s := &source{err: io.EOF, limit: limit}
 	s.bring(b)
@@ -59,10 +59,10 @@ func (s *source) tooLarge() error {
 	return &fault{ReasonTooLarge, fmt.Errorf("it decompresses to more than %d bytes", s.limit)}
 }
 
-// at is how much has been read.
+// at returns how much has been read.
 func (s *source) at() int64 { return s.passed - int64(len(s.b)) }
 
-// fill makes sure that there is a byte at hand. It returns io.EOF at the end, else a fault.
+// fill makes sure that b is not empty. It returns io.EOF at the end, otherwise a fault.
 func (s *source) fill() error {
 	for len(s.b) == 0 {
 		if s.err != nil {
@@ -80,7 +80,7 @@ func (s *source) fill() error {
 	return nil
 }
 
-// must is fill where something has to come.
+// must is fill where more data has to come.
 func (s *source) must() error {
 	err := s.fill()
 	if errors.Is(err, io.EOF) {
@@ -89,14 +89,14 @@ func (s *source) must() error {
 	return err
 }
 
-// more says whether there is anything left. What a decompressor stumbles over behind all records is nothing.
+// more returns true if there is more data. An error of the decompressor behind all records counts as the end.
 func (s *source) more() bool {
 	err := s.fill()
 	var f *fault
 	return err == nil || errors.As(err, &f) && f.reason == ReasonTooLarge
 }
 
-// fits refuses a length that is beyond what may come.
+// fits returns a fault if n bytes more can't come.
 func (s *source) fits(n int64) error {
 	switch {
 	case n > int64(len(s.b)) && errors.Is(s.err, io.EOF):
@@ -118,7 +118,7 @@ func (s *source) byte() (byte, error) {
 	return c, nil
 }
 
-// each calls do, unless nil, with the next n bytes, in pieces.
+// each reads n bytes in pieces, and calls do with each piece unless do is nil.
 func (s *source) each(n int64, do func([]byte)) error {
 	for n > 0 {
 		if err := s.must(); err != nil {
@@ -134,7 +134,8 @@ func (s *source) each(n int64, do func([]byte)) error {
 	return nil
 }
 
-// gathered is what a buffer for bytes that come in pieces begins with. It grows with what has come, whatever is said to come.
+// gathered is the first size of a buffer for n bytes. The buffer grows with the bytes that come, not with the length
+// declared.
 const gathered = 64 << 10
 
 // gather reads n bytes into memory of their own.
@@ -151,7 +152,7 @@ func (s *source) gather(n int64) ([]byte, error) {
 	return b, err
 }
 
-// part is the next bytes of a source, so many of them.
+// part is the next left bytes of a source.
 type part struct {
 	*source
 
@@ -177,7 +178,7 @@ func (p *part) take(n int64, do func([]byte)) error {
 	return p.each(n, do)
 }
 
-// rest passes over what is left.
+// rest skips the bytes that are left.
 func (p *part) rest() error { return p.take(p.left, nil) }
 
 // varint reads a zigzag number of at most so many bits.
@@ -199,7 +200,7 @@ func varint(bits int, next func() (byte, error)) (int64, error) {
 	return 0, malformed("a number has more than %d bits", bits)
 }
 
-// varintOf reads a number at the beginning of b, and how many bytes it has there; 0 bytes if it is none.
+// varintOf reads a number at the beginning of b, and returns how many bytes it has there, 0 if it is invalid.
 func varintOf(bits int, b []byte) (int64, int) {
 	if len(b) > 0 && b[0] < 0x80 {
 		x := b[0]

@@ -9,7 +9,7 @@ import (
 	"convdel/schema"
 )
 
-// tape is a source of choices.
+// tape is a sequence of choices.
 type tape []byte
 
 func (t *tape) n(most int) int {
@@ -25,10 +25,10 @@ func (t *tape) n(most int) int {
 	return c % most
 }
 
-// rarely is true once in so many times, and not at the end of the tape.
+// rarely is true once in so many times. It is false at the end of the tape.
 func (t *tape) rarely(in int) bool { return t.n(in) == 1 }
 
-// odd is a number that is wrong where right is right.
+// odd draws a wrong number in place of a right one.
 func (t *tape) odd(right int64) *int64 {
 	list := []int64{-1, -2, 0, 1, right - 1, right + 1, 2 * right, 1000, 1 << 20, 1<<31 - 1, -1 << 31, 1 << 40}
 	return &list[t.n(len(list))]
@@ -46,7 +46,7 @@ func (t *tape) bytes(most int) []byte {
 	return bytes.Repeat([]byte{byte('a' + t.n(26))}, t.n(most))
 }
 
-// batch draws one that begins at an offset.
+// batch draws a batch that begins at an offset.
 func (t *tape) batch(base int64) *written {
 	w := of(base)
 	w.BaseTime, w.MaxTime = int64(t.n(3)-1)*1000, int64(t.n(3)-1)*2000
@@ -69,7 +69,7 @@ func (t *tape) batch(base int64) *written {
 		}
 	}
 	if p := packings(); t.n(2) == 1 {
-		p := p[t.n(len(p)-1)] // the last one takes long
+		p := p[t.n(len(p)-1)] // the last packing takes long
 		w.codec(p.codec, p.pack)
 	}
 	if last := int32(delta - 1); t.rarely(12) {
@@ -94,7 +94,7 @@ func (t *tape) batch(base int64) *written {
 	return w
 }
 
-// spoil makes a field of a record wrong, rarely.
+// spoil rarely makes a field of a record wrong.
 func (t *tape) spoil(r *writtenRecord) {
 	switch t.n(40) {
 	case 1:
@@ -112,7 +112,7 @@ func (t *tape) spoil(r *writtenRecord) {
 	}
 }
 
-// log draws some batches, one after the other, and holes between them.
+// log draws some batches in ascending order, with holes between them.
 func (t *tape) log(draw func(base int64) []byte) (batches [][]byte, from, end int64) {
 	next := int64(t.n(20))
 	from = next + int64(t.n(8))

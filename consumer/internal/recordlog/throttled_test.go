@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// TestThrottled: a broker that throttles answers without the partition, which is no error.
+// TestThrottled: an answer without the partition is no error if the broker throttles.
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t)
@@ -30,12 +30,12 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// TestThrottledConnectionIsLeft: a broker that throttles does not listen to the connection until it has done so. Other requests
-// do not wait for that.
+// TestThrottledConnectionIsLeft: while a broker throttles, it does not read from the connection. Other requests use another
+// one.
 func TestThrottledConnectionIsLeft(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t)
-	var throttled atomic.Bool // all connections that there are
+	var throttled atomic.Bool // it concerns all connections that exist then
 	cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		answer, _ := req.ResponseKind().(*kmsg.FetchResponse)
 		answer.ThrottleMillis = 10_000
@@ -61,7 +61,7 @@ func TestThrottledConnectionIsLeft(t *testing.T) {
 	}
 }
 
-// deafConn is a connection whose other side does not listen while deaf says so.
+// deafConn is a connection whose other side does not read while deaf is true.
 type deafConn struct {
 	net.Conn
 

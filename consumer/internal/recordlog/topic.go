@@ -10,28 +10,30 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ID is a topic's identity: one that is deleted and made anew keeps its name, not its ID. The zero ID is unknown.
+// ID is a topic's identity. A topic that is deleted and created again keeps its name, but not its ID. The zero ID is
+// unknown.
 type ID struct {
-	// Cluster is a hash of the cluster's ID, Topic the topic's own.
+	// Cluster is a hash of the cluster's ID, Topic the topic's own ID.
 	Cluster uint32
 	Topic   [16]byte
 }
 
-// Topic is what a broker says of a topic.
+// Topic is a broker's description of a topic.
 type Topic struct {
 	ID         ID
 	Partitions int
-	// Epochs are the leaders' by partition, [NoEpoch] where not known; shorter than Partitions where brokers are old.
+	// Epochs are the leaders' epochs by partition, [NoEpoch] if unknown. Old brokers send none, so it may be shorter than
+	// Partitions.
 	Epochs []int32
 }
 
-// topicVersion is the version of Metadata that has topic IDs first. kafka-go knows none that has.
+// topicVersion is the first version of Metadata with topic IDs. kafka-go knows only older versions.
 const topicVersion = 10
 
-// Describe asks a broker about the topic: the coordinator of l.Group, which has shared the partitions out by what it knew
-// itself. kafka-go's transports answer such questions from memory, with what was true some seconds ago or, where brokers
-// are away, longer; so does Describe where brokers are older than topics' IDs, and leaves the ID zero. The error is
-// [kafka.UnknownTopicOrPartition] where there is no topic.
+// Describe asks the coordinator of l.Group about the topic, since the coordinator has assigned the partitions by the
+// metadata that it has. kafka-go's transports answer from a cache that is some seconds old, or older where brokers are
+// away. Brokers that are too old for topic IDs are asked in that way all the same, and the ID is zero then. The error is
+// [kafka.UnknownTopicOrPartition] if there is no such topic.
 func (l *Log) Describe(ctx context.Context) (Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -60,7 +62,7 @@ func (l *Log) Describe(ctx context.Context) (Topic, error) {
 	return l.described(answer)
 }
 
-// described reads what Metadata says of the topic.
+// described reads the topic's part of an answer to Metadata.
 func (l *Log) described(answer *kmsg.MetadataResponse) (Topic, error) {
 	if len(answer.Topics) != 1 || answer.Topics[0].Topic == nil || *answer.Topics[0].Topic != l.Topic {
 		return Topic{}, errors.New("metadata response without the topic")
@@ -86,7 +88,7 @@ func (l *Log) described(answer *kmsg.MetadataResponse) (Topic, error) {
 }
 
 // Partitions returns how many partitions the topic has, as far as the transport knows; [kafka.UnknownTopicOrPartition] if
-// it is not there. A transport that has just been made knows what is true.
+// there is no such topic. A new transport asks the brokers first.
 func (l *Log) Partitions(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// TestDescribe: a topic's ID is the broker's, stays as long as the topic does, and is not that of the next one of its name.
-// The number of its partitions is the one of now.
+// TestDescribe: a topic's ID is the broker's. It stays the same as long as the topic exists, and the next topic of the same
+// name has another. The number of partitions is the present one.
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	cluster := kfake.MustCluster(kfake.NumBrokers(3), kfake.ClusterID("somewhere"), kfake.SeedTopics(2, "events", "others"))
@@ -46,7 +46,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestDescribeByOldBrokers: brokers before Kafka 2.8 have no IDs to tell.
+// TestDescribeByOldBrokers: brokers before Kafka 2.8 know no topic IDs.
 func TestDescribeByOldBrokers(t *testing.T) {
 	t.Parallel()
 	cluster := kfake.MustCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V2_7_0()), kfake.SeedTopics(3, "events"))

@@ -11,9 +11,9 @@ import (
 // abortMarker is the type of the control record that ends an aborted transaction.
 const abortMarker uint16 = 0
 
-// abortedSet tells which batches of a fetch were rolled back by their producers. The broker lists
-// the aborted transactions of a read_committed fetch by producer and first offset; each ends with
-// the abort marker of its producer. To go through a batch again changes nothing.
+// abortedSet tells which batches of a fetch are part of an aborted transaction. The broker lists the aborted transactions
+// of a read_committed fetch by producer and first offset. Each ends with the abort marker of its producer. Reading a batch
+// twice changes nothing.
 type abortedSet struct {
 	// coming are the transactions that have not begun yet, ascending by first offset.
 	coming []kmsg.FetchResponseTopicPartitionAbortedTransaction
@@ -29,8 +29,8 @@ func newAbortedSet(list []kmsg.FetchResponseTopicPartitionAbortedTransaction) *a
 	return &abortedSet{coming: coming, open: make(map[int64]bool)}
 }
 
-// use says whether a batch's records are events. Control batches, which only mark the ends of
-// transactions, are consumed up to their last record's offset by whoever asked.
+// use returns true if a batch's records are events. Control batches hold only the ends of transactions; the position moves
+// behind them.
 func (a *abortedSet) use(b *batch) bool {
 	for len(a.coming) > 0 && a.coming[0].FirstOffset <= b.base {
 		a.open[a.coming[0].ProducerID] = true
@@ -39,7 +39,7 @@ func (a *abortedSet) use(b *batch) bool {
 	return !b.control() && (!b.transactional() || !a.open[b.ProducerID])
 }
 
-// mark closes the producer's aborted transaction if a control record, by its key, is an abort marker.
+// mark ends the producer's aborted transaction if the key is that of an abort marker.
 func (a *abortedSet) mark(producer int64, key []byte) {
 	const version, kind = 2, 2 // bytes
 	if len(key) >= version+kind && binary.BigEndian.Uint16(key[version:]) == abortMarker {

@@ -13,25 +13,25 @@ import (
 	"convdel/internal/testkit/rawbatch"
 )
 
-// written is a batch of some records, which rawbatch writes. The head that it embeds is as a log has it; its Records,
-// Count and LastOffsetDelta follow from what is below.
+// written is a batch of some records, which rawbatch writes. The embedded head is as a log has it. Its Records, Count and
+// LastOffsetDelta follow from the fields below.
 type written struct {
 	rawbatch.Batch
 	records []writtenRecord
-	// These are said instead of the right numbers, unless they are nil.
+	// lastDelta and count are written instead of the right numbers, unless they are nil.
 	lastDelta, count *int32
 	pack             func([]byte) []byte
-	// tail stands behind the records, afterwards behind what they are compressed to.
+	// tail follows the records, afterwards follows the compressed records.
 	tail, afterwards []byte
 }
 
-// writtenRecord is a record at an offset delta. It says offsetNumber instead, unless that is nil.
+// writtenRecord is a record at an offset delta. It names offsetNumber instead, unless that is nil.
 type writtenRecord struct {
 	rawbatch.Record
 	offsetNumber *int64
 }
 
-// of makes a batch of records with these values, each in its place.
+// of returns a batch of records with these values at consecutive offsets.
 func of(base int64, values ...string) *written {
 	w := &written{Batch: rawbatch.Of(1_700_000_000_000)}
 	w.Base, w.LeaderEpoch, w.MaxTime = base, 7, 1_700_000_009_000
@@ -48,7 +48,7 @@ func or[T any](p *T, v T) T {
 	return v
 }
 
-// bytes is the batch as the log has it.
+// bytes returns the batch as the log has it.
 func (w *written) bytes() []byte {
 	var data []byte
 	last := int32(-1)
@@ -67,7 +67,7 @@ func (w *written) bytes() []byte {
 	return b.Bytes()
 }
 
-// codec has a batch compressed.
+// codec sets the batch's compression.
 func (w *written) codec(c int16, pack func([]byte) []byte) *written {
 	w.Attributes |= c
 	w.pack = pack
@@ -78,7 +78,7 @@ func packGzip(b []byte) []byte { return rawbatch.Compress(rawbatch.Gzip, bytes.N
 
 func packSnappy(b []byte) []byte { return rawbatch.Compress(rawbatch.Snappy, bytes.NewReader(b)) }
 
-// packXerial is the frame of Java's Snappy.
+// packXerial compresses with the frame of Java's Snappy library.
 func packXerial(size int) func([]byte) []byte {
 	return func(b []byte) []byte { return xerial(b, size) }
 }
@@ -114,7 +114,7 @@ func packZstd(options ...zstd.EOption) func([]byte) []byte {
 		if err != nil {
 			panic(err)
 		}
-		for len(b) > 0 { // in pieces, or it would declare the size
+		for len(b) > 0 { // in pieces, since a single write declares the size
 			n := min(len(b), 1<<20)
 			_, _ = z.Write(b[:n])
 			b = b[n:]
@@ -130,7 +130,7 @@ type packing struct {
 	pack  func([]byte) []byte
 }
 
-// packings are all ways to compress a batch.
+// packings returns all ways to compress a batch.
 func packings() []packing {
 	return []packing{
 		{"none", codecNone, nil},
@@ -151,13 +151,13 @@ func packings() []packing {
 	}
 }
 
-// answered is what a fetch from an offset has brought, these bytes.
+// answered returns the result of a fetch from an offset that brings these batches.
 func answered(l *Log, from int64, batches ...[]byte) *Fetched {
 	b := bytes.Join(batches, nil)
 	return &Fetched{HighWatermark: -1, Next: from, log: l, held: int64(len(b)), rest: b, aborted: newAbortedSet(nil)}
 }
 
-// delivered goes through an answer.
+// delivered reads all records of an answer.
 func delivered(t *testing.T, f *Fetched) ([]*Record, error) {
 	t.Helper()
 	var list []*Record

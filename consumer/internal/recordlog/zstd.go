@@ -9,8 +9,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// openZstd decompresses a batch that comes out small as a whole, without the window that its producer declares, a larger
-// one piece by piece with that window, or as a whole too where the window is larger than that is worth.
+// openZstd decompresses a batch. A small batch is decompressed as a whole, which takes no window, whatever window its
+// producer declares. A larger batch is decompressed piece by piece with its window, or as a whole if that window is beyond
+// maxStream.
 func (r *reader) openZstd(b []byte, limit int64) (chunker, error) {
 	for size := wholeSize(b); ; size *= 2 {
 		a, err := r.wholeZstd(b, size)
@@ -39,7 +40,7 @@ func (r *reader) openZstd(b []byte, limit int64) (chunker, error) {
 	}
 }
 
-// wholeSize guesses what a batch comes out as: a power of two.
+// wholeSize guesses a batch's decompressed size as a power of two.
 func wholeSize(b []byte) int64 {
 	const least, ratio = 256 << 10, 32
 	size := int64(least)
@@ -49,11 +50,11 @@ func wholeSize(b []byte) int64 {
 	return size
 }
 
-// windowOf is what the first frame declares.
+// windowOf returns the window that the first frame declares.
 func windowOf(b []byte) int64 {
 	var h zstd.Header
 	if err := h.Decode(b); err != nil || h.Skippable {
-		return maxStream // whatever it is, it has to do with that
+		return maxStream // an unreadable frame gets the largest window
 	}
 	size := h.WindowSize
 	if h.SingleSegment {
@@ -62,9 +63,9 @@ func windowOf(b []byte) int64 {
 	return int64(min(max(size, zstd.MinWindowSize), 1<<40))
 }
 
-// wholeZstd decompresses into so many bytes. What comes before an error is there.
+// wholeZstd decompresses up to size bytes. Data before an error is returned, too.
 func (r *reader) wholeZstd(b []byte, size int64) (*all, error) {
-	const over = 2 // the decoder's output grows once where it does not fit, before it says so
+	const over = 2 // the decoder's output grows once before the decoder says that it does not fit
 	if err := r.takes(over*size + zstdSize); err != nil {
 		return nil, err
 	}
@@ -85,10 +86,10 @@ func decoded(z *zstd.Decoder, b, into []byte) *all {
 	return &all{out, err}
 }
 
-// largeZstd is wholeZstd for a batch with a window beyond all reason. The decoder takes the bound on the output for one on
-// the window too, so that the window is declared anew as what the output may have.
+// largeZstd is wholeZstd for a batch with a window beyond maxStream. The decoder bounds the window by the bound on the
+// output. So the frame's head is changed meanwhile: it declares a window of that size.
 func (r *reader) largeZstd(b []byte, size int64) (*all, error) {
-	const spare = 256 << 10 // a block more, so that the output does not have to grow
+	const spare = 256 << 10 // one block more, so that the output does not grow
 	descriptor, window := windowFor(size)
 	if err := r.takes(window + spare + zstdSize); err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (r *reader) largeZstd(b []byte, size int64) (*all, error) {
 	return decoded(z, b, make([]byte, 0, window+spare)), nil
 }
 
-// windowFor is the least window that a frame can declare that has so many bytes, and how it declares it.
+// windowFor returns the smallest window of at least size bytes that a frame can declare, and its descriptor.
 func windowFor(size int64) (byte, int64) {
 	const least, parts = 10, 8
 	for log := least; ; log++ {
@@ -132,7 +133,7 @@ func (r *reader) streamZstd(b []byte, window int64) (chunker, error) {
 	return &streamed{Reader: oneWindow{z}, piece: r.pool.buffer(pieceSize)[:pieceSize], end: func(*decoders) { z.Close() }}, nil
 }
 
-// oneWindow says what a frame is refused for that declares more than the first one.
+// oneWindow turns the refusal of a later frame with a larger window into a fault.
 type oneWindow struct{ io.Reader }
 
 func (o oneWindow) Read(b []byte) (int, error) {
@@ -152,7 +153,7 @@ func (d *decoders) zstd() (*zstd.Decoder, error) {
 		return z, nil
 	}
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxWindow(1<<41)) // it is not allocated
+		zstd.WithDecoderMaxWindow(1<<41)) // the window is not allocated
 }
 
 func (d *decoders) putZstd(z *zstd.Decoder) {

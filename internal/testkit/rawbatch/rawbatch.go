@@ -1,4 +1,5 @@
-// Package rawbatch makes batches of records byte for byte, as no well-behaved client would, for tests of whoever reads them.
+// Package rawbatch makes batches of records byte for byte, for tests of code that reads them. Regular clients make no such
+// batches.
 package rawbatch
 
 import (
@@ -21,7 +22,7 @@ import (
 	"convdel/schema"
 )
 
-// The codecs, as a batch's attributes have them.
+// These are the codecs, as a batch's attributes number them.
 const (
 	None int16 = iota
 	Gzip
@@ -30,33 +31,34 @@ const (
 	Zstd
 )
 
-// LogAppendTime is the attribute by which a batch's time is the broker's.
+// LogAppendTime is the attribute of a batch whose time is the broker's.
 const LogAppendTime int16 = 1 << 3
 
-// Batch is a batch of format 2. [Of] makes one whose fields fit each other; a test makes some of them false.
+// Batch is a batch of format 2. The fields of a batch made by [Of] fit each other. A test sets some of them to wrong
+// values.
 type Batch struct {
-	// Base is the first offset and LeaderEpoch the leader's, both in a log; a producer's batch has 0 and -1.
+	// Base is the first offset, and LeaderEpoch the leader's epoch, of a batch in a log. A producer's batch has 0 and -1.
 	Base        int64
 	LeaderEpoch int32
-	// Magic is the format's number.
+	// Magic is the number of the format.
 	Magic int8
-	// Attributes has codec, time type and flags. It does not compress Records by itself.
+	// Attributes has the codec, the type of time and flags. Setting a codec here does not compress Records.
 	Attributes      int16
 	LastOffsetDelta int32
 	// BaseTime and MaxTime are in milliseconds.
 	BaseTime, MaxTime int64
-	// Producer is the producer's ID; -1 is one without idempotence.
+	// Producer is the producer's ID; -1 for a producer without idempotence.
 	Producer int64
 	Count    int32
-	// Records are what stands behind the head.
+	// Records are the bytes behind the head.
 	Records []byte
-	// Length is said instead of the right one, unless it is nil.
+	// Length is written instead of the right length, unless it is nil.
 	Length *int32
 	// WrongCRC makes the checksum false.
 	WrongCRC bool
 }
 
-// Of makes a regular batch of uncompressed records, with the time at which they all were made in milliseconds.
+// Of makes a regular batch of uncompressed records, all with the same time, in milliseconds.
 func Of(at int64, records ...[]byte) Batch {
 	last := int32(len(records)) - 1 //nolint:gosec // a handful
 	return Batch{LeaderEpoch: -1, Magic: 2, Producer: -1, LastOffsetDelta: last, BaseTime: at, MaxTime: at, Count: last + 1, Records: bytes.Join(records, nil)}
@@ -69,8 +71,8 @@ func (b Batch) Compressed(codec int16) Batch {
 	return b
 }
 
-// headSize is the size of a batch's head. The checksum stands at crcAt and covers what begins at crcFrom. The length does
-// not count the first bytes, uncounted of them.
+// headSize is the size of a batch's head. The checksum is at crcAt and covers the bytes from crcFrom on. The length does
+// not count the first bytes, as many as uncounted says.
 const headSize, crcAt, crcFrom, uncounted = 61, 17, 21, 12
 
 // Bytes is the batch as a Produce request and the log have it.
@@ -93,18 +95,18 @@ func (b Batch) Bytes() []byte {
 	return raw
 }
 
-// Record is what a record says. A key, a value or a header's value that is nil is null.
+// Record holds a record's fields. A key, a value or a header's value that is nil is null.
 type Record struct {
 	OffsetDelta, TimeDelta int64
 	Key, Value             []byte
 	Headers                []schema.Header
-	// These are said instead of the right numbers, unless they are nil.
+	// These are written instead of the right numbers, unless they are nil.
 	Size, KeySize, ValueSize, HeaderCount *int64
-	// Tail stands behind the headers.
+	// Tail follows the headers.
 	Tail []byte
 }
 
-// Bytes is the record with its size before it.
+// Bytes returns the record with its size in front of it.
 func (r Record) Bytes() []byte {
 	body := r.Body()
 	size := int64(len(body))
@@ -114,7 +116,7 @@ func (r Record) Bytes() []byte {
 	return append(binary.AppendVarint(nil, size), body...)
 }
 
-// Body is the record behind its size.
+// Body returns the record without its size.
 func (r Record) Body() []byte {
 	b := binary.AppendVarint([]byte{0}, r.TimeDelta) // no attributes
 	b = binary.AppendVarint(b, r.OffsetDelta)
@@ -132,7 +134,7 @@ func (r Record) Body() []byte {
 	return append(b, r.Tail...)
 }
 
-// appendField appends a field with its size before it, or with a false one.
+// appendField appends a field with its size in front of it, or with a wrong size if size is not nil.
 func appendField(b, field []byte, size *int64) []byte {
 	n := int64(len(field))
 	switch {
@@ -144,7 +146,7 @@ func appendField(b, field []byte, size *int64) []byte {
 	return append(binary.AppendVarint(b, n), field...)
 }
 
-// Plain is a record of a value whose offset delta is told, with so many headers of no name and no value.
+// Plain returns a record with a value, the offset delta that it names, and a number of headers without name and value.
 func Plain(offsetDelta int64, value []byte, emptyHeaders int) []byte {
 	r := Record{OffsetDelta: offsetDelta, Value: value}
 	for range emptyHeaders {
@@ -153,7 +155,7 @@ func Plain(offsetDelta int64, value []byte, emptyHeaders int) []byte {
 	return r.Bytes()
 }
 
-// LargeRecord is one record with a value of so many zeros, made while it is read.
+// LargeRecord returns one record whose value has valueBytes zeros. It is made while it is read.
 func LargeRecord(valueBytes int64) io.Reader {
 	body := binary.AppendVarint([]byte{0, 0, 0, 1}, valueBytes) // no key
 	size := int64(len(body)) + valueBytes + 1
@@ -161,7 +163,7 @@ func LargeRecord(valueBytes int64) io.Reader {
 	return io.MultiReader(bytes.NewReader(head), io.LimitReader(zeros{}, valueBytes), bytes.NewReader([]byte{0}))
 }
 
-// ManyHeaders is one record with a value and so many empty headers, made while it is read.
+// ManyHeaders returns one record with a value and so many empty headers. It is made while it is read.
 func ManyHeaders(value []byte, headers int64) io.Reader {
 	body := binary.AppendVarint([]byte{0, 0, 0, 1}, int64(len(value)))
 	body = append(body, value...)
@@ -177,7 +179,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Compress returns what a codec makes of records.
+// Compress returns the records compressed with a codec.
 func Compress(codec int16, records io.Reader) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser
@@ -209,7 +211,7 @@ func Compress(codec int16, records io.Reader) []byte {
 	return out.Bytes()
 }
 
-// Send produces a batch as it is.
+// Send produces a batch unchanged.
 func Send(ctx context.Context, client *kgo.Client, topic string, partition int32, batch []byte) error {
 	leader, id, err := find(ctx, client, topic, partition)
 	if err != nil {
@@ -236,7 +238,7 @@ func Send(ctx context.Context, client *kgo.Client, topic string, partition int32
 	return nil
 }
 
-// find asks who leads a partition, and for its topic's ID.
+// find returns a partition's leader and the topic's ID.
 func find(ctx context.Context, client *kgo.Client, topic string, partition int32) (leader int32, id [16]byte, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()

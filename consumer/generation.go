@@ -1,0 +1,89 @@
+package consumer
+
+import (
+	"context"
+	"log/slog"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// newOpener returns what opens the partitions that the group has given to member m. The quota is shared by so many partitions,
+// 0 if it is not shared.
+func (c *Consumer) newOpener(m *member, ids []int, shares int, kafkas *connections, log *slog.Logger) *opener {
+	return &opener{
+		assignment: &assignment{
+			cfg: &c.cfg, client: kafkas.client, source: kafkas.log(c.cfg.Topic), limiter: c.limiter, metrics: c.cfg.Metrics, log: log,
+			ids: ids, shares: shares,
+		},
+		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled,
+	}
+}
+
+// workOn opens the partitions of an assignment and works on them until the generation ends or stop is closed. An error is one that
+// Run ends with.
+func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *opener, writers deadLetterWriters) error {
+	ctx, cancel := context.WithCancel(generation)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	committer, err := o.open(ctx)
+	if err != nil {
+		if isFinal(err) {
+			return err
+		}
+		return nil // the generation has ended
+	}
+	s := c.newSession(ctx, o.assignment, committer, writers)
+	c.working(s)
+	return s.run(ctx, cancel, stop)
+}
+
+// newSession returns a session with its parts. Its work outlives ctx.
+func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *committer, writers deadLetterWriters) *session {
+	l := c.newPipeline(owned, commits, writers)
+	s := &session{
+		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
+		owned: owned, deadLetters: l.deadLetters, committer: commits, stalls: l.stalls,
+		dispatcher: &dispatcher{
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics,
+			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
+		},
+	}
+	s.work, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
+	for _, p := range owned.partitions {
+		s.fetchers = append(s.fetchers, c.newFetcher(p, owned, l))
+	}
+	return s
+}
+
+func (c *Consumer) newPipeline(owned *assignment, commits *committer, writers deadLetterWriters) *pipeline {
+	l := &pipeline{
+		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight), committer: commits, metrics: c.cfg.Metrics,
+	}
+	expired := func(ev *event) bool { return ev.expired(l.maxEventAge) }
+	l.queue = newQueue(c.cfg, c.breaker, expired, l.capacity.full, func(ready int) {
+		l.metrics.callWaiters.Set(float64(ready))
+		c.limiter.ready.Store(int64(ready))
+	})
+	l.deadLetters = newDeadLetters(deadLettersConfig{
+		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
+		writers: writers, source: owned.source, capacity: l.capacity, metrics: l.metrics, log: owned.log,
+		acknowledged: l.end,
+	})
+	l.stalls = newStallWatch(l.queue, l.deadLetters, owned.partitions)
+	return l
+}
+
+func (c *Consumer) newFetcher(p *partition, owned *assignment, l *pipeline) *fetcher {
+	return &fetcher{
+		p: p, owned: owned, source: owned.source, capacity: l.capacity, pipeline: l, metrics: l.metrics,
+		log:            owned.log.With(slog.String("topic", c.cfg.Topic), slog.Int("partition", p.id)),
+		mayFetch:       func(ctx context.Context) error { return c.breaker.awaitFetch(ctx, l.queue.len) },
+		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(),
+	}
+}
