@@ -16,7 +16,7 @@ type partition struct {
 	// any other one.
 	mu      sync.Mutex
 	tracker *offsets.Tracker
-	// shrunk is closed and replaced when the tracker's span shrinks.
+	// shrunk is closed when the tracker's span shrinks; nil while nothing waits for that.
 	shrunk chan struct{}
 
 	// epoch is the leader's, as fetches name it: a leader of another epoch refuses. [recordlog.NoEpoch]: not known.
@@ -31,7 +31,7 @@ type partition struct {
 }
 
 func newPartition(id int, from offsets.Handover, epoch int32) *partition {
-	p := &partition{id: id, tracker: offsets.Resume(from), shrunk: make(chan struct{})}
+	p := &partition{id: id, tracker: offsets.Resume(from)}
 	p.epoch.Store(epoch)
 	return p
 }
@@ -54,9 +54,9 @@ func (p *partition) add(offset int64) offsets.Seq {
 func (p *partition) ended(seq offsets.Seq) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.tracker.End(seq) {
+	if p.tracker.End(seq) && p.shrunk != nil {
 		close(p.shrunk)
-		p.shrunk = make(chan struct{})
+		p.shrunk = nil
 	}
 }
 
@@ -95,12 +95,18 @@ func (p *partition) watermark() int64 {
 	return p.tracker.Watermark()
 }
 
-// spanFull says whether fetching has to wait for the oldest record to end, and returns a channel that is closed when the span
-// has shrunk.
+// spanFull says whether fetching has to wait for the oldest record to end. If so, it returns a channel that is closed when the
+// span has shrunk.
 func (p *partition) spanFull() (full bool, shrunk <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.tracker.Span() >= offsets.MaxSpan, p.shrunk
+	if p.tracker.Span() < offsets.MaxSpan {
+		return false, nil
+	}
+	if p.shrunk == nil {
+		p.shrunk = make(chan struct{})
+	}
+	return true, p.shrunk
 }
 
 // lastRead is how far the partition was read.

@@ -108,12 +108,11 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	if repeated {
 		d.metrics.retries.Inc()
 	}
-	started := time.Now()
 	answer := d.api.Delete(ctx, call).withVerdict()
 	// An API that can't tell when it has sent the request counts from its answer: later than the truth, never earlier.
 	granted.sent()
 	d.stalls.moved()
-	d.metrics.called(answer, time.Since(started))
+	d.metrics.called(answer, time.Since(p.call.Began))
 	if ctx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
 		if p.call.Probe {
 			d.breaker.abandon()

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 const deletePath = "/v4/recentcontact/delete"
@@ -22,9 +21,9 @@ const deletePath = "/v4/recentcontact/delete"
 // connections and the signature.
 type Client struct {
 	scheme, host string
-	// blank is what all requests have in common. They share its header too, which net/http only reads.
+	// blank is a request with the fields that all requests have in common. They share its header, which net/http only reads.
 	blank     http.Request
-	timeout   time.Duration
+	deadlines *deadlines
 	transport *http.Transport
 	signer    *signer
 	buffers   sync.Pool // Of *bytes.Buffer, for answers.
@@ -64,7 +63,7 @@ func New(cfg Config) (*Client, error) {
 			ProtoMajor: 1,
 			ProtoMinor: 1,
 		},
-		timeout:   cfg.CallTimeout,
+		deadlines: newDeadlines(cfg.CallTimeout, cfg.MaxConcurrent),
 		transport: newTransport(cfg, proxy),
 		signer:    newSigner(cfg),
 		shown:     cfg,
@@ -84,8 +83,14 @@ func (c *Client) DeleteConversation(ctx context.Context, r DeleteRequest) error 
 	if err := r.validate(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	deadline := c.deadlines.begin(ctx)
+	err := c.call(deadline, &r)
+	c.deadlines.done(deadline, err == nil) // the answer has been read to its end
+	return err
+}
+
+// call makes the call, within ctx.
+func (c *Client) call(ctx context.Context, r *DeleteRequest) error {
 	sig, err := c.signer.get(ctx)
 	if err != nil {
 		return err

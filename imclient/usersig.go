@@ -86,7 +86,7 @@ func (s *signer) get(ctx context.Context) (*signature, error) {
 		select {
 		case s.renewing <- struct{}{}:
 		case <-ctx.Done():
-			return nil, &NetworkError{Reason: "no signature in time", Err: newCause(ctx.Err(), "")}
+			return nil, &NetworkError{Reason: "no signature in time", Err: newCause(context.Cause(ctx), "")}
 		}
 	}
 	defer func() { <-s.renewing }()

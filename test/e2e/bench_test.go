@@ -1,25 +1,17 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/tencentyun/tls-sig-api-v2-golang/tencentyun"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
-	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -43,87 +35,9 @@ func BenchmarkQuota(b *testing.B) {
 	}
 }
 
-// BenchmarkThroughput compares the service without a limiter, with 64 calls at once, with a bare loop of 64 goroutines that
-// post the same requests to the same simulator. Both take turns, each in a process of its own. It reports the medians.
-func BenchmarkThroughput(b *testing.B) {
-	const rounds, backlog = 5, 250_000
-	for b.Loop() {
-		s := newStage(b, 4, imtest.Config{RecordLimit: -1})
-		s.produce(values(b, events("user", 0, backlog))...)
-		var service, bare []float64
-		for round := range rounds {
-			s.group = fmt.Sprintf("%s-%d", s.topic, round)
-			p := s.service("--calls-per-second", "0", "--max-calls", "64", "--log-level", "warn")
-			service = append(service, s.rate())
-			p.kill()
-			loop := s.bareLoop()
-			bare = append(bare, s.rate())
-			loop.kill()
-		}
-		b.ReportMetric(median(service), "service-events/s")
-		b.ReportMetric(median(bare), "bare-calls/s")
-		b.ReportMetric(median(service)/median(bare), "service/bare")
-	}
-}
-
-// rate returns how many calls a second the simulator answers, over three seconds after the start has settled down.
-func (s *stage) rate() float64 {
-	s.tb.Helper()
-	before := s.sim.Stats().Calls
-	s.await(time.Minute, "5,000 calls", func() bool { return s.sim.Stats().Calls > before+5000 })
-	from, began := s.sim.Stats().Calls, time.Now()
-	time.Sleep(3 * time.Second)
-	return float64(s.sim.Stats().Calls-from) / time.Since(began).Seconds()
-}
-
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]
-}
-
-// bareLoopURL is an environment variable that makes the test binary the bare loop's process.
-const bareLoopURL = "CONVDEL_BARE_LOOP_URL"
-
-func (s *stage) bareLoop() *process {
-	s.tb.Helper()
-	p := &process{tb: s.tb, stderr: new(testkit.Buffer), done: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), os.Args[0])
-	p.cmd.Env = append(os.Environ(), bareLoopURL+"="+s.sim.URL)
-	p.cmd.Stderr = p.stderr
-	if err := p.cmd.Start(); err != nil {
-		s.tb.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
-	return p
-}
-
-// runBareLoop posts as fast as 64 goroutines can, until the process is killed.
-func runBareLoop(url string) error {
-	sig, err := tencentyun.GenUserSig(sdkAppID, secretKey, admin, 3600)
-	if err != nil {
-		return err
-	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	prefix := fmt.Sprintf("%s/v4/recentcontact/delete?sdkappid=%d&identifier=%s&usersig=%s&contenttype=json&random=", url, sdkAppID, admin, sig)
-	var loops sync.WaitGroup
-	for g := range 64 {
-		loops.Go(func() {
-			for n := 0; ; n++ {
-				body := fmt.Sprintf(`{"From_Account":"user-%d","Type":1,"To_Account":"friend","ClearRamble":0}`, n*64+g)
-				res, err := client.Post(prefix+strconv.FormatUint(uint64(rand.Uint32()), 10), "application/json", strings.NewReader(body))
-				if err != nil {
-					return
-				}
-				_, _ = io.Copy(io.Discard, res.Body)
-				_ = res.Body.Close()
-			}
-		})
-	}
-	loops.Wait()
-	return nil
 }
 
 // BenchmarkLatency measures, with the quota idle, the time from the start of an event's publication
@@ -231,18 +145,21 @@ func BenchmarkIdle(b *testing.B) {
 }
 
 // cpu returns the processor time that the process has used.
-func (p *process) cpu() time.Duration {
-	p.tb.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p *process) cpu() time.Duration { return cpuOf(p.tb, p.cmd.Process.Pid) }
+
+// cpuOf returns the processor time that a process has used.
+func cpuOf(tb testing.TB, pid int) time.Duration {
+	tb.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		p.tb.Fatal(err)
+		tb.Fatal(err)
 	}
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	ticks := 0
 	for _, f := range fields[11:13] { // utime and stime, in hundredths of a second
 		n, err := strconv.Atoi(f)
 		if err != nil {
-			p.tb.Fatal(err)
+			tb.Fatal(err)
 		}
 		ticks += n
 	}

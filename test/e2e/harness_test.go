@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -41,10 +42,6 @@ var binary struct {
 }
 
 func TestMain(m *testing.M) {
-	if target := os.Getenv(bareLoopURL); target != "" {
-		fmt.Fprintln(os.Stderr, runBareLoop(target))
-		return
-	}
 	moreAtOnce()
 	m.Run()
 	if binary.path != "" {
@@ -99,6 +96,8 @@ type stage struct {
 	login []kgo.Opt
 	// env holds further environment variables of the processes.
 	env []string
+	// binary is the path of another convdel, run instead of the one that is built for the tests; empty for none.
+	binary string
 	// quiet keeps the processes' output out of a failed test's log.
 	quiet bool
 }
@@ -203,7 +202,7 @@ func (s *stage) service(flags ...string) *process {
 func (s *stage) start(stdin *strings.Reader, args ...string) *process {
 	s.tb.Helper()
 	p := &process{tb: s.tb, stderr: new(testkit.Buffer), done: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), convdel(s.tb), args...)
+	p.cmd = exec.CommandContext(context.Background(), cmp.Or(s.binary, convdel(s.tb)), args...)
 	p.cmd.Env = append(os.Environ(), "CONVDEL_IM_SECRET_KEY="+secretKey)
 	if slices.Contains(args, "--kafka-sasl") {
 		p.cmd.Env = append(p.cmd.Env, "CONVDEL_KAFKA_PASSWORD="+password)
