@@ -22,7 +22,7 @@ type lettersReplayCommand struct {
 	filterFlags `embed:""`
 
 	Yes            bool   `group:"settle" help:"Do it. Without it, the plan is shown and nothing is changed."`
-	MaxAge         string `default:"24h" group:"settle" help:"Leave older events alone; 0 = any age." placeholder:"TIME"`
+	MaxAge         string `default:"24h" group:"settle" help:"Leave alone what is older, by the event's time; 0 = any age." placeholder:"TIME"`
 	Rate           string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, to say how long it will take." placeholder:"NUMBER" setting:""`
 

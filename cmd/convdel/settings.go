@@ -65,10 +65,10 @@ type apiSettings struct {
 // paceSettings say how fast and how often the API is called.
 type paceSettings struct {
 	CallsPerSecond string `default:"200" help:"The app's quota, all replicas together; 0 = no limit." placeholder:"NUMBER" setting:""`
-	Quota          string `default:"partitions" help:"partitions: this replica uses the share of the quota that its partitions are of all; redis: all replicas share one budget in Redis; local: all of the quota, for a single replica." placeholder:"HOW" setting:""`
-	RedisKey       string `help:"With --quota=redis: replicas with the same key share the quota. Default: convdel:quota:SDKAPPID." placeholder:"NAME" setting:""`
+	Quota          string `default:"partitions" help:"partitions: of the quota this replica uses what it owns of the partitions; redis: all replicas share it in Redis; local: all of it, for a single replica." placeholder:"HOW" setting:""`
+	RedisKey       string `help:"With --quota=redis: who has the same key shares the quota. Default: convdel:quota:SDKAPPID." placeholder:"NAME" setting:""`
 	CallTimeout    string `default:"5s" help:"How long one call may take." placeholder:"TIME" setting:""`
-	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = as many as the quota and the timeout need." placeholder:"NUMBER" setting:""`
+	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = what the quota and the timeout need." placeholder:"NUMBER" setting:""`
 	MaxAttempts    string `default:"6" help:"Calls that an event may use up before it is a dead letter." placeholder:"NUMBER" setting:""`
 	RetryInitial   string `default:"500ms" help:"Wait before an event's second attempt; it doubles with each one." placeholder:"TIME" setting:""`
 	RetryMax       string `default:"30s" help:"Longest wait between two attempts." placeholder:"TIME" setting:""`
@@ -78,8 +78,8 @@ type paceSettings struct {
 type boundSettings struct {
 	MaxInFlight      string `default:"2000" help:"Events in memory, waiting or calling." placeholder:"NUMBER" setting:""`
 	MaxInFlightBytes string `default:"16777216" help:"Bytes of the events in memory." placeholder:"BYTES" setting:""`
-	MaxBatchBytes    string `default:"67108864" help:"Size to which a batch may decompress; a larger batch becomes a dead letter." placeholder:"BYTES" setting:""`
-	MaxRecordBytes   string `default:"8388608" help:"Bytes of a record, 64 more for each header; a larger record becomes a dead letter without its value." placeholder:"BYTES" setting:""`
+	MaxBatchBytes    string `default:"67108864" help:"What a batch may decompress to; what is larger becomes a dead letter." placeholder:"BYTES" setting:""`
+	MaxRecordBytes   string `default:"8388608" help:"Bytes of a record, 64 more for each header; what is larger becomes a dead letter without its value." placeholder:"BYTES" setting:""`
 	MaxEventAge      string `default:"0" help:"Older events are not executed: dead letter, class expired; 0 = no limit." placeholder:"TIME" setting:""`
 	DrainTimeout     string `default:"15s" help:"How long a stop waits for the calls under way." placeholder:"TIME" setting:""`
 }
@@ -116,7 +116,7 @@ func flagGroups() []kong.Group {
 		{Key: groupSim, Title: "Simulator"},
 		{
 			Key: groupFilter, Title: "Which letters",
-			Description: "Without a filter: all letters. All filters that are given must match; of several classes, codes or IDs, one must.",
+			Description: "Without any, all. What is given must all match; of several classes, codes or IDs, one.",
 		},
 		{Key: groupOutput, Title: "Output"},
 		{Key: groupSettle, Title: "What is done"},
