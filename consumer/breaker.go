@@ -130,6 +130,9 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 		}
 		g.wakeLocked()
 	}
+	if g.breaker.IsOpen() { // fewer may be pending: fetching looks again
+		g.wakeLocked()
+	}
 	g.tellLocked(ruling.Change, before)
 	return ruling
 }
@@ -191,9 +194,12 @@ func (g *breakerGuard) wakeLocked() {
 // awaitFetch holds fetching back while the breaker is open and enough conversations are pending.
 func (g *breakerGuard) awaitFetch(ctx context.Context, pending func() int) error {
 	for {
+		g.mu.Lock()
+		changed := g.changed
+		g.mu.Unlock()
 		n := pending()
 		g.mu.Lock()
-		wanted, changed := g.breaker.MayFetch(n), g.changed
+		wanted := g.breaker.MayFetch(n)
 		g.mu.Unlock()
 		if wanted {
 			return ctx.Err()

@@ -132,5 +132,9 @@ func (c *capacity) full() bool {
 		return true
 	}
 	c.events.Release(1)
+	if !c.bytes.TryAcquire(1) {
+		return true
+	}
+	c.bytes.Release(1)
 	return false
 }

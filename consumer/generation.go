@@ -66,7 +66,7 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, writers de
 		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight), committer: commits, metrics: c.cfg.Metrics,
 	}
 	expired := func(ev *event) bool { return ev.expired(l.maxEventAge) }
-	l.queue = newQueue(c.cfg, c.breaker, expired, l.capacity.full, func(ready int) {
+	l.queue = newQueue(c.cfg, c.breaker, expired, l.full, func(ready int) {
 		l.metrics.callWaiters.Set(float64(ready))
 		c.limiter.ready.Store(int64(ready))
 	})
@@ -86,4 +86,10 @@ func (c *Consumer) newFetcher(p *partition, owned *assignment, l *pipeline) *fet
 		mayFetch:       func(ctx context.Context) error { return c.breaker.awaitFetch(ctx, l.queue.len) },
 		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(),
 	}
+}
+
+// full says whether the pending events alone leave no room for another. A dead letter that waits for its topic says nothing of the API.
+func (l *pipeline) full() bool {
+	unwritten, _ := l.deadLetters.unacknowledged()
+	return unwritten == 0 && l.capacity.full()
 }

@@ -21,6 +21,8 @@ type pending struct {
 	queued, calling []*event
 	// oldest is the earliest event time of queued.
 	oldest time.Time
+	// arrival numbers conversations in the order in which they have become pending.
+	arrival int
 	// due is when a waiting conversation is ready again.
 	due time.Time
 	// in is the heap that it is in, nil while it is called, index its place there.
@@ -61,6 +63,8 @@ type queue struct {
 	conversations map[schema.Conversation]*pending
 	// fresh and failed conversations can be called, oldest event first; waiting ones are ordered by when they are due.
 	fresh, failed, waiting *pendingHeap
+	// arrivals counts the conversations that have become pending.
+	arrivals int
 	// lastFailed says that the last call went to a failed one.
 	lastFailed bool
 	woken      chan struct{}
@@ -87,7 +91,8 @@ func (q *queue) join(ev *event) {
 	defer q.mu.Unlock()
 	p := q.conversations[ev.conversation]
 	if p == nil {
-		p = &pending{conversation: ev.conversation, queued: []*event{ev}, oldest: ev.at}
+		q.arrivals++
+		p = &pending{conversation: ev.conversation, queued: []*event{ev}, oldest: ev.at, arrival: q.arrivals}
 		q.conversations[ev.conversation] = p
 		q.pushReadyLocked(p)
 		return
@@ -166,19 +171,19 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	kind, calling := kindOf(a), p.calling
-	p.failed = p.failed || kind.Failure()
+	p.failed = p.failed || kind.Failure() || kind == breaker.Halted
 	ruling := q.breaker.answered(breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
 		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Few: kind.Failure() && q.fewLocked(), Full: kind.Failure() && q.full(), Quiet: a.Quiet,
 	}, a.Err, calling)
+	if ruling.Change == breaker.Opened {
+		q.forgetLocked()
+	}
 	p.calling = nil
 	if kind.Failure() || kind.Final() && !ruling.Void {
 		for _, ev := range calling {
 			ev.answered(a, p.call.Began)
 		}
-	}
-	if ruling.Change == breaker.Opened {
-		q.forgetLocked()
 	}
 	switch {
 	case ruling.Void, kind == breaker.Renewed:
@@ -222,6 +227,7 @@ func (q *queue) delay(p *pending) time.Duration {
 func (q *queue) forgetLocked() {
 	for _, p := range q.conversations {
 		q.breaker.forget(p.queued)
+		q.breaker.forget(p.calling)
 		p.backoff = nil
 	}
 }

@@ -16,7 +16,7 @@ func (q *queue) nextLocked() *pending {
 
 // bestProbeLocked finds the ready conversation to probe with: one that has not been called yet, otherwise the one whose last
 // call is the longest ago, since a few events that always fail must not keep the breaker open. Of those that have not been
-// called it is the youngest: what is left of a partition's oldest events when a new owner takes it over is what has kept failing.
+// called it is the last to arrive: what is left of a partition's oldest events when a new owner takes it over is what has kept failing.
 func (q *queue) bestProbeLocked() (best *pending) {
 	for _, from := range []*pendingHeap{q.fresh, q.failed} {
 		for _, p := range from.list {
@@ -29,13 +29,10 @@ func (q *queue) bestProbeLocked() (best *pending) {
 }
 
 func betterProbe(a, b *pending) bool {
-	switch {
-	case !a.call.Began.IsZero() || !b.call.Began.IsZero():
+	if !a.call.Began.IsZero() || !b.call.Began.IsZero() {
 		return a.call.Began.Before(b.call.Began)
-	case !a.oldest.Equal(b.oldest):
-		return a.oldest.After(b.oldest)
 	}
-	return a.queued[0].offset > b.queued[0].offset // published at once
+	return a.arrival > b.arrival
 }
 
 // pendingHeap orders pending conversations for container/heap.

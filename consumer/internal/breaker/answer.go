@@ -57,9 +57,7 @@ func (r Reason) overBy(k Kind) bool {
 	switch k {
 	case Deleted:
 		return true
-	case Refused, Coded: // the API has let the service in
-		return r != Outage
-	case Denied:
+	case Refused, Coded, Denied: // the API has let the service in
 		return r == Halt
 	case Unreached, Throttled, Renewed, Halted:
 	}

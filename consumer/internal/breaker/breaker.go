@@ -9,8 +9,8 @@ import (
 const (
 	// AllFail is how many conversations must have failed, with no success since, for all to fail.
 	AllFail = 3
-	// deniedInARow is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
-	deniedInARow = 5
+	// deniedMost is how many denied calls, with no success between, are taken for the service's own fault: each is a dead letter.
+	deniedMost = 5
 	// aloneAfter is how long memory may be full of a few conversations that fail before their failures count; aloneGap is the
 	// longest time without one of these failures, for instance while others have room for a moment.
 	aloneAfter = 3 * time.Minute
@@ -35,7 +35,7 @@ type Breaker struct {
 	probing  bool
 	// quiet is until when the API wants no call at all.
 	quiet time.Time
-	// denied counts the denied calls in a row.
+	// denied counts the denied calls since the last success.
 	denied int
 	// witness is when the youngest call began that has been answered "deleted". A call that was under way when an outage began
 	// is no witness for those that began after it.
@@ -154,13 +154,13 @@ func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
 	case e.Kind == Halted:
 		return b.opens(Halt, now, true)
 	case e.Kind == Denied:
-		if b.denied++; b.denied >= deniedInARow {
+		if b.denied >= deniedMost {
 			return b.opens(NoPermission, now, false)
 		}
 		return Ruling{}
 	}
 	b.count(e, now)
-	if e.Kind.Failure() && !b.alone(e, now) && (b.votes.mostFail(now) || b.allFail(e.Last, now)) {
+	if e.Kind.Failure() && !b.alone(e, now) && (b.votes.mostFail(now) || b.allFail(now)) {
 		return b.opens(Outage, now, true)
 	}
 	return Ruling{}
@@ -179,8 +179,6 @@ func (b *Breaker) note(e Evidence, now time.Time) {
 				}
 			}
 		}
-	case Refused:
-		b.denied = 0
 	case Coded, Unreached:
 		if e.Few && e.Full {
 			if now.Sub(b.lastAlone) > aloneGap {
@@ -188,7 +186,9 @@ func (b *Breaker) note(e Evidence, now time.Time) {
 			}
 			b.lastAlone = now
 		}
-	case Denied, Throttled, Renewed, Halted:
+	case Denied:
+		b.denied++
+	case Refused, Throttled, Renewed, Halted:
 	}
 }
 
@@ -211,14 +211,13 @@ func (b *Breaker) count(e Evidence, now time.Time) {
 	}
 }
 
-// allFail says whether enough conversations have failed, with no success since the first of them: that one long enough ago, or
-// with one of them at its last attempt.
-func (b *Breaker) allFail(last bool, now time.Time) bool {
+// allFail says whether enough conversations have failed, with no success since the first of them, and that one long enough ago.
+func (b *Breaker) allFail(now time.Time) bool {
 	if len(b.failing) < AllFail {
 		return false
 	}
 	for _, began := range b.failing {
-		if last || now.Sub(began) >= b.callTimeout {
+		if now.Sub(began) >= b.callTimeout {
 			return true
 		}
 	}
@@ -231,25 +230,40 @@ func (b *Breaker) afterProbe(e Evidence, now time.Time) Ruling {
 	r := Ruling{Void: e.Kind.Failure() || e.Kind == Halted}
 	was := b.open.Reason
 	switch {
+	case e.Kind == Denied && b.denied >= deniedMost:
+		return b.deniedProbe(now)
 	case was.overBy(e.Kind) && (e.Kind == Deleted || !b.open.outage), was == Outage && b.alone(e, now):
 		b.close(e.Kind)
 		r.Change = Closed
 		return r
-	case e.Kind == Denied && was == NoPermission:
-		r.Void = true
 	case e.Kind == Renewed, e.Kind.Final(): // says nothing of an outage
 		b.open.NextProbe = now
 		return r
 	}
-	b.probed = nil
-	b.open.Probes++
-	b.interval = min(2*b.interval, probeMost)
-	b.open.NextProbe = now.Add(b.interval)
+	b.probeFailed(now)
 	if b.open.Reason = was.after(e.Kind); b.open.Reason != was {
 		b.open.outage = b.open.outage || b.open.Reason == Outage
 		r.Change = OtherReason
 	}
 	return r
+}
+
+// deniedProbe rules on a probe that lacks the permission, as enough calls before it: it does not end its events.
+func (b *Breaker) deniedProbe(now time.Time) Ruling {
+	r := Ruling{Void: true}
+	if b.open.Reason != NoPermission {
+		b.open.Reason, r.Change = NoPermission, OtherReason
+	}
+	b.probeFailed(now)
+	return r
+}
+
+// probeFailed spaces the next probe.
+func (b *Breaker) probeFailed(now time.Time) {
+	b.probed = nil
+	b.open.Probes++
+	b.interval = min(2*b.interval, probeMost)
+	b.open.NextProbe = now.Add(b.interval)
 }
 
 // close closes the breaker. A success is the witness of the failed probe before it.
@@ -273,7 +287,6 @@ func (b *Breaker) opens(reason Reason, now time.Time, void bool) Ruling {
 
 func (b *Breaker) changed() {
 	b.changes++
-	b.denied = 0
 	b.votes = votes{}
 	clear(b.failing)
 	b.probed = nil
@@ -288,6 +301,7 @@ func (b *Breaker) Fail(e Evidence, a *Attempts, now time.Time) {
 	switch {
 	case b.alone(e, now):
 		a.Counted++
+	case e.Kind == Coded && e.Last && len(b.failing) >= AllFail: // an outage perhaps
 	case e.Kind == Coded:
 		a.Counted++
 		a.coded++

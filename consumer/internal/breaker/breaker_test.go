@@ -184,10 +184,20 @@ func TestScripts(t *testing.T) {
 			6.1 closed
 			7 g denied
 			7.1 open denied`,
-		"a probe that succeeds closes it":                     "0 a halted\n2 b deleted\n2.1 closed",
-		"an error code lets the credential in":                "0 a halted\n2 b coded\n2.1 closed\n3 counted b 0",
-		"an error code does not end an outage":                fail(0, 20, "unreached") + "5 b coded\n5.1 open outage",
-		"a refusal does not end an outage":                    fail(0, 20, "unreached") + "5 b refused\n5.1 open outage\n5.1 admit probe",
+		"a probe that succeeds closes it":                  "0 a halted\n2 b deleted\n2.1 closed",
+		"an error code lets the credential in":             "0 a halted\n2 b coded\n2.1 closed\n3 counted b 0",
+		"an error code does not end an outage":             fail(0, 20, "unreached") + "5 b coded\n5.1 open outage",
+		"a refusal does not end an outage":                 fail(0, 20, "unreached") + "5 b refused\n5.1 open outage\n5.1 admit probe",
+		"only a success ends denied calls":                 "0 a denied\n1 b denied\n2 c denied\n3 d denied\n4 e denied\n6 f refused\n6.1 open denied\n7 g coded\n7.1 open outage",
+		"refusals between do not hide that all are denied": "0 a denied\n1 b denied\n1.5 x refused\n2 c denied\n3 d denied\n4 e denied\n4.1 open denied",
+		"denied probes count": fail(0, 20, "coded") + `
+			4 a denied
+			5 b denied
+			6 c denied
+			7 d denied
+			7.1 open outage
+			8 e denied
+			8.1 open denied`,
 		"the reason follows the probes":                       fail(0, 20, "unreached") + "5 b halted\n5.1 open halt\n9 c coded\n9.1 open outage\n20 d deleted\n21 closed",
 		"an outage that was halted meanwhile needs a success": fail(0, 20, "coded") + "5 b halted\n9 c refused\n9.1 open halt\n10 d deleted\n10.1 closed",
 		"probes come after 1, 2, 4 … 30 seconds": "0 a halted\n" + `
@@ -300,16 +310,22 @@ func TestAlone(t *testing.T) {
 	s.run(fail(220, 20, "unreached") + "222.1 open outage")
 }
 
-// TestLastAttempts: the breaker opens rather than have an event given up while all fail.
+// TestLastAttempts: no event is given up while all fail.
 func TestLastAttempts(t *testing.T) {
 	t.Parallel()
 	s := newScript(t)
-	s.run("0 a coded\n0.1 b coded\n0.2 c coded\n0.3 closed")
-	now := s.began.Add(400 * time.Millisecond)
-	r := s.answer(Evidence{Call: s.b.Begin(now, false), Kind: Coded, Standing: s.standings["a"], Last: true}, s.of("a"), now)
-	if r.Change != Opened || !r.Void || s.of("a").Counted != 0 {
-		t.Errorf("ruling %+v, %d counted", r, s.of("a").Counted)
+	last := func(at float64) {
+		now := s.began.Add(time.Duration(at * float64(time.Second)))
+		e := Evidence{Call: s.b.Begin(now, false), Kind: Coded, Standing: s.standings["a"], Last: true}
+		if r := s.answer(e, s.of("a"), now); r.Void || r.Change != Unchanged {
+			t.Errorf("at %f: %+v", at, r)
+		}
 	}
+	s.run("0 a coded\n0.1 b coded\n0.2 c coded\n0.3 closed")
+	last(0.4)
+	s.run("0.4 counted a 1\n0.5 good deleted")
+	last(0.6)
+	s.run("0.6 counted a 2")
 }
 
 // TestQuiet: where the API wants a minute without any call, it gets it, hurry or not.
