@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// A lost member is noticed after sessionTimeout, a rebalance by the others within a heartbeat. A
-	// member that no heartbeat gets out of stops calling before its session is over: the
-	// heartbeat fails after groupTimeout at the latest, and the calls under way end soon after.
+	// The group notices a lost member after sessionTimeout, and members notice a rebalance within a heartbeat. A member whose
+	// heartbeats reach nobody stops calling before its session times out: its heartbeat fails after groupTimeout at the latest,
+	// and the calls under way end soon after.
 	heartbeatEvery = time.Second
 	sessionTimeout = 12 * time.Second
 	groupTimeout   = 5 * time.Second
 	joinBackoff    = 500 * time.Millisecond
-	// kafka-go joins again at once where a rebalance has interrupted it, and leaves it to the broker to hold that join: one that
-	// does not would be asked thousands of times a second.
+	// kafka-go joins again at once after a rebalance has interrupted its join, since brokers hold a join. A broker that does not
+	// would get thousands of joins a second.
 	joinPause = 100 * time.Millisecond
-	// A generation that ends at once, as all do while the topic is gone, is not followed by the next at once.
+	// While the topic is gone, generations end at once. The next generation begins after shortestGeneration.
 	shortestGeneration = time.Second
 	// partitionsEvery is how often the leader looks for partitions that were added.
 	partitionsEvery = 30 * time.Second
-	// A rebalance waits for the drain of every member: its timeout is longer than that by rebalanceSlack.
+	// A rebalance waits for the drain of every member: its timeout is longer than a drain's by rebalanceSlack.
 	rebalanceSlack = 15 * time.Second
 )
 
@@ -39,30 +39,30 @@ type Consumer struct {
 	limiter *limiter
 	breaker *breakerGuard
 	status  atomic.Pointer[Status]
-	// session is the one at work; nil between generations.
+	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
-	// trouble is why it was no working member of the group, when that was last found out; nil since a session began.
+	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[string]
-	// member is who we are in the group, as far as known.
+	// member names this replica in the group; nil until it has joined.
 	member atomic.Pointer[member]
-	// began is the topic that was there when Run began.
+	// began is the ID that the topic had when Run began.
 	began offsets.TopicID
 }
 
 // Status is what a [Consumer] is doing now.
 type Status struct {
-	// Live says that it works in a generation of the group; otherwise it is joining, or has ended.
+	// Live says that the consumer works in a generation of the group; otherwise it is joining, or has ended.
 	Live bool
 	// Generation is the group's current or last generation, Partitions the number of the topic's
 	// partitions owned in it.
 	Generation, Partitions int
-	// Since is when Live became what it is.
+	// Since is when Live last changed.
 	Since time.Time
-	// Absent says why it is no working member of the group, as far as known; empty if it is one.
+	// Absent says why the consumer is no working member of the group, as far as known; empty if it is one.
 	Absent string
 	// Paused says why no calls are made; nil if they are.
 	Paused *Pause
-	// Stalled says that nothing moves although there is something to do and no pause; nil otherwise.
+	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
 }
 
@@ -92,11 +92,12 @@ func (c *Consumer) Status() Status {
 	return s
 }
 
-// Run consumes until ctx ends. Then it makes no new call, lets those under way and the dead letters
-// end within DrainTimeout, commits, leaves the group and returns nil. It returns an error at
-// the start, when the topics can't be used ([TopicError]) or the group has no offsets and it is not clear where to begin
-// ([StartError]), and, whenever that is found, when the group is another service's ([GroupTakenError]). All other faults
-// are retried for as long as they last.
+// Run consumes until ctx ends. Then it makes no new call, lets the calls under way and the dead letters end within DrainTimeout,
+// commits, leaves the group and returns nil.
+//
+// At the start it returns a [TopicError] if the topics can't be used, and a [StartError] if the group has no offsets and
+// [Config.Start] does not say where to begin. At any time it returns a [GroupTakenError] if the group is another service's, and a
+// [StartError] if an offset is lost or beyond the end of the log. Run retries after all other faults for as long as they last.
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
 	defer kafkas.close(c.log)
@@ -227,13 +228,13 @@ func (c *Consumer) recheck(ctx context.Context) (stop func()) {
 	}
 }
 
-// leave ends the membership. What makes kafka-go wait, a join that the broker holds until all
-// members have drained, is cut.
+// leave ends the membership. It cuts the connections to the group, since kafka-go would wait for a join that the broker holds until
+// all members have drained.
 func (c *Consumer) leave(ctx context.Context, group *kafka.ConsumerGroup, client *kafka.Client, conns *cutter) {
 	m := c.member.Load()
 	if m == nil && !conns.isCut() {
-		// The first join is under way: only its answer tells who we are to the group, which would
-		// otherwise wait for us until the session times out.
+		// The first join is under way, and only its answer names the member. Without a resignation the group would wait for that
+		// member until its session times out.
 		joined, cancel := context.WithTimeout(ctx, c.cfg.DrainTimeout)
 		gen, err := group.Next(joined)
 		cancel()
@@ -266,7 +267,7 @@ func (c *Consumer) resign(ctx context.Context, m *member, client *kafka.Client) 
 	}
 }
 
-// working notes that a session has begun to work.
+// working notes that a session begins.
 func (c *Consumer) working(s *session) {
 	c.session.Store(s)
 	c.trouble.Store(nil)

@@ -8,32 +8,35 @@ import (
 )
 
 const (
-	// fetchAim is how many bytes of records a single fetch should bring, of the fetchBudget that all partitions share.
+	// fetchAim is the size in bytes of the records that a single fetch should bring, of the fetchBudget that all partitions share.
 	fetchAim = 512 << 10
-	// A broker takes the wish for at most so many bytes as compressed ones, and returns at least one
-	// batch. The wish is adapted to what comes out of it, between these.
+	// A fetch asks for a number of bytes between these two. Brokers count compressed bytes, and return at least one batch, so the
+	// number is adapted to the size of the records that come out.
 	askLeast, askMost = 16 << 10, 1 << 20
-	// trickle is what a fetch brings where there is no backlog, leastRoom the least share of the budget: a batch as producers
-	// make them by default, and what it takes to decompress it.
-	trickle   = 4 << 10
+	// trickle is the most that a fetch brings if there is no backlog.
+	trickle = 4 << 10
+	// leastRoom is the least share of the budget: room for a batch of a producer's default size, and for decompressing it.
 	leastRoom = 256 << 10
-	// besideRoom is what an answer and its decoding take beside the records that come of it, about.
+	// besideRoom is about the room that an answer and its decoding take besides the records.
 	besideRoom = 128 << 10
 )
 
-// fetchSize is how much a partition asks for at a time, and how much memory that takes.
+// fetchSize is how much the fetches of a partition ask for, and how much memory they take.
 type fetchSize struct {
-	// ask is the wish, expect the memory that the next fetch takes, as far as the last one tells.
-	ask    int32
+	// ask is the number of bytes to ask for.
+	ask int32
+	// expect is the memory that the next fetch takes, as far as the last fetch tells.
 	expect int64
-	// refusedBytes is what the last fetch would have needed, where that was more than it had; else 0. floor is the most of
-	// that so far, within what a single fetch may take of the budget: what decompressing takes with this topic's codec.
-	refusedBytes, floor int64
+	// refusedBytes is the memory that the last fetch needed, if that was more than it had; else 0.
+	refusedBytes int64
+	// floor is the highest refusedBytes so far that a single fetch may take of the budget. It follows from the memory that
+	// decompressing takes with the topic's codec.
+	floor int64
 }
 
 func newFetchSize() fetchSize { return fetchSize{ask: askLeast, expect: fetchAim} }
 
-// brought adapts the size to what a fetch has brought.
+// brought adapts the size to the bytes of records that a fetch has brought.
 func (f *fetchSize) brought(size int64) {
 	switch {
 	case size > fetchAim:
@@ -45,7 +48,7 @@ func (f *fetchSize) brought(size int64) {
 	if size > trickle {
 		f.expect = size + besideRoom
 		if size < fetchAim/2 {
-			f.expect += size // it asks for twice as much
+			f.expect += size // the next fetch asks for twice as much
 		}
 	}
 	if size < f.refusedBytes/4 {
@@ -66,8 +69,7 @@ func (f *fetchSize) refused(err error) bool {
 	return true
 }
 
-// backlog says whether there is more to be had at once. If not, the broker is to hold the fetch
-// until there is something.
+// backlog says whether the log has more records already. If not, the broker is to hold the fetch until it has one.
 func (f *fetchSize) backlog() bool { return f.expect > trickle || f.refusedBytes > 0 }
 
 func (f *fetchSize) hold() time.Duration {
@@ -77,17 +79,17 @@ func (f *fetchSize) hold() time.Duration {
 	return fetchWait
 }
 
-// need is the memory that the next fetch is to have, 0 for one that may wait long for little.
+// need is the memory that the next fetch is to have; 0 if it may wait long, and little is expected of it.
 func (f *fetchSize) need() int64 {
 	switch {
 	case f.refusedBytes > 0:
 		return f.refusedBytes
 	case f.backlog():
-		return max(f.least(), min(f.expect, fetchBudget/2)) // one partition alone must not keep all others waiting
+		return max(f.least(), min(f.expect, fetchBudget/2)) // one partition must not take the budget of all others
 	default:
 		return 0
 	}
 }
 
-// least is the memory that it takes to make something of an answer, however small.
+// least is the memory that decoding the smallest answer takes.
 func (f *fetchSize) least() int64 { return max(leastRoom, f.floor) }

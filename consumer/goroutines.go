@@ -1,7 +1,7 @@
 package consumer
 
-// goroutinePool runs calls on goroutines that are kept for the next call: net/http needs a deep stack, and growing one anew for
-// each call costs more than the rest of the way to the API together.
+// goroutinePool runs calls on goroutines that it keeps for the next call. net/http needs a deep stack, and growing a new stack for
+// each call costs more than all other work of a call.
 type goroutinePool struct {
 	jobs chan func()
 	stop chan struct{}

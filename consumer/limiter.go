@@ -10,14 +10,14 @@ import (
 )
 
 // limiter hands out permits: every call takes one, first attempts and retries alike. Package quota rules when. The limiter
-// holds the lock and the clock, and lets its callers wait.
+// holds the lock and the clock, and does the waiting.
 type limiter struct {
 	// off turns the limiter into a formality.
 	off bool
 
 	mu    sync.Mutex
 	rules *quota.Limiter
-	// changed is closed and replaced when all waiting callers must ask anew. untold says that one of them has no time at
+	// changed is closed and replaced when all goroutines that wait must ask anew. untold says that one of them has no time at
 	// which to ask by itself.
 	changed chan struct{}
 	untold  bool
@@ -25,7 +25,7 @@ type limiter struct {
 	// budget, if not nil, is where departures are leased. poked makes its follower look again; see budget.go.
 	budget Budget
 	poked  chan struct{}
-	// waiting is how many callers wait for a permit. Only limiters with a budget count them.
+	// waiting is the number of goroutines that wait for a permit. Only limiters with a budget count them.
 	waiting int
 	// ready is how many conversations wait for a call, which is how many departures are worth having.
 	ready atomic.Int64
@@ -160,7 +160,7 @@ func (p *permit) unused() {
 // end says whether it is only now known what has become of the permit. A limiter that is off grants nil.
 func (p *permit) end() bool { return p != nil && !p.ended.Swap(true) }
 
-// tellLocked wakes the waiting callers if one of them has to be told.
+// tellLocked wakes the goroutines that wait if one of them has to be told.
 func (l *limiter) tellLocked() {
 	if l.untold {
 		l.wakeLocked()

@@ -115,8 +115,8 @@ func (o *opener) openAll(ctx context.Context, found []committed, topic recordlog
 }
 
 // checkGroup returns a [*GroupTakenError] if the group is another service's. It returns a [*StartError] if the group has lost all
-// the offsets that it had before this member joined, and would not begin at the first record of each partition anyway. Offsets
-// that have gone with their topic are not lost: a topic that was made anew is read from its first record.
+// offsets that it had before this member joined, and start names another place than the first record of each partition. Offsets
+// that have gone with their topic are not lost: a new topic of the same name is read from its first record.
 func (o *opener) checkGroup(ctx context.Context, found []committed) error {
 	if err := o.cfg.checkOwner(found); err != nil {
 		return err
@@ -155,8 +155,8 @@ func (o *opener) unclaimed(found []committed) bool {
 	return false
 }
 
-// resume finds where a partition goes on, given what was committed of it and the epoch of its leader. Without an offset, once
-// says whether it had one before.
+// resume finds where a partition goes on, given its committed offset and its leader's present epoch. If it has no offset, once says
+// whether it had one before.
 func (o *opener) resume(ctx context.Context, c committed, current int32, once bool) (offsets.Handover, error) {
 	origin := offsets.OriginOf(c.stamp.Topic, o.topicID)
 	switch {
@@ -175,13 +175,13 @@ func (o *opener) resume(ctx context.Context, c committed, current int32, once bo
 		}
 		return offsets.At(first), err
 	case origin == offsets.OtherCluster:
-		return offsets.At(c.offset), nil // a mirror has translated the offset, and not the rest
+		return offsets.At(c.offset), nil // a mirror translates the offset, and not the stamp
 	default:
 		return o.takeOver(ctx, c, current)
 	}
 }
 
-// takeOver goes on where the previous owner has left a partition, or lower if the log was cut there.
+// takeOver goes on where the previous owner has stopped, or lower if the log was cut there.
 func (o *opener) takeOver(ctx context.Context, c committed, current int32) (offsets.Handover, error) {
 	log := o.log.With(slog.String("topic", o.cfg.Topic), slog.Int("partition", c.partition), slog.Int64("offset", c.offset))
 	finished, err := c.stamp.Finished()
@@ -205,7 +205,7 @@ func (o *opener) takeOver(ctx context.Context, c committed, current int32) (offs
 	return left, nil
 }
 
-// logAdded logs which partitions begin at their first record, since they have no offset while others do.
+// logAdded logs the partitions that begin at their first record, since they have no offset.
 func (o *opener) logAdded(ctx context.Context, begun map[int]int64) {
 	if len(begun) == 0 {
 		return

@@ -74,7 +74,7 @@ func (p *partition) skip(position int64) {
 	p.tracker.Skip(position)
 }
 
-// restart moves the position anywhere, and says whether it has: not once a record has been delivered.
+// restart moves the position anywhere, unless a record has been delivered. It says whether it has moved it.
 func (p *partition) restart(position int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ func (p *partition) lastRead() offsets.LastRead {
 	return p.tracker.LastRead()
 }
 
-// snapshot is what to commit, and whether that has changed since the last snapshot.
+// snapshot is the progress to commit, and whether it has changed since the last snapshot.
 func (p *partition) snapshot() (now offsets.Progress, changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,9 +11,9 @@ import (
 	"convdel/consumer/internal/recordlog"
 )
 
-// shareQuota gives the limiter this replica's part of the quota for a generation, and returns by how many partitions that is
-// shared; 0 if it is not. For the first window nothing is called: what other replicas called just before they lost their
-// partitions to this one still counts at the API. A budget needs no such pause, and has the share in reserve.
+// shareQuota gives the limiter this replica's part of the quota for a generation. It returns the number of partitions by which the
+// quota is shared; 0 if it is not. For the first window nothing is called: at the API, the last calls of the partitions' previous
+// owners still count. A budget needs no such pause, and keeps the share for the time in which it fails.
 func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlog.Log, owned []int) (shares int, err error) {
 	if len(owned) == 0 {
 		return 0, nil
@@ -47,7 +47,7 @@ func (c *Consumer) shareQuota(generation, stop context.Context, source *recordlo
 	}
 }
 
-// partitionsError says that a broker does not know a partition yet that the group has given to this replica.
+// partitionsError says that the group has given a partition to this replica that a broker does not know yet.
 type partitionsError struct{ owned, known int }
 
 func (e *partitionsError) Error() string {

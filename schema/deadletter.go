@@ -30,7 +30,7 @@ const (
 	HeaderReplays      = HeaderPrefix + "replays"       // how often it was replayed before, absent when never
 	HeaderReplayOf     = HeaderPrefix + "replay-of"     // ID of the dead letter that the source record is a replay of, absent when never replayed
 	HeaderNullValue    = HeaderPrefix + "null-value"    // "true" when the source record's value was null, else absent
-	HeaderOmitted      = HeaderPrefix + "omitted"       // what is not there of the source record, see [Omitted]; absent when all of it is
+	HeaderOmitted      = HeaderPrefix + "omitted"       // the missing part of the source record, see [Omitted]; absent if none is missing
 	HeaderEvent        = HeaderPrefix + "event"         // the source record's event as JSON, beside dlt-omitted where that record had decoded
 	HeaderBatch        = HeaderPrefix + "batch"         // FIRST-LAST, the offsets of a batch that can't be read, see [Batch]; else absent
 	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded

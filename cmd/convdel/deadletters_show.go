@@ -208,7 +208,7 @@ func (s *lettersShowCommand) showCommands(w io.Writer, l *deadletter.Letter, now
 	anyAge := ""
 	if l.Age(now) > defaultMaxAge {
 		anyAge = " --max-age 0"
-		say(w, "\nThe event is %s old. If the conversation has come back to life, a replay deletes what is new in it.\n", roughly(l.Age(now)))
+		say(w, "\nThe event is %s old. If the conversation has come back to life, a replay deletes its new messages.\n", roughly(l.Age(now)))
 	}
 	say(w, "\nSettle it (each shows its plan; add --yes to do it)\n")
 	if _, err := l.Source(); err == nil {

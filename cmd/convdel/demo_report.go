@@ -65,7 +65,7 @@ func (d *demo) reportLedger(l *ledger) {
 		d.printf("  the service also ended what an earlier run had left\n")
 	}
 	if l.regrouped {
-		d.printf("  the service had to join its group again: what was under way then may count twice\n")
+		d.printf("  the service had to join its group again: events under way then may count twice\n")
 	}
 }
 
@@ -92,7 +92,7 @@ func (d *demo) reportCalls() {
 		c.calls, c.took.Seconds(), retries, coalesced)
 	if d.quota > 0 && c.busy > 3*time.Second {
 		rate := float64(c.busyCalls) / c.busy.Seconds()
-		d.printf("  rate      %.1f a second while there was work and nobody said \"too fast\": %.1f %% of the quota\n", rate, 100*rate/float64(d.quota))
+		d.printf("  rate      %.1f a second while there was work and no call was refused as too fast: %.1f %% of the quota\n", rate, 100*rate/float64(d.quota))
 	}
 	d.printf("  peak      %d in any one second; the quota is %s\n", stats.PeakPerSecond, quotaText(d.quota))
 	d.printf("  faults    %d × HTTP 502, %d × refused as too fast (%d by the quota, the others by script)\n",

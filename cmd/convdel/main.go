@@ -19,7 +19,7 @@ func main() {
 		<-signals
 		stop()
 		again := <-signals
-		say(os.Stderr, "convdel: %s again: stopping at once, what was under way may be done twice\n", again)
+		say(os.Stderr, "convdel: %s again: stopping at once, events under way may be executed twice\n", again)
 		os.Exit(exitFailed)
 	}()
 	os.Exit(execute(ctx, os.Args[1:], &console{

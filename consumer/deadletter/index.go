@@ -199,7 +199,7 @@ func (ix *index) positions(k letterKey) []position {
 	return slices.CompactFunc(all, func(a, b position) bool { return a.partition == b.partition })
 }
 
-// chain lists the letter that a letter replaces, the one that this replaces, and so on.
+// chain lists the letter that k replaces, the letter that this one replaces, and so on.
 func (ix *index) chain(k letterKey) []superseded {
 	var all []superseded
 	for old, ok := ix.replaces[k]; ok; old, ok = ix.replaces[old] {

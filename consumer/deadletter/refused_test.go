@@ -93,7 +93,7 @@ func firstLetter(r kmsg.Request) bool {
 }
 
 // TestLettersWithoutTheirRecord: a letter that has kept its event replays that event. A letter without one, and a batch,
-// are left alone for a reason that is told, and can be discarded.
+// are left alone, with a reason, and can be discarded.
 func TestLettersWithoutTheirRecord(t *testing.T) {
 	t.Parallel()
 	onShelf(t, func(s *shelf) {

@@ -1,4 +1,4 @@
-// Package e2e holds the end-to-end tests and the measurements. They run convdel as processes of its own, against the API
+// Package e2e holds the end-to-end tests and the measurements. They run convdel in processes of its own, against the API
 // simulator and a broker. The broker is embedded, or any Kafka named by CONVDEL_TEST_BROKERS (host:port, comma-separated).
 // `make test-kafka` starts one and runs the tests on it.
 //

@@ -151,7 +151,7 @@ func TestLeases(t *testing.T) {
 		"throttled answers cost departures": func(s *script) {
 			s.Throttled(s.now)
 			n := 0
-			for range 10 { // what is left of a departure counts for the next answer
+			for range 10 { // the rest of a departure counts for the next answer
 				s.lease(3)
 				n += len(use(s.Limiter, s.now, s.now.Add(ms), atOnce))
 			}

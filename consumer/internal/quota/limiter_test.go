@@ -20,8 +20,7 @@ func granting(share float64) *quota.Limiter {
 	return l
 }
 
-// use makes calls as soon as they are granted, each of which leaves after a delay. It stops at until, and returns when the
-// calls left.
+// use makes calls as soon as they are granted; each leaves after a delay. It stops at until, and returns the departures.
 func use(l *quota.Limiter, from, until time.Time, delay func() time.Duration) []time.Time {
 	var left []time.Time
 	var under []call // granted and not left, by when they leave

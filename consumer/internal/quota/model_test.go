@@ -11,7 +11,7 @@ import (
 	"convdel/consumer/internal/quota"
 )
 
-// granted is a permit as an observer sees it who knows no rule.
+// granted is a permit as seen from outside, without knowledge of the rules.
 type granted struct {
 	permit quota.Permit
 	// at is when the permit was granted, left when its call left, freed when it was returned unused. A time that has not

@@ -187,7 +187,7 @@ func Compress(codec int16, records io.Reader) []byte {
 	case Gzip:
 		w = gzip.NewWriter(&out)
 	case Snappy:
-		all, _ := io.ReadAll(records) // what is in memory can't fail
+		all, _ := io.ReadAll(records) // reading from memory never fails
 		return s2.EncodeSnappy(nil, all)
 	case LZ4:
 		w = lz4.NewWriter(&out)
