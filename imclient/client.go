@@ -84,7 +84,7 @@ func (c *Client) DeleteConversation(ctx context.Context, r DeleteRequest) error 
 		return err
 	}
 	deadline := c.deadlines.begin(ctx)
-	err := c.call(deadline, &r)
+	err := c.call(deadline, &r)            //nolint:contextcheck // it ends with ctx
 	c.deadlines.done(deadline, err == nil) // the answer has been read to its end
 	return err
 }
