@@ -4,17 +4,16 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"convdel/internal/testkit/mutation"
 )
 
 // mutant is a service that is broken on purpose.
@@ -28,17 +27,33 @@ type mutant struct {
 // edit replaces a text, which must stand once in a file below the module's root.
 type edit struct{ file, old, new string }
 
+// mutation is the mutant without what catches it.
+func (m *mutant) mutation() mutation.Mutant {
+	made := mutation.Mutant{Name: m.name}
+	for _, e := range m.edits {
+		made.Edits = append(made.Edits, mutation.Edit{File: e.file, Old: e.old, New: e.new})
+	}
+	return made
+}
+
+// TestMutantsApply: each broken service still replaces something, and compiles.
+func TestMutantsApply(t *testing.T) {
+	t.Parallel()
+	var all []mutation.Mutant
+	for _, m := range mutants() {
+		all = append(all, m.mutation())
+	}
+	mutation.Apply(t, all)
+}
+
 // patience is within how many days a mutant must be caught.
 const patience = 50
 
 // TestMutants breaks the service in one way after the other and demands that the simulation notices, and for
-// the right reason. The broken files are laid over the real ones by the Go toolchain; the tree is not touched.
+// the right reason.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := mutation.Root(t)
 	only := os.Getenv("CONVDEL_MUTANT")
 	for _, m := range mutants() {
 		if only != "" && !strings.Contains(m.name, only) {
@@ -62,7 +77,8 @@ func TestMutants(t *testing.T) {
 // live simulates days with the broken service until one fails.
 func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	t.Helper()
-	overlay, err := m.overlay(t.TempDir(), root)
+	broken := m.mutation()
+	overlay, err := broken.Overlay(t.TempDir(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,48 +93,6 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatalf("does not compile:\n%s", out)
 	}
 	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
-}
-
-// overlay writes the broken files into dir, and the file that lays them over the real ones below root for the Go
-// toolchain. It returns the name of the latter.
-func (m *mutant) overlay(dir, root string) (string, error) {
-	texts, err := m.broken(root)
-	if err != nil {
-		return "", err
-	}
-	replace := make(map[string]string)
-	for file, text := range texts {
-		broken := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		replace[filepath.Join(root, file)] = broken
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, "overlay.json")
-	return name, os.WriteFile(name, list, 0o600)
-}
-
-// broken are the texts of the files that the edits change, by name below root.
-func (m *mutant) broken(root string) (map[string]string, error) {
-	texts := make(map[string]string)
-	for _, e := range m.edits {
-		if _, known := texts[e.file]; !known {
-			text, err := os.ReadFile(filepath.Join(root, e.file))
-			if err != nil {
-				return nil, err
-			}
-			texts[e.file] = string(text)
-		}
-		if n := strings.Count(texts[e.file], e.old); n != 1 {
-			return nil, fmt.Errorf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
-		}
-		texts[e.file] = strings.Replace(texts[e.file], e.old, e.new, 1)
-	}
-	return texts, nil
 }
 
 var (
