@@ -109,9 +109,16 @@ sim: ## Simulate SEEDS (100) bad days in virtual time, or the day of SEED=n with
 	go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./test/sim -logs $(CURDIR)/.cache/sim \
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
+# The packages that have broken rules or broken services, behind the build tag mutants.
+MUTANTS := ./consumer/internal/breaker ./consumer/internal/offsets ./consumer/internal/quota ./test/sim
+
 .PHONY: sim-check
-sim-check: ## Break the service on purpose, in one way at a time: the simulation, or the rules' own tests, must notice each
-	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./consumer/internal/quota ./test/sim | grep -v '^ *==='
+sim-check: ## Break the service on purpose, in one way after the other: the simulation, or the rules' own tests, must notice each
+	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v $(MUTANTS) | grep -v '^ *==='
+
+.PHONY: mutants-apply
+mutants-apply: ## Check that each way of breaking the service on purpose still applies and compiles
+	go test -count=1 -tags mutants -run '^TestMutantsApply$$' $(MUTANTS)
 
 .PHONY: soak
 soak: export BROKERS := 3

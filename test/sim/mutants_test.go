@@ -4,17 +4,16 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"convdel/internal/testkit/mutation"
 )
 
 // mutant is a service that is broken on purpose.
@@ -28,17 +27,33 @@ type mutant struct {
 // edit replaces a text that stands once in a file below the module's root.
 type edit struct{ file, old, new string }
 
+// mutation is the mutant without what catches it.
+func (m *mutant) mutation() mutation.Mutant {
+	made := mutation.Mutant{Name: m.name}
+	for _, e := range m.edits {
+		made.Edits = append(made.Edits, mutation.Edit{File: e.file, Old: e.old, New: e.new})
+	}
+	return made
+}
+
+// TestMutantsApply: each broken service still replaces something, and compiles.
+func TestMutantsApply(t *testing.T) {
+	t.Parallel()
+	var all []mutation.Mutant
+	for _, m := range mutants() {
+		all = append(all, m.mutation())
+	}
+	mutation.Apply(t, all)
+}
+
 // maxDays is within how many days a mutant must be caught.
 const maxDays = 50
 
-// TestMutants breaks the service in one way at a time and demands that the simulation notices, by one of the right
-// invariants. The Go toolchain lays the broken files over the real ones; the tree is not touched.
+// TestMutants breaks the service in one way after the other and demands that the simulation notices, and for
+// the right reason.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := mutation.Root(t)
 	only := os.Getenv("CONVDEL_MUTANT")
 	for _, m := range mutants() {
 		if only != "" && !strings.Contains(m.name, only) {
@@ -62,7 +77,8 @@ func TestMutants(t *testing.T) {
 // live simulates days with the broken service until one fails.
 func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	t.Helper()
-	overlay, err := m.overlay(t.TempDir(), root)
+	broken := m.mutation()
+	overlay, err := broken.Overlay(t.TempDir(), root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,48 +93,6 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 		t.Fatalf("does not compile:\n%s", out)
 	}
 	return string(out), err != nil && strings.Contains(string(out), "broken in all: ")
-}
-
-// overlay writes the broken files into dir, and a file that tells the Go toolchain to lay them over the real ones below
-// root. It returns the name of that file.
-func (m *mutant) overlay(dir, root string) (string, error) {
-	texts, err := m.broken(root)
-	if err != nil {
-		return "", err
-	}
-	replace := make(map[string]string)
-	for file, text := range texts {
-		broken := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		replace[filepath.Join(root, file)] = broken
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(dir, "overlay.json")
-	return name, os.WriteFile(name, list, 0o600)
-}
-
-// broken returns the contents of the changed files, by name below root.
-func (m *mutant) broken(root string) (map[string]string, error) {
-	texts := make(map[string]string)
-	for _, e := range m.edits {
-		if _, known := texts[e.file]; !known {
-			text, err := os.ReadFile(filepath.Join(root, e.file))
-			if err != nil {
-				return nil, err
-			}
-			texts[e.file] = string(text)
-		}
-		if n := strings.Count(texts[e.file], e.old); n != 1 {
-			return nil, fmt.Errorf("%s has %d times what is to be replaced: %q", e.file, n, e.old)
-		}
-		texts[e.file] = strings.Replace(texts[e.file], e.old, e.new, 1)
-	}
-	return texts, nil
 }
 
 var (
@@ -197,7 +171,7 @@ func mutants() []mutant {
 		}, []string{"lost", "commit"}},
 		one("an event joins the call under way", "consumer/queue.go", "	p.queued = append(p.queued, ev)\n	if len(p.queued) == 1",
 			"	if p.in == nil && len(p.calling) > 0 {\n		p.calling = append(p.calling, ev)\n		return\n	}\n	p.queued = append(p.queued, ev)\n	if len(p.queued) == 1", "lost", "commit"),
-		one("two calls at once for a conversation", "consumer/queue.go", "	if p == nil {\n		p = &pending{", "	if p == nil || p.in == nil {\n		p = &pending{", "overlap"),
+		one("two calls at once for a conversation", "consumer/queue.go", "	if p == nil {\n		q.arrivals++\n", "	if p == nil || p.in == nil {\n		q.arrivals++\n", "overlap"),
 		one("roaming messages as the last event has it", "consumer/record.go", "call.ClearRamble = call.ClearRamble || ev.clearRamble", "call.ClearRamble = ev.clearRamble", "lost", "commit"),
 		{"the breaker never opens for an outage", []edit{
 			{"consumer/internal/breaker/votes.go", "	mostVotes  = 20\n", "	mostVotes  = 1_000_000\n"},

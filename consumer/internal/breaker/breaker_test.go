@@ -25,6 +25,7 @@ type script struct {
 	attempts  map[string]*Attempts
 	replays   bool
 	alone     bool
+	few, full bool
 }
 
 var kinds = map[string]Kind{
@@ -100,7 +101,7 @@ func (s *script) call(name string, k Kind, began, answered time.Time) Ruling {
 	admission, _ := s.b.Admit(began)
 	s.b.Take(a)
 	e := Evidence{
-		Call: s.b.Begin(began, admission == Probe), Kind: k, Standing: s.standings[name], Replay: s.replays, Few: s.alone, Full: s.alone,
+		Call: s.b.Begin(began, admission == Probe), Kind: k, Standing: s.standings[name], Replay: s.replays, Few: s.alone || s.few, Full: s.alone || s.full,
 		Conversation: schema.Conversation{From: name, Type: schema.C2C, To: "x"},
 	}
 	return s.answer(e, a, answered)
@@ -132,6 +133,15 @@ func fail(from float64, n int, answer string) string {
 	return b.String()
 }
 
+// within is so many first failures of different conversations within so many seconds from a time on.
+func within(from, seconds float64, n int, answer string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%f w%d-%f %s\n", from+seconds*float64(i)/float64(n), i, from, answer)
+	}
+	return b.String()
+}
+
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -139,6 +149,9 @@ func TestScripts(t *testing.T) {
 		"a conversation votes once":          strings.Repeat("0 a unreached\n", 30) + "1 closed",
 		"nine of ten is enough, less is not": fail(0, 3, "deleted") + fail(0.3, 26, "coded") + "3 closed\n3 x coded\n3.1 open outage",
 		"old votes do not count":             fail(0, 20, "deleted") + fail(15, 20, "coded") + "17 open outage",
+		"votes of ten tenths count":          fail(0, 10, "unreached") + "8.9 good deleted\n" + fail(9, 8, "coded") + "9.75 closed\n9.8 x coded\n9.9 open outage",
+		"votes of an eleventh do not":        within(0, .9, 18, "unreached") + "9.9 good deleted\n" + within(10, .9, 10, "coded") + "11 closed",
+		"votes do not come back":             within(0, 1.8, 19, "unreached") + "5 good deleted\n10.5 x coded\n10.6 closed",
 		"refusals do not vote":               fail(0, 10, "refused") + fail(1, 20, "coded") + "3.1 open outage",
 		"throttled answers do not vote":      fail(0, 50, "throttled") + fail(5, 20, "coded") + "7.1 open outage",
 		"three that fail alike for the call timeout": `
@@ -148,6 +161,14 @@ func TestScripts(t *testing.T) {
 			2.1 closed
 			5 a unreached
 			5.1 open outage`,
+		"not before the call timeout": `
+			0 a unreached
+			1 b unreached
+			2 c unreached
+			4.94 a unreached
+			4.99 closed
+			4.95 b unreached
+			5 open outage`,
 		"two are not enough": `
 			0 a unreached
 			1 b unreached
@@ -200,6 +221,14 @@ func TestScripts(t *testing.T) {
 			8.1 open denied`,
 		"the reason follows the probes":                       fail(0, 20, "unreached") + "5 b halted\n5.1 open halt\n9 c coded\n9.1 open outage\n20 d deleted\n21 closed",
 		"an outage that was halted meanwhile needs a success": fail(0, 20, "coded") + "5 b halted\n9 c refused\n9.1 open halt\n10 d deleted\n10.1 closed",
+		"a halt that was an outage meanwhile needs a success": `
+			0 a halted
+			2 b unreached
+			2.1 open outage
+			6 c halted
+			6.1 open halt
+			14 d coded
+			14.1 open outage`,
 		"probes come after 1, 2, 4 … 30 seconds": "0 a halted\n" + `
 			1 admit wait
 			1.06 a halted
@@ -254,6 +283,24 @@ func TestWitness(t *testing.T) {
 			10 good deleted
 			10.1 closed
 			10.2 counted a 1`,
+		"what is forgotten is forgotten once": `
+			0 a coded
+			0.5 b halted
+			0.6 open halt
+			2 c coded
+			2.1 closed
+			3 a coded
+			4 b halted
+			4.1 counted a 0
+			9 c coded
+			9.1 closed
+			10 a coded
+			10.1 counted a 1`,
+		"a throttled probe is the next one": fail(0, 20, "coded") + `
+			4 a unreached
+			10 b throttled
+			20 good deleted
+			20.2 counted a 0`,
 		"only the last failed probe does": fail(0, 20, "coded") + `
 			4 a unreached
 			10 b unreached
@@ -287,6 +334,24 @@ func TestLateAnswers(t *testing.T) {
 	if r := s.answer(Evidence{Call: late, Kind: Refused, Standing: &Standing{}}, s.of("r"), s.began.Add(5*time.Second)); r.Void {
 		t.Error("a late refusal does not end its events")
 	}
+	if r := s.answer(Evidence{Call: late, Kind: Denied, Standing: &Standing{}}, s.of("d"), s.began.Add(5*time.Second)); r.Void {
+		t.Error("a late denial does not end its events")
+	}
+}
+
+// TestSlippedCalls: a call that begins as the breaker opens, and is no probe, neither counts nor closes it.
+func TestSlippedCalls(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	s.run("0 a halted\n0.1 open halt")
+	now := s.began.Add(200 * time.Millisecond)
+	for i, k := range []Kind{Coded, Unreached, Halted, Denied, Deleted} {
+		e := Evidence{Call: s.b.Begin(now, false), Kind: k, Standing: &Standing{}, Conversation: schema.Conversation{From: strconv.Itoa(i)}}
+		if r := s.answer(e, &Attempts{}, now.Add(time.Millisecond)); r.Void != (k != Deleted) || r.Change != Unchanged {
+			t.Errorf("answer %d: %+v", k, r)
+		}
+	}
+	s.run("0.3 open halt\n1.06 admit probe")
 }
 
 // TestReplays: dead letters that are tried again do not vote, and still tell when all of them fail.
@@ -308,6 +373,26 @@ func TestAlone(t *testing.T) {
 		fail(210, 40, "unreached") + "215 closed")
 	s.alone = false // others have come
 	s.run(fail(220, 20, "unreached") + "222.1 open outage")
+}
+
+// TestNotAlone: it is not enough that few are pending, or that memory is full; and after a minute without such failures the three
+// minutes begin anew.
+func TestNotAlone(t *testing.T) {
+	t.Parallel()
+	const three = "0 a unreached\n0.1 b unreached\n0.2 c unreached\n6 a unreached\n6.1 open outage\n"
+	var probes strings.Builder
+	for at := 50; at < 400; at += 50 {
+		fmt.Fprintf(&probes, "%d a unreached\n%d.1 open outage\n", at, at)
+	}
+	few := newScript(t)
+	few.few = true
+	few.run(three + probes.String())
+	full := newScript(t)
+	full.full = true
+	full.run(three + probes.String())
+	gap := newScript(t)
+	gap.alone = true
+	gap.run(three + "50 a unreached\n150 a unreached\n200 a unreached\n250 a unreached\n300 a unreached\n300.1 open outage\n340 a unreached\n340.1 closed")
 }
 
 // TestLastAttempts: no event is given up while all fail.

@@ -44,6 +44,19 @@ func TestListAlternating(t *testing.T) {
 	}
 }
 
+// TestListReachesFurthest: where ranges reach further than bits, they are taken.
+func TestListReachesFurthest(t *testing.T) {
+	t.Parallel()
+	var ranges []Range
+	for o := int64(20); o < 4000; o += 20 {
+		ranges = append(ranges, Range{First: o, Last: o})
+	}
+	got, err := decodeFinished(0, encodeFinished(0, ranges, 41)) // 30 bytes: 240 bits, or 15 ranges
+	if err != nil || len(got) != 15 {
+		t.Fatalf("%d ranges came back, %v", len(got), err)
+	}
+}
+
 // FuzzDecodeFinished: whatever is in the metadata, no offset at or below the watermark is taken for
 // ended, and ranges ascend.
 func FuzzDecodeFinished(f *testing.F) {
@@ -184,6 +197,7 @@ func TestCorruptList(t *testing.T) {
 		{"not base64", 5, "r!!", nil},
 		{"padded", 5, "rAQ==", nil},
 		{"a number alone", 5, varints(1), errShort},
+		{"a gap cut short", 5, asRanges + base64.RawStdEncoding.EncodeToString([]byte{1, 1, 0x80}), errShort},
 		{"a number cut short", 5, asRanges + base64.RawStdEncoding.EncodeToString([]byte{1, 0x80}), errShort},
 		{"a number of more than 64 bits", 5, asRanges + base64.RawStdEncoding.EncodeToString([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x01")), errShort},
 		{"the watermark", 5, varints(0, 1), errOrder},

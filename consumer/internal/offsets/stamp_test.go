@@ -102,15 +102,70 @@ func TestStampOfAnotherOffset(t *testing.T) {
 // TestStampOfAnotherProgram: metadata in another form says nothing.
 func TestStampOfAnotherProgram(t *testing.T) {
 	t.Parallel()
-	for _, metadata := range []string{"", "NO_METADATA", "convdel3:AAAA", "convdel4 at=5 done=rAQI"} {
+	for _, metadata := range []string{"", "NO_METADATA", "convdel3:AAAA", "convdel4 at=5 done=rAQI", "other app=1 letters=l of=3 partition=0 at=5 done=rAQI"} {
 		if got := ReadStamp(0, 5, metadata); got != Unstamped() {
 			t.Errorf("%q: %+v; want nothing", metadata, got)
 		}
 	}
 }
 
-// FuzzReadStamp: whatever the metadata is, it says something about offsets only where it names the committed offset. No
-// offset at or below that one is taken for finished.
+// TestStampsAsWritten: the form is in commits out there. It is read for ever, and says nothing that is unknown.
+func TestStampsAsWritten(t *testing.T) {
+	t.Parallel()
+	first := Stamp{LastRead: LastRead{Epoch: 0, End: 7}}
+	whole := Stamp{
+		App: "1400000001", DeadLetterTopic: "events.dead-letter", Topic: TopicID{Topic: [16]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+		Partitions: 12, Partition: 3, Offset: 150, LastRead: LastRead{Epoch: 3, End: 162}, List: "rAQI",
+	}
+	for want, s := range map[string]Stamp{
+		"convdel3": Unstamped(),
+		"convdel3 partition=0 at=0 epoch=0 read=7": first,
+		"convdel3 app=1400000001 letters=events.dead-letter log=AAAAAAABAgMEBQYHCAkKCwwNDg8 of=12 partition=3 at=150 epoch=3 read=162 done=rAQI": whole,
+	} {
+		if got := s.Metadata(Everything); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if got := ReadStamp(s.Partition, s.Offset, want); got != s {
+			t.Errorf("%q: %+v, want %+v", want, got, s)
+		}
+	}
+}
+
+// TestStampNumbers: a number that is negative or too large, and an ID of another length, are unknown.
+func TestStampNumbers(t *testing.T) {
+	t.Parallel()
+	want := Unstamped()
+	want.Partition, want.Offset = 3, 12
+	for _, word := range []string{"epoch=-7", "epoch=4294967299", "read=-9", "read=9223372036854775808", "of=-3", "log=" + strings.Repeat("A", 28)} {
+		if got := ReadStamp(3, 12, "convdel3 partition=3 at=12 "+word); got != want {
+			t.Errorf("%q: %+v", word, got)
+		}
+	}
+	if got := ReadStamp(3, 12, "convdel3 log="+TopicID{Cluster: 1}.text()+"AAAA"); got != Unstamped() {
+		t.Errorf("an ID that is too long: %+v", got)
+	}
+}
+
+// TestStampIsFull: a list takes all the room that the rest of the stamp leaves, and no more.
+func TestStampIsFull(t *testing.T) {
+	t.Parallel()
+	var ranges []Range
+	for o := int64(20); o < 100_000; o += 20 {
+		ranges = append(ranges, Range{First: o, Last: o})
+	}
+	for length := range 8 { // the list has base64's steps
+		s := Stamp{DeadLetterTopic: strings.Repeat("l", 200+length), LastRead: NothingRead()}.WithFinished(ranges)
+		for range 2 {
+			if n := len(s.Metadata(Everything)); n > maxMetadata || n <= maxMetadata-6 || n > 4096 {
+				t.Errorf("%d bytes", n)
+			}
+			s = s.WithFinished(ranges)
+		}
+	}
+}
+
+// FuzzReadStamp: whatever is in the metadata, it says something about offsets only where it names the one committed, and no
+// offset at or below that is taken for ended.
 func FuzzReadStamp(f *testing.F) {
 	f.Add(int64(150), "convdel3 app=1400000001 letters=events.dead-letter log=AAAAAQECAwQFBgcICQoLDA0ODxA of=3 partition=0 at=150 epoch=3 read=162 done=rAQI")
 	f.Add(int64(7), "convdel3 partition=0 at=7 done=b!!")

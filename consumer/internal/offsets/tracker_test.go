@@ -129,6 +129,17 @@ func compareInherited(t *rapid.T, tr *Tracker, inherited []Range) {
 	}
 }
 
+// TestInheritedListIsPassed: of a list that has been skipped to its end nothing is committed.
+func TestInheritedListIsPassed(t *testing.T) {
+	t.Parallel()
+	tr := Resume(Handover{Watermark: 10, Finished: []Range{{12, 13}}, LastRead: NothingRead()})
+	tr.Add(10)
+	tr.Skip(14)
+	if now, _ := tr.Snapshot(); now.Watermark != 10 || len(now.Finished) > 0 {
+		t.Errorf("%+v", now)
+	}
+}
+
 // TestSpanShrinks: the span counts what has ended above the watermark, and shrinks when the watermark moves.
 func TestSpanShrinks(t *testing.T) {
 	t.Parallel()

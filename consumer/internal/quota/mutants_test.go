@@ -3,21 +3,25 @@
 package quota_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
+
+	"convdel/internal/testkit/mutation"
 )
 
-// mutant is a rule that is broken on purpose: old stands once in a file of this package and is replaced with new.
-type mutant struct{ name, file, old, new string }
+// TestMutantsApply: each broken rule still replaces something, and compiles.
+func TestMutantsApply(t *testing.T) {
+	t.Parallel()
+	mutation.Apply(t, mutants())
+}
 
-func mutants() []mutant {
-	return []mutant{
+// TestMutants: the package's tests notice each broken rule.
+func TestMutants(t *testing.T) {
+	t.Parallel()
+	mutation.Notice(t, "consumer/internal/quota", mutants())
+}
+
+func mutants() []mutation.Mutant {
+	return mutation.InPackage("consumer/internal/quota", [][4]string{
 		{"the window is a second", "limiter.go", "Window = 1010 * time.Millisecond", "Window = 999 * time.Millisecond"},
 		{"more lost time is made up for", "limiter.go", "catchUp = 50 * time.Millisecond", "catchUp = 80 * time.Millisecond"},
 		{"lost time is lost", "limiter.go", "	if behind := now.Add(-catchUp); l.next.Before(behind) {", "	if behind := now; l.next.Before(behind) {"},
@@ -85,58 +89,5 @@ func mutants() []mutant {
 		{"a failing budget is asked all the time", "leases.go", "	s.notBefore = now.Add(probeEvery)\n", ""},
 		{"a forgiven failure is not made sure of", "leases.go", "	case s.asked.IsZero() || forgiven || l.mode == ByShare:", "	case s.asked.IsZero() || forgiven && ready < 0 || l.mode == ByShare:"},
 		{"replicas without a share lease", "leases.go", "	case l.share == 0:\n		return Demand{}\n", ""},
-	}
-}
-
-// TestMutants breaks one rule at a time and demands that another test of this package fails. The Go toolchain lays the
-// broken files over the real ones; the tree is not touched.
-func TestMutants(t *testing.T) {
-	t.Parallel()
-	here, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range mutants() {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join(here, m.file)
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := strings.Count(string(text), m.old); n != 1 {
-				t.Fatalf("%s has %d times what is to be replaced: %q", m.file, n, m.old)
-			}
-			if output, noticed := m.live(t, path, string(text)); !noticed {
-				t.Errorf("not noticed:\n%s", output)
-			}
-		})
-	}
-}
-
-// live runs the package's tests with a broken file and returns true if one fails.
-func (m *mutant) live(t *testing.T, path, text string) (output string, noticed bool) {
-	t.Helper()
-	dir := t.TempDir()
-	broken := filepath.Join(dir, m.file)
-	if err := os.WriteFile(broken, []byte(strings.Replace(text, m.old, m.new, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(file, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=1m", "-overlay", file, ".", "-rapid.nofailfile", "-rapid.shrinktime=0s")
-	out, err := cmd.CombinedOutput()
-	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]") {
-		t.Fatalf("does not compile:\n%s", out)
-	}
-	return string(out), err != nil
+	})
 }

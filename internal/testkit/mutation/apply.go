@@ -1,6 +1,4 @@
-//go:build mutants
-
-package sim
+package mutation
 
 import (
 	"bufio"
@@ -22,22 +20,19 @@ import (
 	"testing"
 )
 
-// TestMutantsApply: the text that each mutant replaces stands once in its file, and the result compiles. So a change of the
-// service that makes a mutant meaningless is noticed here, without hours of simulation.
-func TestMutantsApply(t *testing.T) {
-	t.Parallel()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+// Apply demands that each mutant's texts stand once in their files, and that its code compiles. It finds in seconds the mutants
+// that a change of the code has made meaningless. All of them are of packages that the service imports.
+func Apply(t *testing.T, mutants []Mutant) {
+	t.Helper()
+	root := Root(t)
 	c := newChecker(t, root)
-	for _, m := range mutants() {
-		texts, err := m.broken(root)
+	for _, m := range mutants {
+		texts, err := m.Broken(root)
 		if err == nil {
 			err = c.check(texts)
 		}
 		if err != nil {
-			t.Errorf("%s: %v", m.name, err)
+			t.Errorf("%s: %v", m.Name, err)
 		}
 	}
 }
