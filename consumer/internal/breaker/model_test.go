@@ -120,12 +120,11 @@ func (n *naive) alone(e Evidence) bool {
 // denied counts the denied calls since one was deleted.
 func (n *naive) denied() (denied int) {
 	for _, h := range n.answers {
-		switch h.e.Kind {
-		case Deleted:
+		if h.e.Kind == Deleted {
 			denied = 0
-		case Denied:
+		}
+		if h.e.Kind == Denied {
 			denied++
-		default:
 		}
 	}
 	return denied
@@ -179,18 +178,11 @@ func (n *naive) changes() {
 
 // over says whether a probe's answer shows that the pause's reason is over.
 func (n *naive) over(e Evidence) bool {
-	switch e.Kind {
-	case Deleted:
+	if n.reason == Outage && n.alone(e) && e.Kind.Failure() {
 		return true
-	case Denied, Refused:
-		return n.reason == Halt && !n.outage
-	case Coded:
-		return n.reason == Halt && !n.outage || n.reason == Outage && n.alone(e)
-	case Unreached:
-		return n.reason == Outage && n.alone(e)
-	default:
-		return false
 	}
+	letIn := e.Kind == Denied || e.Kind == Refused || e.Kind == Coded
+	return e.Kind == Deleted || letIn && n.reason == Halt && !n.outage
 }
 
 func (n *naive) probeAnswered(e Evidence) Ruling {
@@ -222,12 +214,13 @@ func (n *naive) probeAnswered(e Evidence) Ruling {
 		n.pauses = n.pauses[1:]
 	}
 	was := n.reason
-	switch k {
-	case Halted:
+	if k == Halted {
 		n.reason = Halt
-	case Denied:
+	}
+	if forbidden {
 		n.reason = NoPermission
-	case Coded, Unreached:
+	}
+	if k.Failure() {
 		n.reason, n.outage = Outage, true
 	}
 	if n.reason == was {

@@ -1,8 +1,8 @@
 package breaker
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -44,7 +44,13 @@ type underWay struct {
 func moods() [][]Kind {
 	mostly := func(n int, k Kind, others ...Kind) []Kind { return append(slices.Repeat([]Kind{k}, n), others...) }
 	return [][]Kind{
-		{Deleted}, {Coded}, {Unreached}, {Denied}, {Coded, Unreached}, {Coded, Unreached, Deleted}, {Denied, Refused, Deleted},
+		{Deleted},
+		{Coded},
+		{Unreached},
+		{Denied},
+		{Coded, Unreached},
+		{Coded, Unreached, Deleted},
+		{Denied, Refused, Deleted},
 		mostly(9, Unreached, Deleted), mostly(12, Coded, Deleted), mostly(9, Deleted, Coded, Unreached),
 		mostly(5, Deleted, Halted), mostly(10, Coded, Throttled, Renewed, Halted), mostly(8, Unreached, Refused),
 		{Deleted, Refused, Denied, Coded, Unreached, Throttled, Renewed, Halted},
@@ -54,7 +60,7 @@ func moods() [][]Kind {
 func newTrial(conversations int, fired map[string]int) *trial {
 	tr := &trial{b: New(callTimeout), n: &naive{now: time.Unix(1_000_000, 0), fired: fired}, kinds: moods()[0]}
 	for i := range conversations {
-		m := &member{conversation: schema.Conversation{From: fmt.Sprint(i)}}
+		m := &member{conversation: schema.Conversation{From: strconv.Itoa(i)}}
 		tr.begin(m)
 		tr.members = append(tr.members, m)
 	}

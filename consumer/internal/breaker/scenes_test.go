@@ -28,8 +28,9 @@ func out(from, to time.Duration) func(time.Duration, *rand.Rand) bool {
 	return func(at time.Duration, _ *rand.Rand) bool { return from <= at && at < to }
 }
 
-func partly(share float64, from, to time.Duration) func(time.Duration, *rand.Rand) bool {
-	return func(at time.Duration, rnd *rand.Rand) bool { return from <= at && at < to && rnd.Float64() < share }
+// partly is a share of the calls of five minutes.
+func partly(share float64) func(time.Duration, *rand.Rand) bool {
+	return func(at time.Duration, rnd *rand.Rand) bool { return m <= at && at < 6*m && rnd.Float64() < share }
 }
 
 // every is n times, apart by d.
@@ -134,10 +135,10 @@ func scenes() []bounded {
 		{"out for 20 s, unreached, 150/s", scene{perSecond: 150, lasts: 2 * m, isDown: out(30*s, 50*s), down: unreached, poison: five, fails: unreached}, bounds{goodWithin: m, poisonWithin: 2 * m}},
 		{"out for 20 s, coded, 150/s", scene{perSecond: 150, lasts: 2 * m, isDown: out(30*s, 50*s), down: coded, poison: five, fails: unreached}, bounds{goodWithin: m, poisonWithin: 2 * m}},
 		{"out for 20 s, hanging, 150/s", scene{perSecond: 150, lasts: 2 * m, isDown: out(30*s, 50*s), down: hangs, poison: five, fails: unreached}, bounds{goodWithin: m, poisonWithin: 2 * m}},
-		{"60 % fail for 5 minutes, unreached, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.6, m, 6*m), down: unreached, poison: five, fails: unreached}, bounds{goodGivenUp: 1500, goodWithin: 2 * m, poisonWithin: m}},
-		{"60 % fail for 5 minutes, coded, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.6, m, 6*m), down: coded, poison: five, fails: unreached}, bounds{goodGivenUp: 1500, goodWithin: 6 * m, poisonWithin: m}},
-		{"90 % fail for 5 minutes, unreached, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.9, m, 6*m), down: unreached, poison: five, fails: unreached}, bounds{goodGivenUp: 900, goodWithin: 6 * m, poisonWithin: m}},
-		{"90 % fail for 5 minutes, coded, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.9, m, 6*m), down: coded, poison: five, fails: unreached}, bounds{goodGivenUp: 900, goodWithin: 6 * m, poisonWithin: m}},
+		{"60 % fail for 5 minutes, unreached, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.6), down: unreached, poison: five, fails: unreached}, bounds{goodGivenUp: 1500, goodWithin: 2 * m, poisonWithin: m}},
+		{"60 % fail for 5 minutes, coded, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.6), down: coded, poison: five, fails: unreached}, bounds{goodGivenUp: 1500, goodWithin: 6 * m, poisonWithin: m}},
+		{"90 % fail for 5 minutes, unreached, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.9), down: unreached, poison: five, fails: unreached}, bounds{goodGivenUp: 900, goodWithin: 6 * m, poisonWithin: m}},
+		{"90 % fail for 5 minutes, coded, 50/s", scene{perSecond: 50, lasts: 10 * m, isDown: partly(.9), down: coded, poison: five, fails: unreached}, bounds{goodGivenUp: 900, goodWithin: 6 * m, poisonWithin: m}},
 		{"healthy, 5 poisoned, 50/s", scene{perSecond: 50, lasts: 5 * m, poison: five, fails: unreached}, bounds{goodWithin: s, poisonWithin: m}},
 		{"healthy, 5 poisoned, 1/min", scene{perSecond: 1. / 60, lasts: 120 * m, poison: five, fails: unreached}, bounds{goodWithin: 31 * s, poisonWithin: 30 * m}},
 		{"healthy, 200 poisoned, 30/s", scene{perSecond: 30, lasts: 10 * m, poison: every(50*time.Millisecond, 200), fails: unreached}, bounds{goodWithin: s, poisonWithin: m}},

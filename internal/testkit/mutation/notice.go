@@ -34,13 +34,13 @@ func run(t *testing.T, root, dir string, m *Mutant, flags []string) (output stri
 		t.Fatal(err)
 	}
 	binary := filepath.Join(tmp, "package.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-ldflags=-s -w", "-o", binary, "./"+dir)
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-ldflags=-s -w", "-o", binary, "./"+dir) //nolint:gosec // the directory is the test's
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("does not compile: %v\n%s", err, out)
 	}
 	flags = append([]string{"-test.timeout=30s", "-test.failfast", "-rapid.nofailfile", "-rapid.shrinktime=0s"}, flags...)
-	tests := exec.CommandContext(t.Context(), binary, flags...)
+	tests := exec.CommandContext(t.Context(), binary, flags...) //nolint:gosec // it has just been built
 	tests.Dir = filepath.Join(root, dir)
 	out, err := tests.CombinedOutput()
 	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
