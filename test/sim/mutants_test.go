@@ -174,7 +174,7 @@ func mutants() []mutant {
 		one("two calls at once for a conversation", "consumer/queue.go", "	if p == nil {\n		q.arrivals++\n", "	if p == nil || p.in == nil {\n		q.arrivals++\n", "overlap"),
 		one("roaming messages as the last event has it", "consumer/record.go", "call.ClearRamble = call.ClearRamble || ev.clearRamble", "call.ClearRamble = ev.clearRamble", "lost", "commit"),
 		{"the breaker never opens for an outage", []edit{
-			{"consumer/internal/breaker/votes.go", "	mostVotes  = 20\n", "	mostVotes  = 1_000_000\n"},
+			{"consumer/internal/breaker/votes.go", "	if failed == all {\n		return all >= allVotes\n	}\n	return all >= mostVotes && ", "	return all >= 1_000_000 && "},
 			{"consumer/internal/breaker/breaker.go", "	if len(b.failing) < AllFail {", "	if len(b.failing) < 1000*AllFail {"},
 		}, []string{"class"}},
 		one("the breaker never closes", "consumer/internal/breaker/breaker.go", "	case was.overBy(e.Kind) && (", "	case was.overBy(e.Kind) && b.open.Probes > 1000 && (", "stuck"),

@@ -147,11 +147,12 @@ func TestScripts(t *testing.T) {
 	for name, text := range map[string]string{
 		"twenty votes that all fail open it": fail(0, 19, "unreached") + "1.95 closed\n" + "1.95 last unreached\n" + "2 open outage",
 		"a conversation votes once":          strings.Repeat("0 a unreached\n", 30) + "1 closed",
-		"nine of ten is enough, less is not": fail(0, 3, "deleted") + fail(0.3, 26, "coded") + "3 closed\n3 x coded\n3.1 open outage",
+		"nine of ten is enough, less is not": fail(0, 5, "deleted") + fail(0.6, 44, "coded") + "5.1 closed\n5.1 x coded\n5.2 open outage",
 		"old votes do not count":             fail(0, 20, "deleted") + fail(15, 20, "coded") + "17 open outage",
-		"votes of ten tenths count":          fail(0, 10, "unreached") + "8.9 good deleted\n" + fail(9, 8, "coded") + "9.75 closed\n9.8 x coded\n9.9 open outage",
-		"votes of an eleventh do not":        within(0, .9, 18, "unreached") + "9.9 good deleted\n" + within(10, .9, 10, "coded") + "11 closed",
-		"votes do not come back":             within(0, 1.8, 19, "unreached") + "5 good deleted\n10.5 x coded\n10.6 closed",
+		"votes of ten tenths count":          "0 g deleted\n" + within(.1, .8, 30, "unreached") + "8.9 good deleted\n" + within(9, .7, 17, "coded") + "9.75 closed\n9.8 x coded\n9.9 open outage",
+		"votes of an eleventh do not":        "0 g deleted\n" + within(.1, .8, 30, "unreached") + "9.9 good deleted\n" + within(10, .9, 19, "coded") + "11 closed",
+		"votes do not come back":             "-15 good deleted\n" + within(0, .9, 19, "unreached") + "5 good deleted\n10.5 x coded\n10.6 closed",
+		"89 of a hundred are not most":       within(0, 1, 11, "deleted") + within(1, 3, 89, "coded") + "4.1 closed",
 		"refusals do not vote":               fail(0, 10, "refused") + fail(1, 20, "coded") + "3.1 open outage",
 		"throttled answers do not vote":      fail(0, 50, "throttled") + fail(5, 20, "coded") + "7.1 open outage",
 		"three that fail alike for the call timeout": `
@@ -276,7 +277,7 @@ func TestWitness(t *testing.T) {
 			2 counted a 0`,
 		"an error code counts at once":               "0 a coded\n0.1 counted a 1\n1 a coded\n1.1 counted a 2",
 		"opening forgets what has no witness":        "0 a coded\n0 b coded\n" + fail(0.1, 20, "unreached") + "3 open outage\n3 counted a 0\n3 counted b 0",
-		"opening counts what has one":                "0 a unreached\n0 b coded\n0.05 good deleted\n" + fail(0.1, 30, "unreached") + "4 open outage\n4 counted a 1\n4 counted b 1",
+		"opening counts what has one":                "0 a unreached\n0 b coded\n0.05 good deleted\n" + fail(0.1, 60, "unreached") + "7 open outage\n7 counted a 1\n7 counted b 1",
 		"what fails while it is open does not count": fail(0, 20, "coded") + "2 open outage\n4 a coded\n4.1 counted a 0",
 		"a failed probe counts if the next one succeeds": fail(0, 20, "coded") + `
 			4 a unreached

@@ -38,8 +38,10 @@ func mutants() []mutation.Mutant {
 
 		{"the window is half as long", "votes.go", "voteWindow = 10 * time.Second", "voteWindow = 5 * time.Second"},
 		{"the window is a second longer", "votes.go", "voteWindow = 10 * time.Second", "voteWindow = 11 * time.Second"},
-		{"nineteen votes are enough", "votes.go", "mostVotes  = 20", "mostVotes  = 19"},
-		{"twenty votes are not enough", "votes.go", "mostVotes  = 20", "mostVotes  = 21"},
+		{"nineteen votes are enough", "votes.go", "allVotes   = 20", "allVotes   = 19"},
+		{"forty-nine votes are enough for most", "votes.go", "mostVotes  = 50", "mostVotes  = 49"},
+		{"fifty votes are not enough for most", "votes.go", "mostVotes  = 50", "mostVotes  = 51"},
+		{"twenty votes are not enough", "votes.go", "allVotes   = 20", "allVotes   = 21"},
 		{"89 % are most", "votes.go", "mostShare  = 0.9", "mostShare  = 0.89"},
 		{"90 % are not most", "votes.go", "mostShare  = 0.9", "mostShare  = 0.91"},
 		{"votes are counted for ever", "votes.go", "		if t.slot >= oldest {", "		if t.slot >= min(0, oldest) {"},

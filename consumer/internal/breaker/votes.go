@@ -3,10 +3,12 @@ package breaker
 import "time"
 
 const (
-	// Most calls fail where mostShare of at least mostVotes votes within voteWindow are failures.
+	// Most calls fail where, within voteWindow, mostShare of at least mostVotes votes are failures, or all of at least allVotes.
+	// Where four of five events always fail, 18 of 20 votes are failures in one case of five, and 45 of 50 in one of twenty.
 	voteWindow = 10 * time.Second
-	mostVotes  = 20
+	mostVotes  = 50
 	mostShare  = 0.9
+	allVotes   = 20
 )
 
 // votes are the votes of the last voteWindow, by tenths of it.
@@ -43,6 +45,9 @@ func (v *votes) mostFail(now time.Time) bool {
 			all += t.all
 			failed += t.failed
 		}
+	}
+	if failed == all {
+		return all >= allVotes
 	}
 	return all >= mostVotes && float64(failed) >= mostShare*float64(all)
 }
