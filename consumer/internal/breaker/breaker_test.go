@@ -153,6 +153,7 @@ func TestScripts(t *testing.T) {
 		"votes of an eleventh do not":        "0 g deleted\n" + within(.1, .8, 30, "unreached") + "9.9 good deleted\n" + within(10, .9, 19, "coded") + "11 closed",
 		"votes do not come back":             "-15 good deleted\n" + within(0, .9, 19, "unreached") + "5 good deleted\n10.5 x coded\n10.6 closed",
 		"89 of a hundred are not most":       within(0, 1, 11, "deleted") + within(1, 3, 89, "coded") + "4.1 closed",
+		"a success does not open it":         within(0, .9, 10, "deleted") + within(3, .9, 50, "coded") + "10.5 good deleted\n10.6 closed",
 		"refusals do not vote":               fail(0, 10, "refused") + fail(1, 20, "coded") + "3.1 open outage",
 		"throttled answers do not vote":      fail(0, 50, "throttled") + fail(5, 20, "coded") + "7.1 open outage",
 		"three that fail alike for the call timeout": `
@@ -394,6 +395,21 @@ func TestNotAlone(t *testing.T) {
 	gap := newScript(t)
 	gap.alone = true
 	gap.run(three + "50 a unreached\n150 a unreached\n200 a unreached\n250 a unreached\n300 a unreached\n300.1 open outage\n340 a unreached\n340.1 closed")
+}
+
+// TestAloneForLong: failures count after three minutes in which there was one every minute. Only an outage ends by that.
+func TestAloneForLong(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"0 a unreached\n60 a unreached\n120 a unreached\n180 a unreached\n180.1 counted a 1",
+		"0 a unreached\n60 a unreached\n120 a unreached\n179 a unreached\n179.1 counted a 0",
+		"0 a unreached\n61 a unreached\n121 a unreached\n181 a unreached\n181.1 counted a 0\n240 a unreached\n241 a unreached\n241.1 counted a 1",
+		"0 a unreached\n60 a unreached\n120 a unreached\n180 a unreached\n185 b halted\n190 a unreached\n190.1 open outage\n193 a unreached\n193.1 closed",
+	} {
+		s := newScript(t)
+		s.alone = true
+		s.run(text)
+	}
 }
 
 // TestLastAttempts: no event is given up while all fail.

@@ -194,6 +194,9 @@ func (n *naive) probeAnswered(e Evidence) Ruling {
 	case forbidden:
 	case n.over(e):
 		n.fires("closes: " + string(n.reason))
+		if n.alone(e) {
+			n.fires("closes, being alone")
+		}
 		if k == Deleted {
 			for _, a := range n.probed {
 				n.fires("a failed probe counts")

@@ -30,9 +30,9 @@ type trial struct {
 	members []*member
 	lives   int
 	calls   []underWay
-	// kinds are what the API answers at the moment, alone and replays how the memory is filled.
-	kinds          []Kind
-	alone, replays bool
+	// kinds are what the API answers at the moment, few, full and replays how the memory is filled.
+	kinds              []Kind
+	few, full, replays bool
 }
 
 type underWay struct {
@@ -105,7 +105,7 @@ func (tr *trial) answer(t *rapid.T) {
 	m, k := c.of, rapid.SampledFrom(tr.kinds).Draw(t, "answer")
 	e := Evidence{
 		Call: c.call, Kind: k, Conversation: m.conversation, Standing: &m.standing, Replay: m.replay,
-		Last: k == Coded && m.attempts.Counted >= 5, Few: tr.alone && k.Failure(), Full: tr.alone && k.Failure(),
+		Last: k == Coded && m.attempts.Counted >= 5, Few: tr.few && k.Failure(), Full: tr.full && k.Failure(),
 	}
 	if k == Halted && rapid.Bool().Draw(t, "quiet") {
 		e.Quiet = time.Minute
@@ -208,7 +208,19 @@ func TestAgainstModel(t *testing.T) {
 				}
 			},
 			"hurry": func(*rapid.T) { tr.b.Hurry(tr.n.now); tr.n.hurry() },
-			"fill":  func(t *rapid.T) { tr.alone = rapid.IntRange(0, 4).Draw(t, "alone") == 0 },
+			"fill": func(t *rapid.T) {
+				filled := rapid.SampledFrom([][2]bool{{false, false}, {false, true}, {true, false}, {true, true}}).Draw(t, "few and full")
+				tr.few, tr.full = filled[0], filled[1]
+			},
+			"minutes of failures in full memory": func(t *rapid.T) {
+				tr.few, tr.full, tr.kinds = true, true, []Kind{Coded, Unreached}
+				for range rapid.IntRange(3, 8).Draw(t, "failures") {
+					pass(65 * time.Second)(t)
+					if tr.call(t) && len(tr.calls) > 0 {
+						tr.answer(t)
+					}
+				}
+			},
 			"replay": func(t *rapid.T) {
 				tr.replays = rapid.IntRange(0, 4).Draw(t, "replays") == 0
 			},
@@ -219,7 +231,7 @@ func TestAgainstModel(t *testing.T) {
 		}
 	})
 	for _, rule := range []string{
-		"late", "most fail", "all fail", "a last attempt is not counted", "opens: halt", "opens: denied",
+		"late", "alone", "closes, being alone", "most fail", "all fail", "a last attempt is not counted", "opens: halt", "opens: denied",
 		"closes: halt", "closes: denied", "closes: outage", "another reason", "a failed probe counts", "a witness", "a failure is forgotten",
 	} {
 		if fired[rule] == 0 && !testing.Short() {
