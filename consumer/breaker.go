@@ -164,6 +164,13 @@ func (g *breakerGuard) forget(events []*event) {
 	}
 }
 
+// ended notes that an event has ended without another call.
+func (g *breakerGuard) ended(ev *event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.breaker.Ended(&ev.attempts)
+}
+
 // tellLocked says in log and metrics how the breaker has changed.
 func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
 	now, _ := g.breaker.Open()

@@ -52,7 +52,7 @@ type queue struct {
 	expired func(*event) bool
 	// full says whether no further event has room.
 	full func() bool
-	// spacing returns what spaces the attempts of a conversation.
+	// spacing makes the backoff between the attempts of a conversation.
 	spacing func() *backoff.ExponentialBackOff
 	// counted is told how many conversations are ready, whenever that changes. It must not call the queue.
 	counted func(ready int)
@@ -161,6 +161,7 @@ func (q *queue) sortOut(p *pending) (over []ended) {
 			}
 			return false
 		}
+		q.breaker.ended(ev)
 		return true
 	})
 	return over
@@ -172,10 +173,7 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	defer q.mu.Unlock()
 	kind, calling := kindOf(a), p.calling
 	p.failed = p.failed || kind.Failure() || kind == breaker.Halted
-	ruling := q.breaker.answered(breaker.Evidence{
-		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing,
-		Replay: onlyReplays(calling), Last: kind == breaker.Coded && q.anyLast(calling), Few: kind.Failure() && q.fewLocked(), Full: kind.Failure() && q.full(), Quiet: a.Quiet,
-	}, a.Err, calling)
+	ruling := q.breaker.answered(q.evidenceLocked(p, kind, a.Quiet), a.Err, calling)
 	if ruling.Change == breaker.Opened {
 		q.forgetLocked()
 	}
@@ -232,25 +230,6 @@ func (q *queue) forgetLocked() {
 	}
 }
 
-// anyLast says whether the next failure that counts is the last attempt of an event.
-func (q *queue) anyLast(events []*event) bool {
-	return slices.ContainsFunc(events, func(ev *event) bool { return ev.attempts.Counted+1 >= q.maxAttempts })
-}
-
-// fewLocked says whether fewer conversations are pending than it takes to tell that all fail, replays aside.
-func (q *queue) fewLocked() bool {
-	telling := 0
-	for _, p := range q.conversations {
-		if !onlyReplays(p.queued) || !onlyReplays(p.calling) {
-			telling++
-		}
-		if telling >= breaker.AllFail {
-			return false
-		}
-	}
-	return true
-}
-
 // putBackLocked ends a call: the events of left, and those that arrived meanwhile, get another one after delay; with none of either
 // the conversation is not pending any more.
 func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
@@ -293,9 +272,4 @@ func endAll(events []*event, o Outcome) []ended {
 		over[i] = ended{ev, o}
 	}
 	return over
-}
-
-// onlyReplays says whether all events have been dead letters before.
-func onlyReplays(events []*event) bool {
-	return !slices.ContainsFunc(events, func(ev *event) bool { return !ev.replay })
 }

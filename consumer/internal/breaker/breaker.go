@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"slices"
 	"time"
 
 	"convdel/schema"
@@ -295,6 +296,11 @@ func (b *Breaker) changed() {
 // Probed notes the events of a failed probe. It counts against them if the next probe is answered "deleted": it has a witness then,
 // and an outage costs no more than one attempt of one conversation.
 func (b *Breaker) Probed(events []*Attempts) { b.probed = events }
+
+// Ended notes that an event has ended without another call: a failed probe does not count against it any more.
+func (b *Breaker) Ended(a *Attempts) {
+	b.probed = slices.DeleteFunc(b.probed, func(of *Attempts) bool { return of == a })
+}
 
 // Fail counts a failed call against an event, unless the ruling on it is void.
 func (b *Breaker) Fail(e Evidence, a *Attempts, now time.Time) {

@@ -317,6 +317,15 @@ func TestWitness(t *testing.T) {
 	}
 }
 
+// TestEndedProbe: an event that has ended is out of reach of later rulings.
+func TestEndedProbe(t *testing.T) {
+	t.Parallel()
+	s := newScript(t)
+	s.run(fail(0, 20, "coded") + "4 a unreached")
+	s.b.Ended(s.of("a"))
+	s.run("10 good deleted\n10.1 closed\n10.2 counted a 0")
+}
+
 // TestLateAnswers: an answer to a call that began before the breaker changed says nothing of what is now.
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()

@@ -156,6 +156,8 @@ func mutants() []mutation.Mutant {
 		{"a failed probe is kept over a change", "breaker.go", "	clear(b.failing)\n	b.probed = nil\n", "	clear(b.failing)\n"},
 		{"failed probes are not noted", "breaker.go", "func (b *Breaker) Probed(events []*Attempts) { b.probed = events }", "func (b *Breaker) Probed([]*Attempts) {}"},
 
+		{"an event that has ended is probed", "breaker.go", "bool { return of == a })", "bool { return of != a && false })"},
+
 		{"alone a failure needs a witness", "breaker.go", "	case b.alone(e, now):\n		a.Counted++\n", ""},
 		{"an error code needs a witness", "breaker.go", "	case e.Kind == Coded:\n		a.Counted++\n		a.coded++\n		a.open = e.Call.Began\n", ""},
 		{"an error code is never forgotten", "breaker.go", "		a.coded++\n", ""},
