@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"convdel/consumer"
-
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/consumer"
 )
 
 // TestTopicRecreated deletes the topic and makes it anew, while nobody looks and under a running
