@@ -202,8 +202,8 @@ func (r *replica) labelled(name, value string) float64 {
 	return -1
 }
 
-// TestPauseSurvivesARebalance: the gate stays closed through generations, and an outage is told by the
-// member that takes over as well.
+// TestPauseSurvivesARebalance: the breaker stays open through generations, and the member that takes
+// over finds an outage by itself.
 func TestPauseSurvivesARebalance(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{partitions: 4}, func(w *world) {

@@ -78,7 +78,7 @@ func (f *fetches) made() int {
 	return len(f.from)
 }
 
-// TestPromise8_FetchedAheadIsBounded: in a full house each of many partitions has a batch to offer that is small in the log and
+// TestPromise8_FetchedAheadIsBounded: memory is full, and each of many partitions has a batch to offer that is small in the log and
 // large in memory. All of them together bring no more than is allowed to wait, and a batch.
 func TestPromise8_FetchedAheadIsBounded(t *testing.T) {
 	t.Parallel()

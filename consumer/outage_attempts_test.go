@@ -8,10 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"convdel/consumer"
 	"convdel/internal/testkit"
 )
@@ -93,39 +89,6 @@ func TestPromise5_RefundOnTheWayIn(t *testing.T) {
 		if n := len(w.letterKeys()); n > 0 {
 			t.Errorf("%d dead letters", n)
 		}
-	})
-}
-
-// TestPlainCommitsAndATopicMadeAnew: a broker that refuses lists of finished offsets still keeps which topic they are of.
-func TestPlainCommitsAndATopicMadeAnew(t *testing.T) {
-	t.Parallel()
-	inWorld(t, worldOptions{}, func(w *world) {
-		w.kafka.Fault(kfake.Fault{
-			Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: testTopic, Err: kerr.OffsetMetadataTooLarge, Count: -1,
-			When: func(r kmsg.Request) bool {
-				c, _ := r.(*kmsg.OffsetCommitRequest)
-				metadata := c.Topics[0].Partitions[0].Metadata
-				return metadata != nil && len(*metadata) > 48 // more than the topic's identity
-			},
-		})
-		w.api.set(50*time.Millisecond, func(c consumer.Call, before int) consumer.Answer {
-			if c.Conversation == conversation(0) && before < 2 {
-				return verdict(consumer.Transient, 50004)
-			}
-			return verdict(consumer.Deleted, 0)
-		})
-		r := w.start()
-		w.publish(0, eventValues(0, 100)...)
-		w.awaitDrained(time.Minute)
-		unread := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: testTopic, Err: kerr.NotLeaderForPartition, Count: -1})
-		time.Sleep(600 * time.Millisecond)
-		w.recreateTopic()
-		w.publish(0, eventValues(1000, 1300)...)
-		unread.Remove()
-		time.Sleep(2500 * time.Millisecond) // less than it takes to notice
-		r.stop()
-		w.start()
-		w.await(5*time.Minute, "all of the new topic deleted", func() bool { return len(w.api.deletes()) == 400 })
 	})
 }
 

@@ -6,10 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"convdel/consumer"
 )
 
@@ -164,24 +160,6 @@ func TestPauseEndsWithAnyJudgement(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestJoinIsNotRepeatedAtOnce: a broker that interrupts every join, and does not hold the next one, is asked ten times a
-// second at most.
-func TestJoinIsNotRepeatedAtOnce(t *testing.T) {
-	t.Parallel()
-	inWorld(t, worldOptions{}, func(w *world) {
-		t := w.t
-		interrupted := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.SyncGroup}, TopLevel: true, Err: kerr.RebalanceInProgress, Count: -1})
-		w.start()
-		time.Sleep(10 * time.Second)
-		if n := interrupted.Hits(); n < 10 || n > 105 {
-			t.Errorf("%d joins in 10 s", n)
-		}
-		interrupted.Remove()
-		w.publish(0, eventValues(0, 10)...)
-		w.awaitDrained(time.Minute)
-	})
 }
 
 // TestQuietAfterALockedSignature: an API that wants a minute without calls gets it, even where a new key would have been a
