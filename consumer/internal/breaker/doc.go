@@ -3,7 +3,7 @@
 // Should calls be made? While the breaker is closed, calls go. While it is open, one call at a time goes: the probe. The breaker
 // opens for one of these reasons:
 //
-//   - Most fail: within 10 seconds, 90 % of at least 50 votes are failures, or all of at least 20. A pending conversation votes once,
+//   - Most fail: within 10 seconds, 90 % of at least 100 votes are failures, or all of at least 20. A pending conversation votes once,
 //     with the first answer that says something of the API. Replays do not vote.
 //   - All fail: three conversations have failed, and no delete that began since the first of them has succeeded. That call
 //     began at least the call timeout ago. Replays count too.

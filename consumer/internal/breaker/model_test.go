@@ -55,7 +55,7 @@ func (n *naive) witnessed(began time.Time) bool {
 	return slices.ContainsFunc(n.answers, func(h heard) bool { return h.e.Kind == Deleted && h.e.Call.Began.After(began) })
 }
 
-// mostFail: within ten tenths of the window, 90 % of at least 50 votes are failures, or all of at least 20. Every life votes once.
+// mostFail: within ten tenths of the window, 90 % of at least 100 votes are failures, or all of at least 20. Every life votes once.
 func (n *naive) mostFail() bool {
 	all, failed := 0, 0
 	voted := map[int]bool{}
@@ -72,7 +72,7 @@ func (n *naive) mostFail() bool {
 			}
 		}
 	}
-	return all >= 20 && failed == all || all >= 50 && 10*failed >= 9*all
+	return all >= 20 && failed == all || all >= 100 && 10*failed >= 9*all
 }
 
 // failing is the conversations that have failed since the breaker changed, without a later witness, each with its first failure. Of a

@@ -4,9 +4,9 @@ import "time"
 
 const (
 	// Most calls fail where, within voteWindow, mostShare of at least mostVotes votes are failures, or all of at least allVotes.
-	// Where four of five events always fail, 18 of 20 votes are failures in one case of five, and 45 of 50 in one of twenty.
+	// Where four of five events always fail, 18 of 20 votes are failures in one case of five, and 90 of 100 in one of 180.
 	voteWindow = 10 * time.Second
-	mostVotes  = 50
+	mostVotes  = 100
 	mostShare  = 0.9
 	allVotes   = 20
 )
