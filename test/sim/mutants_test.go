@@ -178,7 +178,6 @@ func mutants() []mutant {
 			{"consumer/internal/breaker/breaker.go", "	if len(b.failing) < AllFail {", "	if len(b.failing) < 1000*AllFail {"},
 		}, []string{"class"}},
 		one("the breaker never closes", "consumer/internal/breaker/breaker.go", "	case was.overBy(e.Kind) && (", "	case was.overBy(e.Kind) && b.open.Probes > 1000 && (", "stuck"),
-		one("opening forgets no failure", "consumer/internal/breaker/breaker.go", "	a.Counted -= a.coded\n", "", "class"),
 		one("a failure needs no witness", "consumer/internal/breaker/breaker.go", "	if !a.open.IsZero() && b.witness.After(a.open) {", "	if !a.open.IsZero() {", "class"),
 		one("what has failed is always called first", "consumer/queue_order.go", "q.failed.Len() > 0 && !q.lastFailed {", "q.failed.Len() > 0 {", "stuck"),
 		one("a locked signature is tried again soon", "internal/service/calls.go", "lockedFor = time.Minute", "lockedFor = time.Second", "quiet"),
