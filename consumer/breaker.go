@@ -128,9 +128,8 @@ func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) 
 		if err != nil {
 			g.lastError = err.Error()
 		}
-		g.wakeLocked()
 	}
-	if g.breaker.IsOpen() { // fewer may be pending: fetching looks again
+	if e.Call.Probe || g.breaker.IsOpen() { // it has changed, or fewer are pending: fetching looks again
 		g.wakeLocked()
 	}
 	g.tellLocked(ruling.Change, before)
