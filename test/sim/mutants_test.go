@@ -82,7 +82,7 @@ func (m *mutant) live(t *testing.T, root string) (output string, caught bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-timeout=5m", "-overlay", overlay, "-run", "^TestSimulation$",
+	cmd := exec.CommandContext(context.Background(), "go", "test", "-count=1", "-vet=off", "-timeout=5m", "-overlay", overlay, "-run", "^TestSimulation$",
 		"./test/sim", "-seeds", strconv.Itoa(maxDays), "-stop")
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
@@ -187,7 +187,7 @@ func mutants() []mutant {
 		one("what is no event is passed over", "consumer/record.go", "		l.deadLetters.add(ev, OutcomeUndecodable)\n", "		l.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.control() && (!b.transactional() || !a.open[b.ProducerID])", "return !b.control()", "unasked"),
 		one("throttled answers use up attempts", "consumer/queue.go", "	case kind == breaker.Throttled:\n",
-			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, &over)\n	case kind == breaker.Throttled:\n", "class"),
+			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, &over)\n	case kind == breaker.Throttled:\n", "class", "headers", "quiet"),
 		one("a null value stays null", "consumer/dead_letters_message.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
 		one("headers are lost", "consumer/dead_letters_message.go", "	headers := d.Headers(source)\n", "	headers := d.Headers(source[:0])\n", "bytes"),
 		one("letters name another group", "consumer/dead_letters_message.go", "		Group:        group,\n", "		Group:        topic,\n", "headers"),
