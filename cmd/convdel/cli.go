@@ -43,6 +43,8 @@ type console struct {
 	stdout, stderr io.Writer
 	// env looks up an environment variable.
 	env func(name string) (string, bool)
+	// environ are all environment variables, as NAME=value.
+	environ []string
 }
 
 // say writes a line for people. It ignores errors, since there is nobody else to report them to.
@@ -73,6 +75,9 @@ func execute(ctx context.Context, args []string, con *console) int {
 	}
 	if err != nil {
 		return report(con, parseError(err))
+	}
+	if err := unknownVariables(con.environ, knownVariables(parser.Model)); err != nil {
+		return report(con, err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return report(con, parsed.Run(con))

@@ -23,6 +23,6 @@ func main() {
 		os.Exit(exitFailed)
 	}()
 	os.Exit(execute(ctx, os.Args[1:], &console{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv, environ: os.Environ(),
 	}))
 }

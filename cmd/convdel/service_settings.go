@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -53,7 +52,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	var cfg serviceConfig
 	cfg.Consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
 	c.checkTopics(s, &cfg.Consumer)
-	endpoint := c.checkAPI(s.apiSettings, env, &cfg.IM)
+	c.checkAPI(s.apiSettings, env, &cfg.IM)
 	c.checkPace(s.paceSettings, &cfg.Consumer)
 	cfg.Redis = c.checkQuota(s.paceSettings, env, &cfg)
 	c.checkBounds(s.boundSettings, &cfg.Consumer)
@@ -71,7 +70,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.IM.CallTimeout = cfg.Consumer.CallTimeout
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
 	cfg.Effective = c.read
-	cfg.Warnings = warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)
+	cfg.Warnings = warnings(s, env, cfg.Consumer.Cluster.TLS != nil)
 	return cfg, c.err()
 }
 
@@ -97,13 +96,11 @@ func (c *checker) letterTopic(topic, letters string) string {
 }
 
 // checkAPI reads the settings that identify the app to the API.
-func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *imclient.Config) *url.URL {
-	endpoint := c.endpoint("im-endpoint", s.Endpoint)
-	cfg.Endpoint = endpoint.String()
+func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *imclient.Config) {
+	cfg.Endpoint = c.endpoint("im-endpoint", s.Endpoint).String()
 	cfg.SDKAppID = int(c.number("im-sdkappid", s.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
 	cfg.Identifier = c.printable("im-identifier", s.Identifier, 32)
 	cfg.SecretKey = keySource(c.secret(imSecretKey, env, true))
-	return endpoint
 }
 
 // keySource makes the client's source of the secret key.
@@ -172,15 +169,27 @@ func callsNeeded(cfg consumer.Config) int {
 	return min(calls, cfg.MaxInFlight)
 }
 
-// warnings names settings that are allowed, for a simulator or a closed network, but rarely intended. The client itself
-// warns of an endpoint without TLS.
-func warnings(s *serviceSettings, endpoint *url.URL, tls bool) []string {
+// warnings names settings that are allowed, for a simulator or a closed network, or have no effect, and are rarely intended. The
+// client itself warns of an endpoint without TLS.
+func warnings(s *serviceSettings, env func(string) (string, bool), tls bool) []string {
 	var list []string
-	if s.CallsPerSecond == "0" && !loopback(endpoint.Hostname()) {
+	if s.CallsPerSecond == "0" {
 		list = append(list, "--calls-per-second is 0: nothing keeps the API's quota")
 	}
 	if s.SASL == saslPlain && !tls {
 		list = append(list, "--kafka-sasl is plain without --kafka-tls: the password travels in the clear")
+	}
+	if s.Quota == quotaRedis {
+		return list
+	}
+	const useless = " is set and has no effect: --quota is %s, not %s"
+	for _, name := range []string{string(redisURL), redisURL.file()} {
+		if value, _ := env(name); value != "" {
+			list = append(list, fmt.Sprintf(name+useless, s.Quota, quotaRedis))
+		}
+	}
+	if s.RedisKey != "" {
+		list = append(list, fmt.Sprintf("--redis-key"+useless, s.Quota, quotaRedis))
 	}
 	return list
 }

@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // realRedis is an environment variable: the host:port of a Redis to test with instead of the embedded one.
-const realRedis = "CONVDEL_TEST_REDIS"
+const realRedis = "TEST_REDIS"
 
 // stage is a Redis under test and the test's own key.
 type stage struct {
