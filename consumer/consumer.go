@@ -158,7 +158,7 @@ func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
 	dialer.DialFunc = conns.DialContext
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     c.cfg.Group,
-		Brokers:                c.cfg.Cluster.Brokers,
+		Brokers:                c.cfg.Cluster.GroupBrokers(),
 		Dialer:                 dialer,
 		Topics:                 []string{c.cfg.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
