@@ -65,11 +65,14 @@ func (l *limiter) pace() float64 {
 	return l.rules.Pace(time.Now())
 }
 
-// throttled slows down: the API has said that this app calls too fast.
-func (l *limiter) throttled() {
+// throttled slows down: the API has said that this app calls too fast, and wants no call for the time quiet. lastSuccess is when the
+// youngest call began that was answered "deleted".
+func (l *limiter) throttled(quiet time.Duration, lastSuccess time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rules.Throttled(time.Now())
+	now := time.Now()
+	l.rules.Hold(now, quiet, lastSuccess)
+	l.rules.Throttled(now)
 }
 
 // ramp lets the pace rise from little: the API has just come back.
