@@ -58,6 +58,10 @@ func newBreakerGuard(cfg Config, closed func()) *breakerGuard {
 func (g *breakerGuard) paused() *Pause {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.pausedLocked()
+}
+
+func (g *breakerGuard) pausedLocked() *Pause {
 	p, open := g.breaker.Open()
 	if !open {
 		return nil
