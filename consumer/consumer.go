@@ -119,8 +119,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopRecheck := c.recheck(ctx)
-	defer stopRecheck()
+	defer c.recheck(ctx)()
+	defer c.breaker.remind(ctx)()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	for {
 		began := time.Now()

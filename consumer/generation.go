@@ -50,7 +50,7 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
 		owned: owned, deadLetters: l.deadLetters, committer: commits, stalls: l.stalls,
 		dispatcher: &dispatcher{
-			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics,
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log,
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
 		},
 	}
