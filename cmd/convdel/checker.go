@@ -9,12 +9,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"convdel/internal/service"
 )
 
 // checker reads settings from their texts. It continues after a wrong one, so that an operator learns of all of them at
 // once. It remembers what it has read, for the log line at the start.
 type checker struct {
 	problems []string
+	// warnings are about settings that are allowed but rarely intended. files are those that secrets come from.
+	warnings []string
+	files    []service.SecretFile
 	// read holds each setting with the text that counts, except secrets.
 	read []slog.Attr
 	// flagsOnly are the flags without an environment variable.

@@ -26,6 +26,8 @@ type Config struct {
 	Redis *redisbudget.Config
 	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
+	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
+	SecretFiles []SecretFile
 	// Effective is each setting with the value that counts, for the log, without secrets. Warnings are settings that are
 	// allowed but rarely intended. Version and Commit are those of the binary.
 	Effective       []slog.Attr
@@ -84,6 +86,7 @@ func (s *Service) Run(ctx context.Context) error {
 		work.Go(s.admin.serve)
 	}
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
+	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
 	work.Go(func() error {
 		err := s.consumer.Run(ctx)
 		if s.admin != nil {
