@@ -36,8 +36,11 @@ func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
+// descriptor is an open file of the process.
+type descriptor interface{ Fd() uintptr }
+
 // isTerminal returns true if w is a terminal, an output's or an input's.
 func isTerminal(w any) bool {
-	file, ok := w.(*os.File)
+	file, ok := w.(descriptor)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

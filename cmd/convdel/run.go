@@ -23,6 +23,8 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return asUsage(err)
 	}
+	atOnce := s.StopAtOnce
+	con.atOnce.Store(&atOnce)
 	if s.Run(ctx) != nil {
 		return errReported // the last log line has the error
 	}

@@ -81,7 +81,13 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 // start, a missing topic for example, or the admin server's. The last log line has it.
 func (s *Service) Run(ctx context.Context) error {
 	s.logStart(ctx)
+	told := ctx
 	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		<-ctx.Done()
+		s.logTold(told) //nolint:contextcheck // its cause is the signal
+		return nil
+	})
 	if s.admin != nil {
 		work.Go(s.admin.serve)
 	}
