@@ -70,7 +70,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	}
 	cfg.IM.CallTimeout = cfg.Consumer.CallTimeout
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
-	cfg.Effective = c.read
+	cfg.Set, cfg.Defaults = c.split(defaultTexts())
 	cfg.SecretFiles = c.files
 	cfg.Warnings = append(c.warnings, warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)...)
 	return cfg, c.err()
@@ -89,6 +89,7 @@ func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 func (c *checker) letterTopic(topic, letters string) string {
 	if letters == "" && topic != "" {
 		letters = topic + deadLetterSuffix
+		c.derived = append(c.derived, "dead-letter-topic")
 	}
 	c.topic("dead-letter-topic", letters)
 	if topic != "" && topic == letters {
@@ -135,6 +136,7 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 	key := s.RedisKey
 	if key == "" {
 		key = redisbudget.KeyOf(cfg.IM.SDKAppID)
+		c.derived = append(c.derived, "redis-key")
 	}
 	c.printable("redis-key", key, 255)
 	if how != quotaRedis {

@@ -11,7 +11,8 @@ import (
 
 func (s *Service) logStart(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "convdel starts", slog.String("version", s.cfg.Version), slog.String("commit", s.cfg.Commit),
-		slog.GroupAttrs("settings", s.cfg.Effective...))
+		slog.GroupAttrs("settings", s.cfg.Set...))
+	s.log.LogAttrs(ctx, slog.LevelDebug, "settings at their defaults", slog.GroupAttrs("settings", s.cfg.Defaults...))
 	for _, warning := range s.cfg.Warnings {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "setting to think about", slog.String("warning", warning))
 	}
@@ -26,7 +27,7 @@ func (s *Service) logTold(ctx context.Context) {
 		return
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "told to stop: calls under way end, nothing new begins",
-		slog.String("by", context.Cause(ctx).Error()), slog.Duration("drain_timeout", s.cfg.Consumer.DrainTimeout), s.unfinished("in_memory"))
+		slog.String("by", context.Cause(ctx).Error()), slog.String("drain_timeout", s.cfg.Consumer.DrainTimeout.String()), s.unfinished("in_memory"))
 }
 
 // StopAtOnce says in the log that the process ends without a drain, told so by another signal, and what that leaves undone.

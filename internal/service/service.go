@@ -28,9 +28,9 @@ type Config struct {
 	AdminAddr string
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
-	// Effective is each setting with the value that counts, for the log, without secrets. Warnings are settings that are
-	// allowed but rarely intended. Version and Commit are those of the binary.
-	Effective       []slog.Attr
+	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
+	// without secrets. Warnings are settings that are allowed but rarely intended. Version and Commit are those of the binary.
+	Set, Defaults   []slog.Attr
 	Warnings        []string
 	Version, Commit string
 }
