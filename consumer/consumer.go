@@ -41,6 +41,8 @@ type Consumer struct {
 	status  atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
+	// left is what the last session has left undone; nil before that.
+	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[string]
 	// member names this replica in the group; nil until it has joined.

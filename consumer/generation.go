@@ -40,7 +40,10 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 	}
 	s := c.newSession(ctx, o.assignment, committer, writers)
 	c.working(s)
-	return s.run(ctx, cancel, stop)
+	err = s.run(ctx, cancel, stop)
+	left := s.unfinished()
+	c.left.Store(&left)
+	return err
 }
 
 // newSession returns a session with its parts. Its work outlives ctx.
