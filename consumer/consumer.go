@@ -66,6 +66,8 @@ type Status struct {
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
+	// QuotaFallback says that the shared budget fails, or has just come back, and this replica keeps to its share of the quota.
+	QuotaFallback bool
 }
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
@@ -88,6 +90,7 @@ func (c *Consumer) Status() Status {
 		s.Absent = *why
 	}
 	s.Paused = c.breaker.paused()
+	s.QuotaFallback = c.limiter.fallsBack()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
