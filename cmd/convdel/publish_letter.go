@@ -87,7 +87,11 @@ func (p *publishing) replayOf(m lineMembers) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	if _, err := schema.Decode(source.Value, source.Headers); err != nil {
+	event, err := schema.Decode(source.Value, source.Headers)
+	if err == nil {
+		err = checkSides(event)
+	}
+	if err != nil {
 		return record{}, err
 	}
 	return record{key: source.Key, value: source.Value, headers: source.Headers}, nil
