@@ -19,9 +19,10 @@ const passParallel = 2
 // index is the result of a pass over the topic: the positions of the open letters. It keeps some tens of bytes for each
 // open letter, however large the letters are and however many are settled.
 type index struct {
-	// ends are the offsets at which committed reads of each partition ended when the pass began.
-	ends []int64
-	open map[letterKey]position
+	// ends are the offsets at which committed reads of each partition ended when the pass began. read are those up to which
+	// the index has been brought since.
+	ends, read []int64
+	open       map[letterKey]position
 	// elsewhere holds further positions of an ID. There are some if partitions were added to the topic.
 	elsewhere map[letterKey][]position
 	// replaces maps a letter to the letter that it claims to replace. After prove it holds only claims that are true.
@@ -31,9 +32,10 @@ type index struct {
 	names   []string
 	records int
 	foreign int
-	// replaced counts the open letters that another letter replaces.
-	replaced int
-	unread   *Unread
+	// opened counts the letters in open after the pass, replaced those that are not in it because another letter replaces
+	// them. unjudged counts the letters of which a filter's account can't tell.
+	opened, replaced, unjudged int
+	unread                     *Unread
 }
 
 // letterKey is a letter's ID.
@@ -49,7 +51,7 @@ type position struct {
 }
 
 func (ix *index) totals() Totals {
-	return Totals{Records: ix.records, Open: len(ix.open), Foreign: ix.foreign, Replaced: ix.replaced, Unread: ix.unread}
+	return Totals{Records: ix.records, Open: ix.opened, Foreign: ix.foreign, Replaced: ix.replaced, Unjudged: ix.unjudged, Unread: ix.unread}
 }
 
 // index reads the whole topic once. It reads the letters on both sides of a claim once more.
@@ -77,6 +79,7 @@ func (t *Table) index(ctx context.Context) (*index, error) {
 	if err := t.prove(ctx, ix); err != nil {
 		return nil, err
 	}
+	ix.opened, ix.read = len(ix.open), slices.Clone(ix.ends)
 	return ix, nil
 }
 
@@ -203,7 +206,9 @@ func (ix *index) positions(k letterKey) []position {
 func (ix *index) chain(k letterKey) []superseded {
 	var all []superseded
 	for old, ok := ix.replaces[k]; ok; old, ok = ix.replaces[old] {
-		all = append(all, superseded{id: ix.id(old), positions: ix.positions(old)})
+		if at := ix.positions(old); len(at) > 0 { // none if it was settled meanwhile
+			all = append(all, superseded{id: ix.id(old), positions: at})
+		}
 	}
 	return all
 }
