@@ -70,7 +70,9 @@ func TestALetterThatChangesMeanwhileIsNotSettled(t *testing.T) {
 		s.put(letter(0), letter(3), letter(6))
 		old := letter(9)
 		s.putTo(0, old, value(9))
-		s.putTo(0, letter(12, func(d *schema.DeadLetter) { d.Key, d.Timestamp, d.ReplayOf, d.Replays = old.Key, old.Timestamp, old.ID(), 1 }), value(9))
+		s.putTo(0, letter(12, func(d *schema.DeadLetter) {
+			d.Key, d.Timestamp, d.ReplayOf, d.Replays = old.Key, old.Timestamp, old.ID(), 1
+		}), value(9))
 		table := s.open()
 		defer table.Close()
 		c := deadletter.Choice{Topic: source}

@@ -53,8 +53,11 @@ type Totals struct {
 	Replaced int
 	// Unjudged counts open letters that the filter's other fields select and of which its account can't tell: they have no
 	// event. A lenient filter has searched them and counts those in which the account was not found although it could be
-	// there: parts of the record are missing or can't be read.
+	// there: parts of the record are missing or can't be read. EachSettled counts the letters of which only the tombstone is
+	// left.
 	Unjudged int
+	// Settled is the number of all settled letters, selected or not. Only EachSettled counts them.
+	Settled int
 	// Unread says what could not be read; nil if all could.
 	Unread *Unread
 }
