@@ -22,7 +22,7 @@ func knownVariables(model *kong.Application) []string {
 			}
 		}
 	}
-	for _, s := range []secret{imSecretKey, kafkaPassword, redisURL} {
+	for _, s := range []secretName{imSecretKey, kafkaPassword, redisURL} {
 		names = append(names, string(s), s.file())
 	}
 	slices.Sort(names)

@@ -127,6 +127,8 @@ func (l *Limiter) Demand(now time.Time, ready, waiting int) Demand {
 		return Demand{Ask: !now.Before(again), Again: again} // only to find out whether it answers
 	case l.share == 0:
 		return Demand{}
+	case now.Before(l.hold.until):
+		return Demand{Again: l.hold.until} // departures until then would be lost to all replicas
 	default:
 		return s.demand(now, ready, waiting)
 	}
