@@ -24,11 +24,14 @@ const (
 
 // cluster reads Kafka's addresses and the login.
 func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string) (string, bool)) cluster.Config {
-	return cluster.Config{
-		Brokers: c.addresses("brokers", b.Brokers),
-		TLS:     c.kafkaTLS(s),
-		SASL:    c.kafkaLogin(s, env),
+	cfg := cluster.Config{
+		Brokers:  c.addresses("brokers", b.Brokers),
+		TLS:      c.kafkaTLS(s),
+		SASL:     c.kafkaLogin(s, env),
+		Insecure: c.yesNo("insecure", s.Insecure),
 	}
+	c.exposedLogin(cfg, s)
+	return cfg
 }
 
 func (c *checker) kafkaTLS(s securitySettings) *tls.Config {

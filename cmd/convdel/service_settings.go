@@ -52,7 +52,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	var cfg serviceConfig
 	cfg.Consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
 	c.checkTopics(s, &cfg.Consumer)
-	c.checkAPI(s.apiSettings, env, &cfg.IM)
+	c.checkAPI(s.apiSettings, cfg.Consumer.Cluster.Insecure, env, &cfg.IM)
 	c.checkPace(s.paceSettings, &cfg.Consumer)
 	cfg.Redis = c.checkQuota(s.paceSettings, env, &cfg)
 	c.checkBounds(s.boundSettings, &cfg.Consumer)
@@ -98,12 +98,14 @@ func (c *checker) letterTopic(topic, letters string) string {
 }
 
 // checkAPI reads the settings that identify the app to the API.
-func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *imclient.Config) {
-	cfg.Endpoint = c.endpoint("im-endpoint", s.Endpoint).String()
+func (c *checker) checkAPI(s apiSettings, insecure bool, env func(string) (string, bool), cfg *imclient.Config) {
+	endpoint := c.endpoint("im-endpoint", s.Endpoint)
+	cfg.Endpoint = endpoint.String()
 	cfg.SDKAppID = int(c.number("im-sdkappid", s.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
 	cfg.Identifier = c.printable("im-identifier", s.Identifier, 32)
-	cfg.SecretKey = keySource(c.secret(imSecretKey, env, true))
-	_, _ = cfg.SecretKey.Key() // from now on there is a last good key; what is wrong with it has been told
+	key := keySource(c.secret(imSecretKey, env, true))
+	_, _ = key.Key() // from now on there is a last good key; what is wrong with it has been told
+	cfg.SecretKey, cfg.Insecure = c.exposedSignature(endpoint, key, insecure)
 }
 
 // keySource makes the client's source of the secret key.
@@ -143,7 +145,7 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 		c.conflict("calls-per-second", s.CallsPerSecond, "must be at least 1 with --quota redis")
 	}
 	from := c.secret(redisURL, env, true)
-	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.Consumer.CallsPerSecond}
+	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.Consumer.CallsPerSecond, Insecure: cfg.Consumer.Cluster.Insecure}
 	wrong, ok := errors.AsType[*redisbudget.ConfigError](redis.Validate())
 	if _, err := from.read(); ok && wrong.Field == "URL" && from.given() && err == nil {
 		c.problems = append(c.problems, redisURL.says(from)+" "+wrong.Reason)
