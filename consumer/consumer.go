@@ -42,6 +42,8 @@ type Consumer struct {
 	status  atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
+	// left is what the last session has left undone; nil before that.
+	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[string]
 	// member names this replica in the group; nil until it has joined.
@@ -68,6 +70,8 @@ type Status struct {
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
+	// QuotaFallback says that the shared budget fails, or has just come back, and this replica keeps to its share of the quota.
+	QuotaFallback bool
 }
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
@@ -93,6 +97,7 @@ func (c *Consumer) Status() Status {
 	}
 	s.Live = s.Live && s.Absent == ""
 	s.Paused = c.breaker.paused()
+	s.QuotaFallback = c.limiter.fallsBack()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
@@ -127,8 +132,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopRecheck := c.recheck(ctx)
-	defer stopRecheck()
+	defer c.recheck(ctx)()
+	defer c.breaker.remind(ctx)()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	spacing := newSpacing(joinPause)
 	for {

@@ -33,7 +33,9 @@ const (
 	HeaderOmitted      = HeaderPrefix + "omitted"       // the missing part of the source record, see [Omitted]; absent if none is missing
 	HeaderEvent        = HeaderPrefix + "event"         // the source record's event as JSON, beside dlt-omitted where that record had decoded
 	HeaderBatch        = HeaderPrefix + "batch"         // FIRST-LAST, the offsets of a batch that can't be read, see [Batch]; else absent
-	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded
+	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded, see [Settlement]
+	HeaderBy           = HeaderPrefix + "by"            // on a tombstone: who settled the dead letter
+	HeaderSettled      = HeaderPrefix + "settled"       // on a tombstone: when, RFC 3339 in UTC
 )
 
 // MaxError is the largest size of an error's text, in bytes.

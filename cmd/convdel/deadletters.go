@@ -106,7 +106,7 @@ type filterFlags struct {
 	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several by commas, or by several flags." placeholder:"CLASS"`
 	Code    words   `group:"filter" help:"The API's last code; 0 = none." placeholder:"CODE"`
 	Account *string `group:"filter" help:"Either side of the conversation." placeholder:"ID"`
-	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, or an age such as 90m, 2h or 3d." placeholder:"TIME"`
+	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, a date, or an age such as 90m, 2d or 1w." placeholder:"TIME"`
 	Until   *string `group:"filter" help:"Dead-lettered before that time, in the same form." placeholder:"TIME"`
 	ID      words   `group:"filter" help:"TOPIC/PARTITION/OFFSET, as list shows it." name:"id" placeholder:"ID"`
 	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest first; 0 = all." placeholder:"NUMBER"`
@@ -144,6 +144,9 @@ func (c *checker) filter(f filterFlags, now time.Time) deadletter.Filter {
 	}
 	filter.Since = c.moment("since", f.Since, now)
 	filter.Until = c.moment("until", f.Until, now)
+	if filter.Since.After(now) {
+		c.conflict("since", *f.Since, "is not past, so no letter would be selected (a date begins in UTC)")
+	}
 	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
 		c.conflict("until", *f.Until, fmt.Sprintf("must be later than --since, which is %q", *f.Since))
 	}
@@ -163,45 +166,6 @@ func (c *checker) letterID(name, text string) string {
 		c.problems = append(c.problems, fmt.Sprintf("%s is %s: must be TOPIC/PARTITION/OFFSET, as list shows it", name, quote(text)))
 	}
 	return text
-}
-
-// moment reads a time, or an age; the zero time if the flag is not given.
-func (c *checker) moment(flag string, given *string, now time.Time) time.Time {
-	if given == nil {
-		return time.Time{}
-	}
-	text := *given
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t
-	}
-	d, err := parseDays(text)
-	if err != nil || d < 0 {
-		c.wrong(flag, text, "a time such as 2026-01-31T03:00:00Z, or how long ago, such as 90m, 2h or 3d")
-		return time.Time{}
-	}
-	return now.Add(-d)
-}
-
-var errDays = errors.New("not a duration")
-
-// parseDays reads a duration that may begin with days, such as 3d or 1d12h.
-func parseDays(text string) (time.Duration, error) {
-	days, rest, found := strings.Cut(text, "d")
-	if !found {
-		return time.ParseDuration(text)
-	}
-	const most = 36_500 // a duration holds little more
-	n, err := strconv.Atoi(days)
-	if err != nil || n < 0 || n > most {
-		return 0, errDays
-	}
-	d := time.Duration(0)
-	if rest != "" {
-		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
-			return 0, errDays
-		}
-	}
-	return time.Duration(n)*24*time.Hour + d, nil
 }
 
 // sayTotals reports the numbers of a pass over the topic.

@@ -114,15 +114,6 @@ func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
 	return job.run(ctx)
 }
 
-// age reads the largest age of an event; 0 is any age.
-func (c *checker) age(flag, text string) time.Duration {
-	d, err := parseDays(text)
-	if err != nil || d < 0 {
-		c.wrong(flag, text, "a duration such as 90m, 24h or 3d, or 0 for any age")
-	}
-	return d
-}
-
 // rate reads a number of letters a second; 0 is no limit.
 func (c *checker) rate(flag, text string) float64 {
 	const least, most = 0.001, 100_000
