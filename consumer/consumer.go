@@ -41,6 +41,8 @@ type Consumer struct {
 	status  atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
+	// left is what the last session has left undone; nil before that.
+	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[string]
 	// member names this replica in the group; nil until it has joined.
@@ -64,6 +66,8 @@ type Status struct {
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
+	// QuotaFallback says that the shared budget fails, or has just come back, and this replica keeps to its share of the quota.
+	QuotaFallback bool
 }
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
@@ -86,6 +90,7 @@ func (c *Consumer) Status() Status {
 		s.Absent = *why
 	}
 	s.Paused = c.breaker.paused()
+	s.QuotaFallback = c.limiter.fallsBack()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
@@ -119,8 +124,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopRecheck := c.recheck(ctx)
-	defer stopRecheck()
+	defer c.recheck(ctx)()
+	defer c.breaker.remind(ctx)()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	for {
 		began := time.Now()
@@ -158,7 +163,7 @@ func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
 	dialer.DialFunc = conns.DialContext
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     c.cfg.Group,
-		Brokers:                c.cfg.Cluster.Brokers,
+		Brokers:                c.cfg.Cluster.GroupBrokers(),
 		Dialer:                 dialer,
 		Topics:                 []string{c.cfg.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},

@@ -40,7 +40,10 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 	}
 	s := c.newSession(ctx, o.assignment, committer, writers)
 	c.working(s)
-	return s.run(ctx, cancel, stop)
+	err = s.run(ctx, cancel, stop)
+	left := s.unfinished()
+	c.left.Store(&left)
+	return err
 }
 
 // newSession returns a session with its parts. Its work outlives ctx.
@@ -50,7 +53,7 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
 		owned: owned, deadLetters: l.deadLetters, committer: commits, stalls: l.stalls,
 		dispatcher: &dispatcher{
-			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics,
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log,
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
 		},
 	}

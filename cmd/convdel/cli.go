@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/alecthomas/kong"
 
@@ -17,6 +18,8 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // it failed while running
 	exitUsage  = 2 // wrong usage or settings: nothing was done
+	// exitUnread is what a shell reports of a program that SIGPIPE has ended: the reader of its output has gone away.
+	exitUnread = 141
 )
 
 // commands are all commands of convdel.
@@ -43,6 +46,8 @@ type console struct {
 	stdout, stderr io.Writer
 	// env looks up an environment variable.
 	env func(name string) (string, bool)
+	// atOnce is called before the process ends without a drain, with the signal's name; nil if nothing is to be said.
+	atOnce atomic.Pointer[func(signal string)]
 }
 
 // say writes a line for people. It ignores errors, since there is nobody else to report them to.
@@ -136,6 +141,8 @@ func report(con *console, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case con.unread() && onlyUnread(err):
+		return exitUnread
 	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &usage):

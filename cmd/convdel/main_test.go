@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,16 @@ import (
 	"convdel/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asProcess is the variable that makes the test's binary run main instead of the tests. It has no prefix of convdel's settings.
+const asProcess = "TESTS_RUN_CONVDEL"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProcess) != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // These are secrets that no output may show.
 const (

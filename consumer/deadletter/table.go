@@ -64,6 +64,7 @@ type Totals struct {
 
 // Open returns the table of a topic. It returns a [*consumer.TopicError] if the topic does not exist.
 func Open(ctx context.Context, cluster cluster.Config, topic string) (*Table, error) {
+	cluster = cluster.WithMemory()
 	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
 	t.log = &recordlog.Log{
 		Transport: t.transport, Addr: cluster.Addr(), Topic: topic,
