@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"convdel/consumer/cluster"
 	"convdel/schema"
 )
 
@@ -84,6 +85,9 @@ func execute(ctx context.Context, args []string, con *console) int {
 	if err := unknownVariables(con.environ, knownVariables(parser.Model)); err != nil {
 		return report(con, err)
 	}
+	if err := repeatedFlags(parsed); err != nil {
+		return report(con, err)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return report(con, parsed.Run(con))
 }
@@ -153,6 +157,9 @@ func report(con *console, err error) int {
 		}
 		return exitUsage
 	default:
+		if refusal := cluster.Refusal(err); refusal != nil {
+			err = refusal // it names the settings to check
+		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			say(con.stderr, "convdel: %s\n", line)
 		}

@@ -79,7 +79,7 @@ func TestLoginsOfAllCommands(t *testing.T) {
 				args = append(args, id(1))
 			}
 			if command.Name == "discard" {
-				args = append(args, "--reason=x", "--class=permanent")
+				args = append(args, "--reason=x", "--all")
 			}
 			run := invoke(t, env, "", args...)
 			if run.status != exitUsage || run.stdout != "" || strings.Count(run.stderr, "\n") != 1 || !strings.Contains(run.stderr, "it needs --kafka-tls") {
