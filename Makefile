@@ -101,6 +101,11 @@ test-publishing: export BROKERS := 3
 test-publishing: kafka-up ## Run the programs of docs/publishing.md on that Kafka; needs kcat, Python 3 and Node too
 	.ci/publishing/try.sh
 
+.PHONY: test-alerts
+test-alerts: ## Check the alert rules and run their tests; needs promtool
+	promtool check rules deploy/prometheus/alerts.yml
+	promtool test rules deploy/prometheus/alerts_test.yml
+
 # The simulation takes SEEDS days from the seed FROM on, or the day of SEED alone.
 SEEDS ?= 100
 FROM ?= 1
