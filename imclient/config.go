@@ -7,11 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"convdel/internal/loopback"
 )
 
 // These are the defaults of [Config].
@@ -157,12 +158,7 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 
 // unencrypted returns true if signatures would leave this machine in the clear.
 func unencrypted(endpoint *url.URL) bool {
-	return endpoint.Scheme == "http" && !loopback(endpoint.Hostname())
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || err == nil && ip.Unmap().IsLoopback()
+	return endpoint.Scheme == "http" && !loopback.Host(endpoint.Hostname())
 }
 
 // safeEndpoint returns the endpoint without secrets, since the setting may hold a password or a whole signed URL.

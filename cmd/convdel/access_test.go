@@ -38,7 +38,8 @@ func documentedRights(t *testing.T) map[string][]right {
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|(.*)\\|(.*)\\|(.*)\\|$").FindAllStringSubmatch(string(text), -1) {
 		rights[row[1]] = nil
 		for i, on := range []right{
-			{kmsg.ACLResourceTypeTopic, schema.Topic, 0}, {kmsg.ACLResourceTypeTopic, schema.DeadLetterTopic, 0},
+			{kmsg.ACLResourceTypeTopic, schema.Topic, 0},
+			{kmsg.ACLResourceTypeTopic, schema.DeadLetterTopic, 0},
 			{kmsg.ACLResourceTypeGroup, "convdel", 0},
 		} {
 			for word := range strings.SplitSeq(row[i+2], ",") {
@@ -122,7 +123,7 @@ func TestDocumentedRights(t *testing.T) {
 				s.put(letterOf(1))
 			}
 			for _, user := range append(order, "all") {
-				worked := false
+				var worked bool
 				if strings.HasPrefix(command, "run") {
 					worked = s.works(user, strings.Fields(command)...)
 				} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -71,7 +72,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
 	cfg.Set, cfg.Defaults = c.split(defaultTexts())
 	cfg.SecretFiles = c.files
-	cfg.Warnings = append(c.warnings, warnings(s, env, cfg.Consumer.Cluster.TLS != nil)...)
+	cfg.Warnings = slices.Concat(c.warnings, warnings(s, env, cfg.Consumer.Cluster.TLS != nil))
 	return cfg, c.err()
 }
 
