@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"convdel/consumer/cluster"
 	"convdel/schema"
 )
 
@@ -151,6 +152,9 @@ func report(con *console, err error) int {
 		}
 		return exitUsage
 	default:
+		if refusal := cluster.Refusal(err); refusal != nil {
+			err = refusal // it names the settings to check
+		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			say(con.stderr, "convdel: %s\n", line)
 		}

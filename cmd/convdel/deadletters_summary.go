@@ -110,7 +110,7 @@ func (l *lettersListCommand) next(g *letterGroup) string {
 	switch {
 	case g.Class == schema.ClassUndecodable:
 		command, more = "export", " > letters.ndjson"
-	case strings.Contains(g.Advice, "replay") && g.Class != schema.ClassExpired:
+	case strings.Contains(g.Advice, "replay") && g.Class != schema.ClassExpired && g.Class != schema.ClassRevived:
 		command, more = "replay", ""
 	}
 	var line strings.Builder

@@ -196,13 +196,12 @@ func (t trouble) refused() Reason {
 	return Encryption
 }
 
-// hint returns what may be the reason of a connection that the broker has closed.
+// hint returns what may be the reason of a connection that the broker has closed, or of a handshake without an answer.
 func (t trouble) hint() string {
-	closed := errors.Is(t.err, io.EOF) || errors.Is(t.err, io.ErrUnexpectedEOF) || errors.Is(t.err, io.ErrClosedPipe) ||
-		errors.Is(t.err, syscall.ECONNRESET) || errors.Is(t.err, syscall.EPIPE) || errors.Is(t.err, syscall.ECONNABORTED)
+	closed := isHangUp(t.err)
 	_, plain := errors.AsType[tls.RecordHeaderError](t.err)
 	switch {
-	case t.step == stepTLS && (closed || plain):
+	case t.step == stepTLS && (closed || plain || errors.Is(t.err, os.ErrDeadlineExceeded)):
 		return "this port may speak no TLS: check --kafka-tls and --brokers"
 	case !closed:
 		return ""
@@ -214,4 +213,14 @@ func (t trouble) hint() string {
 		return "this port may ask for a login: check --kafka-sasl and --brokers"
 	}
 	return ""
+}
+
+// isHangUp says whether the other side has closed the connection.
+func isHangUp(err error) bool {
+	for _, one := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
 }

@@ -2,12 +2,10 @@ package cluster
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -116,7 +114,7 @@ func (o *opening) authenticateBare(message []byte) ([]byte, error) {
 
 // hungUp marks a login that the broker has ended without a word.
 func hungUp(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+	if isHangUp(err) {
 		return fmt.Errorf("%w: %w", errHungUp, err)
 	}
 	return err

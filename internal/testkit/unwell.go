@@ -113,13 +113,22 @@ func (a Ailment) serve(conn net.Conn) {
 			_, _ = io.Copy(io.Discard, conn)
 		}
 	case Trickling:
-		go func() { _, _ = io.Copy(io.Discard, conn) }()
-		size := []byte{0, 1, 0, 0}
-		for i := 0; ; i++ {
-			if _, err := conn.Write([]byte{size[min(i, 3)]}); err != nil {
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = io.Copy(io.Discard, conn)
+		}()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for _, b := range append([]byte{0, 1, 0, 0}, make([]byte, 1<<16)...) { // the answer's size, and the answer
+			if _, err := conn.Write([]byte{b}); err != nil {
 				return
 			}
-			time.Sleep(time.Second)
+			select {
+			case <-tick.C:
+			case <-gone:
+				return
+			}
 		}
 	case Frozen:
 		_, _ = io.Copy(io.Discard, conn)
