@@ -80,6 +80,9 @@ func execute(ctx context.Context, args []string, con *console) int {
 	if err != nil {
 		return report(con, parseError(err))
 	}
+	if err := repeatedFlags(parsed); err != nil {
+		return report(con, err)
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return report(con, parsed.Run(con))
 }

@@ -23,8 +23,8 @@ const deadlettersName = "deadletters"
 
 // deadlettersCommand works on the dead-letter topic.
 type deadlettersCommand struct {
-	List    lettersListCommand    `cmd:"" help:"List the open dead letters, or count them by cause (--summary)."`
-	Show    lettersShowCommand    `cmd:"" help:"Show everything about one dead letter, and its remedy."`
+	List    lettersListCommand    `cmd:"" help:"List the open dead letters, count them by cause (--summary), or list the settled ones (--settled)."`
+	Show    lettersShowCommand    `cmd:"" help:"Show everything about one dead letter, and its remedy, or by whom it was settled."`
 	Replay  lettersReplayCommand  `cmd:"" help:"Publish the events of dead letters again and settle them. Shows a plan, unless --yes is given."`
 	Discard lettersDiscardCommand `cmd:"" help:"Settle dead letters for a reason, without their events. Shows a plan, unless --yes is given."`
 	Export  lettersExportCommand  `cmd:"" help:"Write dead letters as lines of JSON, which publish takes."`
@@ -109,7 +109,7 @@ type filterFlags struct {
 	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, a date, or an age such as 90m, 2d or 1w." placeholder:"TIME"`
 	Until   *string `group:"filter" help:"Dead-lettered before that time, in the same form." placeholder:"TIME"`
 	ID      words   `group:"filter" help:"TOPIC/PARTITION/OFFSET, as list shows it." name:"id" placeholder:"ID"`
-	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest first; 0 = all." placeholder:"NUMBER"`
+	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest ones; 0 = all. It is no filter." placeholder:"NUMBER"`
 }
 
 // filterNames are those of these flags that have no environment variable.
@@ -117,9 +117,9 @@ func filterNames(more ...string) []string {
 	return append(more, "class", "code", "account", "since", "until", "id", "limit")
 }
 
-// given returns true if a filter is set.
+// given returns true if a filter is set. The limit is none: it says how many letters, not which.
 func (f *filterFlags) given() bool {
-	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil || f.Limit != "0"
+	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil
 }
 
 func (c *checker) filter(f filterFlags, now time.Time) deadletter.Filter {
@@ -182,6 +182,19 @@ func sayTotals(w io.Writer, topic string, shown int, shownAs string, totals dead
 		say(w, "%s open too, each replaced by that of its replay, with which it is settled\n", countOf(totals.Replaced, "letter is", "letters are"))
 	}
 	sayForeign(w, totals.Foreign)
+}
+
+// sayUnjudged reports how many letters a lenient --account can't tell of, since silence looks like an all-clear. mentioned
+// is how many of the shown letters it has found by looking into records that are no events.
+func sayUnjudged(w io.Writer, mentioned int, totals deadletter.Totals) {
+	if mentioned > 0 {
+		say(w, "%s no event and marked with the place where the account is found; replay and discard take such a letter by --id only\n",
+			countOf(mentioned, "of these is", "of these are"))
+	}
+	if totals.Unjudged > 0 {
+		say(w, "%s no event and may concern anybody: parts are missing or can't be read (list --class undecodable)\n",
+			countOf(totals.Unjudged, "letter more is", "letters more are"))
+	}
 }
 
 func sayForeign(w io.Writer, n int) {

@@ -24,25 +24,24 @@ var errDuration = errors.New("not a duration")
 // parseDuration reads a duration: weeks, days and the units of Go, in this order, such as 1w2d12h, 1.5d or 500ms. A day has
 // 24 hours. A duration has no sign.
 func parseDuration(text string) (time.Duration, error) {
-	const day = 24 * time.Hour
 	if text == "" || strings.ContainsAny(text, "+-") {
 		return 0, errDuration
 	}
 	total, rest := time.Duration(0), text
 	for _, unit := range []struct {
 		name  string
-		hours time.Duration
-	}{{"w", 7 * day / time.Hour}, {"d", day / time.Hour}} {
+		hours int64
+	}{{"w", 7 * 24}, {"d", 24}} {
 		number, behind, found := strings.Cut(rest, unit.name)
 		if !found {
 			continue
 		}
 		// The number alone, as hours: Go's parser knows fractions and overflows.
 		n, err := time.ParseDuration(number + "h")
-		if err != nil || strings.Trim(number, "0123456789.") != "" || n > (math.MaxInt64-total)/unit.hours {
+		if err != nil || strings.Trim(number, "0123456789.") != "" || int64(n) > int64(math.MaxInt64-total)/unit.hours {
 			return 0, errDuration
 		}
-		total, rest = total+n*unit.hours, behind
+		total, rest = total+time.Duration(int64(n)*unit.hours), behind
 	}
 	if rest == "" {
 		return total, nil

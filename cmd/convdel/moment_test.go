@@ -63,12 +63,19 @@ func TestDurationForms(t *testing.T) {
 func TestEveryFlagTakesEveryTime(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"run", "--call-timeout=@"}, {"run", "--retry-initial=@"}, {"run", "--retry-max=@"}, {"run", "--max-event-age=@"}, {"run", "--drain-timeout=@"},
-		{"imsim", "--latency-min=@"}, {"imsim", "--latency-max=@"}, {"imsim", "--stats-every=@"}, {"deadletters", "replay", "--max-age=@"},
+		{"run", "--call-timeout=@"},
+		{"run", "--retry-initial=@"},
+		{"run", "--retry-max=@"},
+		{"run", "--max-event-age=@"},
+		{"run", "--drain-timeout=@"},
+		{"imsim", "--latency-min=@"},
+		{"imsim", "--latency-max=@"},
+		{"imsim", "--stats-every=@"},
+		{"deadletters", "replay", "--max-age=@"},
 	} {
 		flag, _, _ := strings.Cut(args[len(args)-1], "=")
 		for text, wrong := range map[string]bool{
-			"0.0001d": false, "0.00001w": false, "8640ms": false, "8s": false, "-1s": true, "1d ": true, "NaN": true, "99999999w": true, "d": true, "8": true, "": true,
+			"0.0001d": false, "0.00001w": false, "8640ms": false, "8s": false, "-1s": true, "1d\n": true, "NaN": true, "99999999w": true, "d": true, "8": true, "": true,
 		} {
 			line := slices.Clone(args)
 			line[len(line)-1] = strings.ReplaceAll(line[len(line)-1], "@", text)
@@ -82,8 +89,12 @@ func TestEveryFlagTakesEveryTime(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"run", "--start=@"}, {"deadletters", "list", "--since=@"}, {"deadletters", "list", "--until=@"}, {"deadletters", "export", "--since=@"},
-		{"deadletters", "replay", "--since=@"}, {"deadletters", "discard", "--reason=x", "--until=@"},
+		{"run", "--start=@"},
+		{"deadletters", "list", "--since=@"},
+		{"deadletters", "list", "--until=@"},
+		{"deadletters", "export", "--since=@"},
+		{"deadletters", "replay", "--since=@"},
+		{"deadletters", "discard", "--reason=x", "--until=@"},
 	} {
 		flag, _, _ := strings.Cut(args[len(args)-1], "=")
 		for text, wrong := range map[string]bool{

@@ -163,8 +163,12 @@ func TestPublishRefusesTheWrongKindOfID(t *testing.T) {
 		{"@TGS#1", "2", "@TGS#2", "is a group's ID: it must be the account"},
 		{"alice", "1", "@TIM#SYSTEM", "no conversation of the API"},
 		{"alice", "2", "@TIM#SYSTEM", "no conversation of the API"},
-		{"alice", "2", "@TGS#1", ""}, {"alice", "2", "@TGS#_c@TOPIC#_t", ""}, {"alice", "2", "my-group", ""}, {"alice", "1", "GROUPIE", ""},
-		{"GROUP", "2", "GROUP7", ""}, {"alice", "1", "TGS#1", ""},
+		{"alice", "2", "@TGS#1", ""},
+		{"alice", "2", "@TGS#_c@TOPIC#_t", ""},
+		{"alice", "2", "my-group", ""},
+		{"alice", "1", "GROUPIE", ""},
+		{"GROUP", "2", "GROUP7", ""},
+		{"alice", "1", "TGS#1", ""},
 	} {
 		value := fmt.Sprintf(`{"From_Account":%q,"Type":%s,"To_Account":%q}`, c.from, c.kind, c.to)
 		letter := letterOf(1)
