@@ -13,6 +13,7 @@ func main() {
 	ctx, stop := context.WithCancelCause(context.Background())
 	con := &console{
 		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: os.Stderr, env: os.LookupEnv,
+		environ: os.Environ(),
 	}
 	onSignals(stop, func(name string) {
 		if tell := con.atOnce.Load(); tell != nil {

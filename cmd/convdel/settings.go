@@ -70,6 +70,7 @@ type securitySettings struct {
 	KeyFile  string `help:"Key of the own certificate, PEM." name:"kafka-key-file" placeholder:"FILE" setting:""`
 	SASL     string `help:"Mechanism of the login: plain, scram-sha-256 or scram-sha-512. Empty = no login." name:"kafka-sasl" placeholder:"HOW" setting:""`
 	Username string `help:"User to log in as." name:"kafka-username" placeholder:"NAME" setting:""`
+	Insecure toggle `default:"false" help:"Allow secrets on unencrypted connections to other hosts: a login without --kafka-tls, an http:// endpoint, a redis:// URL with a password." setting:""`
 }
 
 // apiSettings identify the app at Tencent IM.

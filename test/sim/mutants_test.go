@@ -54,7 +54,7 @@ const maxDays = 50
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	root := mutation.Root(t)
-	only := os.Getenv("CONVDEL_MUTANT")
+	only := os.Getenv("TEST_MUTANT")
 	for _, m := range mutants() {
 		if only != "" && !strings.Contains(m.name, only) {
 			continue
