@@ -58,6 +58,10 @@ func newBreakerGuard(cfg Config, closed func()) *breakerGuard {
 func (g *breakerGuard) paused() *Pause {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.pausedLocked()
+}
+
+func (g *breakerGuard) pausedLocked() *Pause {
 	p, open := g.breaker.Open()
 	if !open {
 		return nil
@@ -87,6 +91,13 @@ func (g *breakerGuard) await(ctx context.Context) (probe bool, err error) {
 	return false, ctx.Err()
 }
 
+// lastSuccess is when the youngest call began that has been answered "deleted"; zero if there is none.
+func (g *breakerGuard) lastSuccess() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.breaker.Witness()
+}
+
 // abandon ends a probe that has got no answer.
 func (g *breakerGuard) abandon() {
 	g.mu.Lock()
@@ -113,20 +124,21 @@ func (g *breakerGuard) begin(probe bool, events []*event) breaker.Call {
 	return g.breaker.Begin(time.Now(), probe)
 }
 
-// answered rules on an answer, and counts a failed attempt against the events of its call unless that is void.
-func (g *breakerGuard) answered(e breaker.Evidence, err error, events []*event) breaker.Ruling {
+// answered rules on an answer a, and counts a failed attempt against the events of its call unless that is void. A throttled answer
+// never counts against them, whatever it says of the API.
+func (g *breakerGuard) answered(e breaker.Evidence, a Answer, events []*event) breaker.Ruling {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before, _ := g.breaker.Open()
 	now := time.Now()
 	ruling := g.breaker.Answered(e, now)
-	if e.Kind.Failure() {
+	if e.Kind.Failure() && a.Verdict != Throttled {
 		g.failedLocked(e, ruling, events, now)
 	}
 	if ruling.Change == breaker.Opened || e.Call.Probe {
 		g.lastError = ""
-		if err != nil {
-			g.lastError = err.Error()
+		if a.Err != nil {
+			g.lastError = a.Err.Error()
 		}
 	}
 	if e.Call.Probe || g.breaker.IsOpen() { // it has changed, or fewer are pending: fetching looks again
@@ -227,6 +239,9 @@ func kindOf(a Answer) breaker.Kind {
 		}
 		return breaker.Refused
 	case Throttled:
+		if a.Unavailable {
+			return breaker.Unreached
+		}
 		return breaker.Throttled
 	case Again:
 		return breaker.Renewed

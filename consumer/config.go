@@ -118,7 +118,7 @@ const (
 	Permanent
 	// Transient uses up an attempt; the events wait and try again.
 	Transient
-	// Throttled uses up no attempt; the limiter slows down.
+	// Throttled uses up no attempt; the limiter slows down, and makes no call for the time Quiet.
 	Throttled
 	// Halt says that the service's own credential, plan or configuration is at fault. It uses up no
 	// attempt; calls pause until a probe succeeds.
@@ -133,8 +133,11 @@ type Answer struct {
 	// Code is the API's error code, 0 for success and where the API itself has not answered: no answer, a timeout, an HTTP
 	// status, something other than JSON.
 	Code int
-	// Quiet is for how long the API wants no call at all after a Halt answer, 0 if it does not say so.
+	// Quiet is for how long the API wants no call at all after a Halt or a Throttled answer, 0 if it does not say so.
 	Quiet time.Duration
+	// Unavailable says that a Throttled answer is that of an API that takes no calls at all. If all answers are, that is an
+	// outage, and calls pause.
+	Unavailable bool
 	// Denied says that a Permanent answer is one of missing permission, which is usually the
 	// service's and not the event's.
 	Denied bool
@@ -172,6 +175,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxBatchBytes, 64<<20)
 	setDefault(&c.MaxRecordBytes, min(8<<20, c.MaxBatchBytes))
 	setDefault(&c.DrainTimeout, 15*time.Second)
+	setDefault(&c.Cluster.Logger, c.Logger)
+	c.Cluster = c.Cluster.WithMemory()
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 64
 		if c.CallsPerSecond > 0 {

@@ -2,6 +2,8 @@ package consumer
 
 import (
 	"context"
+	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ type dispatcher struct {
 	stalls   *stallWatch
 	metrics  *Metrics
 	loops    *loops
+	log      *slog.Logger
 
 	// underWay bounds the calls under way, running counts the goroutines that make them.
 	underWay   *semaphore.Weighted
@@ -96,6 +99,14 @@ func (d *dispatcher) another(ctx context.Context) (*pending, *permit) {
 		permit.unused()
 	}
 	return p, permit
+}
+
+// slowDown heeds a throttled answer.
+func (d *dispatcher) slowDown(ctx context.Context, a Answer) {
+	if d.limiter.throttled(a.Quiet, d.breaker.lastSuccess()) {
+		d.log.LogAttrs(ctx, slog.LevelWarn, "calls slow down: the API, or what stands before it, takes no more",
+			slog.Any("error", a.Err), slog.Duration("wants_quiet_for", a.Quiet), slog.Float64("calls_per_second", math.Round(100*d.limiter.pace())/100))
+	}
 }
 
 // wait returns when no call is under way. It is called after run has returned.

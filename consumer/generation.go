@@ -15,7 +15,7 @@ func (c *Consumer) newOpener(m *member, ids []int, shares int, kafkas *connectio
 			cfg: &c.cfg, client: kafkas.client, source: kafkas.log(c.cfg.Topic), limiter: c.limiter, metrics: c.cfg.Metrics, log: log,
 			loops: c.loops, ids: ids, shares: shares,
 		},
-		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled,
+		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled, atStart: c.atStart,
 	}
 }
 
@@ -39,6 +39,9 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 		return nil // the generation has ended
 	}
 	s := c.newSession(ctx, o.assignment, committer, writers)
+	if len(o.ids) == 0 {
+		c.worked.Store(true)
+	}
 	c.working(s)
 	err = s.run(ctx, cancel, stop)
 	left := s.unfinished()
@@ -53,7 +56,7 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
 		owned: owned, deadLetters: l.deadLetters, committer: commits, stalls: l.stalls,
 		dispatcher: &dispatcher{
-			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, loops: c.loops,
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log, loops: c.loops,
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
 		},
 	}
@@ -87,7 +90,7 @@ func (c *Consumer) newFetcher(p *partition, owned *assignment, l *pipeline) *fet
 		p: p, owned: owned, source: owned.source, capacity: l.capacity, pipeline: l, metrics: l.metrics,
 		log:            owned.log.With(slog.String("topic", c.cfg.Topic), slog.Int("partition", p.id)),
 		mayFetch:       func(ctx context.Context) error { return c.breaker.awaitFetch(ctx, l.queue.len) },
-		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(),
+		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(), atStart: c.atStart, worked: func() { c.worked.Store(true) },
 	}
 }
 

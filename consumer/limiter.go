@@ -27,6 +27,8 @@ type limiter struct {
 	poked  chan struct{}
 	// waiting is the number of goroutines that wait for a permit. Only limiters with a budget count them.
 	waiting int
+	// told is when it was last logged that the API says too fast.
+	told time.Time
 	// ready is how many conversations wait for a call, which is how many departures are worth having.
 	ready atomic.Int64
 	// loops watch the goroutine that leases; nil: nothing does.
@@ -67,11 +69,18 @@ func (l *limiter) pace() float64 {
 	return l.rules.Pace(time.Now())
 }
 
-// throttled slows down: the API has said that this app calls too fast.
-func (l *limiter) throttled() {
+// throttled slows down: the API has said that this app calls too fast, and wants no call for the time quiet. lastSuccess is when the
+// youngest call began that was answered "deleted". tell says that it is time to log that: at most once a minute.
+func (l *limiter) throttled(quiet time.Duration, lastSuccess time.Time) (tell bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rules.Throttled(time.Now())
+	now := time.Now()
+	l.rules.Hold(now, quiet, lastSuccess)
+	l.rules.Throttled(now)
+	if tell = now.Sub(l.told) >= remindEvery; tell {
+		l.told = now
+	}
+	return tell
 }
 
 // ramp lets the pace rise from little: the API has just come back.

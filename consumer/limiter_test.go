@@ -123,7 +123,7 @@ func TestLimiterSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 		l.setShare(200)
 		time.Sleep(quota.Window)
 		for range 50 {
-			l.throttled() // a burst of such answers is one reason to slow down
+			l.throttled(0, time.Time{}) // a burst of such answers is one reason to slow down
 		}
 		slow := len(departures(t, l, time.Second, func() time.Duration { return 0 }))
 		if slow > 150 || slow < 100 {
@@ -146,7 +146,7 @@ func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 		l.setShare(200)
 		for range 22 { // to the least pace, four calls a second
 			time.Sleep(quota.Window / 2)
-			l.throttled()
+			l.throttled(0, time.Time{})
 		}
 		if pace := l.pace(); pace != 4 {
 			t.Fatalf("%v calls a second, want the least pace", pace)
@@ -158,7 +158,7 @@ func TestLimiterWakesWhoWaitsForPermits(t *testing.T) {
 				t.Fatal(err)
 			}
 			out = append(out, p)
-			l.throttled()
+			l.throttled(0, time.Time{})
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

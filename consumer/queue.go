@@ -182,7 +182,7 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	defer q.mu.Unlock()
 	kind, calling := kindOf(a), p.calling
 	p.failed = p.failed || kind.Failure() || kind == breaker.Halted
-	ruling := q.breaker.answered(q.evidenceLocked(p, kind, a.Quiet), a.Err, calling)
+	ruling := q.breaker.answered(q.evidenceLocked(p, kind, a.Quiet), a, calling)
 	if ruling.Change == breaker.Opened {
 		q.forgetLocked()
 	}
@@ -202,15 +202,15 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 		over = endAll(calling, OutcomePermanent)
 		q.putBackLocked(p, nil, 0)
 	case kind == breaker.Throttled:
-		q.putBackLocked(p, calling, q.delay(p))
+		q.putBackLocked(p, calling, a.Quiet+q.delay(p))
 	default:
-		q.retryLocked(p, calling, &over)
+		q.retryLocked(p, calling, a.Quiet, &over)
 	}
 	return over
 }
 
-// retryLocked puts back the events that have an attempt left.
-func (q *queue) retryLocked(p *pending, calling []*event, over *[]ended) {
+// retryLocked puts back the events that have an attempt left, to wait for quiet and the backoff.
+func (q *queue) retryLocked(p *pending, calling []*event, quiet time.Duration, over *[]ended) {
 	left := calling[:0]
 	for _, ev := range calling {
 		if ev.attempts.Counted >= q.maxAttempts {
@@ -219,7 +219,7 @@ func (q *queue) retryLocked(p *pending, calling []*event, over *[]ended) {
 			left = append(left, ev)
 		}
 	}
-	q.putBackLocked(p, left, q.delay(p))
+	q.putBackLocked(p, left, quiet+q.delay(p))
 }
 
 // delay is how long to wait after a failed call: exponential, with jitter.

@@ -126,7 +126,7 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	case Deleted:
 		d.metrics.coalesced.Add(float64(len(p.calling) - 1))
 	case Throttled:
-		d.limiter.throttled()
+		d.slowDown(ctx, answer)
 	case Permanent, Transient, Halt, Again:
 	}
 	d.pipeline.endAll(d.queue.answered(p, answer))

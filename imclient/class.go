@@ -14,7 +14,7 @@ const (
 	Transient Class = iota
 	// Permanent means that every further call would get the same answer.
 	Permanent
-	// Throttled means that the API takes no more calls for a moment. The request itself is right.
+	// Throttled means that the API, or what stands before it, takes no more calls for a moment. The request itself is right.
 	Throttled
 	// Halt means that the service's own credential, configuration or plan is wrong. Every call would fail the same way. So
 	// nothing but a probe should be tried until that has been corrected.
@@ -67,6 +67,9 @@ func Classify(code int) Class {
 func ClassOf(err error) Class {
 	if api, ok := errors.AsType[*APIError](err); ok {
 		return api.Class()
+	}
+	if network, ok := errors.AsType[*NetworkError](err); ok {
+		return network.Class()
 	}
 	if _, ok := errors.AsType[*KeyError](err); ok {
 		return Halt

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,7 +44,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if endpoint.Scheme == "http" && !loopback(endpoint.Hostname()) {
+	if unencrypted(endpoint) {
 		cfg.Logger.Warn("im-endpoint is not https: the signature can be read on the way",
 			slog.String("host", endpoint.Host))
 	}
@@ -68,11 +67,6 @@ func New(cfg Config) (*Client, error) {
 		signer:    newSigner(cfg),
 		shown:     cfg,
 	}, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // DeleteConversation deletes one conversation, with one call: v4/recentcontact/delete. It returns

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -29,8 +30,10 @@ const maxSigLifetime = 10 * 365 * 24 * time.Hour
 // Config configures a [Client]. Printing or logging it shows no secret.
 type Config struct {
 	// Endpoint is the scheme and host, such as https://console.tim.qq.com. The vendor serves only https; http is for a
-	// simulator. Required.
+	// simulator on this machine, see Insecure. Required.
 	Endpoint string
+	// Insecure allows an http Endpoint on another host than this one. The signature can be read on the way there.
+	Insecure bool
 	// SDKAppID is the app's number in the vendor's console. Required.
 	SDKAppID int
 	// Identifier is the account of an app administrator. The API accepts no other account. Required.
@@ -94,6 +97,13 @@ func (c Config) withDefaults() Config {
 // validate returns the parsed endpoint, or all errors at once.
 func (c Config) validate() (*url.URL, error) {
 	endpoint, err := parseEndpoint(c.Endpoint)
+	if err == nil && unencrypted(endpoint) && !c.Insecure {
+		err = &ConfigError{
+			Setting: "im-endpoint",
+			Value:   safeEndpoint(c.Endpoint),
+			Want:    "https, since http shows the signature on the way to another host (--insecure allows that)",
+		}
+	}
 	errs := []error{err}
 	wrong := func(setting, value, want string) {
 		errs = append(errs, &ConfigError{Setting: setting, Value: value, Want: want})
@@ -143,6 +153,16 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 		return nil, wrong
 	}
 	return u, nil
+}
+
+// unencrypted returns true if signatures would leave this machine in the clear.
+func unencrypted(endpoint *url.URL) bool {
+	return endpoint.Scheme == "http" && !loopback(endpoint.Hostname())
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // safeEndpoint returns the endpoint without secrets, since the setting may hold a password or a whole signed URL.

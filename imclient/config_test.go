@@ -46,7 +46,7 @@ func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
 		"https://console.tim.qq.com", "https://console.tim.qq.com/", "HTTPS://adminapiger.im.qcloud.com:443",
-		"http://127.0.0.1:8081", "http://[::1]:80", "http://imsim",
+		"http://127.0.0.1:8081", "http://[::1]:80", "http://127.9.8.7", "http://[::ffff:127.0.0.1]", "http://LocalHost.:8081",
 	} {
 		cfg := goodConfig()
 		cfg.Endpoint = good
@@ -108,6 +108,27 @@ func TestNothingPrintsTheKey(t *testing.T) {
 	}
 }
 
+// TestPlainHTTPToAnotherHostIsRefused: the signature would be readable on the way.
+func TestPlainHTTPToAnotherHostIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{
+		"http://imsim", "HTTP://console.tim.qq.com", "http://10.0.0.7:8081", "http://[fe80::1%25eth0]", "http://0.0.0.0:80",
+		"http://localhost.example.com", "http://127.0.0.1.example.com", "http://2130706433",
+	} {
+		cfg := goodConfig()
+		cfg.Endpoint = endpoint
+		_, err := imclient.New(cfg)
+		setting, ok := errors.AsType[*imclient.ConfigError](err)
+		if !ok || setting.Setting != "im-endpoint" || !strings.Contains(err.Error(), "--insecure") {
+			t.Errorf("%s: got %v", endpoint, err)
+		}
+		cfg.Insecure = true
+		if _, err := imclient.New(cfg); err != nil {
+			t.Errorf("%s, insecure: %v", endpoint, err)
+		}
+	}
+}
+
 func TestWarnsOfPlainHTTP(t *testing.T) {
 	t.Parallel()
 	for endpoint, want := range map[string]bool{
@@ -115,7 +136,7 @@ func TestWarnsOfPlainHTTP(t *testing.T) {
 	} {
 		var log logBuffer
 		cfg := goodConfig()
-		cfg.Endpoint, cfg.Logger = endpoint, log.logger()
+		cfg.Endpoint, cfg.Logger, cfg.Insecure = endpoint, log.logger(), true
 		if _, err := imclient.New(cfg); err != nil {
 			t.Fatal(err)
 		}

@@ -29,6 +29,8 @@ type APIError struct {
 	Info string
 	// HTTPStatus is 200, since an answer with another status is a [NetworkError].
 	HTTPStatus int
+	// RetryAfter is for how long the answer asks for no call, 0 to 1m. It is set only if the class is [Throttled].
+	RetryAfter time.Duration
 	// Renewed is set only with code 70001 (UserSig expired). The signature has been dropped, and the next call makes a new
 	// one. So call again at once; this call uses up no attempt. Renewed is false if the call's own signature was made for
 	// that reason. Then its age is not the reason, more likely a clock, and the class is [Halt].
@@ -78,6 +80,12 @@ type NetworkError struct {
 	Reason string
 	// HTTPStatus is 0 if there was no HTTP answer.
 	HTTPStatus int
+	// Throttled says that the status is 429, or 503 with a Retry-After. What stands before the API takes no more calls for a
+	// moment, and the class is [Throttled].
+	Throttled bool
+	// RetryAfter is for how long the answer asks for no call, 0 to 1m. It is 0 if the answer has no Retry-After, or none that makes
+	// sense. It is set only with Throttled.
+	RetryAfter time.Duration
 	// Err is the cause, nil if the status is the whole cause. It is a copy of the text of net/http's error, without the
 	// signature. It wraps at most one error, if that was in the chain: [context.DeadlineExceeded], [context.Canceled],
 	// [io.EOF], [io.ErrUnexpectedEOF], [net.ErrClosed], a [syscall.Errno] or a [*net.DNSError].
@@ -87,6 +95,9 @@ type NetworkError struct {
 // Error returns a text without the URL.
 func (e *NetworkError) Error() string {
 	text := "im api: " + e.Reason
+	if e.RetryAfter > 0 {
+		text += " (retry after " + e.RetryAfter.String() + ")"
+	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -95,6 +106,14 @@ func (e *NetworkError) Error() string {
 
 // Unwrap returns the cause.
 func (e *NetworkError) Unwrap() error { return e.Err }
+
+// Class is [Transient], or [Throttled] if the answer is.
+func (e *NetworkError) Class() Class {
+	if e.Throttled {
+		return Throttled
+	}
+	return Transient
+}
 
 // Timeout returns true if the time ran out, as in [net.Error].
 func (e *NetworkError) Timeout() bool { return errors.Is(e.Err, context.DeadlineExceeded) }

@@ -60,7 +60,11 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
 		// give away.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
-		return &NetworkError{Reason: "http status " + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode}
+		e := &NetworkError{Reason: "http status " + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
+		if e.Throttled {
+			e.RetryAfter = retryAfter(resp.Header, time.Now())
+		}
+		return e
 	}
 	buf, _ := c.buffers.Get().(*bytes.Buffer)
 	if buf == nil {
@@ -104,6 +108,8 @@ func (c *Client) apiError(resp *http.Response, used *signature, code int, info s
 		ClockSkew:  clockSkew(resp.Header.Get("Date")),
 	}
 	switch {
+	case Classify(code) == Throttled:
+		e.RetryAfter = retryAfter(resp.Header, time.Now())
 	case code == CodeExpired:
 		e.Renewed = c.signer.expired(used)
 	case code >= 50001 && code <= 50005:

@@ -260,7 +260,7 @@ func TestNetworkFaultsDoNotShowTheSignature(t *testing.T) {
 			t.Parallel()
 			var log logBuffer
 			client := newClient(t, tt.endpoint, func(c *imclient.Config) {
-				c.Logger = log.logger()
+				c.Logger, c.Insecure = log.logger(), true
 				if tt.change != nil {
 					tt.change(c)
 				}

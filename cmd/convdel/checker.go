@@ -118,12 +118,12 @@ func (c *checker) number(flag, text string, low, high int64, note string) int64 
 	return n
 }
 
-// duration reads a duration such as 500ms, from low to high.
+// duration reads a duration, from low to high.
 func (c *checker) duration(flag, text string, low, high time.Duration) time.Duration {
 	c.note(flag, text)
-	d, err := time.ParseDuration(text)
+	d, err := parseDuration(text)
 	if err != nil || d < low || d > high {
-		c.wrong(flag, text, fmt.Sprintf("a duration from %s to %s, such as 500ms or 30s", short(low), short(high)))
+		c.wrong(flag, text, fmt.Sprintf("a duration from %s to %s, %s", short(low), short(high), durationForms))
 		return 0
 	}
 	return d

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,7 +74,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
 	cfg.Set, cfg.Defaults = c.split(defaultTexts())
 	cfg.SecretFiles = c.files
-	cfg.Warnings = append(c.warnings, warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)...)
+	cfg.Warnings = slices.Concat(c.warnings, warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil))
 	return cfg, c.err()
 }
 

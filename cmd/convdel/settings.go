@@ -134,7 +134,7 @@ func flagGroups() []kong.Group {
 		{Key: groupSim, Title: "Simulator"},
 		{
 			Key: groupFilter, Title: "Which letters",
-			Description: "Without a filter, all. Different filters must all match; of several classes, codes or IDs in one filter, any.",
+			Description: "Without a filter, all; replay and discard then take --all. Different filters must all match; of several classes, codes or IDs in one filter, any.",
 		},
 		{Key: groupOutput, Title: "Output"},
 		{Key: groupSettle, Title: "What is done"},

@@ -52,6 +52,8 @@ type readiness struct {
 	Absent string `json:"absent,omitempty"`
 	// Stalled is set if nothing moves outside of a pause. It says why.
 	Stalled *stalledBody `json:"stalled,omitempty"`
+	// QuotaFallback is true while the Redis that shares the quota fails, and calls go on by this replica's share.
+	QuotaFallback bool `json:"quota_fallback,omitempty"`
 }
 
 // stalledBody is a standstill in /readyz.
@@ -71,7 +73,7 @@ type pausedBody struct {
 
 // readinessOf judges a status. With pauseFails a pause counts.
 func readinessOf(s consumer.Status, pauseFails bool) readiness {
-	r := readiness{Generation: s.Generation, Partitions: s.Partitions, Since: s.Since.UTC(), Absent: s.Absent}
+	r := readiness{Generation: s.Generation, Partitions: s.Partitions, Since: s.Since.UTC(), Absent: s.Absent, QuotaFallback: s.QuotaFallback}
 	if p := s.Paused; p != nil {
 		r.Paused = &pausedBody{Reason: string(p.Reason), Since: p.Since.UTC(), LastError: p.LastError, NextProbe: p.NextProbe.UTC()}
 	}

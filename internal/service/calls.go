@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"convdel/consumer"
@@ -35,12 +36,17 @@ func answerOf(err error) consumer.Answer {
 	if api, ok := errors.AsType[*imclient.APIError](err); ok {
 		answer.Code = api.Code
 		answer.Denied = api.Code == codeDenied
+		answer.Quiet = api.RetryAfter
 		if api.Code == imclient.CodeSignatureLocked {
 			answer.Quiet = lockedFor
 		}
 		if api.Renewed {
 			answer.Verdict = consumer.Again
 		}
+	}
+	if network, ok := errors.AsType[*imclient.NetworkError](err); ok && network.Throttled {
+		answer.Quiet = network.RetryAfter
+		answer.Unavailable = network.HTTPStatus == http.StatusServiceUnavailable
 	}
 	return answer
 }

@@ -38,6 +38,9 @@ func TestVerdicts(t *testing.T) {
 		{&imclient.APIError{Code: 70001, HTTPStatus: 200, Renewed: true}, consumer.Again, 70001},
 		{fmt.Errorf("wrapped: %w", code(50001)), consumer.Permanent, 50001},
 		{&imclient.NetworkError{Reason: "http status 502", HTTPStatus: 502}, consumer.Transient, 0},
+		{&imclient.NetworkError{Reason: "http status 503", HTTPStatus: 503}, consumer.Transient, 0},
+		{&imclient.NetworkError{Reason: "http status 429", HTTPStatus: 429, Throttled: true}, consumer.Throttled, 0},
+		{&imclient.NetworkError{Reason: "http status 503", HTTPStatus: 503, Throttled: true}, consumer.Throttled, 0},
 		{&imclient.KeyError{Err: errors.New("empty")}, consumer.Halt, 0},
 		{&imclient.RequestError{Field: "Type", Problem: "3"}, consumer.Permanent, 0},
 		{context.DeadlineExceeded, consumer.Transient, 0},
@@ -77,6 +80,26 @@ func TestLockedSignatureWantsAMinute(t *testing.T) {
 	for code, want := range map[int]time.Duration{70050: time.Minute, 70009: 0, 50004: 0} {
 		if got := answerOf(&imclient.APIError{Code: code, HTTPStatus: 200}); got.Quiet != want {
 			t.Errorf("code %d: quiet for %s, want %s", code, got.Quiet, want)
+		}
+	}
+}
+
+// TestThrottledAnswersSayForHowLong: and whether the API takes no calls at all.
+func TestThrottledAnswersSayForHowLong(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err         error
+		quiet       time.Duration
+		unavailable bool
+	}{
+		{&imclient.NetworkError{HTTPStatus: 429, Throttled: true, RetryAfter: time.Second}, time.Second, false},
+		{&imclient.NetworkError{HTTPStatus: 503, Throttled: true, RetryAfter: time.Minute}, time.Minute, true},
+		{&imclient.NetworkError{HTTPStatus: 503, Throttled: true}, 0, true},
+		{&imclient.NetworkError{HTTPStatus: 503}, 0, false},
+		{&imclient.APIError{Code: 60007, HTTPStatus: 200, RetryAfter: time.Second}, time.Second, false},
+	} {
+		if got := answerOf(c.err); got.Quiet != c.quiet || got.Unavailable != c.unavailable {
+			t.Errorf("%#v: quiet for %s, unavailable: %t", c.err, got.Quiet, got.Unavailable)
 		}
 	}
 }

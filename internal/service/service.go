@@ -89,7 +89,7 @@ func (s *Service) Run(ctx context.Context) error {
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		<-ctx.Done()
-		s.logTold(told) //nolint:contextcheck // its cause is the signal
+		s.logTold(told)
 		return nil
 	})
 	if s.admin != nil {

@@ -92,6 +92,9 @@ func (b *Breaker) due() time.Time {
 	return b.open.NextProbe
 }
 
+// Witness is when the youngest call began that has been answered "deleted"; zero if there is none.
+func (b *Breaker) Witness() time.Time { return b.witness }
+
 // Admission is whether a call may be made.
 type Admission int
 
@@ -143,8 +146,8 @@ func (b *Breaker) Begin(now time.Time, probe bool) Call {
 
 // Answered rules on an answer.
 func (b *Breaker) Answered(e Evidence, now time.Time) Ruling {
-	if e.Quiet > 0 {
-		b.quiet = now.Add(e.Quiet)
+	if quiet := now.Add(e.Quiet); e.Quiet > 0 && quiet.After(b.quiet) {
+		b.quiet = quiet
 	}
 	b.note(e, now)
 	switch {

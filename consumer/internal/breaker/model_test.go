@@ -138,7 +138,7 @@ func (n *naive) answered(h heard) Ruling {
 	h.counts = !probe && n.reason == "" && h.e.Call.change == n.period
 	n.answers = append(n.answers, h)
 	if h.e.Quiet > 0 {
-		n.quiet = n.now.Add(h.e.Quiet)
+		n.quiet = slices.MaxFunc([]time.Time{n.quiet, n.now.Add(h.e.Quiet)}, time.Time.Compare)
 	}
 	failure := k == Coded || k == Unreached
 	switch {

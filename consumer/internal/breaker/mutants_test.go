@@ -63,7 +63,8 @@ func mutants() []mutation.Mutant {
 		{"fetching never pauses", "breaker.go", "	return b.open == nil || pending <", "	return b.open == nil || pending >= 0 || pending <"},
 		{"fetching pauses while it is closed", "breaker.go", "	return b.open == nil || pending < fetchOpen+fetchPerProbe*b.open.Probes", "	return pending < fetchOpen || b.open != nil && pending < fetchOpen+fetchPerProbe*b.open.Probes"},
 
-		{"a quiet minute is not heeded", "breaker.go", "		b.quiet = now.Add(e.Quiet)\n", ""},
+		{"a quiet minute is not heeded", "breaker.go", "		b.quiet = quiet\n", ""},
+		{"a shorter quiet time ends a longer one", "breaker.go", "e.Quiet > 0 && quiet.After(b.quiet) {", "e.Quiet > 0 {"},
 		{"a quiet minute hurries probes", "breaker.go", "	if b.quiet.After(b.open.NextProbe) {", "	if !b.quiet.IsZero() {"},
 		{"a probe that is under way has a time", "breaker.go", "	if b.probing {\n		p.NextProbe = time.Time{}\n	}\n", ""},
 		{"two probes at once", "breaker.go", "	case b.probing:\n		return Wait, time.Time{}\n", ""},

@@ -107,8 +107,8 @@ func (tr *trial) answer(t *rapid.T) {
 		Call: c.call, Kind: k, Conversation: m.conversation, Standing: &m.standing, Replay: m.replay,
 		Last: k == Coded && m.attempts.Counted >= 5, Few: tr.few && k.Failure(), Full: tr.full && k.Failure(),
 	}
-	if k == Halted && rapid.Bool().Draw(t, "quiet") {
-		e.Quiet = time.Minute
+	if (k == Halted || k == Throttled || k == Unreached) && rapid.Bool().Draw(t, "quiet") {
+		e.Quiet = rapid.SampledFrom([]time.Duration{time.Second, 10 * time.Second, time.Minute}).Draw(t, "for")
 	}
 	m.calling = false
 	got, want := tr.b.Answered(e, tr.n.now), tr.n.answered(heard{e: e, life: m.life})

@@ -28,6 +28,7 @@ type Limiter struct {
 	out    int
 	// next is when the even spread allows the next call. Until quiet nothing may leave.
 	next, quiet time.Time
+	hold        hold
 	leases      leases
 }
 
@@ -63,7 +64,7 @@ func (l *Limiter) Ask(now time.Time) Ruling {
 	if l.share == 0 {
 		return Ruling{}
 	}
-	if opens := l.opens(); now.Before(opens) {
+	if opens := later(l.opens(), l.hold.until); now.Before(opens) {
 		return Ruling{Again: opens}
 	}
 	l.recent.forget(now)
@@ -137,8 +138,15 @@ func (l *Limiter) SetShare(callsPerSecond float64, now time.Time) {
 }
 
 // Throttled says that the API has answered that this app calls too fast. The pace is cut by 30 %, at most once a window. A
-// twentieth of the quota comes back in each window without such an answer.
-func (l *Limiter) Throttled(now time.Time) { l.pacing.throttled(now) }
+// twentieth of the quota comes back in each window without such an answer, once no hold is left.
+func (l *Limiter) Throttled(now time.Time) { l.pacing.throttled(now, later(now, l.hold.until)) }
+
+// Hold says that a throttled answer asks for no call for the time quiet, 0 if it does not say so. Nothing leaves for that long.
+// lastSuccess is when the youngest call left that has succeeded. Since a single conversation whose calls are always throttled must
+// not hold up the others, calls go on for as long as the last hold was, if one has left after that hold and succeeded.
+func (l *Limiter) Hold(now time.Time, quiet time.Duration, lastSuccess time.Time) {
+	l.hold.begin(now, quiet, lastSuccess)
+}
 
 // Ramp lets the pace begin at a tenth and rise to the whole within five windows. An API that has just recovered needs that.
 func (l *Limiter) Ramp(now time.Time) { l.pacing.ramp(now) }

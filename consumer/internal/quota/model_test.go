@@ -29,11 +29,41 @@ type naive struct {
 	history       []granted
 	// slowed are the throttled answers and the ends of pauses.
 	slowed []slowed
+	// holds are the times in which nothing may leave, in order.
+	holds [][2]time.Time
+}
+
+// held is when the last hold ends.
+func (n *naive) held() time.Time {
+	if len(n.holds) == 0 {
+		return time.Time{}
+	}
+	return n.holds[len(n.holds)-1][1]
+}
+
+// hold notes that the API wants no call for a time.
+func (n *naive) hold(quiet time.Duration, lastSuccess time.Time) {
+	until := n.now.Add(quiet)
+	if n.now.Before(n.held()) {
+		if until.After(n.held()) {
+			n.holds[len(n.holds)-1][1] = until
+		}
+		return
+	}
+	if len(n.holds) > 0 && lastSuccess.After(n.held()) {
+		last := n.holds[len(n.holds)-1]
+		if n.now.Sub(last[1]) < last[1].Sub(last[0]) {
+			return
+		}
+	}
+	n.holds = append(n.holds, [2]time.Time{n.now, until})
 }
 
 type slowed struct {
 	at   time.Time
 	ramp bool
+	// from is when the pace begins to rise.
+	from time.Time
 }
 
 // fraction returns the part of the quota that may be used, computed window by window.
@@ -58,7 +88,7 @@ func (n *naive) fraction() float64 {
 			}
 			step = 0.05
 		}
-		since = s.at
+		since = s.from
 	}
 	rise(n.now)
 	return fraction
@@ -113,8 +143,8 @@ func (n *naive) ask(t *rapid.T, r quota.Ruling) {
 		t.Fatalf("to be asked %s ago", n.now.Sub(r.Again))
 	case r.Again.After(until.Add(roundingTime)):
 		t.Fatalf("to be asked in %s, and the last reason ends in %s", r.Again.Sub(n.now), until.Sub(n.now))
-	case r.Again.Before(n.sharedAt.Add(quota.Window)):
-		t.Fatal("to be asked within the quiet window")
+	case r.Again.Before(n.sharedAt.Add(quota.Window)), r.Again.Before(n.held()):
+		t.Fatal("to be asked within the quiet window or a hold")
 	}
 }
 
@@ -127,6 +157,8 @@ func (n *naive) checkGrant(t *rapid.T) {
 		t.Fatal("granted without a share")
 	case n.now.Before(quiet):
 		t.Fatalf("granted %s before the quiet window ends", quiet.Sub(n.now))
+	case n.now.Before(n.held()):
+		t.Fatalf("granted %s before the hold ends", n.held().Sub(n.now))
 	case out+left >= most:
 		t.Fatalf("granted although %d and %d count of %d", out, left, most)
 	}
@@ -144,6 +176,7 @@ func (n *naive) refusal() (until time.Time, told bool) {
 		return time.Time{}, true
 	}
 	reason(n.sharedAt.Add(quota.Window))
+	reason(n.held())
 	if len(n.history) > 0 {
 		last := n.history[len(n.history)-1]
 		reason(last.at.Add(last.interval))
@@ -152,6 +185,7 @@ func (n *naive) refusal() (until time.Time, told bool) {
 	switch out, left := n.counting(); {
 	case out >= least && n.fraction() < 1:
 		reason(n.now.Add(quota.Window)) // the pace rises by then
+		reason(n.held().Add(quota.Window))
 	case out >= least:
 		told = true
 	case out+left >= least:
@@ -276,8 +310,22 @@ func TestAgainstModel(t *testing.T) {
 					n.history[i].freed = n.now
 				}
 			},
-			"throttled": func(*rapid.T) { l.Throttled(n.now); n.slowed = append(n.slowed, slowed{n.now, false}) },
-			"ramp":      func(*rapid.T) { l.Ramp(n.now); n.slowed = append(n.slowed, slowed{n.now, true}) },
+			"throttled": func(t *rapid.T) {
+				quiet := rapid.SampledFrom([]time.Duration{0, 0, time.Second, 5 * time.Second, time.Minute}).Draw(t, "quiet")
+				ago := rapid.SampledFrom([]time.Duration{100 * ms, time.Second, 10 * time.Second}).Draw(t, "success, at most so long ago")
+				success := n.now.Add(-time.Duration(rapid.Int64Range(0, int64(ago)).Draw(t, "success")))
+				if quiet > 0 {
+					n.hold(quiet, success)
+				}
+				l.Hold(n.now, quiet, success)
+				l.Throttled(n.now)
+				from := n.now
+				if n.held().After(from) {
+					from = n.held()
+				}
+				n.slowed = append(n.slowed, slowed{at: n.now, from: from})
+			},
+			"ramp": func(*rapid.T) { l.Ramp(n.now); n.slowed = append(n.slowed, slowed{at: n.now, ramp: true, from: n.now}) },
 			"share": func(t *rapid.T) {
 				n.share = rapid.SampledFrom([]float64{0, 0.4, 1, 3, 10, 40, 200}).Draw(t, "share")
 				n.sharedAt = n.now

@@ -44,15 +44,16 @@ func (p *pacing) rises(now time.Time) time.Time {
 }
 
 // windows returns how many whole windows have passed since the part changed.
-func (p *pacing) windows(now time.Time) int64 { return int64(now.Sub(p.since) / Window) }
+func (p *pacing) windows(now time.Time) int64 { return max(0, int64(now.Sub(p.since)/Window)) }
 
-func (p *pacing) throttled(now time.Time) {
+// throttled cuts the part that may be used. It rises again from a time on, now or later.
+func (p *pacing) throttled(now, from time.Time) {
 	fraction := p.at(now)
 	if now.Sub(p.cut) >= Window {
 		p.cut = now
 		fraction = max(leastFraction, fraction*slowDown)
 	}
-	p.fraction, p.step, p.since = fraction, speedUp, now
+	p.fraction, p.step, p.since = fraction, speedUp, from
 }
 
 func (p *pacing) ramp(now time.Time) {
