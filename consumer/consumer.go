@@ -39,6 +39,7 @@ type Consumer struct {
 	log     *slog.Logger
 	limiter *limiter
 	breaker *breakerGuard
+	loops   *loops
 	status  atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
@@ -80,7 +81,8 @@ func New(cfg Config) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget)}
+	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget), loops: newLoops()}
+	c.limiter.loops = c.loops
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
 	c.breaker = newBreakerGuard(cfg, c.limiter.ramp)

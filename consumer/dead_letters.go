@@ -56,6 +56,7 @@ type deadLettersConfig struct {
 	capacity *capacity
 	metrics  *Metrics
 	log      *slog.Logger
+	loops    *loops
 	// acknowledged is told of each event whose dead letter the broker has acknowledged. Until then the event has not ended.
 	acknowledged func(*event, Outcome)
 }
@@ -124,12 +125,16 @@ func (d *deadLetters) run(ctx context.Context) {
 	var writers sync.WaitGroup
 	for range deadLetterWrites {
 		writers.Go(func() {
+			ctx, end := d.loops.begin(ctx, "write dead letters")
+			defer end()
 			for batch := d.next(ctx); batch != nil; batch = d.next(ctx) {
 				d.write(ctx, batch)
 			}
 		})
 	}
 	writers.Go(func() {
+		ctx, end := d.loops.begin(ctx, "read source records of dead letters again")
+		defer end()
 		for l := d.nextUnread(ctx); l != nil; l = d.nextUnread(ctx) {
 			if err := d.restore(ctx, l); err != nil {
 				d.putOff(ctx, []*deadLetter{l}, err)
@@ -195,7 +200,10 @@ func (d *deadLetters) writeOnce(ctx context.Context, batch []*deadLetter) (small
 	}
 	writeCtx, cancel := context.WithTimeout(ctx, deadLetterTimeout)
 	defer cancel()
+	at := loopOf(ctx)
+	at.rests()
 	err := d.writers.of(batch[0].form).WriteMessages(writeCtx, messages...)
+	at.works()
 	var each kafka.WriteErrors
 	if err != nil && !errors.As(err, &each) {
 		// kafka-go judges a message that is beyond its own bound before it writes any.

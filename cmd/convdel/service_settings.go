@@ -62,6 +62,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	} else {
 		c.note("admin-addr", "")
 	}
+	cfg.AdminHosts = c.hostNames("admin-hosts", s.AdminHosts)
 	cfg.logLevel = c.logLevel(s.LogLevel)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.Consumer.MaxCalls == 0 {
