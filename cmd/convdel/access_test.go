@@ -152,7 +152,11 @@ func (s *shelf) works(user string, args ...string) bool {
 	p := start(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": ""}), nil, args...)
 	drained := func() bool {
 		letters, err := s.ends(s.t.Context(), schema.DeadLetterTopic)
-		if err != nil || letters[0]+letters[1] == 0 {
+		written := int64(0)
+		for _, end := range letters {
+			written += end
+		}
+		if err != nil || written == 0 {
 			return false
 		}
 		done, err := s.drained(s.t.Context())

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMisspeltVariable: a variable that looks like a setting and is none stops each command, and the nearest setting is named.
-func TestMisspeltVariable(t *testing.T) {
+// TestPromise10_MisspeltVariable: a variable that looks like a setting and is none stops each command, and the nearest setting is named.
+func TestPromise10_MisspeltVariable(t *testing.T) {
 	t.Parallel()
 	for name, like := range map[string]string{
 		"CONVDEL_CALLS_PER_SEC":       "CONVDEL_CALLS_PER_SECOND",
