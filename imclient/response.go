@@ -2,8 +2,6 @@ package imclient
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,45 +11,6 @@ import (
 
 // maxBody bounds an answer, in bytes. The API's own answers are below a kilobyte.
 const maxBody = 64 << 10
-
-// result is the API's answer. The call's page has the code and its text under two names each and
-// does not say when which is used, so both are read. Pointers tell "0" from "not there".
-type result struct {
-	ActionStatus *string
-	ErrorCode    *int
-	ErrorInfo    string
-	ResultCode   *int
-	ResultInfo   string
-}
-
-var errNoResult = errors.New("no code in it")
-
-// decodeResult returns what an answer's body says: ok, or the code (0 if it names none) and text of
-// a failure. The error means that it says neither.
-func decodeResult(body []byte) (ok bool, code int, info string, err error) {
-	var r result
-	if err := json.Unmarshal(body, &r); err != nil {
-		return false, 0, "", err
-	}
-	if r.ErrorCode == nil && r.ResultCode == nil { // whatever ActionStatus says: in doubt, nothing was deleted
-		return false, 0, "", errNoResult
-	}
-	info = r.ErrorInfo
-	switch {
-	case r.ErrorCode != nil && *r.ErrorCode != 0:
-		code = *r.ErrorCode
-	case r.ResultCode != nil && *r.ResultCode != 0:
-		code = *r.ResultCode
-		if r.ResultInfo != "" {
-			info = r.ResultInfo
-		}
-	}
-	if info == "" {
-		info = r.ResultInfo
-	}
-	ok = code == 0 && (r.ActionStatus == nil || *r.ActionStatus == "OK")
-	return ok, code, info, nil
-}
 
 // judge turns an answer into nil, an *APIError or a *NetworkError. It reads the body to its end, so
 // that the connection can be used again, unless that end is too far away.
