@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -40,7 +41,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := proxyFor(endpoint)
+	proxy, err := proxyFor(endpoint, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
