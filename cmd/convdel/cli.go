@@ -43,6 +43,8 @@ type console struct {
 	stdout, stderr io.Writer
 	// env looks up an environment variable.
 	env func(name string) (string, bool)
+	// libraries is where the output of libraries goes; nil in tests.
+	libraries *libraryLog
 }
 
 // say writes a line for people. It ignores errors, since there is nobody else to report them to.

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,5 +25,6 @@ func main() {
 	}()
 	os.Exit(execute(ctx, os.Args[1:], &console{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv,
+		libraries: takeOverLibraries(newLogger(os.Stderr, slog.LevelInfo, formatAuto)),
 	}))
 }

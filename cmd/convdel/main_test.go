@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,13 @@ import (
 	"convdel/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if sig := os.Getenv(librariesChild); sig != "" {
+		printAsLibraries(sig)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // These are secrets that no output may show.
 const (

@@ -33,7 +33,9 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 func newService(ctx context.Context, cfg serviceConfig, con *console) (*service.Service, error) {
 	b := readBuild()
 	cfg.Version, cfg.Commit = b.version, b.commit
-	return service.New(ctx, cfg.Config, newLogger(con.stderr, cfg.logLevel, cfg.logFormat))
+	log := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
+	con.libraries.redirect(log)
+	return service.New(ctx, cfg.Config, log)
 }
 
 // asUsage turns an error about the environment, a wrong proxy address for example, into a usage error.
