@@ -19,11 +19,7 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
 		// give away.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
-		e := &NetworkError{Reason: "http status " + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
-		if e.Throttled {
-			e.RetryAfter = retryAfter(resp.Header, time.Now())
-		}
-		return e
+		return statusError("http status ", resp)
 	}
 	buf, _ := c.buffers.Get().(*bytes.Buffer)
 	if buf == nil {
@@ -56,6 +52,15 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 		return nil
 	}
 	return c.apiError(resp, used, code, info)
+}
+
+// statusError is the error for an answer with a status other than 200.
+func statusError(reason string, resp *http.Response) *NetworkError {
+	e := &NetworkError{Reason: reason + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
+	if e.Throttled {
+		e.RetryAfter = retryAfter(resp.Header, time.Now())
+	}
+	return e
 }
 
 // apiError builds the error for a code, and draws the conclusions about the signature.

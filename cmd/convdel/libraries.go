@@ -21,9 +21,9 @@ type libraryLog struct{ to atomic.Pointer[slog.Logger] }
 func takeOverLibraries(log *slog.Logger) *libraryLog {
 	l := new(libraryLog)
 	l.redirect(log)
-	slog.SetDefault(slog.New(l)) // it sets the output of package log, too
+	slog.SetDefault(slog.New(l)) //nolint:forbidigo // this is the one place
 	setStandardLog(l)
-	redisbudget.LogTo(l.say)
+	redisbudget.LogTo(func(text string) { l.say(context.Background(), text) })
 	return l
 }
 
@@ -40,13 +40,13 @@ func (l *libraryLog) redirect(log *slog.Logger) {
 	}
 }
 
-func (l *libraryLog) say(text string) {
-	l.to.Load().LogAttrs(context.Background(), slog.LevelWarn, "a library says", slog.String("text", imclient.Scrub(text)))
+func (l *libraryLog) say(ctx context.Context, text string) {
+	l.to.Load().LogAttrs(ctx, slog.LevelWarn, "a library says", slog.String("text", imclient.Scrub(text)))
 }
 
 // Write logs a line of package log.
 func (l *libraryLog) Write(line []byte) (int, error) {
-	l.say(string(line))
+	l.say(context.Background(), string(line))
 	return len(line), nil
 }
 
@@ -58,7 +58,7 @@ func (l *libraryLog) Handle(ctx context.Context, r slog.Record) error {
 	var line strings.Builder
 	r.Time = r.Time.UTC()
 	err := slog.NewTextHandler(&line, nil).Handle(ctx, r)
-	l.say(line.String())
+	l.say(ctx, line.String())
 	return err
 }
 

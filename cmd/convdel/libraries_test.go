@@ -38,7 +38,7 @@ func printAsLibraries(sig string) {
 	log.Print(strings.Repeat("filler ", 580) + sig + " and more") // the cut may leave a part of it
 	log.Print(strings.Repeat("x", 4060) + sig)
 	log.Print("two\nlines \x1b[31m and a colour")
-	slog.Default().Info("default logger", "url", "https://host/?usersig="+sig, "error", errors.New("key "+libraryKey)) //nolint:forbidigo,sloglint // as a library does
+	slog.Default().Info("default logger", "url", "https://host/?usersig="+sig, "error", errors.New("key "+libraryKey)) //nolint:forbidigo // as a library does
 	slog.Error("global " + sig)                                                                                        //nolint:forbidigo,sloglint // as a library does
 	slog.With("sig", sig).WithGroup("group").Debug("with attributes")                                                  //nolint:forbidigo,sloglint // as a library does
 	unasked(sig)
