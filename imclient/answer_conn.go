@@ -132,7 +132,7 @@ func (f *framing) header(line []byte) {
 	case bytes.EqualFold(name, []byte("Content-Length")):
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 31)
 		f.ok = f.ok && err == nil && !f.length
-		f.length, f.left = true, int(n) //nolint:gosec // it has 31 bits
+		f.length, f.left = true, int(n)
 	}
 	if !f.ok {
 		f.left = 0
