@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -25,11 +24,11 @@ type beginning struct {
 }
 
 // begin checks whose the group is, and decides where it begins. It asks again for as long as brokers are away, until ctx ends.
-// Other errors are a [*StartError] and a [*GroupTakenError].
+// Other errors are a [*StartError], a [*GroupTakenError] and a [*refusedError].
 func (c *Consumer) begin(ctx context.Context, kafkas *connections) error {
 	b := &beginning{Consumer: c, kafkas: kafkas}
 	for {
-		err := b.once(ctx)
+		err := c.atStart(b.once(ctx))
 		if err == nil || isFinal(err) {
 			return err
 		}
@@ -39,13 +38,6 @@ func (c *Consumer) begin(ctx context.Context, kafkas *connections) error {
 			return err
 		}
 	}
-}
-
-// isFinal says whether an error is one that Run ends with.
-func isFinal(err error) bool {
-	_, undecided := errors.AsType[*StartError](err)
-	_, taken := errors.AsType[*GroupTakenError](err)
-	return undecided || taken
 }
 
 func (b *beginning) once(ctx context.Context) error {

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,6 +12,9 @@ import (
 
 // slowBudget is how long a budget may take to answer. A later answer is a failure.
 const slowBudget = 250 * time.Millisecond
+
+// errBarren says why a budget is given up that answers.
+var errBarren = errors.New("it gives no departures, though it answers")
 
 // follow keeps leased departures at hand until ctx ends. The function that it returns ends it, too.
 func (l *limiter) follow(ctx context.Context, log *slog.Logger) (stop func()) {
@@ -55,9 +59,12 @@ func (l *limiter) lease(ctx context.Context, n int, log *slog.Logger) {
 	if now := time.Now(); err != nil {
 		l.rules.BudgetFailed(now)
 	} else {
-		l.rules.BudgetAnswered(asked, now, departures, again)
+		l.rules.BudgetAnswered(asked, now, n, departures, again)
 	}
 	is := l.rules.Mode()
+	if err == nil && is == quota.ByShare {
+		err = errBarren
+	}
 	l.wakeLocked()
 	l.mu.Unlock()
 	if was != is {

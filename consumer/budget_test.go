@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -161,6 +162,9 @@ func TestRedisBudgetFallsBack(t *testing.T) {
 func (w *world) fallenBack() int {
 	n := 0
 	for _, r := range w.replicas {
+		if r.Status().QuotaFallback != (r.metric("convdel_quota_fallback") == 1) {
+			w.t.Error("status and metric differ")
+		}
 		n += int(r.metric("convdel_quota_fallback"))
 	}
 	return n
@@ -350,3 +354,82 @@ func TestRedisBudgetLostOneByOne(t *testing.T) {
 		}
 	})
 }
+
+// TestRedisThatLies: whatever another program does to the key, calls go on by the shares, no second holds more than the quota once that is
+// noticed, and log and metric say so.
+func TestRedisThatLies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lie  func(now time.Time) string
+		logs string
+	}{
+		"the key is moved ahead": {
+			func(now time.Time) string { return micros(now.Add(2900 * time.Millisecond)) }, "it gives no departures, though it answers",
+		},
+		"the key is moved just too far ahead": {
+			func(now time.Time) string { return micros(now.Add(1012 * time.Millisecond)) }, "it gives no departures, though it answers",
+		},
+		"the key is nonsense":   {func(time.Time) string { return "nonsense" }, "it gives no departures, though it answers"},
+		"the key is moved back": {func(time.Time) string { return "1" }, "the key has gone back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{partitions: 3}, func(w *world) {
+				redis := w.startRedis()
+				redis.SetSlow(time.Millisecond)
+				for p := range int32(3) {
+					w.publish(p, eventValues(int(p)*10_000, int(p)*10_000+5000)...)
+				}
+				for range 3 {
+					w.start(redis.budget)
+				}
+				w.awaitMembers(3)
+				time.Sleep(5 * time.Second)
+				end := make(chan struct{})
+				var lying sync.WaitGroup
+				lying.Go(func() {
+					for {
+						_ = redis.Set(budgetKey, c.lie(time.Now()))
+						select {
+						case <-end:
+							return
+						case <-time.After(10 * time.Millisecond):
+						}
+					}
+				})
+				time.Sleep(6 * time.Second)
+				before := len(w.api.made())
+				if used := w.usedOver(10 * time.Second); used < 0.6 {
+					w.t.Errorf("%.4f of the quota used", used)
+				}
+				var times []time.Time
+				for _, call := range w.api.made()[before:] {
+					times = append(times, call.began)
+				}
+				if most := testkit.MostIn(time.Second, times); most > 200 {
+					w.t.Errorf("%d calls in a second", most)
+				}
+				if n := strings.Count(w.log.String(), "falling back"); n > 15 {
+					w.t.Errorf("%d log lines", n)
+				}
+				if log := w.log.String(); !strings.Contains(log, "falling back") || !strings.Contains(log, c.logs) {
+					w.t.Errorf("the log does not say %q", c.logs)
+				}
+				if w.fallenBack() == 0 {
+					w.t.Error("the metric does not say so")
+				}
+				close(end)
+				lying.Wait()
+				time.Sleep(20 * time.Second)
+				if n := w.fallenBack(); n != 0 {
+					w.t.Errorf("%d replicas still without Redis", n)
+				}
+				if used := w.usedOver(5 * time.Second); used < 0.985 {
+					w.t.Errorf("%.4f of the quota used afterwards", used)
+				}
+			})
+		})
+	}
+}
+
+func micros(at time.Time) string { return strconv.FormatInt(at.UnixMicro(), 10) }

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
@@ -36,6 +37,8 @@ type capacity struct {
 
 	fetched, events, bytes, large *semaphore.Weighted
 	inFlight                      prometheus.Gauge
+	// admitted is the number of events in flight.
+	admitted atomic.Int64
 }
 
 // newCapacity returns the capacity that a configuration allows. It keeps inFlight at the number of events in flight.
@@ -69,6 +72,7 @@ func (c *capacity) admit(ctx context.Context, r *reservation, size int64, waits 
 	r.events--
 	r.bytes -= c.weight(size)
 	c.inFlight.Inc()
+	c.admitted.Add(1)
 	return nil
 }
 
@@ -113,6 +117,7 @@ func (c *capacity) release(size int64) {
 	c.bytes.Release(c.weight(size))
 	c.events.Release(1)
 	c.inFlight.Dec()
+	c.admitted.Add(-1)
 }
 
 // acquireBytes waits for the bytes that an event in flight has given back.

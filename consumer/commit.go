@@ -98,7 +98,7 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	for _, one := range commits {
 		c.partitions[one.partition].notCommitted()
 	}
-	c.log.LogAttrs(ctx, slog.LevelWarn, "offsets not committed", slog.Any("error", err))
+	logFailed(ctx, c.log, "offsets not committed", err)
 	return err
 }
 

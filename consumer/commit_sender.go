@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
 
+	"convdel/consumer/cluster"
 	"convdel/consumer/internal/offsets"
 )
 
@@ -51,7 +52,7 @@ func newCommitSender(m *member, cfg *Config, kafkas *connections, log *slog.Logg
 // The second attempt outlives ctx: it has a timeout of its own.
 func (c *commitSender) send(ctx context.Context, commits []commit) error {
 	first := c.sendOver(ctx, c.pool, commits)
-	if first == nil || isFenced(first) {
+	if first == nil || isFenced(first) || cluster.Refusal(first) != nil {
 		return first
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)

@@ -175,6 +175,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxBatchBytes, 64<<20)
 	setDefault(&c.MaxRecordBytes, min(8<<20, c.MaxBatchBytes))
 	setDefault(&c.DrainTimeout, 15*time.Second)
+	setDefault(&c.Cluster.Logger, c.Logger)
+	c.Cluster = c.Cluster.WithMemory()
 	if c.MaxCalls == 0 {
 		c.MaxCalls = 64
 		if c.CallsPerSecond > 0 {

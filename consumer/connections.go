@@ -77,13 +77,18 @@ type cutter struct {
 	mu     sync.Mutex
 	closed bool
 	open   map[net.Conn]struct{}
+	// dialing ends the dials under way, by number.
+	dialing map[int]context.CancelFunc
+	dials   int
 }
 
 // DialContext dials, and keeps an eye on the connection.
 func (c *cutter) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	if c.isCut() {
-		return nil, errCut
+	ctx, end, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer end()
 	conn, err := c.dial(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -100,6 +105,28 @@ func (c *cutter) DialContext(ctx context.Context, network, address string) (net.
 	cut := &cutConn{Conn: conn, cutter: c}
 	c.open[cut] = struct{}{}
 	return cut, nil
+}
+
+// begin returns the context of a dial, which a cut ends, and what to call at the end of the dial.
+func (c *cutter) begin(ctx context.Context) (dialing context.Context, end func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil, errCut
+	}
+	dialing, cancel := context.WithCancel(ctx)
+	if c.dialing == nil {
+		c.dialing = make(map[int]context.CancelFunc)
+	}
+	c.dials++
+	n := c.dials
+	c.dialing[n] = cancel
+	return dialing, func() {
+		cancel()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.dialing, n)
+	}, nil
 }
 
 func (c *cutter) isCut() bool {
@@ -120,12 +147,15 @@ func (c *cutter) quietLog(log *slog.Logger) kafka.LoggerFunc {
 	}
 }
 
-// cut closes all connections and lets no new one be made.
+// cut closes all connections, ends all dials, and lets no new connection be made.
 func (c *cutter) cut() {
 	c.mu.Lock()
 	c.closed = true
 	open := c.open
 	c.open = nil
+	for _, cancel := range c.dialing {
+		cancel()
+	}
 	c.mu.Unlock()
 	for conn := range open {
 		_ = conn.Close()

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,17 +42,22 @@ type Consumer struct {
 	status  atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
+	// left is what the last session has left undone; nil before that.
+	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[string]
 	// member names this replica in the group; nil until it has joined.
 	member atomic.Pointer[member]
 	// began is the ID that the topic had when Run began.
 	began offsets.TopicID
+	// worked says that the brokers have let this replica do its work: it has read a partition, or it owned none.
+	worked atomic.Bool
 }
 
 // Status is what a [Consumer] is doing now.
 type Status struct {
-	// Live says that the consumer works in a generation of the group; otherwise it is joining, or has ended.
+	// Live says that the consumer works in a generation of the group. Otherwise it is joining, or has ended, or brokers refuse to let
+	// it work.
 	Live bool
 	// Generation is the group's current or last generation, Partitions the number of the topic's
 	// partitions owned in it.
@@ -64,6 +70,8 @@ type Status struct {
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
+	// QuotaFallback says that the shared budget fails, or has just come back, and this replica keeps to its share of the quota.
+	QuotaFallback bool
 }
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
@@ -82,10 +90,14 @@ func New(cfg Config) (*Consumer, error) {
 // Status says what the consumer is doing now.
 func (c *Consumer) Status() Status {
 	s := *c.status.Load()
-	if why := c.trouble.Load(); why != nil && c.session.Load() == nil {
+	if at := c.session.Load(); at != nil {
+		s.Absent = at.stalls.refused()
+	} else if why := c.trouble.Load(); why != nil {
 		s.Absent = *why
 	}
+	s.Live = s.Live && s.Absent == ""
 	s.Paused = c.breaker.paused()
+	s.QuotaFallback = c.limiter.fallsBack()
 	if at := c.session.Load(); at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
@@ -96,7 +108,8 @@ func (c *Consumer) Status() Status {
 // commits, leaves the group and returns nil.
 //
 // At the start it returns a [TopicError] if the topics can't be used, and a [StartError] if the group has no offsets and
-// [Config.Start] does not say where to begin. At any time it returns a [GroupTakenError] if the group is another service's, and a
+// [Config.Start] does not say where to begin. It returns a [cluster.RefusedError] if brokers refuse this replica before it has read
+// anything. At any time it returns a [GroupTakenError] if the group is another service's, and a
 // [StartError] if an offset is lost or beyond the end of the log. Run retries after all other faults for as long as they last.
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
@@ -122,6 +135,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer c.recheck(ctx)()
 	defer c.breaker.remind(ctx)()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
+	spacing := newSpacing(joinPause)
 	for {
 		began := time.Now()
 		gen, err := group.Next(ctx)
@@ -131,10 +145,13 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if err := c.atStart(err); isFinal(err) {
+			return err
+		}
 		if err != nil {
-			c.log.LogAttrs(ctx, slog.LevelWarn, "group not joined, will retry", slog.String("group", c.cfg.Group), slog.Any("error", err))
+			logFailed(ctx, c.log, "group not joined, will retry", err, slog.String("group", c.cfg.Group))
 			c.troubled("group not joined", err)
-			if pause(ctx, joinPause) != nil {
+			if pause(ctx, spacing.after(err)) != nil {
 				return nil
 			}
 			continue
@@ -158,7 +175,7 @@ func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
 	dialer.DialFunc = conns.DialContext
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID:                     c.cfg.Group,
-		Brokers:                c.cfg.Cluster.Brokers,
+		Brokers:                c.cfg.Cluster.GroupBrokers(),
 		Dialer:                 dialer,
 		Topics:                 []string{c.cfg.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
@@ -275,7 +292,7 @@ func (c *Consumer) working(s *session) {
 
 // troubled notes why this replica is no working member of the group, for [Status].
 func (c *Consumer) troubled(what string, err error) {
-	text := fmt.Sprintf("%s: %v", what, err)
+	text := cmp.Or(refusedText(what, err), fmt.Sprintf("%s: %v", what, err))
 	c.trouble.Store(&text)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/segmentio/kafka-go"
 
+	"convdel/consumer/cluster"
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -38,6 +39,9 @@ type fetcher struct {
 	// mayFetch waits until a fetch may be made.
 	mayFetch       func(ctx context.Context) error
 	maxRecordBytes int64
+	// atStart makes an error final if it is one of the start, worked is told that the brokers let this replica read.
+	atStart func(error) error
+	worked  func()
 
 	size  fetchSize
 	fault faultCount
@@ -57,7 +61,7 @@ func (f *fetcher) run(ctx context.Context) error {
 		err := f.fetchOnce(ctx)
 		if err != nil && ctx.Err() == nil {
 			f.metrics.fetchFailed(err)
-			err = f.recover(ctx, err)
+			err = f.atStart(f.recover(ctx, err))
 		}
 		if errors.Is(err, errRestart) {
 			f.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew", slog.Any("error", err))
@@ -71,7 +75,13 @@ func (f *fetcher) run(ctx context.Context) error {
 		}
 		if err == nil {
 			spacing.Reset()
-		} else if pause(ctx, spacing.NextBackOff()) != nil {
+			continue
+		}
+		spacing.MaxInterval = fetchRetryMax
+		if cluster.Refusal(err) != nil {
+			spacing.MaxInterval = cluster.RefusalPause
+		}
+		if pause(ctx, spacing.NextBackOff()) != nil {
 			break
 		}
 	}
@@ -102,7 +112,7 @@ func (f *fetcher) report(ctx context.Context, err error) {
 	fresh := f.p.failing.Swap(&err) == nil
 	if fresh || time.Since(f.reported) >= fetchSays {
 		f.reported = time.Now()
-		f.log.LogAttrs(ctx, slog.LevelWarn, "fetch fails, will be retried", slog.Int64("offset", f.p.position()), slog.Any("error", err))
+		logFailed(ctx, f.log, "fetch fails, will be retried", err, slog.Int64("offset", f.p.position()))
 	}
 }
 
@@ -131,6 +141,7 @@ func (f *fetcher) fetchOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.worked()
 	if fetched.HighWatermark >= 0 { // a throttled fetch has none
 		p.sawEnd(fetched.HighWatermark)
 		p.stable.Store(fetched.Stable)

@@ -15,7 +15,7 @@ func (c *Consumer) newOpener(m *member, ids []int, shares int, kafkas *connectio
 			cfg: &c.cfg, client: kafkas.client, source: kafkas.log(c.cfg.Topic), limiter: c.limiter, metrics: c.cfg.Metrics, log: log,
 			ids: ids, shares: shares,
 		},
-		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled,
+		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled, atStart: c.atStart,
 	}
 }
 
@@ -39,8 +39,14 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 		return nil // the generation has ended
 	}
 	s := c.newSession(ctx, o.assignment, committer, writers)
+	if len(o.ids) == 0 {
+		c.worked.Store(true)
+	}
 	c.working(s)
-	return s.run(ctx, cancel, stop)
+	err = s.run(ctx, cancel, stop)
+	left := s.unfinished()
+	c.left.Store(&left)
+	return err
 }
 
 // newSession returns a session with its parts. Its work outlives ctx.
@@ -84,7 +90,7 @@ func (c *Consumer) newFetcher(p *partition, owned *assignment, l *pipeline) *fet
 		p: p, owned: owned, source: owned.source, capacity: l.capacity, pipeline: l, metrics: l.metrics,
 		log:            owned.log.With(slog.String("topic", c.cfg.Topic), slog.Int("partition", p.id)),
 		mayFetch:       func(ctx context.Context) error { return c.breaker.awaitFetch(ctx, l.queue.len) },
-		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(),
+		maxRecordBytes: c.cfg.MaxRecordBytes, size: newFetchSize(), atStart: c.atStart, worked: func() { c.worked.Store(true) },
 	}
 }
 

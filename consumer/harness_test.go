@@ -36,8 +36,9 @@ type world struct {
 	api     *fakeAPI
 	client  *kgo.Client
 	log     *testkit.Buffer
-	// brokers is what makes kafka anew.
+	// brokers is what makes kafka anew, login what the test's own client needs.
 	brokers []kfake.Opt
+	login   []kgo.Opt
 
 	replicas []*replica
 	// closers are run when all replicas have stopped.
@@ -49,6 +50,8 @@ type worldOptions struct {
 	partitions int32
 	brokers    int
 	kafka      []kfake.Opt
+	// client are options of the test's own client.
+	client []kgo.Opt
 }
 
 // inWorld runs test in a bubble and checks afterwards that nothing is left behind.
@@ -61,7 +64,7 @@ func inWorld(t *testing.T, o worldOptions, test func(w *world)) {
 			kfake.SeedTopics(max(1, o.partitions), testTopic), kfake.SeedTopics(3, testDLT),
 			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
 		}, o.kafka...)
-		w.brokers = opts
+		w.brokers, w.login = opts, o.client
 		w.kafka = kfake.MustCluster(opts...)
 		w.client = w.newClient()
 		defer func() {
@@ -89,10 +92,10 @@ func ports(n int) []int {
 
 func (w *world) newClient(opts ...kgo.Opt) *kgo.Client {
 	w.t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{
+	c, err := kgo.NewClient(append(append([]kgo.Opt{
 		kgo.SeedBrokers(w.kafka.ListenAddrs()...), kgo.Dialer(w.network.DialContext),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-	}, opts...)...)
+	}, w.login...), opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,25 +28,28 @@ type opener struct {
 	sender *commitSender
 	// began is the ID that the topic had when Run began.
 	began offsets.TopicID
-	// troubled is told why the partitions are not open yet.
+	// troubled is told why the partitions are not open yet, atStart makes an error final if it is one of the start.
 	troubled func(what string, err error)
+	atStart  func(error) error
 }
 
 // open finds where the assigned partitions stand: at the committed watermarks, with the finished offsets above them, or at the
 // beginning of the log. It asks again until it knows or ctx ends: a guess would repeat the whole topic, or skip some of it. Other
 // errors are those that Run ends with. The returned committer commits the partitions.
 func (o *opener) open(ctx context.Context) (*committer, error) {
+	spacing := newSpacing(time.Second)
 	for {
 		opened, err := o.openOnce(ctx)
+		err = o.atStart(err)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err == nil || isFinal(err) {
 			return opened, err
 		}
-		o.log.LogAttrs(ctx, slog.LevelWarn, "committed offsets not read, will retry", slog.Any("error", err))
+		logFailed(ctx, o.log, "committed offsets not read, will retry", err)
 		o.troubled("committed offsets not read", err)
-		if err := pause(ctx, time.Second); err != nil {
+		if err := pause(ctx, spacing.after(err)); err != nil {
 			return nil, err
 		}
 	}

@@ -31,11 +31,7 @@ func TestOneConversationThatFillsTheMemory(t *testing.T) {
 		w.publish(0, bad...)
 		w.publish(0, eventValues(1, 101)...)
 		w.start()
-		time.Sleep(12 * time.Hour)
-		d := w.api.deletes()
-		if len(d) != 100 {
-			t.Errorf("%d of 100 other conversations deleted", len(d))
-		}
+		testkit.Await(t, time.Minute, 12*time.Hour, "100 other conversations deleted", func() bool { return len(w.api.deletes()) == 100 })
 	})
 }
 
@@ -55,10 +51,7 @@ func TestDeniedBehindAnOutage(t *testing.T) {
 		})
 		w.publish(0, eventValue(0))
 		w.start()
-		time.Sleep(12 * time.Hour)
-		if n := len(w.letterKeys()); n != 1 {
-			t.Errorf("%d dead letters, want that of the event", n)
-		}
+		testkit.Await(t, time.Minute, 12*time.Hour, "the event's dead letter", func() bool { return len(w.letterKeys()) == 1 })
 	})
 }
 

@@ -74,6 +74,21 @@ func newStallWatch(q *queue, d *deadLetters, partitions map[int]*partition) *sta
 // moved notes that something has moved: a record read, a call answered, an event ended.
 func (w *stallWatch) moved() { w.movedAt.Store(time.Now().UnixNano()) }
 
+// refused returns why brokers do not let this replica do its work; empty if they do.
+func (w *stallWatch) refused() string {
+	for id, p := range w.partitions {
+		if why := p.failing.Load(); why != nil {
+			if text := refusedText(fmt.Sprintf("partition %d can't be read", id), *why); text != "" {
+				return text
+			}
+		}
+	}
+	if n, why := w.deadLetters.unacknowledged(); n > 0 {
+		return refusedText("dead letters can't be written", why)
+	}
+	return ""
+}
+
 // standstill returns the evidence at this moment.
 func (w *stallWatch) standstill() standstill {
 	e := standstill{since: time.Unix(0, w.movedAt.Load())}

@@ -310,7 +310,7 @@ func TestOffsetsVanish(t *testing.T) {
 			w.await(time.Minute, "a generation", func() bool { return r.Status().Live })
 			w.publish(0, eventValues(0, 10)...)
 			w.awaitDrained(time.Minute)
-			time.Sleep(2 * time.Hour)
+			time.Sleep(65 * time.Minute)
 			w.kafka.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 				w.kafka.KeepControl()
 				q, _ := r.(*kmsg.OffsetFetchRequest)

@@ -23,11 +23,12 @@ func (e *TopicError) Error() string { return fmt.Sprintf("topic %s: %v", e.Topic
 func (e *TopicError) Unwrap() error { return e.Err }
 
 // prepareTopics makes sure that both topics exist. Brokers that can't be reached are asked again
-// until they can or ctx ends, which returns its error; a topic that is missing is a [TopicError].
+// until they can or ctx ends, which returns its error; a topic that is missing is a [TopicError], and brokers that refuse this
+// replica are a [*refusedError].
 func (c *Consumer) prepareTopics(ctx context.Context, kafkas *connections) error {
 	for {
-		err := c.prepareTopicsOnce(ctx, kafkas)
-		if _, unusable := errors.AsType[*TopicError](err); err == nil || unusable {
+		err := c.atStart(c.prepareTopicsOnce(ctx, kafkas))
+		if _, unusable := errors.AsType[*TopicError](err); err == nil || unusable || isFinal(err) {
 			return err
 		}
 		c.log.LogAttrs(ctx, slog.LevelWarn, "brokers not reached, will retry", slog.Any("brokers", c.cfg.Cluster.Brokers), slog.Any("error", err))

@@ -2,11 +2,9 @@ package imclient
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
-	"sync"
+
+	"convdel/internal/secret"
 )
 
 // KeySource returns the app's secret key. Calls ask it, about once a second and one at a time. So it should answer at once,
@@ -49,64 +47,22 @@ func (k *staticKey) Key() (string, error) {
 	return "", errEmptyKey
 }
 
-// KeyFile is a key in a file. It is read again whenever the file's modification time, size or identity has changed, as
-// after an edit or the rotation of a mounted secret. White space around the key is dropped. The file need not exist yet.
-// Printing the result shows only the path.
+// KeyFile is a key in a regular file of at most 4,096 bytes. It is read again each time, so that an edit or the rotation of a
+// mounted secret counts at once. Spaces around the key and line ends behind it are dropped. The file need not exist yet. Once there
+// has been a key, the last good one goes on counting while the file is bad or gone. Printing the result shows only the path.
 func KeyFile(path string) KeySource {
-	return &keyFile{path: path}
+	return &keyFile{file: secret.NewFile(path)}
 }
 
-// maxKeyFile is far above any key, which has 64 characters. It keeps a large file at a wrong path from being read whole.
-const maxKeyFile = 4 << 10
-
 type keyFile struct {
-	path string
-
-	mu   sync.Mutex
-	seen os.FileInfo
-	key  func() string // It is a closure for the same reason as in StaticKey; nil before the first read.
+	file *secret.File
 }
 
 // String shows the path.
-func (k *keyFile) String() string { return "imclient.KeyFile(" + k.path + ")" }
+func (k *keyFile) String() string { return "imclient.KeyFile(" + k.file.String() + ")" }
 
-// Key returns the key. It reads the file only if it has changed. It reads the file's state before its content, so that a
-// write in between is noticed the next time.
+// Key reads the file.
 func (k *keyFile) Key() (string, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	info, err := os.Stat(k.path)
-	if err != nil {
-		return "", err
-	}
-	if k.key != nil && os.SameFile(k.seen, info) &&
-		k.seen.ModTime().Equal(info.ModTime()) && k.seen.Size() == info.Size() {
-		return k.key(), nil
-	}
-	key, err := readKey(k.path)
-	if err != nil {
-		return "", err
-	}
-	k.seen, k.key = info, func() string { return key }
-	return key, nil
-}
-
-func readKey(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator's own setting names the file
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }() // Nothing was written, so closing loses nothing.
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > maxKeyFile {
-		return "", fmt.Errorf("%s: larger than %d bytes, so not a secret key", path, maxKeyFile)
-	}
-	key := strings.TrimSpace(string(text))
-	if key == "" {
-		return "", fmt.Errorf("%s: %w", path, errEmptyKey)
-	}
-	return key, nil
+	key, err := k.file.Read()
+	return strings.TrimSpace(key), err
 }

@@ -32,6 +32,9 @@ func TestKeyFile(t *testing.T) {
 	now := time.Now()
 	check := func(content string, age time.Duration, want string) {
 		t.Helper()
+		if want == "" {
+			source = imclient.KeyFile(path) // one that remembers no good key
+		}
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +75,10 @@ func TestKeyFile(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source.Key(); err == nil {
+	if key, err := source.Key(); key != "eight" || err != nil {
+		t.Errorf("after the file has gone: got %q, %v", key, err)
+	}
+	if _, err := imclient.KeyFile(path).Key(); err == nil {
 		t.Error("no error for a file that is gone")
 	}
 }

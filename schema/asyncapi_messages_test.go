@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -17,10 +18,7 @@ import (
 func TestAsyncAPIExamplesDecode(t *testing.T) {
 	t.Parallel()
 	doc := readAsyncAPI(t)
-	events, err := jsonschema.UnmarshalJSON(strings.NewReader(schema.JSONSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	events := readSchema(t, schema.JSONSchema())
 	want := schema.Conversation{From: "alice", Type: schema.C2C, To: "bob"}
 	for _, message := range []string{"bare", "structured", "binary", "replayed"} {
 		if len(doc.Components.Messages[message].Examples) == 0 {
@@ -56,6 +54,8 @@ func checkPayload(t *testing.T, doc asyncAPI, events any, message string, exampl
 	for name, resource := range map[string]any{
 		"https://schemas.test/asyncapi.yaml":                             throughJSON(t, whole),
 		"https://schemas.test/conversation-delete-requested.schema.json": events,
+		"https://schemas.test/conversation-delete-ended.schema.json":     readSchema(t, schema.OutcomeJSONSchema()),
+		"urn:convdel:conversation.delete.requested":                      events,
 	} {
 		if err := compiler.AddResource(name, resource); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,9 @@ func throughJSON(t *testing.T, v any) any {
 func TestAsyncAPIEventHeaders(t *testing.T) {
 	t.Parallel()
 	doc := readAsyncAPI(t)
-	_, headers, err := cloudEvent().EncodeCloudEventBinary()
+	part := cloudEvent()
+	part.ErasureID = "R-1"
+	_, headers, err := part.EncodeCloudEventBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,8 @@ func TestAsyncAPIDeadLetters(t *testing.T) {
 			t.Errorf("%s %q does not match %s", header, value, pattern)
 		}
 	}
-	checkSameHeaders(t, "settled", doc.Components.Messages["settled"].Headers, headersOf(schema.HeaderReason+": "))
+	checkSameHeaders(t, "settled", doc.Components.Messages["settled"].Headers,
+		schema.Settlement{By: "alice", At: time.Now(), Reason: "account closed"}.Headers())
 
 	var least []string // the headers of a dead letter whose optional fields are all empty
 	for _, h := range (schema.DeadLetter{}).Headers(nil) {

@@ -85,7 +85,7 @@ func (e asyncExample) record(t *testing.T) (value []byte, headers []schema.Heade
 func TestAsyncAPITopics(t *testing.T) {
 	t.Parallel()
 	doc := readAsyncAPI(t)
-	if doc.AsyncAPI != "3.0.0" || len(doc.Channels) != 2 {
+	if doc.AsyncAPI != "3.0.0" || len(doc.Channels) != 3 {
 		t.Errorf("AsyncAPI %q with %d channels", doc.AsyncAPI, len(doc.Channels))
 	}
 	for channel, want := range map[string]struct {
@@ -94,6 +94,7 @@ func TestAsyncAPITopics(t *testing.T) {
 	}{
 		"events":      {schema.Topic, []string{"bare", "binary", "replayed", "structured"}},
 		"deadLetters": {schema.DeadLetterTopic, []string{"deadLetter", "settled"}},
+		"outcomes":    {"", []string{"outcome"}},
 	} {
 		got := doc.Channels[channel]
 		if got.Address != want.topic || !slices.Equal(slices.Sorted(maps.Keys(got.Messages)), want.messages) {
@@ -142,7 +143,7 @@ func checkReference(t *testing.T, root any, ref string) {
 	t.Helper()
 	path, local := strings.CutPrefix(ref, "#/")
 	if !local {
-		if ref != "./conversation-delete-requested.schema.json" {
+		if ref != "./conversation-delete-requested.schema.json" && ref != "./conversation-delete-ended.schema.json" {
 			t.Errorf("reference to %s", ref)
 		}
 		return
@@ -163,7 +164,7 @@ func TestAsyncAPIKeys(t *testing.T) {
 	doc := readAsyncAPI(t)
 	for message, want := range map[string]string{
 		"bare": "conversationKey", "structured": "conversationKey", "binary": "conversationKey",
-		"deadLetter": "deadLetterKey", "settled": "deadLetterKey",
+		"deadLetter": "deadLetterKey", "settled": "deadLetterKey", "outcome": "deadLetterKey",
 	} {
 		if got := doc.Components.Messages[message].Bindings.Kafka.Key.Ref; got != "#/components/schemas/"+want {
 			t.Errorf("key of %s is %s", message, got)

@@ -32,14 +32,15 @@ type attribute struct {
 	repeated bool
 }
 
-// attributes are those that convdel reads, indexed by memberSpecversion to memberContentType.
-type attributes [memberContentType + 1]attribute
+// attributes are those that convdel reads, indexed by memberSpecversion to memberErasureID.
+type attributes [memberErasureID + 1]attribute
 
 // attributeNames returns the attributes' names in a structured event.
 func attributeNames() attributes {
 	return attributes{
 		memberSpecversion: {name: "specversion"}, memberType: {name: "type"}, memberSource: {name: "source"},
 		memberID: {name: "id"}, memberTime: {name: "time"}, memberContentType: {name: "datacontenttype"},
+		memberErasureID: {name: "erasureid"},
 	}
 }
 
@@ -48,6 +49,7 @@ func headerNames() attributes {
 	return attributes{
 		memberSpecversion: {name: "ce_specversion"}, memberType: {name: "ce_type"}, memberSource: {name: "ce_source"},
 		memberID: {name: "ce_id"}, memberTime: {name: "ce_time"}, memberContentType: {name: ContentTypeHeader},
+		memberErasureID: {name: "ce_erasureid"},
 	}
 }
 
@@ -64,7 +66,7 @@ func readHeaders(headers []Header) (attributes, Wrapping, error) {
 				continue
 			}
 			a[i].repeated, a[i].set, a[i].value = a[i].set, true, h.Value
-			if i != memberContentType {
+			if i != memberContentType && i != memberErasureID {
 				wrapping = Binary
 			}
 		}
@@ -163,6 +165,11 @@ func (e *Event) readAttributes(a *attributes) error {
 	}
 	if e.Time, err = a[memberTime].time(); err != nil {
 		return err
+	}
+	if a[memberErasureID].set {
+		if e.ErasureID, err = a[memberErasureID].required(); err != nil {
+			return err
+		}
 	}
 	return a[memberContentType].mustBeJSON()
 }

@@ -38,6 +38,10 @@ func TestDecodeStructured(t *testing.T) {
 		{"no time", `"time":"2026-03-01T08:30:00.25Z",`, ``, "", ""},
 		{"time null", `"2026-03-01T08:30:00.25Z"`, `null`, "", ""},
 		{"time with an offset", `"2026-03-01T08:30:00.25Z"`, `"2026-03-01T08:30:00+08:00"`, "", ""},
+		{"time in lower case", `"2026-03-01T08:30:00.25Z"`, `"2026-03-01t08:30:00.25z"`, "", ""},
+		{"time in lower case with an offset", `"2026-03-01T08:30:00.25Z"`, `"2026-03-01t08:30:00+08:00"`, "", ""},
+		{"time with a small z alone", `"2026-03-01T08:30:00.25Z"`, `"2026-03-01T08:30:00.25z"`, "", ""},
+		{"time of picoseconds", `00.25Z`, `00.123456789012Z`, "", ""},
 		{"no datacontenttype", `"datacontenttype":"application/json",`, ``, "", ""},
 		{"datacontenttype null", `"application/json"`, `null`, "", ""},
 		{"datacontenttype with a suffix", `"application/json"`, `"Application/vnd.x+JSON ; charset=utf-8"`, "", ""},
@@ -75,10 +79,18 @@ func TestDecodeStructured(t *testing.T) {
 		{"time with a day's offset", `00.25Z`, `00.25+24:00`, "time", "RFC 3339"},
 		{"time with an hour's minutes", `00.25Z`, `00.25-01:60`, "time", "RFC 3339"},
 		{"time with a leap second", `08:30:00.25Z`, `23:59:60Z`, "time", "RFC 3339"},
+		{"time with a leap second in lower case", `T08:30:00.25Z`, `t23:59:60z`, "time", "RFC 3339"},
+		{"time with a short hour in lower case", `T08:30:00.25Z`, `t8:30:00z`, "time", "RFC 3339"},
+		{"time that is a small z", `"2026-03-01T08:30:00.25Z"`, `"z"`, "time", "RFC 3339"},
 		{"time before the year 0", `"2026-03-01T08:30:00.25Z"`, `"0000-01-01T00:00:00+01:00"`, "time", "RFC 3339"},
 		{"datacontenttype another", `"application/json"`, `"application/xml"`, "datacontenttype", "must be a JSON media type"},
 		{"datacontenttype nearly JSON", `"application/json"`, `"json"`, "datacontenttype", "JSON media type"},
 		{"datacontenttype with nothing but a suffix", `"application/json"`, `"application/+json"`, "datacontenttype", "JSON media type"},
+		{"erasureid null", `"id"`, `"erasureid":null,"id"`, "", ""},
+		{"erasureid number", `"id"`, `"erasureid":7,"id"`, "erasureid", "must be a string, is a number"},
+		{"erasureid empty", `"id"`, `"erasureid":"","id"`, "erasureid", "is empty"},
+		{"erasureid twice", `"id"`, `"erasureid":"R-1","erasureid":"R-1","id"`, "erasureid", "more than once"},
+		{"erasureid too long", `"id"`, `"erasureid":"` + strings.Repeat("r", 4097) + `","id"`, "erasureid", "is 4097 bytes long, at most 4096"},
 		{"data missing", `"data":` + object, `"x":1`, "data", "is missing"},
 		{"data null", object, `null`, "data", "must be an object, is null"},
 		{"data text", object, `"{}"`, "data", "is a string"},
@@ -131,6 +143,8 @@ func TestDecodeBinary(t *testing.T) {
 		{"no content-type", "content-type", "", "", ""},
 		{"other headers", "", "traceparent: 00-1", "", ""},
 		{"extension twice", "ce_time", "ce_x: 1", "", ""},
+		{"erasureid empty", "", "ce_erasureid: ", "ce_erasureid", "is empty"},
+		{"erasureid not UTF-8", "", "ce_erasureid: \xff", "ce_erasureid", "not valid UTF-8"},
 		{"no specversion", "ce_specversion", "", "ce_specversion", "is missing"},
 		{"specversion another", "ce_specversion", "ce_specversion: 1.1", "ce_specversion", `must be "1.0", is "1.1"`},
 		{"specversion twice", "", "ce_specversion: 1.0", "ce_specversion", "more than once"},
@@ -213,5 +227,25 @@ func TestDecodeTimeInUTC(t *testing.T) {
 	e, err := schema.Decode([]byte(value), nil)
 	if err != nil || e != cloudEvent() {
 		t.Errorf("decoded %+v, %v; want %+v", e, err, cloudEvent())
+	}
+}
+
+// TestErasureIDIsRead: in both wrappings of CloudEvents. A header alone makes no event of a CloudEvent.
+func TestErasureIDIsRead(t *testing.T) {
+	t.Parallel()
+	want := cloudEvent()
+	want.ErasureID = "R-1"
+	if e, err := schema.Decode([]byte(strings.Replace(envelope, `"id"`, `"erasureid":"R-1","id"`, 1)), nil); err != nil || e != want {
+		t.Errorf("structured: %+v, %v", e, err)
+	}
+	value, headers, err := want.EncodeCloudEventBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := schema.Decode(value, headers); err != nil || e != want {
+		t.Errorf("binary: %+v, %v", e, err)
+	}
+	if e, err := schema.Decode([]byte(object), headersOf("ce_erasureid: R-1")); err != nil || e != event() {
+		t.Errorf("bare: %+v, %v", e, err)
 	}
 }

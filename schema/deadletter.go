@@ -33,14 +33,17 @@ const (
 	HeaderOmitted      = HeaderPrefix + "omitted"       // the missing part of the source record, see [Omitted]; absent if none is missing
 	HeaderEvent        = HeaderPrefix + "event"         // the source record's event as JSON, beside dlt-omitted where that record had decoded
 	HeaderBatch        = HeaderPrefix + "batch"         // FIRST-LAST, the offsets of a batch that can't be read, see [Batch]; else absent
-	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded
+	HeaderOutcomeTopic = HeaderPrefix + "outcome-topic" // where the event's end is recorded, and the settlement is to be; absent if nowhere
+	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded, see [Settlement]
+	HeaderBy           = HeaderPrefix + "by"            // on a tombstone: who settled the dead letter
+	HeaderSettled      = HeaderPrefix + "settled"       // on a tombstone: when, RFC 3339 in UTC
 )
 
 // MaxError is the largest size of an error's text, in bytes.
 const MaxError = 1024
 
 // letterHeaders is the largest number of headers that a dead letter adds to those of its source record.
-const letterHeaders = 17
+const letterHeaders = 18
 
 // Class says why an event became a dead letter.
 type Class string
@@ -55,11 +58,13 @@ const (
 	ClassUndecodable Class = "undecodable"
 	// ClassExpired means that the event was too old to be executed.
 	ClassExpired Class = "expired"
+	// ClassRevived means that the conversation has had a message since the event.
+	ClassRevived Class = "revived"
 )
 
 // Classes returns all classes.
 func Classes() []Class {
-	return []Class{ClassExhausted, ClassPermanent, ClassUndecodable, ClassExpired}
+	return []Class{ClassExhausted, ClassPermanent, ClassUndecodable, ClassExpired, ClassRevived}
 }
 
 // DeadLetter holds the headers of a dead letter. The dead letter's value is that of its source record, byte for byte. The
@@ -91,6 +96,9 @@ type DeadLetter struct {
 	// which this dead letter replaces. They are zero and empty for a record that was never replayed.
 	Replays  int
 	ReplayOf string
+	// OutcomeTopic is where the end of the event is recorded, and where the settlement of the dead letter is to be recorded. Empty
+	// if nothing is recorded.
+	OutcomeTopic string
 	// NullValue says that the source record's value was null.
 	NullValue bool
 
@@ -155,6 +163,9 @@ func (d DeadLetter) Headers(source []Header) []Header {
 	}
 	if d.ReplayOf != "" {
 		add(HeaderReplayOf, d.ReplayOf)
+	}
+	if d.OutcomeTopic != "" {
+		add(HeaderOutcomeTopic, d.OutcomeTopic)
 	}
 	if d.NullValue {
 		add(HeaderNullValue, "true")

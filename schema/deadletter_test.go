@@ -23,6 +23,7 @@ func deadLetter() schema.DeadLetter {
 		Topic:        "conversation.delete.requested", Partition: 3, Offset: 10457,
 		Timestamp: time.Date(2026, 3, 1, 8, 29, 59, 250_000_000, time.UTC),
 		Key:       []byte{0, 0xff}, Group: "convdel", Replays: 2, ReplayOf: "conversation.delete.requested/0/7",
+		OutcomeTopic: "conversation.delete.ended",
 	}
 }
 
@@ -47,7 +48,8 @@ func TestDeadLetterHeaders(t *testing.T) {
 		"dlt-class: exhausted", "dlt-code: 50004", "dlt-error: 50004: 服务端内部错误", "dlt-attempts: 6",
 		"dlt-first-attempt: 2026-03-01T08:30:00.000000005Z", "dlt-last-attempt: 2026-03-01T08:31:00Z",
 		"dlt-topic: conversation.delete.requested", "dlt-partition: 3", "dlt-offset: 10457",
-		"dlt-timestamp: 2026-03-01T08:29:59.25Z", "dlt-key: \x00\xff", "dlt-group: convdel", "dlt-replays: 2", "dlt-replay-of: conversation.delete.requested/0/7")...)
+		"dlt-timestamp: 2026-03-01T08:29:59.25Z", "dlt-key: \x00\xff", "dlt-group: convdel", "dlt-replays: 2", "dlt-replay-of: conversation.delete.requested/0/7",
+		"dlt-outcome-topic: conversation.delete.ended")...)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Headers = %q\nwant %q", got, want)
 	}

@@ -30,7 +30,7 @@ type Header struct {
 //
 // A CloudEvents event must have specversion 1.0, type [EventType], a source and an id. If time is present, it must be an
 // RFC 3339 time; leap seconds, which Go's time cannot hold, are refused. If datacontenttype is present, it must be a JSON
-// media type. In a structured event a null attribute counts as absent, and the object is either in data or, as base64, in
+// media type. If erasureid is present, it must be a string that is not empty. In a structured event a null attribute counts as absent, and the object is either in data or, as base64, in
 // data_base64, not in both.
 func Decode(value []byte, headers []Header) (Event, error) {
 	if value == nil {

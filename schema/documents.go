@@ -5,6 +5,9 @@ import _ "embed" // for the documents
 //go:embed conversation-delete-requested.schema.json
 var jsonSchema string
 
+//go:embed conversation-delete-ended.schema.json
+var outcomeSchema string
+
 //go:embed asyncapi.yaml
 var asyncAPI string
 
@@ -12,6 +15,9 @@ var asyncAPI string
 // the same values as [Decode], except that JSON Schema cannot see repeated names, invalid UTF-8 and the size of the value.
 func JSONSchema() string { return jsonSchema }
 
-// AsyncAPI returns the AsyncAPI 3.0 document (YAML) of the two topics: their records, headers and keys, with examples. It
-// refers to the JSON Schema as ./conversation-delete-requested.schema.json.
+// OutcomeJSONSchema returns the JSON Schema (draft 2020-12) of the data of an [Outcome].
+func OutcomeJSONSchema() string { return outcomeSchema }
+
+// AsyncAPI returns the AsyncAPI 3.0 document (YAML) of the topics: their records, headers and keys, with examples. It refers to the
+// JSON Schemas as ./conversation-delete-requested.schema.json and ./conversation-delete-ended.schema.json.
 func AsyncAPI() string { return asyncAPI }

@@ -14,15 +14,21 @@ import (
 	"convdel/schema"
 )
 
-// compileSchema returns the JSON Schema that the package ships.
-func compileSchema(t *testing.T) *jsonschema.Schema {
+// readSchema returns a JSON Schema, decoded.
+func readSchema(t *testing.T, text string) any {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema.JSONSchema()))
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return doc
+}
+
+// compileSchema returns the JSON Schema of events.
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
 	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("conversation-delete-requested.schema.json", doc); err != nil {
+	if err := compiler.AddResource("conversation-delete-requested.schema.json", readSchema(t, schema.JSONSchema())); err != nil {
 		t.Fatal(err)
 	}
 	s, err := compiler.Compile("conversation-delete-requested.schema.json")

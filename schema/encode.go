@@ -6,7 +6,8 @@ import "strconv"
 //
 //	{"From_Account":"alice","Type":1,"To_Account":"bob","ClearRamble":1}
 //
-// ClearRamble is always written, also as 0. The bare wrapping has no room for Time, ID and Source, so they are left out.
+// ClearRamble is always written, also as 0. The bare wrapping has no room for Time, ID, Source and ErasureID, so they are left
+// out.
 // The error is a [*FieldError] for every event that [Event.Validate] refuses.
 func (e Event) Encode() ([]byte, error) {
 	if err := e.Validate(); err != nil {
@@ -31,23 +32,27 @@ func (e Event) EncodeCloudEvent() ([]byte, error) {
 		b = append(b, `,"time":`...)
 		b = appendString(b, formatTime(e.Time))
 	}
+	if e.ErasureID != "" {
+		b = append(b, `,"erasureid":`...)
+		b = appendString(b, e.ErasureID)
+	}
 	b = append(b, `,"datacontenttype":"`+ContentTypeBinary+`","data":`...)
 	return append(e.appendObject(b), '}'), nil
 }
 
 // EncodeWhole returns a value from which [Decode] reads the same event without any headers. The value is bare if the event
-// has neither ID nor Source nor Time, otherwise structured. It becomes [DeadLetter.Event] if the record was decoded but
+// has neither ID nor Source nor Time nor ErasureID, otherwise structured. It becomes [DeadLetter.Event] if the record was decoded but
 // can't be kept. It returns no error for an event that Decode has returned.
 func (e Event) EncodeWhole() ([]byte, error) {
-	if e.ID == "" && e.Source == "" && e.Time.IsZero() {
+	if e.ID == "" && e.Source == "" && e.Time.IsZero() && e.ErasureID == "" {
 		return e.Encode()
 	}
 	return e.EncodeCloudEvent()
 }
 
 // EncodeCloudEventBinary returns the event in the binary wrapping. The value is that of [Event.Encode]. The headers hold
-// the CloudEvents attributes, and all of them must go with the value. ID and Source are required, and ce_time is written
-// unless Time is zero. The error is a [*FieldError].
+// the CloudEvents attributes, and all of them must go with the value. ID and Source are required; ce_time and ce_erasureid are
+// written unless they are empty. The error is a [*FieldError].
 func (e Event) EncodeCloudEventBinary() ([]byte, []Header, error) {
 	if err := e.validateCloudEvent(); err != nil {
 		return nil, nil, err
@@ -63,6 +68,9 @@ func (e Event) EncodeCloudEventBinary() ([]byte, []Header, error) {
 	add(memberID, e.ID)
 	if !e.Time.IsZero() {
 		add(memberTime, formatTime(e.Time))
+	}
+	if e.ErasureID != "" {
+		add(memberErasureID, e.ErasureID)
 	}
 	add(memberContentType, ContentTypeBinary)
 	return e.appendObject(make([]byte, 0, 256)), headers, nil

@@ -44,6 +44,7 @@ func genCloudEvent(t *rapid.T) schema.Event {
 		Time:         genTime(t, "time"),
 		ID:           attribute.Draw(t, "id"),
 		Source:       attribute.Draw(t, "source"),
+		ErasureID:    rapid.OneOf(rapid.Just(""), attribute).Draw(t, "erasure ID"),
 	}
 }
 

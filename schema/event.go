@@ -27,7 +27,7 @@ const (
 	MaxUserID = 32
 	// MaxGroupID is the largest size of a group ID, in bytes (public limits of the IM REST API).
 	MaxGroupID = 48
-	// MaxAttribute is the largest size of [Event.ID] and of [Event.Source], in bytes.
+	// MaxAttribute is the largest size of [Event.ID], of [Event.Source] and of [Event.ErasureID], in bytes.
 	MaxAttribute = 4 << 10
 )
 
@@ -91,10 +91,13 @@ type Event struct {
 	// Source names the publisher (CloudEvents source). It is a URI reference, but only its length and characters are
 	// checked. It is empty in a bare event.
 	Source string
+	// ErasureID is the request, such as to erase an account, of which the event is a part (the CloudEvents extension erasureid).
+	// Empty if it is part of none, and in a bare event.
+	ErasureID string
 }
 
 // Validate returns nil for an event that the service accepts, otherwise a [*FieldError] about the first field that is
-// wrong. ID, Source and Time may be absent; [Event.EncodeCloudEvent] needs the first two.
+// wrong. ID, Source, Time and ErasureID may be absent; [Event.EncodeCloudEvent] needs the first two.
 func (e Event) Validate() error {
 	if err := checkID("From_Account", e.From, "a UserID", MaxUserID); err != nil {
 		return err
@@ -115,6 +118,9 @@ func (e Event) Validate() error {
 		return err
 	}
 	if err := checkAttribute("source", e.Source); err != nil {
+		return err
+	}
+	if err := checkAttribute("erasureid", e.ErasureID); err != nil {
 		return err
 	}
 	if !expressible(e.Time) {

@@ -35,6 +35,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(strings.Replace(envelope, `/accounts`, `\ud83d\ude00\ud83d\"\\`, 1)), []byte(nil))
 	f.Add([]byte(strings.Replace(envelope, `2026-03-01T08:30:00.25Z`, `0001-01-01T00:00:00Z`, 1)), []byte(nil))
 	f.Add([]byte(strings.Replace(envelope, `2026-03-01T08:30:00.25Z`, `0000-01-01T00:00:00+00:01`, 1)), []byte(nil))
+	f.Add([]byte(strings.Replace(envelope, `"id"`, `"erasureid":"R-1","id"`, 1)), []byte(nil))
+	f.Add([]byte(object), []byte(binary+"\nce_erasureid: R-1"))
+	f.Add([]byte(object), []byte("ce_erasureid: R-1"))
 	f.Fuzz(func(t *testing.T, value, lines []byte) {
 		headers := fuzzHeaders(lines)
 		before := bytes.Clone(value)
@@ -156,4 +159,23 @@ func checkReplay(t *testing.T, d schema.DeadLetter, headers []schema.Header) {
 	if e, err := schema.Decode(r.Value, r.Headers); err != nil || e != kept {
 		t.Fatalf("event %+v is replayed as %+v, %v", kept, e, err)
 	}
+}
+
+func FuzzDecodeOutcome(f *testing.F) {
+	f.Add([]byte(outcomeValue))
+	f.Add([]byte(strings.Replace(outcomeValue, `"code":0`, `"Code":1,"x":[{"a":[]},{"a":{}}]`, 1)))
+	f.Add([]byte(`{"data":[`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		o, err := schema.DecodeOutcome([]byte("conversation.delete.requested/3/10457"), value)
+		if err != nil {
+			return
+		}
+		r, err := o.Encode()
+		if err != nil {
+			t.Fatalf("%+v can't be written: %v", o, err)
+		}
+		if again, err := schema.DecodeOutcome(r.Key, r.Value); err != nil || !reflect.DeepEqual(again, o) {
+			t.Fatalf("%+v has become %+v, %v", o, again, err)
+		}
+	})
 }

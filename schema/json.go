@@ -14,7 +14,7 @@ import (
 // the last of several equal names and mend invalid UTF-8. Each of these could delete another conversation than the one
 // intended. Reading a value that is known to be valid is simple, and takes no allocation here.
 
-// These are the members of an object that have a meaning. The first six are CloudEvents attributes, see [attributes]. In a
+// These are the members of an object that have a meaning. The first seven are CloudEvents attributes, see [attributes]. In a
 // bare event all but the last four are unknown fields.
 const (
 	memberSpecversion = iota
@@ -23,6 +23,7 @@ const (
 	memberID
 	memberTime
 	memberContentType
+	memberErasureID
 	memberData
 	memberDataBase64
 	memberFrom
@@ -47,6 +48,8 @@ func indexOf(name []byte) int {
 		return memberTime
 	case "datacontenttype":
 		return memberContentType
+	case "erasureid":
+		return memberErasureID
 	case "data":
 		return memberData
 	case "data_base64":

@@ -152,12 +152,12 @@ func TestReplayOfWhatIsNotThere(t *testing.T) {
 	d := deadLetter()
 	d.Omitted, d.Event, d.Replays, d.NullValue = omitted(), value, 0, true
 	source := headersOf("content-type: application/json", "ce_id: 1", "trace: 1", "ce_specversion: 1.0", "ce_type: x",
-		"ce_source: y", "ce_time: z", "ce_erasureid: 7", "Content-Type: x")
+		"ce_source: y", "ce_time: z", "ce_erasureid: 7", "ce_subject: 7", "Content-Type: x")
 	r, err := d.Replay([]byte("ignored"), d.Headers(source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := append(headersOf("trace: 1", "ce_erasureid: 7", "Content-Type: x"), headersOf("dlt-topic: conversation.delete.requested",
+	want := append(headersOf("trace: 1", "ce_subject: 7", "Content-Type: x"), headersOf("dlt-topic: conversation.delete.requested",
 		"dlt-partition: 3", "dlt-offset: 10457", "dlt-timestamp: 2026-03-01T08:29:59.25Z", "dlt-replays: 1")...)
 	if !reflect.DeepEqual(r, schema.Record{Key: d.Key, Value: value, Headers: want}) {
 		t.Errorf("replayed as %q", r)

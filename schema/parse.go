@@ -42,6 +42,12 @@ func ParseDeadLetter(headers []Header) (DeadLetter, error) {
 			r.fail(HeaderReplayOf, "is no ID of a dead letter: "+quote(d.ReplayOf))
 		}
 	}
+	if topic, ok := r.values[HeaderOutcomeTopic]; ok {
+		d.OutcomeTopic = string(topic)
+		if !legalTopic(d.OutcomeTopic) {
+			r.fail(HeaderOutcomeTopic, "is no legal topic: "+quote(d.OutcomeTopic))
+		}
+	}
 	if null, ok := r.values[HeaderNullValue]; ok {
 		d.NullValue = true
 		if string(null) != "true" {

@@ -111,7 +111,6 @@ func (e *ReplayError) Error() string {
 // Anybody who may write to the topic can forge these headers, so the origin is a claim. A reader of dead letters must not
 // believe it. A dead letter replaces the one that it names only if the two prove that one source record is a replay of the
 // other.
-// the source record of the one is a replay of that of the other.
 func Origin(headers []Header) (ReplayOrigin, bool) {
 	if !replayed(headers) {
 		return ReplayOrigin{}, false

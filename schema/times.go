@@ -1,16 +1,47 @@
 package schema
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
+
+// ParseTime reads an RFC 3339 time and returns it in UTC. T and Z may be in lower case. The error is a [*FieldError] about
+// "time": not of that form, in a year other than 0 to 9999, or a leap second, which Go's time cannot hold.
+func ParseTime(text string) (time.Time, error) {
+	t, ok := parseTime([]byte(text))
+	if !ok {
+		return time.Time{}, &FieldError{Field: "time", Reason: "must be an RFC 3339 time, is " + quote(text)}
+	}
+	return t, nil
+}
 
 // parseTime reads an RFC 3339 time and returns it in UTC. It refuses an offset that moves the time out of the years that
 // RFC 3339 has.
 func parseTime(text []byte) (time.Time, bool) {
+	text = upperTime(text)
 	var t time.Time
 	if err := t.UnmarshalText(text); err != nil || !strictTime(text) {
 		return time.Time{}, false
 	}
 	t = t.UTC()
 	return t, expressible(t)
+}
+
+// upperTime returns a time's text with T and Z in upper case, since Go's parser knows no others. It changes a copy.
+func upperTime(text []byte) []byte {
+	const at = len("2006-01-02")
+	last := len(text) - 1
+	if last <= at || text[at] != 't' && text[last] != 'z' {
+		return text
+	}
+	text = bytes.Clone(text)
+	if text[at] == 't' {
+		text[at] = 'T'
+	}
+	if text[last] == 'z' {
+		text[last] = 'Z'
+	}
+	return text
 }
 
 // strictTime refuses texts that Go's parser accepts although they are not RFC 3339: an hour of one digit, a comma before

@@ -9,14 +9,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"convdel/internal/service"
 )
 
 // checker reads settings from their texts. It continues after a wrong one, so that an operator learns of all of them at
 // once. It remembers what it has read, for the log line at the start.
 type checker struct {
 	problems []string
-	// read holds each setting with the text that counts, except secrets.
-	read []slog.Attr
+	// warnings are about settings that are allowed but rarely intended. files are those that secrets come from.
+	warnings []string
+	files    []service.SecretFile
+	// read holds each setting with the text that counts, except secrets. derived are those that follow from other settings.
+	read    []slog.Attr
+	derived []string
 	// flagsOnly are the flags without an environment variable.
 	flagsOnly []string
 }
@@ -38,8 +44,29 @@ func (c *checker) err() error {
 }
 
 // note remembers a setting for the log.
-func (c *checker) note(flag, text string) {
-	c.read = append(c.read, slog.String(strings.ReplaceAll(flag, "-", "_"), text))
+func (c *checker) note(flag, text string) { c.read = append(c.read, slog.String(logKey(flag), text)) }
+
+// logKey is the name of a flag in the log.
+func logKey(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
+// split returns the settings that have been read: those that differ from their defaults, and the others. defaults has the default
+// texts by flag.
+func (c *checker) split(defaults map[string]string) (set, others []slog.Attr) {
+	usual := make(map[string]string, len(defaults))
+	for flag, text := range defaults {
+		usual[logKey(flag)] = text
+	}
+	for _, flag := range c.derived {
+		delete(usual, logKey(flag))
+	}
+	for _, a := range c.read {
+		if text, known := usual[a.Key]; known && text != a.Value.String() {
+			set = append(set, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	return set, others
 }
 
 // wrong notes that a flag's text is not allowed.
@@ -91,12 +118,12 @@ func (c *checker) number(flag, text string, low, high int64, note string) int64 
 	return n
 }
 
-// duration reads a duration such as 500ms, from low to high.
+// duration reads a duration, from low to high.
 func (c *checker) duration(flag, text string, low, high time.Duration) time.Duration {
 	c.note(flag, text)
-	d, err := time.ParseDuration(text)
+	d, err := parseDuration(text)
 	if err != nil || d < low || d > high {
-		c.wrong(flag, text, fmt.Sprintf("a duration from %s to %s, such as 500ms or 30s", short(low), short(high)))
+		c.wrong(flag, text, fmt.Sprintf("a duration from %s to %s, %s", short(low), short(high), durationForms))
 		return 0
 	}
 	return d

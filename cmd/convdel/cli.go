@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/alecthomas/kong"
 
+	"convdel/consumer/cluster"
 	"convdel/schema"
 )
 
@@ -17,6 +19,8 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // it failed while running
 	exitUsage  = 2 // wrong usage or settings: nothing was done
+	// exitUnread is what a shell reports of a program that SIGPIPE has ended: the reader of its output has gone away.
+	exitUnread = 141
 )
 
 // commands are all commands of convdel.
@@ -45,6 +49,8 @@ type console struct {
 	env func(name string) (string, bool)
 	// libraries is where the output of libraries goes; nil in tests.
 	libraries *libraryLog
+	// atOnce is called before the process ends without a drain, with the signal's name; nil if nothing is to be said.
+	atOnce atomic.Pointer[func(signal string)]
 }
 
 // say writes a line for people. It ignores errors, since there is nobody else to report them to.
@@ -75,6 +81,9 @@ func execute(ctx context.Context, args []string, con *console) int {
 	}
 	if err != nil {
 		return report(con, parseError(err))
+	}
+	if err := repeatedFlags(parsed); err != nil {
+		return report(con, err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return report(con, parsed.Run(con))
@@ -135,6 +144,8 @@ func report(con *console, err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case con.unread() && onlyUnread(err):
+		return exitUnread
 	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &usage):
@@ -143,6 +154,9 @@ func report(con *console, err error) int {
 		}
 		return exitUsage
 	default:
+		if refusal := cluster.Refusal(err); refusal != nil {
+			err = refusal // it names the settings to check
+		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			say(con.stderr, "convdel: %s\n", line)
 		}

@@ -23,8 +23,8 @@ const deadlettersName = "deadletters"
 
 // deadlettersCommand works on the dead-letter topic.
 type deadlettersCommand struct {
-	List    lettersListCommand    `cmd:"" help:"List the open dead letters, or count them by cause (--summary)."`
-	Show    lettersShowCommand    `cmd:"" help:"Show everything about one dead letter, and its remedy."`
+	List    lettersListCommand    `cmd:"" help:"List the open dead letters, count them by cause (--summary), or list the settled ones (--settled)."`
+	Show    lettersShowCommand    `cmd:"" help:"Show everything about one dead letter, and its remedy, or by whom it was settled."`
 	Replay  lettersReplayCommand  `cmd:"" help:"Publish the events of dead letters again and settle them. Shows a plan, unless --yes is given."`
 	Discard lettersDiscardCommand `cmd:"" help:"Settle dead letters for a reason, without their events. Shows a plan, unless --yes is given."`
 	Export  lettersExportCommand  `cmd:"" help:"Write dead letters as lines of JSON, which publish takes."`
@@ -106,10 +106,10 @@ type filterFlags struct {
 	Class   words   `group:"filter" help:"exhausted, permanent, undecodable or expired; several by commas, or by several flags." placeholder:"CLASS"`
 	Code    words   `group:"filter" help:"The API's last code; 0 = none." placeholder:"CODE"`
 	Account *string `group:"filter" help:"Either side of the conversation." placeholder:"ID"`
-	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, or an age such as 90m, 2h or 3d." placeholder:"TIME"`
+	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, a date, or an age such as 90m, 2d or 1w." placeholder:"TIME"`
 	Until   *string `group:"filter" help:"Dead-lettered before that time, in the same form." placeholder:"TIME"`
 	ID      words   `group:"filter" help:"TOPIC/PARTITION/OFFSET, as list shows it." name:"id" placeholder:"ID"`
-	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest first; 0 = all." placeholder:"NUMBER"`
+	Limit   string  `default:"0" group:"filter" help:"Number of letters at most, the oldest ones; 0 = all. It is no filter." placeholder:"NUMBER"`
 }
 
 // filterNames are those of these flags that have no environment variable.
@@ -117,9 +117,9 @@ func filterNames(more ...string) []string {
 	return append(more, "class", "code", "account", "since", "until", "id", "limit")
 }
 
-// given returns true if a filter is set.
+// given returns true if a filter is set. The limit is none: it says how many letters, not which.
 func (f *filterFlags) given() bool {
-	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil || f.Limit != "0"
+	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil
 }
 
 func (c *checker) filter(f filterFlags, now time.Time) deadletter.Filter {
@@ -144,6 +144,9 @@ func (c *checker) filter(f filterFlags, now time.Time) deadletter.Filter {
 	}
 	filter.Since = c.moment("since", f.Since, now)
 	filter.Until = c.moment("until", f.Until, now)
+	if filter.Since.After(now) {
+		c.conflict("since", *f.Since, "is not past, so no letter would be selected (a date begins in UTC)")
+	}
 	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
 		c.conflict("until", *f.Until, fmt.Sprintf("must be later than --since, which is %q", *f.Since))
 	}
@@ -165,45 +168,6 @@ func (c *checker) letterID(name, text string) string {
 	return text
 }
 
-// moment reads a time, or an age; the zero time if the flag is not given.
-func (c *checker) moment(flag string, given *string, now time.Time) time.Time {
-	if given == nil {
-		return time.Time{}
-	}
-	text := *given
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t
-	}
-	d, err := parseDays(text)
-	if err != nil || d < 0 {
-		c.wrong(flag, text, "a time such as 2026-01-31T03:00:00Z, or how long ago, such as 90m, 2h or 3d")
-		return time.Time{}
-	}
-	return now.Add(-d)
-}
-
-var errDays = errors.New("not a duration")
-
-// parseDays reads a duration that may begin with days, such as 3d or 1d12h.
-func parseDays(text string) (time.Duration, error) {
-	days, rest, found := strings.Cut(text, "d")
-	if !found {
-		return time.ParseDuration(text)
-	}
-	const most = 36_500 // a duration holds little more
-	n, err := strconv.Atoi(days)
-	if err != nil || n < 0 || n > most {
-		return 0, errDays
-	}
-	d := time.Duration(0)
-	if rest != "" {
-		if d, err = time.ParseDuration(rest); err != nil || d < 0 {
-			return 0, errDays
-		}
-	}
-	return time.Duration(n)*24*time.Hour + d, nil
-}
-
 // sayTotals reports the numbers of a pass over the topic.
 func sayTotals(w io.Writer, topic string, shown int, shownAs string, totals deadletter.Totals) {
 	switch {
@@ -218,6 +182,19 @@ func sayTotals(w io.Writer, topic string, shown int, shownAs string, totals dead
 		say(w, "%s open too, each replaced by that of its replay, with which it is settled\n", countOf(totals.Replaced, "letter is", "letters are"))
 	}
 	sayForeign(w, totals.Foreign)
+}
+
+// sayUnjudged reports how many letters a lenient --account can't tell of, since silence looks like an all-clear. mentioned
+// is how many of the shown letters it has found by looking into records that are no events.
+func sayUnjudged(w io.Writer, mentioned int, totals deadletter.Totals) {
+	if mentioned > 0 {
+		say(w, "%s no event and marked with the place where the account is found; replay and discard take such a letter by --id only\n",
+			countOf(mentioned, "of these is", "of these are"))
+	}
+	if totals.Unjudged > 0 {
+		say(w, "%s no event and may concern anybody: parts are missing or can't be read (list --class undecodable)\n",
+			countOf(totals.Unjudged, "letter more is", "letters more are"))
+	}
 }
 
 func sayForeign(w io.Writer, n int) {

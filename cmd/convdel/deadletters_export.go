@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"time"
 	"unicode/utf8"
 
@@ -15,7 +16,11 @@ import (
 
 // lettersExportCommand exports dead letters.
 type lettersExportCommand struct {
-	filterFlags   `embed:""`
+	filterFlags `embed:""`
+
+	Settled bool    `group:"output" help:"The settled letters instead, those that compaction has left. Then --since and --until go by when a letter was settled."`
+	Output  *string `group:"output" help:"Write to this file, which nobody else may read (mode 0600), and only when the export is complete. Default: standard output." placeholder:"FILE"`
+
 	tableSettings `embed:""`
 }
 
@@ -24,7 +29,10 @@ func (*lettersExportCommand) Help() string {
 	return `One letter a line, with all of its source record: what is UTF-8 text as text, else in base64
 (value_base64, key_base64, and the same in headers), null as null. Nothing is settled.
 
-    convdel deadletters export > letters.ndjson
+Letters hold accounts. --output FILE makes a file for your eyes only, in place of one that is there. If
+standard output is a new file, its mode becomes 0600 before anything is in it. --account selects as in list.
+
+    convdel deadletters export --output letters.ndjson
     convdel deadletters export --class undecodable --since 1d | jq -r .value
 
 A letter that lacks its record's value says so in "omitted" (why, size, sha256) and has the event, if
@@ -35,16 +43,23 @@ publish takes these lines and publishes each record with its own key and headers
 is the way to mend a letter that is no event: export, correct the value, publish, then discard. (A
 published letter stays open until it is discarded.)
 
-    convdel deadletters export --id ID > letter.ndjson
+    convdel deadletters export --id ID --output letter.ndjson
     jq -c '.value |= (fromjson | .Type = 1 | tojson)' letter.ndjson | convdel publish
     convdel deadletters discard --reason 'mended and published' --id ID --yes`
 }
 
-// Run writes the lines to standard output, and their number to standard error.
+// Run writes the lines to a file or to standard output, and their number to standard error.
 func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
-	c := checker{flagsOnly: filterNames()}
+	c := checker{flagsOnly: filterNames("output")}
 	cfg := c.table(e.tableSettings, con.env)
 	filter := c.filter(e.filterFlags, time.Now())
+	filter.Lenient = true
+	if e.Output != nil && *e.Output == "" {
+		c.wrong("output", "", "a file's name")
+	}
+	if e.Settled && filter.Limit > 0 {
+		c.conflict("settled", "true", "not with --limit")
+	}
 	if err := c.err(); err != nil {
 		return err
 	}
@@ -53,17 +68,65 @@ func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer table.Close()
-	out := bufio.NewWriter(con.stdout)
-	exported := 0
-	totals, err := table.Each(ctx, filter, func(l *deadletter.Letter) error {
-		exported++
-		return writeLine(out, exportOf(l))
-	})
-	if err := errors.Join(err, out.Flush()); err != nil {
+	job := &exporting{table: table, filter: filter, settled: e.Settled}
+	if e.Output != nil {
+		err = writePrivate(*e.Output, func(w io.Writer) error { return job.write(ctx, w) })
+	} else {
+		keepPrivate(con)
+		err = job.write(ctx, con.stdout)
+	}
+	if err != nil {
 		return stoppedBy(ctx, err)
 	}
-	sayTotals(con.stderr, cfg.letters, exported, "exported", totals)
+	job.say(con.stderr, cfg.letters)
 	return nil
+}
+
+// exporting is one run of the command.
+type exporting struct {
+	table               *deadletter.Table
+	filter              deadletter.Filter
+	settled             bool
+	exported, mentioned int
+	gone                int // settled letters of which only the tombstone is left
+	totals              deadletter.Totals
+}
+
+func (e *exporting) write(ctx context.Context, w io.Writer) error {
+	out := bufio.NewWriter(w)
+	letter := func(l *deadletter.Letter) error {
+		e.exported++
+		if l.Mention != "" {
+			e.mentioned++
+		}
+		return writeLine(out, exportOf(l))
+	}
+	var err error
+	if e.settled {
+		e.totals, err = e.table.EachSettled(ctx, e.filter, func(s deadletter.Settled) error {
+			if s.Letter == nil {
+				e.gone++
+				return nil
+			}
+			return letter(s.Letter)
+		})
+	} else {
+		e.totals, err = e.table.Each(ctx, e.filter, letter)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// say reports how many letters were exported.
+func (e *exporting) say(w io.Writer, topic string) {
+	if !e.settled {
+		sayTotals(w, topic, e.exported, "exported", e.totals)
+		sayUnjudged(w, e.mentioned, e.totals)
+		return
+	}
+	say(w, "exported %d of %s in %s\n", e.exported, countOf(e.totals.Settled, "settled dead letter", "settled dead letters"), topic)
+	if gone := e.gone + e.totals.Unjudged; gone > 0 {
+		say(w, "%s gone or can't be told to be one of these: compaction has removed the letter itself\n", countOf(gone, "more is", "more are"))
+	}
 }
 
 // exportedLetter is a dead letter as a line of JSON.

@@ -165,7 +165,7 @@ func TestOneOversizeLetterStopsNothing(t *testing.T) {
 	if run.status != exitFailed || !strings.Contains(run.stderr, "the topic refuses it, and --strict is given") {
 		t.Errorf("publish --strict: %+v", run)
 	}
-	run = s.do("replay", "--yes")
+	run = s.do("replay", "--all", "--yes")
 	if run.status != exitFailed || !strings.HasSuffix(run.stdout, "replayed 2 of 3, skipped 1\n") || !strings.Contains(run.stderr, "skipped "+id(2)+": ") ||
 		!strings.Contains(run.stderr, "refuse the records of some letters: 1") {
 		t.Errorf("replay: %+v", run)

@@ -115,7 +115,7 @@ func TestLettersOfAnEmptyOrMissingTopic(t *testing.T) {
 	for _, args := range [][]string{{"list"}, {"list", "--summary"}} {
 		shows(t, s.do(args...), "no open dead letters in "+schema.DeadLetterTopic)
 	}
-	shows(t, s.do("replay", "--yes"), "Nothing to replay: 0 open dead letters")
+	shows(t, s.do("replay", "--all", "--yes"), "Nothing to replay: 0 open dead letters")
 	if run := s.do("export"); run.status != exitDone || run.stdout != "" || !strings.Contains(run.stderr, "no open dead letters") {
 		t.Errorf("export: %+v", run)
 	}

@@ -10,8 +10,8 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// show writes the plan of a settling.
-func (s *settling) show(p deadletter.Plan) {
+// show writes the plan of a settling. missing are lines about IDs whose letters are not in it.
+func (s *settling) show(p deadletter.Plan, missing []string) {
 	w := s.con.stdout
 	if p.Settled == 0 {
 		say(w, "Nothing to %s: %s in %s.\n", s.verb, countOf(p.Open, "open dead letter", "open dead letters"), s.cfg.letters)
@@ -23,6 +23,16 @@ func (s *settling) show(p deadletter.Plan) {
 		for _, why := range sortedBy(p.Left) {
 			say(w, "%8d  %s%s\n", p.Left[why], why, s.remedy(why))
 		}
+	}
+	if len(missing) > 0 {
+		say(w, "\nNot to %s, although --id names them:\n", s.verb)
+		for _, line := range missing {
+			say(w, "          %s\n", line)
+		}
+	}
+	if p.Unjudged > 0 {
+		say(w, "\n%s no event, so --account selects none of these (list --account looks into their records)\n",
+			countOf(p.Unjudged, "open letter has", "open letters have"))
 	}
 	sayForeign(w, p.Foreign)
 }

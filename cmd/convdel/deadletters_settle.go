@@ -20,8 +20,8 @@ const defaultMaxAge = 24 * time.Hour
 // lettersReplayCommand publishes the events of dead letters again.
 type lettersReplayCommand struct {
 	filterFlags `embed:""`
+	settleFlags `embed:""`
 
-	Yes            bool   `group:"settle" help:"Carry the plan out. Without this flag, the plan is shown and nothing is changed."`
 	MaxAge         string `default:"24h" group:"settle" help:"Leave older events alone, by the event's time; 0 = any age." placeholder:"TIME"`
 	Rate           string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, for the estimate of how long it takes." placeholder:"NUMBER" setting:""`
@@ -43,6 +43,8 @@ their record's value and without its event, and batches that can't be read. Of a
 with the event, the event is published.
 
 Letters that a chosen one replaces, since it is that of their replay, are settled along; the plan names them.
+--yes settles what its own plan lists and nothing that has come or changed since. Without a filter it takes
+--all. An --id that no open letter has is reported, and the exit status is 1.
 
     convdel deadletters replay --class exhausted --since 6h
     convdel deadletters replay --class exhausted --since 6h --rate 50 --yes
@@ -52,12 +54,13 @@ Letters that a chosen one replaces, since it is that of their replay, are settle
 
 // Run shows the plan. With --yes it carries it out.
 func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
-	c := checker{flagsOnly: filterNames("max-age", "rate")}
+	c := checker{flagsOnly: settleNames("max-age", "rate")}
 	cfg := c.table(r.tableSettings, con.env)
-	job := &settling{con: con, cfg: cfg, verb: "replay", past: "replayed", yes: r.Yes, everything: !r.given(), maxAge: r.MaxAge}
+	job := &settling{con: con, cfg: cfg, verb: "replay", past: "replayed", maxAge: r.MaxAge}
 	job.choice = deadletter.Choice{
 		Filter: c.filter(r.filterFlags, time.Now()), Topic: cfg.topic, MaxAge: c.age("max-age", r.MaxAge), Rate: c.rate("rate", r.Rate),
 	}
+	r.read(&c, &r.filterFlags, job)
 	job.quota = c.number("calls-per-second", r.CallsPerSecond, 0, 100_000, ", 0 = no limit")
 	if err := c.err(); err != nil {
 		return err
@@ -67,15 +70,15 @@ func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer table.Close()
-	job.plan, job.settle = table.PlanReplay, table.Replay
+	job.table, job.plan, job.settle = table, table.PlanReplay, table.Replay
 	return job.run(ctx)
 }
 
 // lettersDiscardCommand settles dead letters without publishing their events.
 type lettersDiscardCommand struct {
 	filterFlags `embed:""`
+	settleFlags `embed:""`
 
-	Yes    bool   `group:"settle" help:"Carry the plan out. Without this flag, the plan is shown and nothing is changed."`
 	Reason string `group:"settle" help:"Reason, which stays with the settled letter. Required." placeholder:"TEXT"`
 	Rate   string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 
@@ -85,20 +88,23 @@ type lettersDiscardCommand struct {
 // Help explains more than the flags' texts can.
 func (*lettersDiscardCommand) Help() string {
 	return `The events are given up: nothing is published, the letters are settled with the reason. There is no way
-back but an export made before. Letters of other topics than --topic are left alone.
+back but an export made before, or "show" until compaction. Letters of other topics than --topic are left
+alone. --yes settles what its own plan lists and nothing that has come or changed since. Without a filter it
+takes --all. An --id that no open letter has is reported, and the exit status is 1.
 
     convdel deadletters discard --reason 'test accounts, OPS-123' --code 50001
-    convdel deadletters discard --reason 'test accounts, OPS-123' --code 50001 --yes
+    convdel deadletters discard --reason 'test accounts, OPS-123' --code 50001 --expect 8 --yes
     convdel deadletters discard --reason mended --id conversation.delete.requested/3/1234 --yes`
 }
 
 // Run shows the plan. With --yes it carries it out.
 func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
-	c := checker{flagsOnly: filterNames("reason", "rate")}
+	c := checker{flagsOnly: settleNames("reason", "rate")}
 	cfg := c.table(d.tableSettings, con.env)
-	reason := c.reason("reason", d.Reason)
-	job := &settling{con: con, cfg: cfg, verb: "discard", past: "discarded", yes: d.Yes, everything: !d.given()}
+	reason := c.line("reason", d.Reason)
+	job := &settling{con: con, cfg: cfg, verb: "discard", past: "discarded"}
 	job.choice = deadletter.Choice{Filter: c.filter(d.filterFlags, time.Now()), Topic: cfg.topic, Rate: c.rate("rate", d.Rate)}
+	d.read(&c, &d.filterFlags, job)
 	if err := c.err(); err != nil {
 		return err
 	}
@@ -107,20 +113,11 @@ func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer table.Close()
-	job.plan = table.PlanDiscard
+	job.table, job.plan = table, table.PlanDiscard
 	job.settle = func(ctx context.Context, choice deadletter.Choice, done func(*deadletter.Letter)) (deadletter.Plan, error) {
 		return table.Discard(ctx, choice, reason, done)
 	}
 	return job.run(ctx)
-}
-
-// age reads the largest age of an event; 0 is any age.
-func (c *checker) age(flag, text string) time.Duration {
-	d, err := parseDays(text)
-	if err != nil || d < 0 {
-		c.wrong(flag, text, "a duration such as 90m, 24h or 3d, or 0 for any age")
-	}
-	return d
 }
 
 // rate reads a number of letters a second; 0 is no limit.
@@ -134,8 +131,8 @@ func (c *checker) rate(flag, text string) float64 {
 	return n
 }
 
-// reason reads a line of text that must not be blank.
-func (c *checker) reason(flag, text string) string {
+// line reads a line of text that must not be blank.
+func (c *checker) line(flag, text string) string {
 	const longest = 1000
 	if strings.TrimSpace(text) == "" || len(text) > longest || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		c.wrong(flag, text, fmt.Sprintf("a line of text, at most %d bytes", longest))
@@ -149,7 +146,9 @@ type settling struct {
 	cfg        tableConfig
 	verb, past string
 	yes        bool
-	everything bool // no filter is given
+	everything bool   // no filter is given
+	expect     *int64 // how many letters the plan must have; nil if any number will do
+	table      *deadletter.Table
 	choice     deadletter.Choice
 	maxAge     string
 	quota      int64 // the service's calls a second, for the estimate; 0 if none or unlimited
@@ -162,14 +161,56 @@ func (s *settling) run(ctx context.Context) error {
 	if err != nil {
 		return stoppedBy(ctx, fmt.Errorf("%w; nothing has been changed", err))
 	}
-	s.show(plan)
-	switch {
-	case plan.Settled == 0:
-		return nil
-	case !s.yes:
-		say(s.con.stdout, "\nNothing has been changed. Add --yes to %s.\n", s.verb)
-		return nil
+	missing, err := s.missing(ctx, plan)
+	if err != nil {
+		return stoppedBy(ctx, fmt.Errorf("%w; nothing has been changed", err))
 	}
+	s.show(plan, missing)
+	if s.expect != nil && int64(plan.Settled) != *s.expect {
+		return fmt.Errorf("%w: %d in the plan, %d by --expect; nothing has been changed", errUnexpected, plan.Settled, *s.expect)
+	}
+	if plan.Settled > 0 && s.yes {
+		err = s.carryOut(ctx, plan)
+	} else if plan.Settled > 0 {
+		say(s.con.stdout, "\nNothing has been changed. Add %s to %s.\n", s.permission(), s.verb)
+	}
+	if len(missing) > 0 {
+		err = errors.Join(err, fmt.Errorf("%w: %d of --id, as reported above", errNotChosen, len(missing)))
+	}
+	return err
+}
+
+var (
+	errUnexpected = errors.New("another number of letters than expected")
+	errNotChosen  = errors.New("letters that are not to be settled")
+)
+
+// permission names the flags that carry the plan out.
+func (s *settling) permission() string {
+	if s.everything {
+		return "--all --yes"
+	}
+	return "--yes"
+}
+
+// missing says of each ID of the filter why the plan has no letter of it.
+func (s *settling) missing(ctx context.Context, plan deadletter.Plan) ([]string, error) {
+	var lines []string
+	for _, id := range plan.Unmatched {
+		lines = append(lines, id+": open, but another filter leaves it out")
+	}
+	if len(plan.NotOpen) == 0 {
+		return lines, nil
+	}
+	fates, err := fatesOf(ctx, s.table, plan.NotOpen)
+	for _, f := range fates {
+		lines = append(lines, f.id+": not open: "+f.String())
+	}
+	return lines, err
+}
+
+// carryOut settles the letters of a plan.
+func (s *settling) carryOut(ctx context.Context, plan deadletter.Plan) error {
 	say(s.con.stdout, "\n")
 	progress := newCountProgress(s.con.stderr, s.past, plan.Settled)
 	done := 0
@@ -202,14 +243,22 @@ func (s *settling) outcome(ctx context.Context, p progressOf, err error) error {
 	left := max(0, p.planned-done-p.skipped)
 	switch {
 	case err != nil && stoppedBy(ctx, err) == errInterrupted: //nolint:errorlint // it is returned as it is
-		return fmt.Errorf("%w: %d %s, %d left; the same command goes on", errInterrupted, done, s.past, left)
+		return fmt.Errorf("%w: %d %s, %d left; %s", errInterrupted, done, s.past, left, s.again())
 	case err != nil:
-		return fmt.Errorf("%d %s, %d left; the same command goes on: %w", done, s.past, left, err)
+		return fmt.Errorf("%d %s, %d left; %s: %w", done, s.past, left, s.again(), err)
 	case left > 0:
-		say(s.con.stdout, "the others are not open as they were planned: another operator has settled them, or they are too old by now\n")
+		say(s.con.stdout, "the others are not what they were in the plan: another operator has settled them, they were written anew, or they are too old by now\n")
 	}
 	if p.skipped > 0 {
 		return fmt.Errorf("%w: %d, as reported above; they stay open", errSkipped, p.skipped)
 	}
 	return nil
+}
+
+// again says how to go on after an interruption.
+func (s *settling) again() string {
+	if s.expect != nil {
+		return "the same command without --expect goes on"
+	}
+	return "the same command goes on"
 }

@@ -20,10 +20,10 @@ func TestLettersPlanChangesNothing(t *testing.T) {
 		"1 exhausted", "1 expired", "(1h0m ago)", "takes 4s at --rate 0.5; then the service needs less than 1s of its 200 calls a second",
 		"2 permanent or undecodable, and not named by class or id",
 		"1 older than the age allowed (--max-age is 24h; 0 = any)", "1 of another topic (--topic is "+schema.Topic+")",
-		"2 records are", "Nothing has been changed. Add --yes to replay.")
+		"2 records are", "Nothing has been changed. Add --all --yes to replay.")
 	shows(t, s.do("replay", "--class", "permanent"), "To replay: 1 of 6", "1 permanent")
 	shows(t, s.do("replay", "--max-age", "2d", "--limit", "1", "--code", "50004"), "To replay: 1 of 6")
-	shows(t, s.do("discard", "--reason", "x"), "To discard: 5 of 6", "1 of another topic", "Add --yes to discard.")
+	shows(t, s.do("discard", "--reason", "x"), "To discard: 5 of 6", "1 of another topic", "Add --all --yes to discard.")
 	s.wantOpen(2, 3, 4, 5, 6, 8)
 	if n := len(published(t, s.demoBroker)); n != 0 {
 		t.Errorf("%d records published", n)
@@ -33,7 +33,7 @@ func TestLettersPlanChangesNothing(t *testing.T) {
 func TestLettersReplay(t *testing.T) {
 	t.Parallel()
 	s := mixedShelf(t)
-	run := s.do("replay", "--yes")
+	run := s.do("replay", "--all", "--yes")
 	shows(t, run, "replayed 2 of 2")
 	if !strings.Contains(run.stderr, "replayed 1 of 2\n") || strings.Contains(run.stderr, "2 of 2") {
 		t.Errorf("stderr %q", run.stderr)
@@ -50,7 +50,7 @@ func TestLettersReplay(t *testing.T) {
 	if len(records) != 2 {
 		t.Errorf("%d records published", len(records))
 	}
-	shows(t, s.do("replay", "--yes"), "Nothing to replay")
+	shows(t, s.do("replay", "--all", "--yes"), "Nothing to replay")
 }
 
 func TestLettersDiscard(t *testing.T) {
@@ -85,7 +85,7 @@ func TestLettersReplayStopsBetweenTwo(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
 	s.put(letterOf(1), letterOf(2), letterOf(3))
-	r := start(t, environment{"CONVDEL_BROKERS": s.address}, strings.NewReader(""), "deadletters", "replay", "--yes", "--rate", "0.01")
+	r := start(t, environment{"CONVDEL_BROKERS": s.address}, strings.NewReader(""), "deadletters", "replay", "--all", "--yes", "--rate", "0.01")
 	await(t, "the first letter is replayed", func() bool { return strings.Contains(r.stderr.String(), "replayed 1 of 3") })
 	if status := r.end(); status != exitFailed || !strings.HasSuffix(r.stdout.String(), "replayed 1 of 3\n") ||
 		!strings.Contains(r.stderr.String(), "convdel: stopped before the end: 1 replayed, 2 left; the same command goes on\n") {
@@ -94,7 +94,7 @@ func TestLettersReplayStopsBetweenTwo(t *testing.T) {
 	if n := len(s.open()); n != 2 {
 		t.Errorf("%d letters open", n)
 	}
-	shows(t, s.do("replay", "--yes"), "replayed 2 of 2")
+	shows(t, s.do("replay", "--all", "--yes"), "replayed 2 of 2")
 	s.wantOpen()
 	if n := len(published(t, s.demoBroker)); n != 3 {
 		t.Errorf("%d records published", n)
@@ -105,7 +105,7 @@ func TestLettersReplaySaysHowFarItCame(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
 	s.put(letterOf(1, func(l *testLetter) { l.Topic = "gone.topic" }))
-	run := s.do("replay", "--yes", "--topic", "gone.topic", "--dead-letter-topic", schema.DeadLetterTopic)
+	run := s.do("replay", "--all", "--yes", "--topic", "gone.topic", "--dead-letter-topic", schema.DeadLetterTopic)
 	if run.status != exitFailed || !strings.Contains(run.stdout, "replayed 0 of 1") ||
 		!strings.Contains(run.stderr, "0 replayed, 1 left; the same command goes on: dead letter gone.topic/3/1: not settled: ") {
 		t.Errorf("%+v", run)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ import (
 	"convdel/schema"
 )
 
-// lettersShowCommand shows one dead letter.
+// lettersShowCommand shows one dead letter, open or settled.
 type lettersShowCommand struct {
 	ID string `arg:"" help:"TOPIC/PARTITION/OFFSET, as list and the service's log show it." name:"id"`
 
@@ -25,7 +24,9 @@ type lettersShowCommand struct {
 // Help explains more than the flags' texts can.
 func (*lettersShowCommand) Help() string {
 	return `The event, or why there is none; what went wrong, what that means and what to do about it; times, key,
-headers and value of the source record; and the commands that settle just this letter.
+headers and value of the source record; and the commands that settle just this letter. Of a settled
+letter, as long as the topic keeps its tombstone: who settled it, when and why, and all of the letter that
+compaction has left.
 
     convdel deadletters show conversation.delete.requested/3/1234
 
@@ -33,7 +34,7 @@ What does not print is shown escaped or in hexadecimal, and long values are cut.
 --id ID" has all of it.`
 }
 
-// Run shows the letter, if it is open.
+// Run shows the letter, if it is open or its tombstone is there.
 func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
 	var c checker
 	cfg := c.table(s.tableSettings, con.env)
@@ -46,41 +47,31 @@ func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer table.Close()
-	var found *deadletter.Letter
+	var open *deadletter.Letter
 	_, err = table.Each(ctx, deadletter.Filter{IDs: []string{s.ID}}, func(l *deadletter.Letter) error {
-		found = l
+		open = l
 		return nil
 	})
 	if err != nil {
 		return stoppedBy(ctx, err)
 	}
-	if found == nil {
-		return stoppedBy(ctx, s.missing(ctx, table, cfg.letters))
-	}
 	out := bufio.NewWriter(con.stdout)
-	s.show(out, found, time.Now())
+	if open != nil {
+		s.show(out, open, time.Now())
+		return out.Flush()
+	}
+	fates, err := fatesOf(ctx, table, []string{s.ID})
+	if err != nil {
+		return stoppedBy(ctx, err)
+	}
+	if fates[0].settled == nil {
+		return fmt.Errorf("%s: %w of %s: %s", s.ID, errNotOpen, cfg.letters, fates[0])
+	}
+	s.showSettled(out, fates[0], time.Now())
 	return out.Flush()
 }
 
 var errNotOpen = errors.New("not an open dead letter")
-
-// missing says why there is no such letter. If another letter has replaced it, it names that one.
-func (s *lettersShowCommand) missing(ctx context.Context, table *deadletter.Table, topic string) error {
-	newer := ""
-	_, err := table.Each(ctx, deadletter.Filter{}, func(l *deadletter.Letter) error {
-		if l.ReplayOf == s.ID && newer == "" || slices.Contains(l.Replaces(), s.ID) {
-			newer = l.ID()
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return err
-	case newer != "":
-		return fmt.Errorf("%s: %w of %s: its replay failed again, as %s", s.ID, errNotOpen, topic, newer)
-	}
-	return fmt.Errorf("%s: %w of %s: settled, or never there", s.ID, errNotOpen, topic)
-}
 
 // field writes one line of the page.
 func field(w io.Writer, name, format string, args ...any) {
@@ -89,12 +80,20 @@ func field(w io.Writer, name, format string, args ...any) {
 
 func (s *lettersShowCommand) show(w io.Writer, l *deadletter.Letter, now time.Time) {
 	say(w, "Dead letter %s\n", l.ID())
+	showLetter(w, l, now, true)
+	s.showCommands(w, l, now)
+}
+
+// showLetter shows all of a letter but its ID. There is nothing to be done about a letter that is not open.
+func showLetter(w io.Writer, l *deadletter.Letter, now time.Time, open bool) {
 	meaning, advice := explainLetter(&l.DeadLetter)
 	field(w, "class", "%s", l.Class)
 	field(w, "code", "%s", codeText(l.Code))
 	field(w, "error", "%s", visible(l.Error))
 	field(w, "meaning", "%s", visible(meaning))
-	field(w, "do", "%s", visible(advice))
+	if open {
+		field(w, "do", "%s", visible(advice))
+	}
 	field(w, "attempts", "%d", l.Attempts)
 	if l.Replays > 0 {
 		field(w, "replays", "%d; %s", l.Replays, replacesText(l))
@@ -105,7 +104,6 @@ func (s *lettersShowCommand) show(w io.Writer, l *deadletter.Letter, now time.Ti
 	showEvent(w, event, err)
 	showTimes(w, l, event, now)
 	showSource(w, l, err != nil)
-	s.showCommands(w, l, now)
 }
 
 // replacesText names the letters that are settled along with this one.

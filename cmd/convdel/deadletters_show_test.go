@@ -42,7 +42,7 @@ func TestLettersShow(t *testing.T) {
 	}
 	s.produce(&kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(id(1))})
 	run = s.do("show", id(1))
-	if run.status != exitFailed || !strings.Contains(run.stderr, "failed again, as "+id(7)) && !strings.Contains(run.stderr, "failed again, as "+id(8)) {
+	if run.status != exitDone || !strings.Contains(run.stdout, "failed again, as "+id(7)) && !strings.Contains(run.stdout, "failed again, as "+id(8)) {
 		t.Errorf("a letter that was replayed: %+v", run)
 	}
 	run = s.do("show", id(98))

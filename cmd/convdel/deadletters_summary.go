@@ -16,8 +16,10 @@ type letterGroup struct {
 	Class   schema.Class `json:"class"`
 	Code    int          `json:"code"`
 	Letters int          `json:"letters"`
-	First   time.Time    `json:"first"`
-	Last    time.Time    `json:"last"`
+	// Matches counts those of them that are no events and in which --account was found.
+	Matches int       `json:"matches,omitempty"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
 	// Newest is the ID of the newest letter, Error its error.
 	Newest  string `json:"newest"`
 	Error   string `json:"error"`
@@ -31,7 +33,8 @@ type letterSummary struct {
 	Selected int            `json:"selected"`
 	passTotals
 
-	totals deadletter.Totals
+	totals    deadletter.Totals
+	mentioned int
 }
 
 func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter) (*letterSummary, error) {
@@ -51,6 +54,10 @@ func summaryOf(ctx context.Context, table *deadletter.Table, f deadletter.Filter
 		}
 		g.Letters++
 		s.Selected++
+		if l.Mention != "" {
+			g.Matches++
+			s.mentioned++
+		}
 		if written := expressible(l.Written); !written.Before(g.Last) { // the oldest letters come first
 			g.Last, g.Newest, g.Error = written, l.ID(), l.Error
 		}
@@ -80,6 +87,7 @@ func (l *lettersListCommand) summarize(ctx context.Context, table *deadletter.Ta
 	}
 	now := time.Now()
 	sayTotals(out, l.letters(), s.Selected, "counted", s.totals)
+	sayUnjudged(out, s.mentioned, s.totals)
 	for _, g := range s.Groups {
 		say(out, "\n%s %s, code %s\n", countOf(g.Letters, "letter", "letters"), strings.ToUpper(string(g.Class)), codeText(g.Code))
 		say(out, "    when     %s (%s) to %s (%s)\n", stamp(g.First), ago(g.First, now), stamp(g.Last), ago(g.Last, now))
@@ -102,7 +110,7 @@ func (l *lettersListCommand) next(g *letterGroup) string {
 	switch {
 	case g.Class == schema.ClassUndecodable:
 		command, more = "export", " > letters.ndjson"
-	case strings.Contains(g.Advice, "replay") && g.Class != schema.ClassExpired:
+	case strings.Contains(g.Advice, "replay") && g.Class != schema.ClassExpired && g.Class != schema.ClassRevived:
 		command, more = "replay", ""
 	}
 	var line strings.Builder

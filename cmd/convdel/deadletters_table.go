@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"convdel/consumer/deadletter"
+	"convdel/consumer/mention"
+	"convdel/schema"
 )
 
 // tableBatch is how many letters decide the first widths of the columns. So many are held.
@@ -30,19 +32,24 @@ const (
 	columnError        = 6
 )
 
-func (t *letterTable) letter(l *deadletter.Letter, now time.Time) error {
+func (t *letterTable) letter(row listedLetter) error {
+	attempts := strconv.Itoa(row.Attempts)
+	if row.Replays > 0 {
+		attempts += " +" + countOf(row.Replays, "replay", "replays")
+	}
+	age := time.Duration(row.AgeSeconds) * time.Second
+	return t.row([]string{"ID", "AGE", "CLASS", "CODE", "ATTEMPTS", "CONVERSATION", "ERROR"}, []string{
+		row.ID, roughly(age), string(row.Class), codeText(row.Code), attempts, row.conversation(), visible(row.Error),
+	})
+}
+
+// row adds a row to the table. All rows have the same head, and the conversation and a long text as their last columns.
+func (t *letterTable) row(head, row []string) error {
 	if !t.headed {
 		t.headed = true
-		t.rows = append(t.rows, []string{"ID", "AGE", "CLASS", "CODE", "ATTEMPTS", "CONVERSATION", "ERROR"})
+		t.rows = append(t.rows, head)
 	}
-	attempts := strconv.Itoa(l.Attempts)
-	if l.Replays > 0 {
-		attempts += " +" + countOf(l.Replays, "replay", "replays")
-	}
-	t.rows = append(t.rows, []string{
-		l.ID(), roughly(l.Age(now)), string(l.Class), codeText(l.Code), attempts, conversationText(l), visible(l.Error),
-	})
-	if len(t.rows) >= t.batch {
+	if t.rows = append(t.rows, row); len(t.rows) >= t.batch {
 		return t.flush()
 	}
 	return nil
@@ -58,16 +65,24 @@ func codeText(code int) string {
 	return strconv.Itoa(code)
 }
 
-// conversationText names the two sides of the letter's conversation, if the letter has an event.
-func conversationText(l *deadletter.Letter) string {
-	e, err := l.Event()
+// conversation names the two sides of the letter's conversation, if the letter has an event. Otherwise it says where a
+// lenient --account was found.
+func (row *listedLetter) conversation() string {
+	text := "-"
 	switch {
-	case l.Batch != nil:
-		return "batch, " + batchText(l.Batch)
-	case err != nil:
-		return "-"
+	case row.Batch != nil:
+		batch := schema.Batch(*row.Batch)
+		text = "batch, " + batchText(&batch)
+	case row.From != "":
+		text = visible(row.Type + " " + row.From + " → " + row.To)
 	}
-	return visible(e.Type.String() + " " + e.From + " → " + e.To)
+	place := map[mention.Where]string{
+		mention.Field: "a field", mention.Key: "the key", mention.Header: "a header", mention.Bytes: "the bytes",
+	}[row.Match]
+	if place != "" {
+		text = strings.TrimPrefix(text+" ? in "+place, "- ")
+	}
+	return text
 }
 
 func (t *letterTable) flush() error {
@@ -81,15 +96,15 @@ func (t *letterTable) flush() error {
 	}
 	var text strings.Builder
 	for _, row := range t.rows {
-		t.row(&text, row)
+		t.write(&text, row)
 	}
 	t.rows = nil
 	_, err := io.WriteString(t.out, text.String())
 	return err
 }
 
-// row writes one letter: on one line, or on two if the terminal has no room for the error.
-func (t *letterTable) row(text *strings.Builder, row []string) {
+// write writes one letter: on one line, or on two if the terminal has no room for the error.
+func (t *letterTable) write(text *strings.Builder, row []string) {
 	const gap = "  "
 	used := 0
 	for _, width := range t.widths {

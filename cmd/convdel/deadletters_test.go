@@ -45,6 +45,8 @@ type testLetter struct {
 	schema.DeadLetter
 	value  []byte
 	source []schema.Header
+	// written is when it is written; now by default.
+	written time.Time
 }
 
 func goodValue(n int64) []byte {
@@ -78,7 +80,7 @@ func id(offset int64) string { return letterOf(offset).ID() }
 func (s *shelf) put(letters ...testLetter) {
 	s.t.Helper()
 	for _, l := range letters {
-		r := &kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(l.ID()), Value: l.value}
+		r := &kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(l.ID()), Value: l.value, Timestamp: l.written}
 		for _, h := range l.Headers(l.source) {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 		}
@@ -169,7 +171,7 @@ func TestLettersWrongFlags(t *testing.T) {
 		"replay --rate NaN --calls-per-second x": {"--rate is \"NaN\"", "--calls-per-second (CONVDEL_CALLS_PER_SECOND)"},
 		"replay --max-age=-1h":                   {"--max-age is \"-1h\""},
 		"discard":                                {"--reason is missing"},
-		"discard --reason= --yes":                {"--reason is missing"},
+		"discard --reason= --yes":                {"--reason is missing", "settling takes --all as well"},
 		"export --topic ?":                       {"--topic (CONVDEL_TOPIC) is \"?\"", "--dead-letter-topic (CONVDEL_DEAD_LETTER_TOPIC)"},
 		"export --dead-letter-topic x --topic x": {"must differ from --topic"},
 	} {

@@ -73,13 +73,17 @@ type passTotals struct {
 	Replaced int `json:"replaced"`
 	Foreign  int `json:"foreign"`
 	Records  int `json:"records"`
+	// Unjudged counts the letters of which --account, or another filter of settled letters, can't tell.
+	Unjudged int `json:"unjudged"`
+	// Settled counts the settled letters, if these are listed.
+	Settled int `json:"settled,omitempty"`
 	// Unread are the parts of the topic that can't be read, UnreadMore counts further ones.
 	Unread     []unreadPart `json:"unread"`
 	UnreadMore int          `json:"unread_more,omitempty"`
 }
 
 func totalsOf(t deadletter.Totals) passTotals {
-	p := passTotals{Open: t.Open, Replaced: t.Replaced, Foreign: t.Foreign, Records: t.Records}
+	p := passTotals{Open: t.Open, Replaced: t.Replaced, Foreign: t.Foreign, Records: t.Records, Unjudged: t.Unjudged, Settled: t.Settled}
 	p.Unread, p.UnreadMore = unreadParts(t.Unread)
 	return p
 }

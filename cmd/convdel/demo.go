@@ -67,6 +67,8 @@ type demo struct {
 	broker  *demoBroker
 	sim     *imtest.Server
 	service *service.Service
+	// endLog ends the service's log; nil before there is one.
+	endLog func()
 }
 
 // Run runs the demo.
@@ -130,10 +132,15 @@ func (d *demo) newService(ctx context.Context) (*service.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newService(ctx, cfg, d.con)
+	s, endLog, err := newService(ctx, cfg, d.con)
+	d.endLog = endLog
+	return s, err
 }
 
 func (d *demo) close() {
+	if d.endLog != nil {
+		d.endLog()
+	}
 	if d.sim != nil {
 		d.sim.Close()
 	}

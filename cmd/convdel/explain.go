@@ -28,6 +28,9 @@ func explain(class schema.Class, code int) (meaning, advice string) {
 	case schema.ClassExpired:
 		return "the event was older than max-event-age; it was not executed",
 			"discard; or, if it must still happen, raise max-event-age and replay with --max-age 0"
+	case schema.ClassRevived:
+		return "the conversation has had a message since the event; it was not executed",
+			"discard; or, if it must still be deleted, publish a new event, then discard (a replay is checked again)"
 	case schema.ClassPermanent:
 		return explainPermanent(code)
 	case schema.ClassExhausted:

@@ -54,6 +54,7 @@ func (i *imsimCommand) Run(ctx context.Context, con *console) error {
 	if err := c.err(); err != nil {
 		return err
 	}
+	con.serves()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("--addr %s: %w", addr, err)
@@ -119,7 +120,7 @@ func printStats(ctx context.Context, w io.Writer, sim *imtest.Server, every time
 			if s.Calls == last.Calls && s.Underway == last.Underway {
 				continue
 			}
-			say(w, "%s  %d calls (%.0f/s)  %d deletes  %d throttled  %d under way  peak %d/s\n", now.Format(time.TimeOnly),
+			say(w, "%s  %d calls (%.0f/s)  %d deletes  %d throttled  %d under way  peak %d/s\n", stamp(now),
 				s.Calls, float64(s.Calls-last.Calls)/every.Seconds(), s.Deletes, s.Throttled, s.Underway, s.PeakPerSecond)
 			last = s
 		}

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
@@ -24,14 +22,14 @@ const (
 
 // cluster reads Kafka's addresses and the login.
 func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string) (string, bool)) cluster.Config {
-	return cluster.Config{
-		Brokers: c.addresses("brokers", b.Brokers),
-		TLS:     c.kafkaTLS(s),
-		SASL:    c.kafkaLogin(s, env),
-	}
+	config := cluster.Config{Brokers: c.addresses("brokers", b.Brokers)}
+	config.TLS, config.Certificates = c.kafkaTLS(s)
+	config.SASL = c.kafkaLogin(s, env)
+	return config
 }
 
-func (c *checker) kafkaTLS(s securitySettings) *tls.Config {
+// kafkaTLS returns nil without TLS, and no certificates if the system's are used.
+func (c *checker) kafkaTLS(s securitySettings) (*tls.Config, *cluster.Certificates) {
 	on := c.yesNo("kafka-tls", s.TLS)
 	c.note("kafka-ca-file", s.CAFile)
 	c.note("kafka-cert-file", s.CertFile)
@@ -43,38 +41,36 @@ func (c *checker) kafkaTLS(s securitySettings) *tls.Config {
 			c.conflict(file.flag, file.path, "it needs --kafka-tls")
 		}
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CAFile != "" {
-		config.RootCAs = c.certificates("kafka-ca-file", s.CAFile)
-	}
+	files := cluster.CertificateFiles{CA: s.CAFile, Cert: s.CertFile, Key: s.KeyFile}
 	switch {
 	case s.CertFile != "" && s.KeyFile == "":
 		c.conflict("kafka-cert-file", s.CertFile, "it needs --kafka-key-file")
+		files.Cert = ""
 	case s.CertFile == "" && s.KeyFile != "":
 		c.conflict("kafka-key-file", s.KeyFile, "it needs --kafka-cert-file")
-	case s.CertFile != "":
-		own, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
-		if err != nil {
-			c.conflict("kafka-cert-file", s.CertFile, fmt.Sprintf("must be a PEM certificate that fits --kafka-key-file (%v)", err))
-		}
-		config.Certificates = []tls.Certificate{own}
+		files.Key = ""
+	}
+	if bad := certificateError(cluster.CertificateFiles{CA: files.CA}); bad != nil {
+		c.conflict("kafka-ca-file", files.CA, fmt.Sprintf("must be a readable file of PEM certificates (%v)", bad.Err))
+	}
+	if bad := certificateError(cluster.CertificateFiles{Cert: files.Cert, Key: files.Key}); bad != nil {
+		c.conflict("kafka-cert-file", files.Cert, fmt.Sprintf("must be a PEM certificate that fits --kafka-key-file (%v)", bad.Err))
 	}
 	if !on {
-		return nil
+		return nil, nil
 	}
-	return config
+	certificates, err := cluster.ReadCertificates(files)
+	if err != nil {
+		return nil, nil // a problem that is noted
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12}, certificates
 }
 
-// certificates reads a file of trusted PEM certificates.
-func (c *checker) certificates(flag, path string) *x509.CertPool {
-	pool := x509.NewCertPool()
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		c.conflict(flag, path, fmt.Sprintf("must be a readable file (%v)", err))
-	} else if !pool.AppendCertsFromPEM(text) {
-		c.conflict(flag, path, "must hold PEM certificates, and holds none")
-	}
-	return pool
+// certificateError returns why files can't be used; nil if they can.
+func certificateError(files cluster.CertificateFiles) *cluster.CertificateError {
+	_, err := cluster.ReadCertificates(files)
+	bad, _ := errors.AsType[*cluster.CertificateError](err)
+	return bad
 }
 
 func (c *checker) kafkaLogin(s securitySettings, env func(string) (string, bool)) sasl.Mechanism {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"convdel/internal/secret"
 	"convdel/schema"
 )
 
@@ -71,7 +72,7 @@ func TestPasswordFileIsReadAgain(t *testing.T) {
 		}
 	}
 	write("first\n")
-	login := &saslLogin{mechanism: saslPlain, username: "u", password: secretSource{path: path}}
+	login := &saslLogin{mechanism: saslPlain, username: "u", password: secretSource{file: secret.NewFile(path)}}
 	for _, password := range []string{"first", "second"} {
 		write(password + "\n")
 		_, response, err := login.Start(t.Context())
@@ -80,6 +81,10 @@ func TestPasswordFileIsReadAgain(t *testing.T) {
 		}
 	}
 	write("")
+	if _, response, err := login.Start(t.Context()); err != nil || string(response) != "\x00u\x00second" {
+		t.Errorf("from a file that has turned bad: response %q, error %v, want the last good password", response, err)
+	}
+	login.password = secretSource{file: secret.NewFile(path)}
 	if _, _, err := login.Start(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, want one that names the file", err)
 	}

@@ -31,7 +31,8 @@ const libraryKey = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb9
 // printAsLibraries runs in that process. It prints secrets in the ways in which libraries print.
 func printAsLibraries(sig string) {
 	log.SetPrefix("before: ")
-	libraries := takeOverLibraries(newLogger(os.Stderr, slog.LevelInfo, formatJSON))
+	first, _ := newLogger(os.Stderr, slog.LevelInfo, formatJSON)
+	libraries := takeOverLibraries(first)
 	log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=%v", "HTTP/1.1 200 OK\r\n\r\nusersig="+sig, io.EOF)
 	log.Print("key ", libraryKey)
 	log.New(log.Writer(), "own prefix ", log.LstdFlags|log.Lshortfile).Print("sig ", sig)
@@ -42,7 +43,8 @@ func printAsLibraries(sig string) {
 	slog.Error("global " + sig)                                                                                        //nolint:forbidigo,sloglint // as a library does
 	slog.With("sig", sig).WithGroup("group").Debug("with attributes")                                                  //nolint:forbidigo,sloglint // as a library does
 	unasked(sig)
-	libraries.redirect(newLogger(os.Stderr, slog.LevelInfo, formatJSON).With("redirected", true))
+	second, _ := newLogger(os.Stderr, slog.LevelInfo, formatJSON)
+	libraries.redirect(second.With("redirected", true))
 	log.Print("to another logger")
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
+
+	"convdel/internal/repeats"
 )
 
 // These are the formats of log-format.
@@ -25,19 +27,35 @@ func (c *checker) logLevel(text string) slog.Level {
 	return level
 }
 
-// newLogger returns a logger that writes to w: coloured lines on a terminal, otherwise JSON.
-func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+// newLogger returns a logger that writes to w: coloured lines on a terminal, otherwise JSON. Times are in UTC. Lines that repeat too
+// often are counted; end writes the last counts.
+func newLogger(w io.Writer, level slog.Level, format string) (log *slog.Logger, end func()) {
 	onTerminal := isTerminal(w)
+	var lines slog.Handler
 	if format == formatText || format == formatAuto && onTerminal {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{
-			Level: level, TimeFormat: "15:04:05.000", NoColor: !onTerminal || os.Getenv("NO_COLOR") != "",
-		}))
+		lines = tint.NewTextHandler(w, &tint.Options{
+			Level: level, TimeFormat: "2006-01-02T15:04:05.000Z07:00", ReplaceAttr: inUTC, NoColor: !onTerminal || os.Getenv("NO_COLOR") != "",
+		})
+	} else {
+		lines = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC})
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	h := repeats.New(lines)
+	return slog.New(h), h.Close
 }
+
+// inUTC puts times into UTC: a line's own one and those of attributes.
+func inUTC(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindTime {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
+}
+
+// descriptor is an open file of the process.
+type descriptor interface{ Fd() uintptr }
 
 // isTerminal returns true if w is a terminal, an output's or an input's.
 func isTerminal(w any) bool {
-	file, ok := w.(*os.File)
+	file, ok := w.(descriptor)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

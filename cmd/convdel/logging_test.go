@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLogFormats(t *testing.T) {
@@ -15,7 +16,7 @@ func TestLogFormats(t *testing.T) {
 		json   bool
 	}{{formatAuto, true}, {formatJSON, true}, {formatText, false}} {
 		var out bytes.Buffer // not a terminal
-		log := newLogger(&out, slog.LevelWarn, c.format)
+		log, _ := newLogger(&out, slog.LevelWarn, c.format)
 		log.Info("too quiet")
 		log.Warn("hello", slog.Int("partition", 3))
 		line := out.String()
@@ -50,6 +51,29 @@ func TestLogLevels(t *testing.T) {
 		var c checker
 		if c.logLevel(text); c.err() == nil {
 			t.Errorf("%q is allowed", text)
+		}
+	}
+}
+
+// TestLogTimesAreInUTC: a line's time has a date and is in UTC, and so are times in attributes, wherever the process runs.
+func TestLogTimesAreInUTC(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 25, 1, 30, 0, 123e6, time.FixedZone("CST", 8*3600))
+	for format, want := range map[string][]string{
+		formatText: {"2026-11-24T17:30:00.123Z INF hello", "due=2026-11-24T17:30:00.123Z"},
+		formatJSON: {`"time":"2026-11-24T17:30:00.123Z"`, `"due":"2026-11-24T17:30:00.123Z"`},
+	} {
+		var out bytes.Buffer
+		log, _ := newLogger(&out, slog.LevelInfo, format)
+		r := slog.NewRecord(at, slog.LevelInfo, "hello", 0)
+		r.AddAttrs(slog.Group("pause", slog.Time("due", at)))
+		if err := log.Handler().Handle(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range want {
+			if !strings.Contains(out.String(), text) {
+				t.Errorf("%s: %q lacks %s", format, out.String(), text)
+			}
 		}
 	}
 }

@@ -8,23 +8,22 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 )
 
 func main() {
-	ctx, stop := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		stop()
-		again := <-signals
-		say(os.Stderr, "convdel: %s again: stopping at once, events under way may be executed twice\n", again)
+	ctx, stop := context.WithCancelCause(context.Background())
+	log, _ := newLogger(os.Stderr, slog.LevelInfo, formatAuto) // until a command has a log of its own
+	con := &console{
+		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: os.Stderr, env: os.LookupEnv,
+		libraries: takeOverLibraries(log),
+	}
+	onSignals(stop, func(name string) {
+		if tell := con.atOnce.Load(); tell != nil {
+			(*tell)(name)
+		} else {
+			say(os.Stderr, "convdel: %s again: stopping at once\n", name)
+		}
 		os.Exit(exitFailed)
-	}()
-	os.Exit(execute(ctx, os.Args[1:], &console{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv,
-		libraries: takeOverLibraries(newLogger(os.Stderr, slog.LevelInfo, formatAuto)),
-	}))
+	})
+	os.Exit(execute(ctx, os.Args[1:], con))
 }

@@ -14,9 +14,16 @@ import (
 	"convdel/internal/testkit"
 )
 
+// asProcess is the variable that makes the test's binary run main instead of the tests. It has no prefix of convdel's settings.
+const asProcess = "TESTS_RUN_CONVDEL"
+
 func TestMain(m *testing.M) {
 	if sig := os.Getenv(librariesChild); sig != "" {
 		printAsLibraries(sig)
+		return
+	}
+	if os.Getenv(asProcess) != "" {
+		main()
 		return
 	}
 	goleak.VerifyTestMain(m)

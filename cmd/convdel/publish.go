@@ -12,10 +12,10 @@ import (
 
 // publishCommand publishes events after checking each.
 type publishCommand struct {
-	From        string `group:"event" help:"Account whose conversation is deleted. Without this flag, events are read from standard input." placeholder:"USERID"`
-	To          string `group:"event" help:"The other side: an account, or a group's ID with --type g2c." placeholder:"ID"`
-	Type        string `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE"`
-	ClearRamble bool   `group:"event" help:"Clear the messages stored for roaming, too."`
+	From        *string `group:"event" help:"Account whose conversation is deleted. Without this flag, events are read from standard input." placeholder:"USERID"`
+	To          *string `group:"event" help:"The other side: an account, or a group's ID with --type g2c." placeholder:"ID"`
+	Type        string  `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE"`
+	ClearRamble bool    `group:"event" help:"Clear the messages stored for roaming, too."`
 
 	CloudEvent string `group:"input" help:"bare, structured or binary. Without this flag, events from flags are bare and events from standard input unchanged." name:"cloud-event" placeholder:"WRAPPING"`
 	Strict     bool   `group:"input" help:"Stop at the first bad line; no line behind it is published."`
@@ -44,14 +44,18 @@ events, letters of which nothing is left, batches.
 
 Bad lines are reported with their number and skipped. Records are keyed by conversation and count as
 published once every in-sync replica has them. A record that the topic does not take, for its size above
-all, is reported and skipped like a bad line. The exit status is 1 if a line was refused or a write failed.`
+all, is reported and skipped like a bad line. The exit status is 1 if a line was refused or a write failed, and 2 if
+there was no line.
+
+Refused, too, although the service would take them: a group's ID (@TGS#…, a topic's with @TOPIC#) as an
+account or with type C2C, GROUP@TGS#… as client SDKs write it, and @TIM#SYSTEM.`
 }
 
 // Run publishes one event from flags, or all events on standard input.
 func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: []string{"cloud-event"}}
 	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
-	fromFlags := p.From != "" || p.To != "" || p.ClearRamble || p.Type != "c2c"
+	fromFlags := p.From != nil || p.To != nil || p.ClearRamble || p.Type != "c2c"
 	var event schema.Event
 	if fromFlags {
 		event = p.event(&c)
@@ -75,6 +79,9 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 		err = job.all(ctx)
 	}
 	err = errors.Join(err, sink.close())
+	if err == nil && job.published+job.refused == 0 {
+		return errNoInput
+	}
 	p.summary(con, &job.counts)
 	if err == nil && job.refused > 0 {
 		return errReported
@@ -82,10 +89,13 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	return err
 }
 
+// errNoInput says that there was nothing to publish, since an empty file or variable is a slip more often than not.
+var errNoInput error = &usageError{lines: []string{"standard input has no event: nothing is published", "see \"convdel publish -h\""}}
+
 // event reads the flags of one event.
 func (p *publishCommand) event(c *checker) schema.Event {
 	event := schema.Event{ClearRamble: p.ClearRamble}
-	event.From, event.To = p.From, p.To
+	event.From, event.To = given(p.From), given(p.To)
 	switch strings.ToLower(p.Type) {
 	case "c2c", "1":
 		event.Type = schema.C2C
@@ -95,11 +105,23 @@ func (p *publishCommand) event(c *checker) schema.Event {
 		c.problems = append(c.problems, fmt.Sprintf("--type is %s: must be c2c, g2c, 1 or 2", quote(p.Type)))
 		return event
 	}
-	if field, ok := errors.AsType[*schema.FieldError](event.Validate()); ok {
+	err := event.Validate()
+	if err == nil {
+		err = checkSides(event)
+	}
+	if field, ok := errors.AsType[*schema.FieldError](err); ok {
 		flag := map[string]string{"From_Account": "--from", "To_Account": "--to"}[field.Field]
 		c.problems = append(c.problems, fmt.Sprintf("%s (%s): %s", flag, field.Field, field.Reason))
 	}
 	return event
+}
+
+// given returns a flag's text, which is empty if the flag is not there.
+func given(flag *string) string {
+	if flag == nil {
+		return ""
+	}
+	return *flag
 }
 
 // summary writes the last line. In a dry run it goes to standard error, since standard output holds only records.
@@ -229,6 +251,9 @@ func (p *publishing) record(line inputLine) (record, error) {
 		if members, ok := letterMembers(line.text); ok {
 			return p.letter(members)
 		}
+		return record{}, err
+	}
+	if err := checkSides(event); err != nil {
 		return record{}, err
 	}
 	if p.wrap != "" {

@@ -87,7 +87,11 @@ func (p *publishing) replayOf(m lineMembers) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	if _, err := schema.Decode(source.Value, source.Headers); err != nil {
+	event, err := schema.Decode(source.Value, source.Headers)
+	if err == nil {
+		err = checkSides(event)
+	}
+	if err != nil {
 		return record{}, err
 	}
 	return record{key: source.Key, value: source.Value, headers: source.Headers}, nil
@@ -141,13 +145,13 @@ func (m lineMembers) fields() (schema.DeadLetter, error) {
 		{"code", &d.Code, "a whole number"},
 		{"error", &d.Error, "a string"},
 		{"attempts", &d.Attempts, "a whole number"},
-		{"first_attempt", &d.FirstAttempt, "an RFC 3339 time"},
-		{"last_attempt", &d.LastAttempt, "an RFC 3339 time"},
-		{"written", new(time.Time), "an RFC 3339 time"},
+		{"first_attempt", (*letterTime)(&d.FirstAttempt), "an RFC 3339 time"},
+		{"last_attempt", (*letterTime)(&d.LastAttempt), "an RFC 3339 time"},
+		{"written", new(letterTime), "an RFC 3339 time"},
 		{"topic", &d.Topic, "a string"},
 		{"partition", &d.Partition, "a whole number"},
 		{"offset", &d.Offset, "a whole number"},
-		{"timestamp", &d.Timestamp, "an RFC 3339 time"},
+		{"timestamp", (*letterTime)(&d.Timestamp), "an RFC 3339 time"},
 		{"group", &d.Group, "a string"},
 		{"replays", &d.Replays, "a whole number"},
 		{"replay_of", &d.ReplayOf, "a string"},
@@ -164,6 +168,20 @@ func (m lineMembers) fields() (schema.DeadLetter, error) {
 		return d, &letterError{member: "replays", reason: "is out of range"}
 	}
 	return d, nil
+}
+
+// letterTime is a time that is read as the times of events are.
+type letterTime time.Time
+
+// UnmarshalJSON reads the time.
+func (t *letterTime) UnmarshalJSON(raw []byte) error {
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return err
+	}
+	at, err := schema.ParseTime(text)
+	*t = letterTime(at)
+	return err
 }
 
 // lacks reads the description of the missing part of the source record. The event counts only if a part is missing.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/consumer/deadletter"
 	"convdel/internal/testkit"
 	"convdel/schema"
 )
@@ -144,6 +145,71 @@ func TestPublishStandardInput(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"a1", "a4", "a6", "a8"}) {
 		t.Errorf("published %v", got)
+	}
+}
+
+// TestPublishRefusesTheWrongKindOfID: a group's ID is no account, and a conversation of two has none.
+func TestPublishRefusesTheWrongKindOfID(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ from, kind, to, reason string }{
+		{"alice", "1", "@TGS#1", "is a group's ID, and the type is C2C"},
+		{"alice", "1", "@TGS#_community", "type is C2C"},
+		{"alice", "1", "@TGS#_c@TOPIC#_t", "type is C2C"},
+		{"alice", "1", "mine@TOPIC#_t", "type is C2C"},
+		{"alice", "1", "@tgs#1", "type is C2C"},
+		{"alice", "1", "GROUP@TGS#1", "type is C2C"},
+		{"alice", "2", "GROUP@TGS#1", "begins with GROUP"},
+		{"@TGS#1", "1", "bob", "is a group's ID: it must be the account"},
+		{"@TGS#1", "2", "@TGS#2", "is a group's ID: it must be the account"},
+		{"alice", "1", "@TIM#SYSTEM", "no conversation of the API"},
+		{"alice", "2", "@TIM#SYSTEM", "no conversation of the API"},
+		{"alice", "2", "@TGS#1", ""},
+		{"alice", "2", "@TGS#_c@TOPIC#_t", ""},
+		{"alice", "2", "my-group", ""},
+		{"alice", "1", "GROUPIE", ""},
+		{"GROUP", "2", "GROUP7", ""},
+		{"alice", "1", "TGS#1", ""},
+	} {
+		value := fmt.Sprintf(`{"From_Account":%q,"Type":%s,"To_Account":%q}`, c.from, c.kind, c.to)
+		letter := letterOf(1)
+		exported, err := appendLine(nil, exportOf(&deadletter.Letter{DeadLetter: letter.DeadLetter, Value: []byte(value)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, run := range map[string]invocation{
+			"flags":  invoke(t, nil, "", "publish", "--dry-run", "--from", c.from, "--type", c.kind, "--to", c.to),
+			"line":   invoke(t, nil, value, "publish", "--dry-run"),
+			"cloud":  invoke(t, nil, value, "publish", "--dry-run", "--cloud-event", "binary"),
+			"letter": invoke(t, nil, string(exported), "publish", "--dry-run"),
+		} {
+			refused := run.status == exitFailed || how == "flags" && run.status == exitUsage
+			if refused != (c.reason != "") || !refused && run.status != exitDone || !strings.Contains(run.stderr, c.reason) || refused && run.stdout != "" {
+				t.Errorf("%s by %s: %+v, want %q", value, how, run, c.reason)
+			}
+		}
+	}
+}
+
+// TestPublishSaysThatThereIsNothing: a command that publishes nothing does not look like one that has done its work.
+func TestPublishSaysThatThereIsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	for _, stdin := range []string{"", "\n", " \t\r\n\n", "\n\n  "} {
+		for _, more := range [][]string{{"--brokers", b.address}, {"--dry-run"}, {"--strict", "--brokers", b.address}} {
+			run := invoke(t, nil, stdin, append([]string{"publish"}, more...)...)
+			if run.status != exitUsage || run.stdout != "" || !strings.Contains(run.stderr, "standard input has no event: nothing is published") {
+				t.Errorf("%q %v: %+v", stdin, more, run)
+			}
+		}
+	}
+	run := invoke(t, nil, "# a comment\n", "publish", "--dry-run")
+	if run.status != exitFailed || !strings.Contains(run.stderr, "line 1: ") || !strings.Contains(run.stderr, "would publish 0, refused 1") {
+		t.Errorf("a comment: %+v", run)
+	}
+	// Flags of unset variables are no reason to read the input instead.
+	run = invoke(t, nil, `{"From_Account":"a","Type":1,"To_Account":"b"}`, "publish", "--dry-run", "--from", "", "--to", "")
+	if run.status != exitUsage || run.stdout != "" || !strings.Contains(run.stderr, "--from (From_Account): is empty") {
+		t.Errorf("empty flags: %+v", run)
 	}
 }
 

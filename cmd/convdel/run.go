@@ -19,23 +19,30 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	boundMemory(con.env, cfg.Consumer.MaxInFlightBytes)
-	s, err := newService(ctx, cfg, con)
+	s, endLog, err := newService(ctx, cfg, con)
 	if err != nil {
 		return asUsage(err)
 	}
+	defer endLog()
+	atOnce := func(signal string) {
+		s.StopAtOnce(signal)
+		endLog()
+	}
+	con.atOnce.Store(&atOnce)
 	if s.Run(ctx) != nil {
 		return errReported // the last log line has the error
 	}
 	return nil
 }
 
-// newService makes the logger and the service.
-func newService(ctx context.Context, cfg serviceConfig, con *console) (*service.Service, error) {
+// newService makes the logger and the service. endLog is called after the log's last line.
+func newService(ctx context.Context, cfg serviceConfig, con *console) (s *service.Service, endLog func(), err error) {
 	b := readBuild()
 	cfg.Version, cfg.Commit = b.version, b.commit
-	log := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
+	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
 	con.libraries.redirect(log)
-	return service.New(ctx, cfg.Config, log)
+	s, err = service.New(ctx, cfg.Config, log)
+	return s, endLog, err
 }
 
 // asUsage turns an error about the environment, a wrong proxy address for example, into a usage error.

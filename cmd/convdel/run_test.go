@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -78,7 +79,7 @@ func TestRunServesAndStopsCleanly(t *testing.T) {
 	}
 	begin, end := logLine(t, p.stderr.String(), "convdel starts"), logLine(t, p.stderr.String(), "convdel stops")
 	settings, _ := begin["settings"].(map[string]any)
-	if begin["version"] == nil || settings["brokers"] != b.address || settings["quota"] != "local" || settings["im_identifier"] != "administrator" {
+	if begin["version"] == nil || settings["brokers"] != b.address || settings["quota"] != "local" || settings["im_identifier"] != nil /* a default */ {
 		t.Errorf("start: %v", begin)
 	}
 	totals, _ := end["totals"].(map[string]any)
@@ -193,5 +194,39 @@ func publishAged(t *testing.T, broker string, age time.Duration) {
 	r := &kgo.Record{Topic: schema.Topic, Value: []byte(`{"From_Account":"a","Type":1,"To_Account":"b"}`), Timestamp: time.Now().Add(-age)}
 	if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFloodOfBadRecordsIsShortInTheLog: the log has the first ten dead letters of a class and a count of the others.
+func TestFloodOfBadRecordsIsShortInTheLog(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	env := required().with(environment{"CONVDEL_BROKERS": b.address, "CONVDEL_ADMIN_ADDR": "", "CONVDEL_CREATE_TOPICS": "true", "CONVDEL_IM_ENDPOINT": "http://127.0.0.1:1"})
+	p := start(t, env, nil, "run")
+	await(t, "a generation", func() bool { return strings.Contains(p.stderr.String(), "generation begins") })
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const bad = 500
+	records := make([]*kgo.Record, bad)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: schema.Topic, Value: fmt.Appendf(nil, "no event, number %d", i)}
+	}
+	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "all is committed", func() bool {
+		done, err := b.drained(t.Context())
+		return done && err == nil
+	})
+	if status := p.end(); status != exitDone {
+		t.Errorf("status %d", status)
+	}
+	log := p.stderr.String()
+	count := logLine(t, log, "more lines like this within a minute")
+	if n := strings.Count(log, `"msg":"dead letter"`); n != 10 || count["like"] != "dead letter" || count["class"] != "undecodable" || count["more"] != float64(bad-n) {
+		t.Errorf("%d lines, count %v", n, count)
 	}
 }

@@ -70,8 +70,9 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	}
 	cfg.IM.CallTimeout = cfg.Consumer.CallTimeout
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
-	cfg.Effective = c.read
-	cfg.Warnings = warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)
+	cfg.Set, cfg.Defaults = c.split(defaultTexts())
+	cfg.SecretFiles = c.files
+	cfg.Warnings = append(c.warnings, warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)...)
 	return cfg, c.err()
 }
 
@@ -88,6 +89,7 @@ func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 func (c *checker) letterTopic(topic, letters string) string {
 	if letters == "" && topic != "" {
 		letters = topic + deadLetterSuffix
+		c.derived = append(c.derived, "dead-letter-topic")
 	}
 	c.topic("dead-letter-topic", letters)
 	if topic != "" && topic == letters {
@@ -103,13 +105,14 @@ func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *
 	cfg.SDKAppID = int(c.number("im-sdkappid", s.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
 	cfg.Identifier = c.printable("im-identifier", s.Identifier, 32)
 	cfg.SecretKey = keySource(c.secret(imSecretKey, env, true))
+	_, _ = cfg.SecretKey.Key() // from now on there is a last good key; what is wrong with it has been told
 	return endpoint
 }
 
 // keySource makes the client's source of the secret key.
 func keySource(from secretSource) imclient.KeySource {
-	if from.path != "" {
-		return imclient.KeyFile(from.path)
+	if from.file != nil {
+		return imclient.KeyFile(from.file.String())
 	}
 	return imclient.StaticKey(from.value)
 }
@@ -133,6 +136,7 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 	key := s.RedisKey
 	if key == "" {
 		key = redisbudget.KeyOf(cfg.IM.SDKAppID)
+		c.derived = append(c.derived, "redis-key")
 	}
 	c.printable("redis-key", key, 255)
 	if how != quotaRedis {

@@ -9,6 +9,23 @@ import (
 // settingTag marks a flag that is a setting. A setting has an environment variable.
 const settingTag = "setting"
 
+// defaultTexts returns the default text of each setting of run, by flag.
+func defaultTexts() map[string]string {
+	texts := make(map[string]string)
+	parser, err := newParser(&commands{}, &console{}, func(int) {})
+	if err != nil {
+		return texts // the command line has been parsed by such a parser
+	}
+	for _, command := range parser.Model.Children {
+		for _, flag := range command.Flags {
+			if command.Name == "run" && flag.Tag.Has(settingTag) {
+				texts[flag.Name] = flag.Default
+			}
+		}
+	}
+	return texts
+}
+
 // toggle is the text of a switch. Like every setting it stays text until a [checker] reads it, since the parser stops at
 // the first value that it cannot decode and so hides other wrong values.
 type toggle string
@@ -116,7 +133,7 @@ func flagGroups() []kong.Group {
 		{Key: groupSim, Title: "Simulator"},
 		{
 			Key: groupFilter, Title: "Which letters",
-			Description: "Without a filter, all. Different filters must all match; of several classes, codes or IDs in one filter, any.",
+			Description: "Without a filter, all; replay and discard then take --all. Different filters must all match; of several classes, codes or IDs in one filter, any.",
 		},
 		{Key: groupOutput, Title: "Output"},
 		{Key: groupSettle, Title: "What is done"},

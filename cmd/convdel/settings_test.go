@@ -286,7 +286,7 @@ func TestQuotaInRedis(t *testing.T) {
 		if problems != nil || cfg.Redis == nil || cfg.Redis.Key != c.key || cfg.Redis.CallsPerSecond != 200 || !cfg.Consumer.ShareByPartitions {
 			t.Fatalf("%+v, problems %q", cfg.Redis, problems)
 		}
-		noSecrets(t, fmt.Sprint(cfg.Effective))
+		noSecrets(t, fmt.Sprint(cfg.Set, cfg.Defaults))
 	}
 	if cfg, problems := checked(t, required().with(environment{"CONVDEL_REDIS_URL": "not used"})); problems != nil || cfg.Redis != nil {
 		t.Errorf("without --quota=redis: %+v, problems %q", cfg.Redis, problems)
@@ -347,12 +347,42 @@ func TestEveryServiceSettingIsLogged(t *testing.T) {
 	t.Parallel()
 	cfg, _ := checked(t, required())
 	var logged []string
-	for _, attr := range cfg.Effective {
+	for _, attr := range slices.Concat(cfg.Set, cfg.Defaults) {
 		logged = append(logged, attr.Key)
 	}
 	for _, flag := range model(t).Children[0].Flags {
 		if flag.Tag.Has(settingTag) && !slices.Contains(logged, strings.ReplaceAll(flag.Name, "-", "_")) {
 			t.Errorf("the log line at the start lacks --%s", flag.Name)
+		}
+	}
+}
+
+// TestSettingsLineShowsWhatIsSet: at the start the log shows the settings that differ from their defaults; the others, and those that
+// follow from others, are for debugging.
+func TestSettingsLineShowsWhatIsSet(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "brokers=kafka-1:9092, kafka-2:9092 im_sdkappid=1400000000"},
+		{[]string{"--calls-per-second=200", "--max-calls=0", "--start=recent"}, "brokers=kafka-1:9092, kafka-2:9092 im_sdkappid=1400000000"},
+		{
+			[]string{"--topic=a", "--quota=local", "--max-attempts=9", "--admin-addr="},
+			"brokers=kafka-1:9092, kafka-2:9092 topic=a im_sdkappid=1400000000 max_attempts=9 quota=local admin_addr=",
+		},
+		{
+			[]string{"--dead-letter-topic=b", "--redis-key=c", "--kafka-tls"},
+			"brokers=kafka-1:9092, kafka-2:9092 kafka_tls=true dead_letter_topic=b im_sdkappid=1400000000 redis_key=c",
+		},
+	} {
+		cfg, problems := checked(t, required(), c.args...)
+		var set []string
+		for _, a := range cfg.Set {
+			set = append(set, a.String())
+		}
+		if got := strings.Join(set, " "); problems != nil || got != c.want {
+			t.Errorf("%v: %s\nwant %s (%q)", c.args, got, c.want, problems)
 		}
 	}
 }

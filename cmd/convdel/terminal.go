@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -89,7 +88,7 @@ func isText(data []byte) bool {
 
 // columns returns the terminal's width; 0 if there is no terminal, so that lines may have any length.
 func (con *console) columns() int {
-	if file, ok := con.stdout.(*os.File); ok {
+	if file, ok := con.stdout.(descriptor); ok {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
 			return width
 		}

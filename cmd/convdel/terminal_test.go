@@ -79,19 +79,3 @@ func FuzzAppendLine(f *testing.F) {
 		}
 	})
 }
-
-func TestDays(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]time.Duration{
-		"3d": 72 * time.Hour, "1d12h": 36 * time.Hour, "0": 0, "0d": 0, "90m": 90 * time.Minute,
-	} {
-		if got, err := parseDays(text); err != nil || got != want {
-			t.Errorf("parseDays(%s) = %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "d", "-1d", "1d-2h", "1dd", "99999999d", "3 d", "1h2d"} {
-		if got, err := parseDays(text); err == nil {
-			t.Errorf("parseDays(%q) = %v", text, got)
-		}
-	}
-}

@@ -7,6 +7,9 @@
 // A [Table] shows the open letters ([Table.Each], [Table.Follow]). [Table.Replay] publishes their source records again and
 // then settles them, [Table.Discard] only settles them.
 //
+// A tombstone says who settled the letter, when and why. [Table.EachSettled] shows settled letters as long as the topic keeps
+// their tombstones.
+//
 // A replayed record may fail again and become a letter once more. This letter replaces the one that was replayed, even if
 // the replay was killed before it could settle that one. The new letter's headers name the old letter, but anybody who may
 // publish can forge them. So the two letters must prove it: they have the same key, value, headers and first time, and the

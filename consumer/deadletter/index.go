@@ -3,6 +3,7 @@ package deadletter
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -19,11 +20,14 @@ const passParallel = 2
 // index is the result of a pass over the topic: the positions of the open letters. It keeps some tens of bytes for each
 // open letter, however large the letters are and however many are settled.
 type index struct {
-	// ends are the offsets at which committed reads of each partition ended when the pass began.
-	ends []int64
-	open map[letterKey]position
+	// ends are the offsets at which committed reads of each partition ended when the pass began. read are those up to which
+	// the index has been brought since.
+	ends, read []int64
+	open       map[letterKey]position
 	// elsewhere holds further positions of an ID. There are some if partitions were added to the topic.
 	elsewhere map[letterKey][]position
+	// settled holds the newest tombstones of letters that are not open, if they were asked for.
+	settled map[letterKey]tombstone
 	// replaces maps a letter to the letter that it claims to replace. After prove it holds only claims that are true.
 	replaces map[letterKey]letterKey
 	// topics numbers the source topics' names.
@@ -31,9 +35,10 @@ type index struct {
 	names   []string
 	records int
 	foreign int
-	// replaced counts the open letters that another letter replaces.
-	replaced int
-	unread   *Unread
+	// opened counts the letters in open after the pass, replaced those that are not in it because another letter replaces
+	// them. unjudged counts the letters of which a filter's account can't tell.
+	opened, replaced, unjudged int
+	unread                     *Unread
 }
 
 // letterKey is a letter's ID.
@@ -49,21 +54,26 @@ type position struct {
 }
 
 func (ix *index) totals() Totals {
-	return Totals{Records: ix.records, Open: len(ix.open), Foreign: ix.foreign, Replaced: ix.replaced, Unread: ix.unread}
+	return Totals{Records: ix.records, Open: ix.opened, Foreign: ix.foreign, Replaced: ix.replaced, Unjudged: ix.unjudged, Unread: ix.unread}
 }
 
 // index reads the whole topic once. It reads the letters on both sides of a claim once more.
-func (t *Table) index(ctx context.Context) (*index, error) {
+func (t *Table) index(ctx context.Context) (*index, error) { return t.indexAll(ctx, false) }
+
+// indexSettled does the same, and keeps the tombstones as well.
+func (t *Table) indexSettled(ctx context.Context) (*index, error) { return t.indexAll(ctx, true) }
+
+func (t *Table) indexAll(ctx context.Context, settled bool) (*index, error) {
 	ix := &index{
 		ends: make([]int64, t.partitions), open: make(map[letterKey]position), elsewhere: make(map[letterKey][]position),
-		replaces: make(map[letterKey]letterKey), topics: make(map[string]int32),
+		settled: make(map[letterKey]tombstone), replaces: make(map[letterKey]letterKey), topics: make(map[string]int32),
 	}
 	found := make([]*partitionIndex, t.partitions)
 	group, inGroup := errgroup.WithContext(ctx)
 	group.SetLimit(passParallel)
 	for p := range t.partitions {
 		group.Go(func() (err error) {
-			found[p], err = t.indexPartition(inGroup, p)
+			found[p], err = t.indexPartition(inGroup, p, settled)
 			return err
 		})
 	}
@@ -74,9 +84,14 @@ func (t *Table) index(ctx context.Context) (*index, error) {
 		ix.merge(int32(p), one)
 		found[p] = nil
 	}
+	maps.DeleteFunc(ix.settled, func(key letterKey, _ tombstone) bool {
+		_, open := ix.open[key]
+		return open
+	})
 	if err := t.prove(ctx, ix); err != nil {
 		return nil, err
 	}
+	ix.opened, ix.read = len(ix.open), slices.Clone(ix.ends)
 	return ix, nil
 }
 
@@ -85,12 +100,16 @@ type partitionIndex struct {
 	end              int64
 	open             map[string]int64
 	replaces         map[string]string
+	graves           *graves // nil if tombstones are not asked for
 	records, foreign int
 	unread           *Unread
 }
 
-func (t *Table) indexPartition(ctx context.Context, partition int) (*partitionIndex, error) {
+func (t *Table) indexPartition(ctx context.Context, partition int, settled bool) (*partitionIndex, error) {
 	ix := &partitionIndex{open: make(map[string]int64), replaces: make(map[string]string)}
+	if settled {
+		ix.graves = newGraves()
+	}
 	var from, logEnd int64
 	err := t.retry(ctx, func() (err error) {
 		if from, err = t.log.Offset(ctx, partition, kafka.FirstOffset); err != nil {
@@ -134,6 +153,8 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 	}
 	id := string(r.Key)
 	if r.Value == nil {
+		letter, open := ix.open[id]
+		ix.graves.bury(r, id, letter, open)
 		delete(ix.open, id)
 		delete(ix.replaces, id)
 		return nil
@@ -145,6 +166,7 @@ func (ix *partitionIndex) add(r *recordlog.Record) error {
 		return nil
 	}
 	ix.open[id] = r.Offset
+	ix.graves.reopen(id)
 	delete(ix.replaces, id)
 	if l.ReplayOf != "" && l.ReplayOf != id {
 		ix.replaces[id] = l.ReplayOf
@@ -168,6 +190,7 @@ func (ix *index) merge(partition int32, one *partitionIndex) {
 			ix.replaces[key] = ix.key(replayed)
 		}
 	}
+	ix.mergeGraves(partition, one.graves)
 }
 
 // key numbers an ID. A text that is no ID, an operator's typing error say, gets the key of no letter.
@@ -203,7 +226,9 @@ func (ix *index) positions(k letterKey) []position {
 func (ix *index) chain(k letterKey) []superseded {
 	var all []superseded
 	for old, ok := ix.replaces[k]; ok; old, ok = ix.replaces[old] {
-		all = append(all, superseded{id: ix.id(old), positions: ix.positions(old)})
+		if at := ix.positions(old); len(at) > 0 { // none if it was settled meanwhile
+			all = append(all, superseded{id: ix.id(old), positions: at})
+		}
 	}
 	return all
 }

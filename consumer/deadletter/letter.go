@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"convdel/consumer/mention"
 	"convdel/schema"
 )
 
@@ -18,6 +19,8 @@ type Letter struct {
 	Headers []schema.Header
 	// Written is the time at which the letter was written, by the timestamp of its record.
 	Written time.Time
+	// Mention says where a lenient filter has found its account in a letter without an event; empty for all others.
+	Mention mention.Where
 
 	// key is the ID under which the index has the letter.
 	key letterKey
@@ -81,8 +84,12 @@ type Filter struct {
 	// Classes and Codes match a letter that has any of them.
 	Classes []schema.Class
 	Codes   []int
-	// Account matches the event's From_Account or To_Account. A letter without an event matches no account.
+	// Account matches the event's From_Account or To_Account. A letter without an event matches no account, unless Lenient
+	// is set. Totals count the letters of which the filter can't tell whether they concern the account.
 	Account string
+	// Lenient makes Account match a letter without an event that holds the account anywhere, see package mention. It is for
+	// looking only: what is settled must not depend on a guess.
+	Lenient bool
 	// Since and Until bound the time at which the letter was written: not before Since, and before Until.
 	Since, Until time.Time
 	// IDs match a letter that has any of them.
@@ -91,21 +98,49 @@ type Filter struct {
 	Limit int
 }
 
-func (f *Filter) matches(l *Letter) bool {
+// match is what a filter says of a letter.
+type match int
+
+const (
+	unmatched match = iota
+	matched
+	// unjudged means that all fields but Account match, and nobody can tell whether the letter concerns the account.
+	unjudged
+)
+
+func (f *Filter) judge(l *Letter) match {
 	switch {
 	case len(f.Classes) > 0 && !slices.Contains(f.Classes, l.Class):
 	case len(f.Codes) > 0 && !slices.Contains(f.Codes, l.Code):
 	case len(f.IDs) > 0 && !slices.Contains(f.IDs, l.ID()):
 	case !f.Since.IsZero() && l.Written.Before(f.Since):
 	case !f.Until.IsZero() && !l.Written.Before(f.Until):
-	case f.Account != "" && !concerns(l, f.Account):
+	case f.Account != "":
+		return f.concerns(l)
 	default:
-		return true
+		return matched
 	}
-	return false
+	return unmatched
 }
 
-func concerns(l *Letter, account string) bool {
+// concerns judges a letter by the account.
+func (f *Filter) concerns(l *Letter) match {
 	e, err := l.Event()
-	return err == nil && (e.From == account || e.To == account)
+	switch {
+	case err == nil && (e.From == f.Account || e.To == f.Account):
+		return matched
+	case err == nil:
+		return unmatched
+	case !f.Lenient:
+		return unjudged
+	}
+	where := mention.Find(f.Account, schema.Record{Key: l.Key, Value: l.Value, Headers: schema.SourceHeaders(l.Headers)})
+	switch {
+	case where == mention.Unknown || where == mention.Nowhere && (l.Batch != nil || l.Omitted != nil):
+		return unjudged
+	case where == mention.Nowhere:
+		return unmatched
+	}
+	l.Mention = where
+	return matched
 }

@@ -10,7 +10,8 @@ import (
 
 // Choice says which letters are to be settled.
 type Choice struct {
-	// Filter selects them. Its Limit counts the letters that are settled or skipped, not those left alone.
+	// Filter selects them. Its Limit counts the letters that are settled or skipped, not those left alone. It must not be
+	// lenient.
 	Filter Filter
 	// Topic is the source topic of the letters; letters of other topics are left alone. Required for a replay.
 	Topic string
@@ -19,9 +20,11 @@ type Choice struct {
 	MaxAge time.Duration
 	// Rate is the largest number of letters a second; 0 is no limit.
 	Rate float64
-	// Planned, unless nil, is the plan that was shown for this choice. Letters that were written after it are not settled,
-	// nor are letters behind the last one within its limit. So no more is settled than the plan names.
+	// Planned, unless nil, is the plan that was shown for this choice. Only the letters in it are settled, as long as they
+	// are what they were: neither letters that have come since, nor those that were written anew or settled.
 	Planned *Plan
+	// By names who settles the letters. It stays on the tombstones.
+	By string
 	// Skipped, unless nil, is called by a replay for each record that the topic of events refuses because of the record
 	// itself, above all its size. It gets the letter and the reason. The letter stays open and the replay goes on.
 	Skipped func(*Letter, error)
@@ -60,26 +63,44 @@ type Plan struct {
 	AlongIDs []string
 	// Skipped counts the letters that a replay has skipped, see [Choice]. It is 0 in a plan of a settling to come.
 	Skipped int
+	// NotOpen are the IDs in the filter that no open letter has: a letter with that ID is settled, replaced by the letter of
+	// its replay, or was never there. Unmatched are those of open letters that other fields of the filter leave out. It is
+	// empty where a limit has ended the search.
+	NotOpen, Unmatched []string
 
-	// ends are the ends of the partitions; last is when the last of the letters was written.
-	ends []int64
-	last time.Time
+	// listed are the positions of the letters that are settled, and of those that are settled along with them.
+	listed map[position]struct{}
 }
 
-// knows returns true if the plan has seen a letter and all letters that are settled along with it, each at its present
+func newPlan() Plan {
+	return Plan{Classes: make(map[schema.Class]int), Left: make(map[Left]int), listed: make(map[position]struct{})}
+}
+
+// lists returns true if the plan has a letter and all letters that are settled along with it, each at its present
 // position.
-func (p *Plan) knows(l *Letter) bool {
-	seen := func(at position) bool { return int(at.partition) < len(p.ends) && at.offset < p.ends[at.partition] }
-	all := func(positions []position) bool {
-		return !slices.ContainsFunc(positions, func(at position) bool { return !seen(at) })
+func (p *Plan) lists(l *Letter) bool {
+	missing := func(at position) bool {
+		_, listed := p.listed[at]
+		return !listed
 	}
-	return all(l.positions) && !slices.ContainsFunc(l.supersedes, func(old superseded) bool { return !all(old.positions) })
+	return !slices.ContainsFunc(l.everywhere(), missing)
+}
+
+// everywhere returns the positions of a letter and of all letters that are settled along with it.
+func (l *Letter) everywhere() []position {
+	at := slices.Clone(l.positions)
+	for _, old := range l.supersedes {
+		at = append(at, old.positions...)
+	}
+	return at
 }
 
 func (p *Plan) count(l *Letter, now time.Time) {
 	p.Settled++
 	p.Classes[l.Class]++
-	p.last = l.Written
+	for _, at := range l.everywhere() {
+		p.listed[at] = struct{}{}
+	}
 	if at := now.Add(-l.Age(now)); p.Oldest.IsZero() || at.Before(p.Oldest) {
 		p.Oldest = at
 	}
@@ -93,7 +114,7 @@ func (p *Plan) count(l *Letter, now time.Time) {
 
 // enough returns errEnough if the limit has been reached.
 func (c *Choice) enough(p *Plan) error {
-	if p.Settled+p.Skipped == c.Filter.Limit {
+	if c.Filter.Limit > 0 && p.Settled+p.Skipped == c.Filter.Limit {
 		return errEnough
 	}
 	return nil

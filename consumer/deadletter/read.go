@@ -8,6 +8,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"convdel/consumer/cluster"
 	"convdel/consumer/internal/recordlog"
 	"convdel/schema"
 )
@@ -106,7 +107,7 @@ func (t *Table) idle(ctx context.Context, r recordlog.Request, times int) error 
 func (t *Table) retry(ctx context.Context, ask func() error) error {
 	var err error
 	for attempt := range readAttempts {
-		if err = ask(); err == nil || ctx.Err() != nil || errors.Is(err, kafka.UnknownTopicOrPartition) && attempt > 2 {
+		if err = ask(); err == nil || ctx.Err() != nil || cluster.Refusal(err) != nil || errors.Is(err, kafka.UnknownTopicOrPartition) && attempt > 2 {
 			return err
 		}
 		if err := pause(ctx, readPause); err != nil {

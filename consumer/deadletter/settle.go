@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -66,7 +67,7 @@ func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan,
 		if err := write(ctx, events, messageOf(source)); err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
-		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {
+		if err := write(ctx, letters, tombstonesOf(l, schema.Settlement{By: c.By, At: time.Now()})...); err != nil {
 			return &SettleError{ID: l.ID(), Published: true, Err: err}
 		}
 		if done != nil {
@@ -84,9 +85,8 @@ func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(
 	}
 	letters, closeLetters := t.tombstones()
 	defer func() { _ = closeLetters() }()
-	why := kafka.Header{Key: schema.HeaderReason, Value: []byte(reason)}
 	return t.settle(ctx, c, c.leavesDiscard, func(l *Letter) error {
-		if err := write(ctx, letters, tombstonesOf(l, why)...); err != nil {
+		if err := write(ctx, letters, tombstonesOf(l, schema.Settlement{By: c.By, At: time.Now(), Reason: reason})...); err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
 		if done != nil {
@@ -96,37 +96,38 @@ func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(
 	})
 }
 
+// errLenient says that letters are not settled by a guess.
+var errLenient = errors.New("a lenient filter settles nothing")
+
 // settle goes through the chosen letters and calls act, unless nil, with each one that is not left alone.
 func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.Time) Left, act func(*Letter) error) (Plan, error) {
-	plan := Plan{Classes: make(map[schema.Class]int), Left: make(map[Left]int)}
+	plan := newPlan()
+	if c.Filter.Lenient {
+		return plan, errLenient
+	}
 	filter, now, pace := c.Filter, time.Now(), newPace(c.Rate)
 	filter.Limit = 0
 	ix, err := t.index(ctx)
 	if err != nil {
 		return plan, err
 	}
-	plan.ends = ix.ends
+	named := ix.named(filter.IDs, &plan)
 	err = t.eachOf(ctx, ix, filter, func(l *Letter) error {
-		if c.Planned != nil && !c.Planned.knows(l) {
+		delete(named, l.ID())
+		if c.Planned != nil && !c.Planned.lists(l) {
 			return nil
 		}
 		if why := leaves(l, now); why != "" {
 			plan.Left[why]++
 			return nil
 		}
-		if c.Planned != nil && l.Written.After(c.Planned.last) {
-			return errEnough
-		}
 		if act != nil {
-			if err := pace.wait(ctx); err != nil {
-				return err
-			}
-			err := act(l)
+			done, err := t.settleOne(ctx, ix, l, pace, act)
 			if refused(err) {
 				plan.skip(&c, l, err)
 				return c.enough(&plan)
 			}
-			if err != nil {
+			if err != nil || !done {
 				return err
 			}
 		}
@@ -134,10 +135,40 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 		return c.enough(&plan)
 	})
 	plan.Totals = ix.totals()
-	if errors.Is(err, errEnough) {
-		err = nil
+	if err == nil && c.enough(&plan) == nil {
+		plan.Unmatched = slices.Sorted(maps.Keys(named))
 	}
 	return plan, err
+}
+
+// settleOne calls act with a letter when its turn has come, if it is still open by then.
+func (t *Table) settleOne(ctx context.Context, ix *index, l *Letter, pace *pace, act func(*Letter) error) (done bool, err error) {
+	if err := pace.wait(ctx); err != nil {
+		return false, err
+	}
+	open, err := t.stillOpen(ctx, ix, l)
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case err != nil:
+		return false, &SettleError{ID: l.ID(), Err: err}
+	case !open:
+		return false, nil
+	}
+	return true, act(l)
+}
+
+// named returns the IDs of open letters in a filter, and notes the others in the plan.
+func (ix *index) named(ids []string, plan *Plan) map[string]bool {
+	open := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if _, ok := ix.open[ix.key(id)]; ok {
+			open[id] = true
+		} else if !slices.Contains(plan.NotOpen, id) {
+			plan.NotOpen = append(plan.NotOpen, id)
+		}
+	}
+	return open
 }
 
 // refused returns true if a letter's record was refused because of the record itself.
@@ -156,16 +187,21 @@ func RefusesRecord(err error) bool {
 }
 
 func messageOf(r schema.Record) kafka.Message {
-	m := kafka.Message{Key: r.Key, Value: r.Value}
-	for _, h := range r.Headers {
-		m.Headers = append(m.Headers, kafka.Header{Key: h.Key, Value: h.Value})
+	return kafka.Message{Key: r.Key, Value: r.Value, Headers: kafkaHeaders(r.Headers)}
+}
+
+func kafkaHeaders(headers []schema.Header) []kafka.Header {
+	var list []kafka.Header
+	for _, h := range headers {
+		list = append(list, kafka.Header{Key: h.Key, Value: h.Value})
 	}
-	return m
+	return list
 }
 
 // tombstonesOf returns the tombstones of a letter and of the letters that it replaces, the oldest first. The letter stays
 // open until its own tombstone, the last one, is written.
-func tombstonesOf(l *Letter, headers ...kafka.Header) []kafka.Message {
+func tombstonesOf(l *Letter, settled schema.Settlement) []kafka.Message {
+	headers := kafkaHeaders(settled.Headers())
 	var all []kafka.Message
 	for _, old := range slices.Backward(l.supersedes) {
 		for _, at := range old.positions {

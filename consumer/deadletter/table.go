@@ -51,12 +51,20 @@ type Totals struct {
 	// Replaced counts open letters that the letter of a replay replaces. They are not part of Open. Settling the letter
 	// that replaces them settles them as well.
 	Replaced int
+	// Unjudged counts open letters that the filter's other fields select and of which its account can't tell: they have no
+	// event. A lenient filter has searched them and counts those in which the account was not found although it could be
+	// there: parts of the record are missing or can't be read. EachSettled counts the letters of which only the tombstone is
+	// left.
+	Unjudged int
+	// Settled is the number of all settled letters, selected or not. Only EachSettled counts them.
+	Settled int
 	// Unread says what could not be read; nil if all could.
 	Unread *Unread
 }
 
 // Open returns the table of a topic. It returns a [*consumer.TopicError] if the topic does not exist.
 func Open(ctx context.Context, cluster cluster.Config, topic string) (*Table, error) {
+	cluster = cluster.WithMemory()
 	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
 	t.log = &recordlog.Log{
 		Transport: t.transport, Addr: cluster.Addr(), Topic: topic,
@@ -95,14 +103,23 @@ var errEnough = errors.New("enough letters")
 
 func (t *Table) eachOf(ctx context.Context, ix *index, f Filter, do func(*Letter) error) error {
 	seen := 0
+	countAll := f.Lenient && f.Account != "" // also the letters behind the limit that can't be judged
 	err := t.pick(ctx, ix, f.IDs, func(l *Letter) error {
-		if !f.matches(l) {
+		switch f.judge(l) {
+		case unmatched:
+			return nil
+		case unjudged:
+			ix.unjudged++
+			return nil
+		case matched:
+		}
+		if f.Limit > 0 && seen == f.Limit {
 			return nil
 		}
 		if err := do(l); err != nil {
 			return err
 		}
-		if seen++; seen == f.Limit {
+		if seen++; seen == f.Limit && !countAll {
 			return errEnough
 		}
 		return nil
@@ -133,7 +150,7 @@ func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) er
 		for {
 			select {
 			case l := <-fresh:
-				if !f.matches(l) {
+				if f.judge(l) != matched {
 					continue
 				}
 				if err := do(l); err != nil {

@@ -16,17 +16,19 @@ type clock struct {
 }
 
 // observe learns from an exchange. sent and received are our times, redis is the time that Redis's clock showed between
-// them.
-func (c *clock) observe(sent, received, redis time.Duration) {
+// them. It returns false if one of the clocks was set since the last exchange: the estimate begins anew then.
+func (c *clock) observe(sent, received, redis time.Duration) (steady bool) {
 	low, high := sent-redis, received-redis
+	steady = true
 	if c.known {
 		widen := time.Duration(float64(received-c.at) * drift)
 		oldLow, oldHigh := c.low-widen, c.high+widen
-		if low <= oldHigh && oldLow <= high { // otherwise one of the clocks was set
+		if steady = low <= oldHigh && oldLow <= high; steady {
 			low, high = max(low, oldLow), min(high, oldHigh)
 		}
 	}
 	*c = clock{low: low, high: high, at: received, known: true}
+	return steady
 }
 
 // local returns when, by our clock, Redis's clock shows a time.

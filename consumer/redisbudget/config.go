@@ -71,7 +71,7 @@ func (c Config) options() (*redis.Options, error) {
 	// The client's own log is turned off: its errors say the same.
 	logging.Disable()
 	return &redis.Options{
-		Addr: where.address, DB: where.database, TLSConfig: where.tls, Dialer: c.Dial,
+		Addr: where.address, DB: where.database, Dialer: dialer(c.Dial, where.tls),
 		CredentialsProviderContext: func(context.Context) (user, password string, err error) {
 			now, err := c.read()
 			return now.user, now.password, err

@@ -70,6 +70,8 @@ type readiness struct {
 	Absent string `json:"absent,omitempty"`
 	// Stalled is set if nothing moves outside of a pause. It says why.
 	Stalled *stalledBody `json:"stalled,omitempty"`
+	// QuotaFallback is true while the Redis that shares the quota fails, and calls go on by this replica's share.
+	QuotaFallback bool `json:"quota_fallback,omitempty"`
 }
 
 // stalledBody is a standstill in /readyz.
@@ -88,7 +90,10 @@ type pausedBody struct {
 }
 
 func readinessOf(s consumer.Status) readiness {
-	r := readiness{Ready: s.Live && s.Paused == nil && s.Stalled == nil, Generation: s.Generation, Partitions: s.Partitions, Since: s.Since, Absent: s.Absent}
+	r := readiness{
+		Ready: s.Live && s.Paused == nil && s.Stalled == nil, Generation: s.Generation, Partitions: s.Partitions,
+		Since: s.Since, Absent: s.Absent, QuotaFallback: s.QuotaFallback,
+	}
 	if p := s.Paused; p != nil {
 		r.Paused = &pausedBody{Reason: string(p.Reason), Since: p.Since, LastError: p.LastError, NextProbe: p.NextProbe}
 	}

@@ -47,6 +47,10 @@ func TestAdminAnswers(t *testing.T) {
 			t.Errorf("livez: %d", code)
 		}
 	}
+	status.QuotaFallback = true
+	if _, body := a.get("/readyz"); !strings.Contains(body, `"quota_fallback":true`) {
+		t.Errorf("without the budget: %s", body)
+	}
 	if code, body := a.get("/metrics"); code != http.StatusOK || !strings.Contains(body, "convdel_commits_total 0") {
 		t.Errorf("metrics: %d %s", code, body)
 	}

@@ -11,7 +11,8 @@ import (
 
 func (s *Service) logStart(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "convdel starts", slog.String("version", s.cfg.Version), slog.String("commit", s.cfg.Commit),
-		slog.GroupAttrs("settings", s.cfg.Effective...))
+		slog.GroupAttrs("settings", s.cfg.Set...))
+	s.log.LogAttrs(ctx, slog.LevelDebug, "settings at their defaults", slog.GroupAttrs("settings", s.cfg.Defaults...))
 	for _, warning := range s.cfg.Warnings {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "setting to think about", slog.String("warning", warning))
 	}
@@ -20,12 +21,38 @@ func (s *Service) logStart(ctx context.Context) {
 	}
 }
 
-func (s *Service) logStop(ctx context.Context, err error) {
-	if err != nil {
-		s.log.LogAttrs(ctx, slog.LevelError, "convdel stops", slog.Any("error", err), s.totals())
+// logTold says why the service stops, unless it stops by itself, and how much is under way.
+func (s *Service) logTold(ctx context.Context) {
+	if ctx.Err() == nil {
 		return
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "convdel stops", s.totals())
+	s.log.LogAttrs(ctx, slog.LevelInfo, "told to stop: calls under way end, nothing new begins",
+		slog.String("by", context.Cause(ctx).Error()), slog.String("drain_timeout", s.cfg.Consumer.DrainTimeout.String()), s.unfinished("in_memory"))
+}
+
+// StopAtOnce says in the log that the process ends without a drain, told so by another signal, and what that leaves undone.
+func (s *Service) StopAtOnce(by string) {
+	s.log.Warn("told to stop again: stopping at once, the events of calls under way may be executed twice",
+		slog.String("by", by), s.unfinished("left"))
+}
+
+// unfinished are the events in memory that have not ended, by state.
+func (s *Service) unfinished(name string) slog.Attr {
+	u := s.consumer.Unfinished()
+	return slog.Group(name, slog.Int("events", u.Total()), slog.Int("ready", u.Ready), slog.Int("waiting", u.Waiting),
+		slog.Int("calling", u.Calling), slog.Int("dead_letters", u.DeadLetters))
+}
+
+func (s *Service) logStop(ctx context.Context, err error) {
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "convdel stops", slog.Any("error", err), s.totals(), s.unfinished("left"))
+		return
+	}
+	if left := s.consumer.Unfinished(); left.Total() > 0 {
+		s.log.LogAttrs(ctx, slog.LevelInfo, "events left undone: their offsets are not committed, the next owner of their partitions executes them",
+			slog.Int("events", left.Total()), slog.Int("calls_cut_off", left.Calling))
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "convdel stops", s.totals(), s.unfinished("left"))
 }
 
 // totals are the numbers of calls and outcomes since the start, by the service's own metrics.

@@ -26,9 +26,11 @@ type Config struct {
 	Redis *redisbudget.Config
 	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
-	// Effective is each setting with the value that counts, for the log, without secrets. Warnings are settings that are
-	// allowed but rarely intended. Version and Commit are those of the binary.
-	Effective       []slog.Attr
+	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
+	SecretFiles []SecretFile
+	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
+	// without secrets. Warnings are settings that are allowed but rarely intended. Version and Commit are those of the binary.
+	Set, Defaults   []slog.Attr
 	Warnings        []string
 	Version, Commit string
 }
@@ -79,11 +81,18 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 // start, a missing topic for example, or the admin server's. The last log line has it.
 func (s *Service) Run(ctx context.Context) error {
 	s.logStart(ctx)
+	told := ctx
 	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		<-ctx.Done()
+		s.logTold(told) //nolint:contextcheck // its cause is the signal
+		return nil
+	})
 	if s.admin != nil {
 		work.Go(s.admin.serve)
 	}
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
+	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
 	work.Go(func() error {
 		err := s.consumer.Run(ctx)
 		if s.admin != nil {

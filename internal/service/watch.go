@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"convdel/imclient"
@@ -31,6 +32,45 @@ func watchKey(ctx context.Context, source imclient.KeySource, changed chan<- str
 		case changed <- struct{}{}:
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// SecretFile is a file that a secret comes from while the service runs.
+type SecretFile struct {
+	// Variable is the environment variable that names the file.
+	Variable string
+	// Check returns why the file can't be used now; nil if it can. The error holds no part of the secret.
+	Check func() error
+}
+
+// watchSecretFiles tells when a secret's file turns bad and when it is good again, until ctx ends. Whoever uses the secret keeps
+// the last good one.
+func watchSecretFiles(ctx context.Context, files []SecretFile, log *slog.Logger) error {
+	told := make([]string, len(files))
+	tick := time.NewTicker(keyLookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		for i, f := range files {
+			why := ""
+			if err := f.Check(); err != nil {
+				why = err.Error()
+			}
+			if why == told[i] {
+				continue
+			}
+			told[i] = why
+			if why == "" {
+				log.LogAttrs(ctx, slog.LevelInfo, "secret file can be used again", slog.String("variable", f.Variable))
+			} else {
+				log.LogAttrs(ctx, slog.LevelWarn, "secret file can't be used, the last good secret still counts",
+					slog.String("variable", f.Variable), slog.String("error", why))
+			}
 		}
 	}
 }

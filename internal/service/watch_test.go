@@ -1,7 +1,12 @@
 package service
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +42,45 @@ func TestWatchKeySaysOnceThatTheKeyHasChanged(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// TestSecretFilesThatTurnBadAreTold: one warning says why, one line says that the file is good again.
+func TestSecretFilesThatTurnBadAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		began := time.Now()
+		var out bytes.Buffer
+		files := []SecretFile{
+			{Variable: "GOOD_FILE", Check: func() error { return nil }},
+			{Variable: "BAD_FILE", Check: func() error {
+				switch age := time.Since(began); {
+				case age < 10*time.Minute || age > 30*time.Minute:
+					return nil
+				case age < 20*time.Minute:
+					return errors.New("it is empty")
+				}
+				return errors.New("it has several lines")
+			}},
+		}
+		if err := watchSecretFiles(ctx, files, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
+			t.Error(err)
+		}
+		var told []string
+		for line := range strings.Lines(out.String()) {
+			_, rest, _ := strings.Cut(line, "level=")
+			told = append(told, strings.TrimSpace(rest))
+		}
+		want := []string{
+			`WARN msg="secret file can't be used, the last good secret still counts" variable=BAD_FILE error="it is empty"`,
+			`WARN msg="secret file can't be used, the last good secret still counts" variable=BAD_FILE error="it has several lines"`,
+			`INFO msg="secret file can be used again" variable=BAD_FILE`,
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q\nwant %q", told, want)
 		}
 	})
 }

@@ -116,7 +116,7 @@ func (g *group) converse(r *replica) {
 		r.BudgetFailed(g.now)
 	default:
 		departures, again := g.budget.reserve(g.now, r.n)
-		r.BudgetAnswered(r.asked, g.now, departures, again)
+		r.BudgetAnswered(r.asked, g.now, r.n, departures, again)
 		r.asked = time.Time{}
 	}
 }

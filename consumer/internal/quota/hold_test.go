@@ -74,7 +74,7 @@ func TestHoldOfABudget(t *testing.T) {
 	t.Parallel()
 	l := quota.NewLeasing(200)
 	l.SetShare(200, began.Add(-time.Hour))
-	l.BudgetAnswered(began, began, []time.Duration{0, 5 * ms, 10 * ms}, 0)
+	l.BudgetAnswered(began, began, 3, []time.Duration{0, 5 * ms, 10 * ms}, 0)
 	if r := l.Ask(began); !r.Granted {
 		t.Fatal("no departure was leased")
 	}

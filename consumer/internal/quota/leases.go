@@ -6,15 +6,6 @@ import (
 )
 
 const (
-	// After failuresToFall failures in a row, at least askAgain apart, a replica works without the budget. A single failure
-	// is forgiven, since an idle connection may have died.
-	failuresToFall = 2
-	askAgain       = 50 * time.Millisecond
-	// probeEvery is how often a failing budget is tried. When it answers again, other replicas may still use their shares.
-	// So the replica keeps to both the budget and its share for the time Cautious.
-	probeEvery = time.Second
-	// Cautious is how long [ByBoth] lasts.
-	Cautious = 3 * time.Second
 	// leaseWorth is how many departures are leased at once, as time at the full quota. leaseSlack is how long before the
 	// last leased departure the next ones are asked for, in addition to the time of the round trip.
 	leaseWorth = 25 * time.Millisecond
@@ -46,10 +37,9 @@ type leases struct {
 	quota float64
 	// departures are the leased ones that have not been used, ascending.
 	departures []time.Time
-	// asked is when the budget last answered or failed. notBefore is the earliest time for the next question. failures
-	// counts the failures in a row.
+	// asked is when the budget last answered or failed. notBefore is the earliest time for the next question.
 	asked, notBefore time.Time
-	failures         int
+	trust            trust
 	// trip is how long an answer takes: a slowly falling maximum.
 	trip time.Duration
 	// until is when ByBoth ends.
@@ -125,12 +115,11 @@ type Demand struct {
 // or [Limiter.BudgetFailed] before Demand is called again.
 func (l *Limiter) Demand(now time.Time, ready, waiting int) Demand {
 	s := &l.leases
-	forgiven := s.failures > 0 && s.failures < failuresToFall
 	switch {
 	case now.Before(s.notBefore):
 		return Demand{Again: s.notBefore}
-	case s.asked.IsZero() || forgiven || l.mode == ByShare:
-		return Demand{Ask: true}
+	case s.asked.IsZero() || s.trust.forgiven() || l.mode == ByShare:
+		return Demand{Ask: true, N: s.trust.probe()}
 	case l.mode == ByBoth && s.wanted && l.share > 0:
 		return Demand{Ask: true, N: 1} // one at a time: the share decides when there is a use for it
 	case l.mode == ByBoth:
@@ -170,13 +159,19 @@ func (s *leases) demand(now time.Time, ready, waiting int) Demand {
 // BudgetFailed says that the budget has not answered in time, or with an error.
 func (l *Limiter) BudgetFailed(now time.Time) {
 	s := &l.leases
-	s.asked = now
-	s.failures++
-	s.notBefore = now.Add(askAgain)
-	if s.failures < failuresToFall {
-		return
+	s.asked, s.notBefore = now, now.Add(askAgain)
+	if s.trust.failed(now) {
+		l.fall(now)
 	}
-	s.notBefore = now.Add(probeEvery)
+}
+
+// fall gives the budget up.
+func (l *Limiter) fall(now time.Time) {
+	s := &l.leases
+	if l.mode != ByShare {
+		s.trust.fell(now)
+	}
+	s.notBefore = now.Add(s.trust.every)
 	if l.mode == ByBudget {
 		// This replica may have called more than its share.
 		l.quiet = now.Add(Window)
@@ -184,20 +179,26 @@ func (l *Limiter) BudgetFailed(now time.Time) {
 	l.mode, s.departures, s.owed = ByShare, nil, 0
 }
 
-// BudgetAnswered takes the budget's answer to a question asked at asked. departures are the reserved ones, each as the time
-// from now until then, ascending. If there are none, again is how long to wait before the budget is asked again.
-func (l *Limiter) BudgetAnswered(asked, now time.Time, departures []time.Duration, again time.Duration) {
+// BudgetAnswered takes the budget's answer to a question for n departures that was asked at asked. departures are the reserved
+// ones, each as the time from now until then, ascending. If there are none, again is how long to wait before the budget is
+// asked again; it counts up to a second.
+func (l *Limiter) BudgetAnswered(asked, now time.Time, n int, departures []time.Duration, again time.Duration) {
 	s := &l.leases
-	s.asked, s.failures, s.notBefore = now, 0, time.Time{}
+	last := s.asked
+	s.asked, s.notBefore = now, time.Time{}
 	s.trip = max(now.Sub(asked), s.trip*15/16)
+	if s.trust.answered(asked, now, last, n, len(departures), s.quota) {
+		l.fall(now)
+		return
+	}
 	switch {
 	case l.mode == ByShare:
-		l.mode, s.until = ByBoth, now.Add(Cautious)
+		l.mode, s.until, s.trust.back = ByBoth, now.Add(Cautious), now
 	case l.mode == ByBoth && !now.Before(s.until):
 		l.mode = ByBudget
 	}
 	if len(departures) == 0 {
-		s.notBefore = now.Add(again)
+		s.notBefore = now.Add(min(again, probeEvery))
 		return
 	}
 	s.add(now, departures, l.pacing.at(now))

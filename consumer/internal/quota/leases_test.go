@@ -31,7 +31,7 @@ func (s *script) pass(d time.Duration) { s.now = s.now.Add(d) }
 // answer answers a question that was asked 2 ms ago.
 func (s *script) answer(departures []time.Duration, again time.Duration) {
 	s.pass(2 * ms)
-	s.BudgetAnswered(s.now.Add(-2*ms), s.now, departures, again)
+	s.BudgetAnswered(s.now.Add(-2*ms), s.now, len(departures), departures, again)
 }
 
 // lease answers with departures that are due at once.
@@ -242,7 +242,7 @@ func TestDemand(t *testing.T) {
 			s.wantDemand(9, 1, quota.Demand{Ask: true, N: 6})
 		},
 		"a slow answer is remembered": func(s *script) {
-			s.BudgetAnswered(s.now, s.now.Add(100*ms), nil, 0)
+			s.BudgetAnswered(s.now, s.now.Add(100*ms), 0, nil, 0)
 			s.pass(100 * ms)
 			s.wantRefused(0)
 			s.wantDemand(100, 1, quota.Demand{Ask: true, N: 45}) // 225 ms at 200 a second

@@ -1,0 +1,189 @@
+package schema
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// OutcomeType is the CloudEvents type of an outcome.
+const OutcomeType = "conversation.delete.ended"
+
+// OutcomeKind is how an event has ended, or how its dead letter was settled.
+type OutcomeKind string
+
+// These are the kinds of outcomes.
+const (
+	// OutcomeDeleted means that the API has deleted the conversation.
+	OutcomeDeleted OutcomeKind = "deleted"
+	// OutcomePermanent to OutcomeRevived mean that the event is a dead letter of the class of the same name.
+	OutcomePermanent   OutcomeKind = "permanent"
+	OutcomeExhausted   OutcomeKind = "exhausted"
+	OutcomeUndecodable OutcomeKind = "undecodable"
+	OutcomeExpired     OutcomeKind = "expired"
+	OutcomeRevived     OutcomeKind = "revived"
+	// OutcomeReplayed means that the dead letter's source record has been published again.
+	OutcomeReplayed OutcomeKind = "replayed"
+	// OutcomeDiscarded means that an operator has discarded the dead letter.
+	OutcomeDiscarded OutcomeKind = "discarded"
+)
+
+// OutcomeKinds returns all kinds.
+func OutcomeKinds() []OutcomeKind {
+	return []OutcomeKind{
+		OutcomeDeleted, OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived, OutcomeReplayed, OutcomeDiscarded,
+	}
+}
+
+// Settles returns true for an outcome that an operator gives to a dead letter: replayed and discarded. All others end an
+// event.
+func (k OutcomeKind) Settles() bool { return k == OutcomeReplayed || k == OutcomeDiscarded }
+
+// Outcome is the evidence that an event has ended, or that its dead letter was settled. It is a record of the outcome topic:
+// a structured CloudEvent whose key is [Outcome.Record].
+type Outcome struct {
+	// Topic, Partition and Offset are those of the event's record. Of a batch that can't be read they are those of its dead
+	// letter.
+	Topic     string
+	Partition int
+	Offset    int64
+	// Kind is how the event has ended, Group the consumer group of the service that has ended it, made one line as
+	// [DeadLetter.Error] is.
+	Kind  OutcomeKind
+	Group string
+	// Code is the API's last code; 0 means success, or that the API gave none.
+	Code int
+	// Attempts is how many calls the event used up, its last one included. Shared says that its last call answered other
+	// events as well.
+	Attempts int
+	Shared   bool
+	// FirstAttempt is when the first of these calls began, zero if there was none. Ended is when the event ended.
+	FirstAttempt, Ended time.Time
+
+	// EventID, EventSource and ErasureID are those of the event, empty if it has none.
+	EventID, EventSource, ErasureID string
+	// Event is the conversation, with ClearRamble; nil if the record was no event, or if the service records no accounts.
+	Event *Event
+	// ReplayOf is the ID of the dead letter of which the record says that it is a replay; empty if it says nothing.
+	ReplayOf string
+	// By names who settled the dead letter, Reason is why it was discarded. Empty for the end of an event.
+	By, Reason string
+}
+
+// Record returns TOPIC/PARTITION/OFFSET of the event's record. It is the key of the outcome's record. [ParseID] reads it.
+func (o Outcome) Record() string {
+	return DeadLetter{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset}.ID()
+}
+
+// ID returns the CloudEvents id: the record's ID, a colon, the kind. So an outcome that is written twice, since the service was
+// killed in between, is the same CloudEvent.
+func (o Outcome) ID() string { return o.Record() + ":" + string(o.Kind) }
+
+// outcomeSource, followed by the group, is the CloudEvents source.
+const outcomeSource = "/convdel/"
+
+// outcomeData is the data of an outcome, in the order in which it is written.
+type outcomeData struct {
+	Record       string          `json:"record"`
+	Outcome      OutcomeKind     `json:"outcome"`
+	Code         int             `json:"code"`
+	Attempts     int             `json:"attempts"`
+	Shared       bool            `json:"shared"`
+	FirstAttempt string          `json:"first_attempt,omitempty"`
+	Ended        string          `json:"ended"`
+	EventID      string          `json:"event_id,omitempty"`
+	EventSource  string          `json:"event_source,omitempty"`
+	ErasureID    string          `json:"erasure_id,omitempty"`
+	Conversation json.RawMessage `json:"conversation,omitempty"`
+	ReplayOf     string          `json:"replay_of,omitempty"`
+	By           string          `json:"by,omitempty"`
+	Reason       string          `json:"reason,omitempty"`
+}
+
+// outcomeEnvelope is the CloudEvent around it.
+type outcomeEnvelope struct {
+	SpecVersion     string          `json:"specversion"`
+	Type            string          `json:"type"`
+	Source          string          `json:"source"`
+	ID              string          `json:"id"`
+	Time            string          `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// Encode returns the record of the outcome: its key, the CloudEvent, and a content-type header of [ContentTypeStructured]. The
+// error is a [*FieldError] about the field of the data that [DecodeOutcome] would refuse.
+func (o Outcome) Encode() (Record, error) {
+	if err := o.validate(); err != nil {
+		return Record{}, err
+	}
+	data := outcomeData{
+		Record: o.Record(), Outcome: o.Kind, Code: o.Code, Attempts: o.Attempts, Shared: o.Shared, Ended: formatTime(o.Ended),
+		EventID: o.EventID, EventSource: o.EventSource, ErasureID: o.ErasureID, ReplayOf: o.ReplayOf,
+		By: oneLine(o.By), Reason: oneLine(o.Reason),
+	}
+	if !o.FirstAttempt.IsZero() {
+		data.FirstAttempt = formatTime(o.FirstAttempt)
+	}
+	if o.Event != nil {
+		data.Conversation = o.Event.appendObject(nil)
+	}
+	inner, err := marshal(data)
+	if err != nil {
+		return Record{}, err
+	}
+	value, err := marshal(outcomeEnvelope{
+		SpecVersion: cloudEventsVersion, Type: OutcomeType, Source: outcomeSource + oneLine(o.Group), ID: o.ID(), Time: data.Ended,
+		DataContentType: ContentTypeBinary, Data: inner,
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	return Record{
+		Key: []byte(o.Record()), Value: value,
+		Headers: []Header{{Key: ContentTypeHeader, Value: []byte(ContentTypeStructured)}},
+	}, nil
+}
+
+// marshal is json.Marshal without the escapes that only HTML needs.
+func marshal(v any) ([]byte, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+}
+
+// validate checks what Encode does not mend.
+func (o Outcome) validate() error {
+	if _, _, _, err := ParseID(o.Record()); err != nil {
+		return &FieldError{Field: "record", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(o.Record())}
+	}
+	switch {
+	case !slices.Contains(OutcomeKinds(), o.Kind):
+		return &FieldError{Field: "outcome", Reason: "is no outcome: " + quote(string(o.Kind))}
+	case o.Attempts < 0:
+		return &FieldError{Field: "attempts", Reason: "is negative"}
+	case o.Ended.IsZero():
+		return &FieldError{Field: "ended", Reason: "is missing"}
+	}
+	for name, text := range map[string]string{"event_id": o.EventID, "event_source": o.EventSource, "erasure_id": o.ErasureID} {
+		if err := checkAttribute(name, text); err != nil {
+			return err
+		}
+	}
+	if o.ReplayOf != "" {
+		if _, _, _, err := ParseID(o.ReplayOf); err != nil {
+			return &FieldError{Field: "replay_of", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(o.ReplayOf)}
+		}
+	}
+	if o.Event != nil {
+		if err := (Event{Conversation: o.Event.Conversation}).Validate(); err != nil {
+			return &FieldError{Field: "conversation", Reason: err.Error()}
+		}
+	}
+	return nil
+}
