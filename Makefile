@@ -16,13 +16,13 @@ BENCH ?= .
 MINUTES ?= 30
 QUOTA ?= partitions
 
-# The tests that take their Redis from CONVDEL_TEST_REDIS.
+# The tests that take their Redis from TEST_REDIS.
 REDIS_TESTS := ./consumer/redisbudget ./test/e2e
 
-# The tests that take their broker from CONVDEL_TEST_BROKERS, and the environment of those behind the build tag kafka.
+# The tests that take their broker from TEST_BROKERS, and the environment of those behind the build tag kafka.
 KAFKA_TESTS := ./test/e2e
-KAFKA_ENV = CONVDEL_TEST_BROKERS=$$(<.cache/kafka/brokers) CONVDEL_TEST_SECURE_BROKERS=$$(<.cache/kafka/secure-brokers) \
-	CONVDEL_TEST_CA_FILE=$(CURDIR)/.cache/kafka/ca.pem CONVDEL_TEST_KAFKA_NODE=$(CURDIR)/deploy/kafka/node.sh
+KAFKA_ENV = TEST_BROKERS=$$(<.cache/kafka/brokers) TEST_SECURE_BROKERS=$$(<.cache/kafka/secure-brokers) \
+	TEST_CA_FILE=$(CURDIR)/.cache/kafka/ca.pem TEST_KAFKA_NODE=$(CURDIR)/deploy/kafka/node.sh
 
 .PHONY: help
 help: ## Show this list
@@ -101,6 +101,11 @@ test-publishing: export BROKERS := 3
 test-publishing: kafka-up ## Run the programs of docs/publishing.md on that Kafka; needs kcat, Python 3 and Node too
 	.ci/publishing/try.sh
 
+.PHONY: test-alerts
+test-alerts: ## Check the alert rules and run their tests; needs promtool
+	promtool check rules deploy/prometheus/alerts.yml
+	promtool test rules deploy/prometheus/alerts_test.yml
+
 # The simulation takes SEEDS days from the seed FROM on, or the day of SEED alone.
 SEEDS ?= 100
 FROM ?= 1
@@ -130,7 +135,7 @@ mutants-apply: ## Check that each way of breaking the service on purpose still a
 soak: export BROKERS := 3
 soak: kafka-up ## Run three replicas on that Kafka for MINUTES (30), with a fault each minute; the ledger must balance
 	@mkdir -p .cache/soak && rm -f .cache/soak/*.log
-	$(KAFKA_ENV) CONVDEL_SOAK_MINUTES=$(MINUTES) CONVDEL_SOAK_QUOTA=$(QUOTA) CONVDEL_SOAK_LOGS=$(CURDIR)/.cache/soak \
+	$(KAFKA_ENV) TEST_SOAK_MINUTES=$(MINUTES) TEST_SOAK_QUOTA=$(QUOTA) TEST_SOAK_LOGS=$(CURDIR)/.cache/soak \
 		go test -count=1 -tags kafka,soak -run '^TestSoak$$' -timeout $$(($(MINUTES) + 20))m -v ./test/e2e
 
 .PHONY: redis-up
@@ -143,7 +148,7 @@ redis-down: ## Stop that Redis
 
 .PHONY: test-redis
 test-redis: redis-up ## Run the tests of the shared quota on that Redis, started if need be
-	CONVDEL_TEST_REDIS=$$(<.cache/redis/address) go test -count=1 -run 'Redis|Spaced|Loss|Errors' $(REDIS_TESTS)
+	TEST_REDIS=$$(<.cache/redis/address) go test -count=1 -run 'Redis|Spaced|Loss|Errors' $(REDIS_TESTS)
 
 .PHONY: clean
 clean: kafka-down redis-down ## Remove the output of make: bin, and tools and jars in .cache

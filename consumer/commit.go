@@ -98,7 +98,8 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	for _, one := range commits {
 		c.partitions[one.partition].notCommitted()
 	}
-	logFailed(ctx, c.log, "offsets not committed", err)
+	level, cause := inLog(err)
+	c.log.LogAttrs(ctx, level, "offsets not committed", cause)
 	return err
 }
 

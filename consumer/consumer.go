@@ -143,14 +143,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := c.atStart(err); isFinal(err) {
-			return err
-		}
 		if err != nil {
-			logFailed(ctx, c.log, "group not joined, will retry", err, slog.String("group", c.cfg.Group))
-			c.troubled("group not joined", err)
-			if pause(ctx, spacing.after(err)) != nil {
-				return nil
+			if err := c.notJoined(ctx, err, spacing); err != nil || ctx.Err() != nil {
+				return err
 			}
 			continue
 		}

@@ -112,7 +112,8 @@ func (f *fetcher) report(ctx context.Context, err error) {
 	fresh := f.p.failing.Swap(&err) == nil
 	if fresh || time.Since(f.reported) >= fetchSays {
 		f.reported = time.Now()
-		logFailed(ctx, f.log, "fetch fails, will be retried", err, slog.Int64("offset", f.p.position()))
+		level, cause := inLog(err)
+		f.log.LogAttrs(ctx, level, "fetch fails, will be retried", slog.Int64("offset", f.p.position()), cause)
 	}
 }
 

@@ -47,7 +47,8 @@ func (o *opener) open(ctx context.Context) (*committer, error) {
 		if err == nil || isFinal(err) {
 			return opened, err
 		}
-		logFailed(ctx, o.log, "committed offsets not read, will retry", err)
+		level, cause := inLog(err)
+		o.log.LogAttrs(ctx, level, "committed offsets not read, will retry", cause)
 		o.troubled("committed offsets not read", err)
 		if err := pause(ctx, spacing.after(err)); err != nil {
 			return nil, err

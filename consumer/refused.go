@@ -51,13 +51,25 @@ func (s *spacing) after(err error) time.Duration {
 	return s.refused.NextBackOff()
 }
 
-// logFailed logs an attempt that is made again: at ERROR if brokers refuse this replica, at WARN otherwise.
-func logFailed(ctx context.Context, log *slog.Logger, what string, err error, attrs ...slog.Attr) {
-	level := slog.LevelWarn
-	if refusal := cluster.Refusal(err); refusal != nil {
-		level, err = slog.LevelError, refusal
+// notJoined deals with a join that has failed, and returns when it may be tried again. An error is one that Run ends with.
+func (c *Consumer) notJoined(ctx context.Context, err error, spacing *spacing) error {
+	if err = c.atStart(err); isFinal(err) {
+		return err
 	}
-	log.LogAttrs(ctx, level, what, append(attrs, slog.Any("error", err))...)
+	level, cause := inLog(err)
+	c.log.LogAttrs(ctx, level, "group not joined, will retry", slog.String("group", c.cfg.Group), cause)
+	c.troubled("group not joined", err)
+	_ = pause(ctx, spacing.after(err)) // the caller looks at ctx
+	return nil
+}
+
+// inLog returns how the log shows an error after which another attempt is made: at ERROR, with the settings to check, if brokers
+// refuse this replica, and at WARN otherwise.
+func inLog(err error) (slog.Level, slog.Attr) {
+	if refusal := cluster.Refusal(err); refusal != nil {
+		return slog.LevelError, slog.Any("error", refusal)
+	}
+	return slog.LevelWarn, slog.Any("error", err)
 }
 
 // refusedText returns the text of a refusal, for [Status]; empty if the error is none.

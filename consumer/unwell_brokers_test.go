@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func TestUnwellBroker_AllButOne(t *testing.T) {
 		}
 		w.publish(0, eventValues(0, 10)...)
 		w.start(func(c *consumer.Config) {
-			c.Cluster.Brokers, c.Cluster.Dial = append(all, brokers...), ward.DialContext
+			c.Cluster.Brokers, c.Cluster.Dial = slices.Concat(all, brokers), ward.DialContext
 		})
 		w.awaitDrained(30 * time.Second)
 	})

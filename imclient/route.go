@@ -137,7 +137,7 @@ func (r *route) tunnel(ctx context.Context, network, address string) (net.Conn, 
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends what is under way
 	err = r.ask(conn, address)
-	if !stop() && err == nil {
+	if !stop() { // whatever that has done to the connection
 		err = context.Cause(ctx)
 	}
 	if err != nil {

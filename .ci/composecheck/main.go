@@ -40,6 +40,7 @@ func main() {
 		if _, own := service.Environment["CONVDEL_IM_SDKAPPID"]; own {
 			problems = append(problems, settings(service, os.Args[2])...)
 		}
+		problems = append(problems, secrets(service)...)
 	}
 	for _, secret := range project.Secrets {
 		if _, err := os.Stat(secret.File); err != nil {
@@ -96,6 +97,15 @@ func waits(project *types.Project, service types.ServiceConfig) []string {
 		}
 	}
 	return problems
+}
+
+// secrets wants only the service itself to have the app's key.
+func secrets(service types.ServiceConfig) []string {
+	isRun := len(service.Command) > 0 && service.Command[0] == "run"
+	if len(service.Secrets) > 0 && !isRun {
+		return []string{fmt.Sprintf("service %s: it has the secret %s and does not need it", service.Name, service.Secrets[0].Source)}
+	}
+	return nil
 }
 
 // settings wants every flag of the command and every variable to be in the help text of that very command.

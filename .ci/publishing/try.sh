@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Tries docs/publishing.md on the Kafka of `make kafka-up`: takes each program out of the document, runs it with its client and
-# looks at the record that it has published. Needs Go, Java, kcat, Python 3 with venv, Node and npm; the clients of Python and Node are installed
+# looks at the record that it has published. Then ajv compiles the JSON Schemas in its strict mode. Needs Go, Java, kcat, Python 3 with venv, Node and npm; the clients of Python and Node are installed
 # in .cache/publishing. A client that can't be installed because its registry does not answer is skipped, by name.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 confluent_kafka=2.16.1
 kafkajs=2.2.4
+ajv=8.20.0
+ajv_formats=3.0.1
 
 kafka=${KAFKA_CACHE:-.cache/kafka}
 work=$PWD/.cache/publishing
@@ -43,6 +45,18 @@ install_python() {
 
 install_node() {
   install kafkajs npm install --no-save --no-audit --no-fund --fetch-retries 1 --prefix "$work" "kafkajs@$kafkajs"
+}
+
+install_ajv() {
+  install ajv npm install --no-save --no-audit --no-fund --fetch-retries 1 --prefix "$work/ajv" "ajv@$ajv" "ajv-formats@$ajv_formats"
+}
+
+# schemas lets ajv compile the JSON Schemas.
+schemas() {
+  local file=schema
+  install_ajv || return 0
+  node .ci/publishing/strict.mjs "$work/ajv" schema/*.json || fail "ajv's strict mode refuses a JSON Schema"
+  tried+=("schema")
 }
 
 # check FILE WRAPPING COMMAND... runs the file's command and looks at its record.
@@ -85,4 +99,5 @@ mkdir -p "$work"
 go build -o "$work/publishing" ./.ci/publishing
 "$work/publishing" extract docs/publishing.md "$files" "$broker"
 for path in "$files"/*; do try "$(basename "$path")"; done
+schemas
 echo "docs/publishing.md: tried ${tried[*]}; skipped ${skipped[*]:-none}"

@@ -233,9 +233,3 @@ func (c *checker) endpoint(flag, text string) *url.URL {
 	c.note(flag, u.String())
 	return u
 }
-
-// loopback returns true if a host is this machine.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}

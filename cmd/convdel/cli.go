@@ -49,6 +49,8 @@ type console struct {
 	env func(name string) (string, bool)
 	// libraries is where the output of libraries goes; nil in tests.
 	libraries *libraryLog
+	// environ are all environment variables, as NAME=value.
+	environ []string
 	// atOnce is called before the process ends without a drain, with the signal's name; nil if nothing is to be said.
 	atOnce atomic.Pointer[func(signal string)]
 }
@@ -81,6 +83,9 @@ func execute(ctx context.Context, args []string, con *console) int {
 	}
 	if err != nil {
 		return report(con, parseError(err))
+	}
+	if err := unknownVariables(con.environ, knownVariables(parser.Model)); err != nil {
+		return report(con, err)
 	}
 	if err := repeatedFlags(parsed); err != nil {
 		return report(con, err)

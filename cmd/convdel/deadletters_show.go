@@ -243,8 +243,9 @@ func (s *tableSettings) publishArguments(topic string) string {
 		{"kafka-key-file", s.KeyFile, ""},
 		{"kafka-sasl", s.SASL, ""},
 		{"kafka-username", s.Username, ""},
+		{"insecure", string(s.Insecure), "false"},
 	} {
-		if flag.value != flag.unless {
+		if flag.value != flag.unless && flag.value != "" {
 			say(&text, " --%s=%s", flag.name, shellWord(flag.value))
 		}
 	}

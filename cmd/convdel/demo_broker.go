@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -34,6 +35,10 @@ func startBroker(dataDir string) (*demoBroker, error) {
 		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}), // there is no other member to wait for
 	}
 	if dataDir != "" {
+		// The broker's own files let others read them, and hold what is published.
+		if err := os.MkdirAll(dataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("start the embedded broker: %w", err)
+		}
 		opts = append(opts, kfake.DataDir(dataDir))
 	}
 	cluster, err := kfake.NewCluster(opts...)

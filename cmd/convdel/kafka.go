@@ -25,6 +25,8 @@ func (c *checker) cluster(b brokerSettings, s securitySettings, env func(string)
 	config := cluster.Config{Brokers: c.addresses("brokers", b.Brokers)}
 	config.TLS, config.Certificates = c.kafkaTLS(s)
 	config.SASL = c.kafkaLogin(s, env)
+	config.Insecure = c.yesNo("insecure", s.Insecure)
+	c.exposedLogin(config, s)
 	return config
 }
 

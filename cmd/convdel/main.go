@@ -16,6 +16,7 @@ func main() {
 	con := &console{
 		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: os.Stderr, env: os.LookupEnv,
 		libraries: takeOverLibraries(log),
+		environ:   os.Environ(),
 	}
 	onSignals(stop, func(name string) {
 		if tell := con.atOnce.Load(); tell != nil {

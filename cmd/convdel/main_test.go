@@ -43,6 +43,15 @@ func (e environment) lookup(name string) (string, bool) {
 	return value, ok
 }
 
+// list returns the variables as NAME=value.
+func (e environment) list() []string {
+	var list []string
+	for name, value := range e {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
 // invocation is one run of the binary's logic.
 type invocation struct {
 	status         int
@@ -53,7 +62,7 @@ type invocation struct {
 func invoke(t *testing.T, env environment, stdin string, args ...string) invocation {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := execute(t.Context(), args, &console{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr, env: env.lookup})
+	status := execute(t.Context(), args, &console{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr, env: env.lookup, environ: env.list()})
 	run := invocation{status: status, stdout: stdout.String(), stderr: stderr.String()}
 	noSecrets(t, run.stdout+run.stderr)
 	return run
@@ -84,7 +93,7 @@ func start(t *testing.T, env environment, stdin io.Reader, args ...string) *back
 	b := &background{t: t, stop: cancel, done: make(chan struct{}), stdout: new(testkit.Buffer), stderr: new(testkit.Buffer)}
 	go func() {
 		defer close(b.done)
-		b.status = execute(ctx, args, &console{stdin: stdin, stdout: b.stdout, stderr: b.stderr, env: env.lookup})
+		b.status = execute(ctx, args, &console{stdin: stdin, stdout: b.stdout, stderr: b.stderr, env: env.lookup, environ: env.list()})
 	}()
 	t.Cleanup(func() {
 		b.end()

@@ -123,3 +123,16 @@ func TestStandardOutputIsKeptPrivate(t *testing.T) {
 		}
 	}
 }
+
+func TestDemoDataArePrivate(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo", "data")
+	b, err := startBroker(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	if mode := modeOf(t, dir); mode != fs.ModeDir|0o700 {
+		t.Errorf("mode %s", mode)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -53,7 +52,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	var cfg serviceConfig
 	cfg.Consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
 	c.checkTopics(s, &cfg.Consumer)
-	endpoint := c.checkAPI(s.apiSettings, env, &cfg.IM)
+	c.checkAPI(s.apiSettings, cfg.Consumer.Cluster.Insecure, env, &cfg.IM)
 	c.checkPace(s.paceSettings, &cfg.Consumer)
 	cfg.Redis = c.checkQuota(s.paceSettings, env, &cfg)
 	c.checkBounds(s.boundSettings, &cfg.Consumer)
@@ -72,7 +71,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
 	cfg.Set, cfg.Defaults = c.split(defaultTexts())
 	cfg.SecretFiles = c.files
-	cfg.Warnings = append(c.warnings, warnings(s, endpoint, cfg.Consumer.Cluster.TLS != nil)...)
+	cfg.Warnings = append(c.warnings, warnings(s, env, cfg.Consumer.Cluster.TLS != nil)...)
 	return cfg, c.err()
 }
 
@@ -99,14 +98,14 @@ func (c *checker) letterTopic(topic, letters string) string {
 }
 
 // checkAPI reads the settings that identify the app to the API.
-func (c *checker) checkAPI(s apiSettings, env func(string) (string, bool), cfg *imclient.Config) *url.URL {
+func (c *checker) checkAPI(s apiSettings, insecure bool, env func(string) (string, bool), cfg *imclient.Config) {
 	endpoint := c.endpoint("im-endpoint", s.Endpoint)
 	cfg.Endpoint = endpoint.String()
 	cfg.SDKAppID = int(c.number("im-sdkappid", s.SDKAppID, 1, math.MaxUint32, ", the app's SDKAppID"))
 	cfg.Identifier = c.printable("im-identifier", s.Identifier, 32)
-	cfg.SecretKey = keySource(c.secret(imSecretKey, env, true))
-	_, _ = cfg.SecretKey.Key() // from now on there is a last good key; what is wrong with it has been told
-	return endpoint
+	key := keySource(c.secret(imSecretKey, env, true))
+	_, _ = key.Key() // from now on there is a last good key; what is wrong with it has been told
+	cfg.SecretKey, cfg.Insecure = c.exposedSignature(endpoint, key, insecure)
 }
 
 // keySource makes the client's source of the secret key.
@@ -146,7 +145,7 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 		c.conflict("calls-per-second", s.CallsPerSecond, "must be at least 1 with --quota redis")
 	}
 	from := c.secret(redisURL, env, true)
-	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.Consumer.CallsPerSecond}
+	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.Consumer.CallsPerSecond, Insecure: cfg.Consumer.Cluster.Insecure}
 	wrong, ok := errors.AsType[*redisbudget.ConfigError](redis.Validate())
 	if _, err := from.read(); ok && wrong.Field == "URL" && from.given() && err == nil {
 		c.problems = append(c.problems, redisURL.says(from)+" "+wrong.Reason)
@@ -176,15 +175,27 @@ func callsNeeded(cfg consumer.Config) int {
 	return min(calls, cfg.MaxInFlight)
 }
 
-// warnings names settings that are allowed, for a simulator or a closed network, but rarely intended. The client itself
-// warns of an endpoint without TLS.
-func warnings(s *serviceSettings, endpoint *url.URL, tls bool) []string {
+// warnings names settings that are allowed, for a simulator or a closed network, or have no effect, and are rarely intended. The
+// client itself warns of an endpoint without TLS.
+func warnings(s *serviceSettings, env func(string) (string, bool), tls bool) []string {
 	var list []string
-	if s.CallsPerSecond == "0" && !loopback(endpoint.Hostname()) {
+	if s.CallsPerSecond == "0" {
 		list = append(list, "--calls-per-second is 0: nothing keeps the API's quota")
 	}
 	if s.SASL == saslPlain && !tls {
 		list = append(list, "--kafka-sasl is plain without --kafka-tls: the password travels in the clear")
+	}
+	if s.Quota == quotaRedis {
+		return list
+	}
+	const useless = " is set and has no effect: --quota is %s, not %s"
+	for _, name := range []string{string(redisURL), redisURL.file()} {
+		if value, _ := env(name); value != "" {
+			list = append(list, fmt.Sprintf(name+useless, s.Quota, quotaRedis))
+		}
+	}
+	if s.RedisKey != "" {
+		list = append(list, fmt.Sprintf("--redis-key"+useless, s.Quota, quotaRedis))
 	}
 	return list
 }

@@ -65,11 +65,12 @@ type letterTopicSettings struct {
 // securitySettings are the login to Kafka.
 type securitySettings struct {
 	TLS      toggle `default:"false" help:"Use TLS to the brokers." name:"kafka-tls" setting:""`
-	CAFile   string `help:"Certificates to trust instead of the system's, PEM." name:"kafka-ca-file" placeholder:"FILE" setting:""`
-	CertFile string `help:"Own certificate, PEM." name:"kafka-cert-file" placeholder:"FILE" setting:""`
+	CAFile   string `help:"Certificates to trust instead of the system's, PEM. Read again for each new connection." name:"kafka-ca-file" placeholder:"FILE" setting:""`
+	CertFile string `help:"Own certificate, PEM. Read again for each new connection, with its key." name:"kafka-cert-file" placeholder:"FILE" setting:""`
 	KeyFile  string `help:"Key of the own certificate, PEM." name:"kafka-key-file" placeholder:"FILE" setting:""`
 	SASL     string `help:"Mechanism of the login: plain, scram-sha-256 or scram-sha-512. Empty = no login." name:"kafka-sasl" placeholder:"HOW" setting:""`
 	Username string `help:"User to log in as." name:"kafka-username" placeholder:"NAME" setting:""`
+	Insecure toggle `default:"false" help:"Allow secrets on unencrypted connections to other hosts: a login without --kafka-tls, an http:// endpoint, a redis:// URL with a password." setting:""`
 }
 
 // apiSettings identify the app at Tencent IM.

@@ -37,7 +37,12 @@ func settingsText(t *testing.T) string {
 
 Every setting of ` + "`convdel run`" + ` is a flag (` + "`--im-endpoint`" + `) and an environment variable (` + "`CONVDEL_IM_ENDPOINT`" + `). The flag wins.
 Other commands take some of these settings, with the same names and defaults. ` + "`convdel COMMAND -h`" + ` lists them.
+All durations and times have the same forms: a duration is such as 500ms, 30s, 1d12h or 2w; a time is RFC 3339, a date (its beginning in UTC), or
+how long ago.
 A wrong value stops the start with exit status 2 and one line that names the setting, its value and the allowed values.
+An environment variable that begins with ` + "`CONVDEL_`" + ` and is no setting of any command stops every command, likewise: the line names the nearest
+setting. Letters of the other case and hyphens make no difference to that. What Kubernetes sets for Services called convdel or convdel-… is left
+alone. An empty variable is an empty value, not the default.
 `)
 	for _, group := range flagGroups() {
 		var rows strings.Builder

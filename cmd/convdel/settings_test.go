@@ -94,7 +94,7 @@ func wrongSettings() map[string]string {
 		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "create-topics": "perhaps",
 		"start": "yesterday", "adopt": "me", "max-batch-bytes": "1", "max-record-bytes": "8MiB",
 		"kafka-tls": "maybe", "kafka-ca-file": "/no/such/file", "kafka-cert-file": "/no/such/cert", "kafka-key-file": "/no/such/key",
-		"kafka-sasl": "gssapi", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
+		"kafka-sasl": "gssapi", "insecure": "very", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
 		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "fair", "redis-key": "a b", "call-timeout": "5",
 		"max-calls": "-1", "max-attempts": "0", "retry-initial": "soon", "retry-max": "1h1", "max-in-flight": "1.5",
 		"max-in-flight-bytes": "16MiB", "max-event-age": "-1s", "drain-timeout": "0", "admin-addr": "8080",
@@ -322,23 +322,38 @@ func TestDeadLetterTopicFollowsTheTopic(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	t.Parallel()
+	redis := "redis://u:" + testPassword + "@127.0.0.1"
 	for _, c := range []struct {
 		args []string
-		want string
+		env  environment
+		want []string
 	}{
-		{[]string{"--calls-per-second=0"}, "nothing keeps the API's quota"},
-		{[]string{"--calls-per-second=0", "--im-endpoint=http://localhost:8090"}, ""},
-		{[]string{"--kafka-sasl=plain", "--kafka-username=u"}, "password travels in the clear"},
-		{[]string{"--kafka-sasl=plain", "--kafka-username=u", "--kafka-tls"}, ""},
+		{args: []string{"--calls-per-second=0"}, want: []string{"nothing keeps the API's quota"}},
+		{args: []string{"--calls-per-second=0", "--im-endpoint=http://localhost:8090"}, want: []string{"nothing keeps the API's quota"}},
+		{args: []string{"--kafka-sasl=plain", "--kafka-username=u", "--insecure"}, want: []string{"password travels in the clear"}},
+		{args: []string{"--kafka-sasl=plain", "--kafka-username=u", "--kafka-tls"}},
+		{env: environment{"CONVDEL_REDIS_URL": redis}, want: []string{"CONVDEL_REDIS_URL is set and has no effect: --quota is partitions, not redis"}},
+		{
+			env: environment{"CONVDEL_REDIS_URL_FILE": "/no/such/file", "CONVDEL_REDIS_KEY": "k"}, args: []string{"--quota=local"},
+			want: []string{"CONVDEL_REDIS_URL_FILE is set and has no effect: --quota is local, not redis", "--redis-key is set"},
+		},
+		{env: environment{"CONVDEL_REDIS_URL": redis, "CONVDEL_REDIS_KEY": "k"}, args: []string{"--quota=redis"}},
+		{env: environment{"CONVDEL_REDIS_URL": "", "CONVDEL_REDIS_URL_FILE": ""}},
 	} {
-		env := required()
+		env := required().with(c.env)
 		if slices.Contains(c.args, "--kafka-sasl=plain") {
 			env["CONVDEL_KAFKA_PASSWORD"] = testPassword
 		}
 		cfg, problems := checked(t, env, c.args...)
-		got := strings.Join(cfg.Warnings, "\n")
-		if problems != nil || (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
-			t.Errorf("%v: warnings %q, want %q (%q)", c.args, got, c.want, problems)
+		noSecrets(t, fmt.Sprint(cfg.Warnings))
+		if problems != nil || len(cfg.Warnings) != len(c.want) {
+			t.Errorf("%v: warnings %q, want %q (%q)", c.args, cfg.Warnings, c.want, problems)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.Contains(cfg.Warnings[i], want) {
+				t.Errorf("%v: warning %q lacks %q", c.args, cfg.Warnings[i], want)
+			}
 		}
 	}
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Certificates *Certificates
 	// SASL, when set, logs in on every connection.
 	SASL sasl.Mechanism
+	// Insecure allows to log in without TLS to brokers on other hosts. Otherwise a connection to such a broker is refused.
+	Insecure bool
 	// Dial replaces the network, in tests. Default: TCP with keep-alive.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Logger is told of brokers that do not answer while others do, and of certificate files that can't be used. Default: nobody.

@@ -48,6 +48,7 @@ func TestUnwellBroker_Paths(t *testing.T) {
 		t.Run(string(ailment), func(t *testing.T) {
 			t.Parallel()
 			onWard(t, ailment, func(t *testing.T, config cluster.Config) {
+				t.Helper()
 				for range 5 { // the brokers take turns to be the first
 					for name, use := range paths(config) {
 						began := time.Now()
@@ -153,6 +154,7 @@ func TestNoBrokerAnswers(t *testing.T) {
 func TestSilentBrokerIsNamedOnce(t *testing.T) {
 	t.Parallel()
 	onWard(t, testkit.Frozen, func(t *testing.T, config cluster.Config) {
+		t.Helper()
 		var log bytes.Buffer
 		config.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		config = config.WithMemory()

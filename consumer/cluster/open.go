@@ -91,6 +91,9 @@ func (o *opening) prepare(ctx context.Context, seed bool) error {
 	}
 	if o.SASL != nil {
 		o.step = stepLogin
+		if err := o.exposed(); err != nil {
+			return err
+		}
 		if err := o.logIn(ctx); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan,
 		if err := write(ctx, events, messageOf(source)); err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
-		if err := write(ctx, letters, tombstonesOf(l, schema.Settlement{By: c.By, At: time.Now()})...); err != nil {
+		if err := write(ctx, letters, tombstonesOf(l, c.settlement(""))...); err != nil {
 			return &SettleError{ID: l.ID(), Published: true, Err: err}
 		}
 		if done != nil {
@@ -86,7 +86,7 @@ func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(
 	letters, closeLetters := t.tombstones()
 	defer func() { _ = closeLetters() }()
 	return t.settle(ctx, c, c.leavesDiscard, func(l *Letter) error {
-		if err := write(ctx, letters, tombstonesOf(l, schema.Settlement{By: c.By, At: time.Now(), Reason: reason})...); err != nil {
+		if err := write(ctx, letters, tombstonesOf(l, c.settlement(reason))...); err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
 		if done != nil {
@@ -94,6 +94,11 @@ func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(
 		}
 		return nil
 	})
+}
+
+// settlement is what the tombstones of a letter say that is settled now. A replay has no reason.
+func (c *Choice) settlement(reason string) schema.Settlement {
+	return schema.Settlement{By: c.By, At: time.Now(), Reason: reason}
 }
 
 // errLenient says that letters are not settled by a guess.

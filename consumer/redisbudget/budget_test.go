@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // realRedis is an environment variable: the host:port of a Redis to test with instead of the embedded one.
-const realRedis = "CONVDEL_TEST_REDIS"
+const realRedis = "TEST_REDIS"
 
 // stage is a Redis under test and the test's own key.
 type stage struct {
@@ -352,4 +352,38 @@ func TestInABubble(t *testing.T) {
 			t.Errorf("%d departures in a second, %d in 10", most, len(times))
 		}
 	})
+}
+
+// TestPasswordInTheClear: no password leaves this machine unencrypted, also none that the URL gets later.
+func TestPasswordInTheClear(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	for text, refused := range map[string]bool{
+		"redis://:pencil@redis": true, "redis://u:pencil@10.0.0.7:1/2": true, "redis://redis": false, "redis://u@redis": false,
+		"redis://:pencil@localhost": false, "redis://:pencil@[::1]": false, "rediss://:pencil@redis": false,
+	} {
+		c := Config{URL: func() (string, error) { return text, nil }, Key: "k", CallsPerSecond: 1}
+		wrong, ok := errors.AsType[*ConfigError](c.Validate())
+		if ok != refused || ok && (wrong.Field != "URL" || strings.Contains(wrong.Error(), "pencil")) {
+			t.Errorf("%s: %v", text, c.Validate())
+		}
+		if c.Insecure = true; c.Validate() != nil {
+			t.Errorf("%s, allowed: %v", text, c.Validate())
+		}
+	}
+	text := "redis://redis"
+	b, err := New(Config{
+		URL: func() (string, error) { return text, nil }, Key: "k", CallsPerSecond: 1,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Addr())
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	text = "redis://:pencil@redis"
+	if _, _, err := b.Reserve(t.Context(), 1); !errors.Is(err, errExposed) {
+		t.Errorf("%v", err)
+	}
 }

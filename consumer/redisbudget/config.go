@@ -14,6 +14,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"convdel/internal/loopback"
 )
 
 // slowest bounds each step of a connection's use. A replica that has to wait longer than this is better off without Redis.
@@ -30,6 +32,8 @@ type Config struct {
 	// CallsPerSecond is the quota, at least 1. Where processes with the same key have different quotas, each departure is
 	// followed by the distance of the process that takes it.
 	CallsPerSecond int
+	// Insecure allows to send a password to another host without TLS.
+	Insecure bool
 	// Dial makes connections, for tests. Default: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -38,7 +42,7 @@ type Config struct {
 // app.
 func KeyOf(sdkAppID int) string { return "convdel:quota:" + strconv.Itoa(sdkAppID) }
 
-// ConfigError names a field of [Config] that can't be used as it is. It never holds the URL or a part of it.
+// ConfigError names a field of [Config] that can't be used as it is. Of the URL it holds at most the host.
 type ConfigError struct {
 	Field, Reason string
 }
@@ -62,6 +66,9 @@ func (c Config) options() (*redis.Options, error) {
 	if err != nil {
 		return nil, &ConfigError{"URL", err.Error()}
 	}
+	if c.exposes(where, where.password) {
+		return nil, &ConfigError{"URL", fmt.Sprintf("is redis:// with a password, and its host is %q: %s", where.host(), errExposed)}
+	}
 	if c.Key == "" {
 		return nil, &ConfigError{"Key", "is empty"}
 	}
@@ -74,6 +81,9 @@ func (c Config) options() (*redis.Options, error) {
 		Addr: where.address, DB: where.database, Dialer: dialer(c.Dial, where.tls),
 		CredentialsProviderContext: func(context.Context) (user, password string, err error) {
 			now, err := c.read()
+			if err == nil && c.exposes(where, now.password) { // the address remains that of the start
+				return "", "", errExposed
+			}
 			return now.user, now.password, err
 		},
 		Protocol: 2, DisableIdentity: true,
@@ -89,6 +99,19 @@ type server struct {
 	address, user, password string
 	database                int
 	tls                     *tls.Config
+}
+
+func (s server) host() string {
+	host, _, _ := net.SplitHostPort(s.address)
+	return host
+}
+
+// errExposed says why a password is not sent.
+var errExposed = errors.New("must be rediss://, since the password can be read on the way to another host (--insecure allows that)")
+
+// exposes returns true if a password would leave this machine unencrypted.
+func (c Config) exposes(to server, password string) bool {
+	return password != "" && to.tls == nil && !c.Insecure && !loopback.Host(to.host())
 }
 
 // The errors of read don't quote the URL, which may hold a password.

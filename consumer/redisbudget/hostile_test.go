@@ -164,8 +164,8 @@ func TestAnswersThatClaimMemory(t *testing.T) {
 			if len(wrong.Error()) > 200 {
 				t.Errorf("an error of %d bytes", len(wrong.Error()))
 			}
-			// The liar's own text counts, too: it is allocated before.
-			if grown := after.TotalAlloc - before.TotalAlloc; grown > 4<<20 {
+			// What the liar sends until the connection ends counts, too.
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 24<<20 {
 				t.Errorf("%d bytes allocated", grown)
 			}
 		})

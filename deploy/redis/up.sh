@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts one Redis on loopback that keeps nothing, without Docker, and prints CONVDEL_TEST_REDIS. It needs redis-server
+# Starts one Redis on loopback that keeps nothing, without Docker, and prints TEST_REDIS. It needs redis-server
 # (Debian's package of that name).
 #
 #   REDIS_PORT   Redis's port (16379)
@@ -27,4 +27,4 @@ else
   alive || fail "it did not start; its log is $cache/server.log"
 fi
 echo "$host:$port" >"$cache/address"
-echo "CONVDEL_TEST_REDIS=$host:$port"
+echo "TEST_REDIS=$host:$port"

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// PublishedKey is a key for simulators on other machines. Everybody knows it, so signatures made with it need no protection.
+const PublishedKey = "simulator-key-not-a-secret"
+
 // Config configures the simulated API.
 type Config struct {
 	// SDKAppID and Identifier are those of the app and its administrator. SecretKey is the key with which signatures are

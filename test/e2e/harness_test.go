@@ -144,7 +144,7 @@ func letters(r rune) rune {
 
 func brokers(tb testing.TB) []string {
 	tb.Helper()
-	if real := os.Getenv("CONVDEL_TEST_BROKERS"); real != "" {
+	if real := os.Getenv("TEST_BROKERS"); real != "" {
 		return strings.Split(real, ",")
 	}
 	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{

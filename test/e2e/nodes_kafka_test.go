@@ -32,7 +32,7 @@ func setting(tb testing.TB, name string) string {
 // node runs deploy/kafka/node.sh on a node: kill, stop, start.
 func node(tb testing.TB, what string, id int32) {
 	tb.Helper()
-	out, err := exec.CommandContext(context.Background(), setting(tb, "CONVDEL_TEST_KAFKA_NODE"), what, strconv.Itoa(int(id))).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), setting(tb, "TEST_KAFKA_NODE"), what, strconv.Itoa(int(id))).CombinedOutput()
 	if err != nil {
 		tb.Fatalf("node.sh %s %d: %v\n%s", what, id, err, out)
 	}
@@ -41,7 +41,7 @@ func node(tb testing.TB, what string, id int32) {
 // newClusterStage creates topics with three replicas. At the test's end it waits until all nodes are in sync again.
 func newClusterStage(t *testing.T, partitions int32, sim imtest.Config) *stage {
 	t.Helper()
-	setting(t, "CONVDEL_TEST_BROKERS")
+	setting(t, "TEST_BROKERS")
 	s := newStage(t, partitions, sim)
 	s.awaitInSync()
 	return s

@@ -12,7 +12,7 @@ import (
 
 // BenchmarkReplicas measures how much of the quota of 200 is used, for each way to share it. The API enforces the quota
 // over any sliding second. The topic is full for 15 s. With several replicas 30 s follow, in which one joins, one is
-// stopped and one is killed. The table of docs/quota.md comes from here. Redis is the one at CONVDEL_TEST_REDIS, or an
+// stopped and one is killed. The table of docs/quota.md comes from here. Redis is the one at TEST_REDIS, or an
 // embedded one.
 func BenchmarkReplicas(b *testing.B) {
 	for _, how := range []string{"partitions", "redis"} {

@@ -10,11 +10,11 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// redisURL returns the URL of the Redis under test: the one at CONVDEL_TEST_REDIS (host:port), or an embedded one that asks
+// redisURL returns the URL of the Redis under test: the one at TEST_REDIS (host:port), or an embedded one that asks
 // for a password.
 func redisURL(tb testing.TB) string {
 	tb.Helper()
-	if address := os.Getenv("CONVDEL_TEST_REDIS"); address != "" {
+	if address := os.Getenv("TEST_REDIS"); address != "" {
 		return "redis://" + address
 	}
 	embedded := miniredis.RunT(tb)

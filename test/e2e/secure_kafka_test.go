@@ -22,7 +22,7 @@ const secureUser = "convdel"
 // newSecureStage creates topics over TLS, with a SCRAM login.
 func newSecureStage(t *testing.T) (s *stage, flags []string) {
 	t.Helper()
-	ca := setting(t, "CONVDEL_TEST_CA_FILE")
+	ca := setting(t, "TEST_CA_FILE")
 	pem, err := os.ReadFile(ca)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func newSecureStage(t *testing.T) (s *stage, flags []string) {
 	if !trusted.AppendCertsFromPEM(pem) {
 		t.Fatalf("no certificate in %s", ca)
 	}
-	s = newStageOn(t, strings.Split(setting(t, "CONVDEL_TEST_SECURE_BROKERS"), ","), 3, imtest.Config{},
+	s = newStageOn(t, strings.Split(setting(t, "TEST_SECURE_BROKERS"), ","), 3, imtest.Config{},
 		kgo.DialTLSConfig(&tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}),
 		kgo.SASL(scram.Auth{User: secureUser, Pass: password}.AsSha512Mechanism()))
 	return s, []string{"--kafka-tls", "--kafka-ca-file", ca, "--kafka-sasl", "scram-sha-512", "--kafka-username", secureUser}
@@ -69,7 +69,7 @@ func TestKafka_TLSAndSCRAM(t *testing.T) {
 func TestKafka_RefusedLogins(t *testing.T) {
 	t.Parallel()
 	s, secure := newSecureStage(t)
-	ca := setting(t, "CONVDEL_TEST_CA_FILE")
+	ca := setting(t, "TEST_CA_FILE")
 	const wrong = "not-the-password-9d1f"
 	for _, test := range []struct {
 		name, says string

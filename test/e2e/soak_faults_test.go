@@ -80,7 +80,7 @@ func (s *soak) turn() {
 // draw takes a fault off the deck. An empty deck is filled and shuffled, so that each fault is as frequent as any other.
 func (s *soak) draw() fault {
 	if len(s.deck) == 0 {
-		wanted := os.Getenv("CONVDEL_SOAK_FAULTS")
+		wanted := os.Getenv("TEST_SOAK_FAULTS")
 		for _, f := range faults {
 			if !s.possible(f.name) || wanted != "" && !slices.Contains(strings.Split(wanted, ","), f.name) {
 				continue

@@ -45,7 +45,7 @@ func (r *replica) start() {
 	log := fmt.Sprintf("%s-%02d.log", r.name, len(r.processes)+1)
 	var p *process
 	r.s.tb.Cleanup(func() { // runs after the process's own cleanup, which ends it
-		if dir := os.Getenv("CONVDEL_SOAK_LOGS"); dir != "" {
+		if dir := os.Getenv("TEST_SOAK_LOGS"); dir != "" {
 			if err := os.WriteFile(filepath.Join(dir, log), []byte(p.stderr.String()), 0o600); err != nil {
 				r.s.tb.Error(err)
 			}

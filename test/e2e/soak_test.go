@@ -63,10 +63,10 @@ type soak struct {
 	recovery time.Duration
 }
 
-// TestSoak runs for CONVDEL_SOAK_MINUTES (`make soak MINUTES=n`). It prints a line a minute and one for each fault. At the
+// TestSoak runs for TEST_SOAK_MINUTES (`make soak MINUTES=n`). It prints a line a minute and one for each fault. At the
 // end, without faults, the ledger must balance, and memory, goroutines and descriptors must not have grown.
-// CONVDEL_SOAK_QUOTA (`make soak QUOTA=redis`) is the replicas' setting quota. CONVDEL_SOAK_SEED repeats the sequence of
-// faults. CONVDEL_SOAK_FAULTS (names, comma-separated) and CONVDEL_SOAK_EVERY (a duration) choose the faults.
+// TEST_SOAK_QUOTA (`make soak QUOTA=redis`) is the replicas' setting quota. TEST_SOAK_SEED repeats the sequence of
+// faults. TEST_SOAK_FAULTS (names, comma-separated) and TEST_SOAK_EVERY (a duration) choose the faults.
 func TestSoak(t *testing.T) { //nolint:paralleltest // it needs the machine for itself
 	s := newSoak(t)
 	p := s.newPublisher()
@@ -78,15 +78,15 @@ func TestSoak(t *testing.T) { //nolint:paralleltest // it needs the machine for 
 
 func newSoak(t *testing.T) *soak {
 	t.Helper()
-	minutes, err := strconv.ParseFloat(cmp.Or(os.Getenv("CONVDEL_SOAK_MINUTES"), "30"), 64)
+	minutes, err := strconv.ParseFloat(cmp.Or(os.Getenv("TEST_SOAK_MINUTES"), "30"), 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	every, err := time.ParseDuration(cmp.Or(os.Getenv("CONVDEL_SOAK_EVERY"), "1m"))
+	every, err := time.ParseDuration(cmp.Or(os.Getenv("TEST_SOAK_EVERY"), "1m"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("CONVDEL_SOAK_SEED"), strconv.FormatInt(time.Now().Unix(), 10)), 10, 64)
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("TEST_SOAK_SEED"), strconv.FormatInt(time.Now().Unix(), 10)), 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,14 +109,14 @@ func newSoak(t *testing.T) *soak {
 // shareQuota sets how the replicas share the quota.
 func (s *soak) shareQuota() {
 	s.tb.Helper()
-	switch quota := cmp.Or(os.Getenv("CONVDEL_SOAK_QUOTA"), "partitions"); quota {
+	switch quota := cmp.Or(os.Getenv("TEST_SOAK_QUOTA"), "partitions"); quota {
 	case "partitions":
 	case "redis":
 		s.redis = newRedisProcess(s.tb)
 		s.env = append(s.env, "CONVDEL_REDIS_URL=redis://"+s.redis.addr)
 		s.flags = []string{"--quota", quota}
 	default:
-		s.tb.Fatalf("CONVDEL_SOAK_QUOTA is %q, must be partitions or redis", quota)
+		s.tb.Fatalf("TEST_SOAK_QUOTA is %q, must be partitions or redis", quota)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // otherBinary, in the environment, is a convdel that BenchmarkThroughput measures too, one of an earlier version say.
-const otherBinary = "CONVDEL_BENCH_OTHER"
+const otherBinary = "TEST_BENCH_OTHER"
 
 // BenchmarkThroughput compares the service without a limiter, 64 calls at once, with a bare loop of 64 goroutines that post the
 // same requests to the same simulator, in the simulator's own process: rounds in turn, the median of each. The processor time a

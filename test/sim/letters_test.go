@@ -18,6 +18,9 @@ func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
 	if testkit.Header(r, schema.HeaderReason) != "" {
 		how = "discarded"
 	}
+	if by := schema.ParseSettlement(testkit.Headers(r)); by.By != operatorName || by.At.After(r.Timestamp.Add(time.Minute)) || by.At.Before(r.Timestamp.Add(-time.Minute)) {
+		l.w.fail("headers", "the tombstone of %s says %+v and is of %s", e.id, by, r.Timestamp)
+	}
 	if !l.settledBySomebody(e, how) {
 		l.w.fail("lost", "the letter of %s is %s, but by nobody: %s", e.id, how, l.describe(e))
 	}

@@ -54,7 +54,7 @@ const maxDays = 50
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	root := mutation.Root(t)
-	only := os.Getenv("CONVDEL_MUTANT")
+	only := os.Getenv("TEST_MUTANT")
 	for _, m := range mutants() {
 		if only != "" && !strings.Contains(m.name, only) {
 			continue
@@ -199,8 +199,9 @@ func mutants() []mutant {
 		one("goroutines stay", "consumer/session.go", "	s.dispatcher.close()\n", "", "left behind"),
 		one("connections stay", "consumer/connections.go", "	c.transport.CloseIdleConnections()\n", "", "left behind"),
 		one("a replay is settled before it is published", "consumer/deadletter/settle.go",
-			"		if err := write(ctx, events, messageOf(source)); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n",
-			"		if err := write(ctx, letters, tombstonesOf(l)...); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if time.Now().UnixNano()%7 == 0 {\n			return &SettleError{ID: l.ID(), Err: errors.New(\"killed\")}\n		}\n		if err := write(ctx, events, messageOf(source)); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n", "lost"),
+			"		if err := write(ctx, events, messageOf(source)); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if err := write(ctx, letters, tombstonesOf(l, c.settlement(\"\"))...); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n",
+			"		if err := write(ctx, letters, tombstonesOf(l, c.settlement(\"\"))...); err != nil {\n			return &SettleError{ID: l.ID(), Err: err}\n		}\n		if time.Now().UnixNano()%7 == 0 {\n			return &SettleError{ID: l.ID(), Err: errors.New(\"killed\")}\n		}\n		if err := write(ctx, events, messageOf(source)); err != nil {\n			return &SettleError{ID: l.ID(), Published: true, Err: err}\n		}\n", "lost"),
+		one("a tombstone names nobody", "consumer/deadletter/settle.go", "By: c.By, ", "", "headers"),
 		one("a record's own word for its offset counts", "consumer/internal/recordlog/records.go", "	if v.dense {\n		return nil\n	}\n", "	if v.dense {\n		v.now = delta\n		return nil\n	}\n",
 			"lost", "commit", "stuck", "bytes"),
 		one("a batch is believed before its end is seen", "consumer/internal/recordlog/records.go", "	if left == 0 && v.src.more() {\n", "	if left < 0 && v.src.more() {\n", "lost", "commit"),

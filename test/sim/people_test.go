@@ -109,8 +109,11 @@ func (o order) String() string {
 	return text
 }
 
+// operatorName is in whose name operators settle dead letters.
+const operatorName = "operator"
+
 func (o order) choice() deadletter.Choice {
-	c := deadletter.Choice{Topic: topic, Rate: o.rate, MaxAge: 24 * time.Hour, Filter: deadletter.Filter{Limit: o.limit}}
+	c := deadletter.Choice{Topic: topic, By: operatorName, Rate: o.rate, MaxAge: 24 * time.Hour, Filter: deadletter.Filter{Limit: o.limit}}
 	if o.all {
 		c.Filter.Classes = schema.Classes()
 	}

@@ -223,7 +223,7 @@ func (w *world) config(r *replica, port int) service.Config {
 	if w.redis != nil {
 		cfg.Redis = &redisbudget.Config{
 			URL: func() (string, error) { return "redis://:" + redisGuard + "@redis:6379", nil },
-			Key: redisKey, CallsPerSecond: sc.quota, Dial: func(context.Context, string, string) (net.Conn, error) { return r.party.dialRedis(w.redis) },
+			Key: redisKey, CallsPerSecond: sc.quota, Insecure: true, Dial: func(context.Context, string, string) (net.Conn, error) { return r.party.dialRedis(w.redis) },
 		}
 	}
 	return cfg
