@@ -128,14 +128,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	defer c.limiter.follow(ctx, c.log)()
+	defer c.attend(ctx)()
 	conns := &cutter{dial: c.cfg.Cluster.Connect}
 	group, err := c.joinGroup(conns) //nolint:contextcheck // the group's log lines belong to no call
 	if err != nil {
 		return err
 	}
-	defer c.recheck(ctx)()
-	defer c.breaker.remind(ctx)()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	spacing := newSpacing(joinPause)
 	for {
@@ -224,6 +222,16 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 	})
 	<-done
 	return final
+}
+
+// attend does what goes on beside the generations. The returned function ends that.
+func (c *Consumer) attend(ctx context.Context) (stop func()) {
+	stops := []func(){c.limiter.follow(ctx, c.log), c.recheck(ctx), c.breaker.remind(ctx)}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
 }
 
 // recheck makes a probe at once whenever Config.Recheck says so. The returned function ends that.

@@ -3,12 +3,14 @@ package imclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -40,7 +42,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := proxyFor(endpoint)
+	proxy, err := proxyFor(endpoint, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +65,7 @@ func New(cfg Config) (*Client, error) {
 			ProtoMinor: 1,
 		},
 		deadlines: newDeadlines(cfg.CallTimeout, cfg.MaxConcurrent),
-		transport: newTransport(cfg, proxy),
+		transport: newTransport(cfg, endpoint, proxy),
 		signer:    newSigner(cfg),
 		shown:     cfg,
 	}, nil
@@ -89,15 +91,15 @@ func (c *Client) call(ctx context.Context, r *DeleteRequest) error {
 	if err != nil {
 		return err
 	}
-	var sent *sentHook
-	if r.Sent != nil {
-		sent = &sentHook{call: r.Sent}
-		ctx = sent.trace(ctx)
-	}
+	hook := &callHook{sent: r.Sent}
+	ctx = hook.trace(ctx)
 	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
 	// URL with the signature in it.
 	resp, err := c.transport.RoundTrip(c.request(ctx, sig, r.body()))
-	sent.settle(err == nil)
+	hook.settle(err == nil)
+	if refusal, ok := errors.AsType[*tunnelError](err); ok {
+		return refusal.networkError()
+	}
 	if err != nil {
 		return &NetworkError{Reason: "no answer", Err: newCause(err, sig.sig)}
 	}

@@ -36,14 +36,16 @@
 // A UserSig is as good as a password during its lifetime, and it travels in the URL. No error and no log line of this
 // package holds a UserSig or the secret key. Errors of net/http are rewritten, see [NetworkError]. Text that a server has
 // sent is searched for the signature.
+// Bytes that no call has asked for never reach net/http, which would print them. http to another host is refused unless
+// [Config].Insecure is set.
 //
 // # Connections
 //
 // Connections use HTTP/1.1 with keep-alive. There is one for each call under way, and as many idle ones are kept as there
 // may be calls at once. HTTP/2 is deliberately not used: it has one connection for everything, so a lost packet or a dead
-// connection holds up all calls instead of one, and bodies of a hundred bytes gain nothing from it. Proxies come from the
-// environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), which is read once when the client is made. The oldest TLS version is
-// 1.2.
+// connection holds up all calls instead of one, and bodies of a hundred bytes gain nothing from it. Proxies (http, https, socks5)
+// come from the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), which is read once when the client is made. A variable
+// that does not parse is a [ConfigError]. The oldest TLS version is 1.2.
 //
 // The facts about the API come from its documentation: the page of the call itself (product 269, "delete a conversation"),
 // the error codes (product/269/1671) and UserSig (product/269/32688).

@@ -2,8 +2,6 @@ package imclient
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,45 +12,6 @@ import (
 // maxBody bounds an answer, in bytes. The API's own answers are below a kilobyte.
 const maxBody = 64 << 10
 
-// result is the API's answer. The call's page has the code and its text under two names each and
-// does not say when which is used, so both are read. Pointers tell "0" from "not there".
-type result struct {
-	ActionStatus *string
-	ErrorCode    *int
-	ErrorInfo    string
-	ResultCode   *int
-	ResultInfo   string
-}
-
-var errNoResult = errors.New("no code in it")
-
-// decodeResult returns what an answer's body says: ok, or the code (0 if it names none) and text of
-// a failure. The error means that it says neither.
-func decodeResult(body []byte) (ok bool, code int, info string, err error) {
-	var r result
-	if err := json.Unmarshal(body, &r); err != nil {
-		return false, 0, "", err
-	}
-	if r.ErrorCode == nil && r.ResultCode == nil { // whatever ActionStatus says: in doubt, nothing was deleted
-		return false, 0, "", errNoResult
-	}
-	info = r.ErrorInfo
-	switch {
-	case r.ErrorCode != nil && *r.ErrorCode != 0:
-		code = *r.ErrorCode
-	case r.ResultCode != nil && *r.ResultCode != 0:
-		code = *r.ResultCode
-		if r.ResultInfo != "" {
-			info = r.ResultInfo
-		}
-	}
-	if info == "" {
-		info = r.ResultInfo
-	}
-	ok = code == 0 && (r.ActionStatus == nil || *r.ActionStatus == "OK")
-	return ok, code, info, nil
-}
-
 // judge turns an answer into nil, an *APIError or a *NetworkError. It reads the body to its end, so
 // that the connection can be used again, unless that end is too far away.
 func (c *Client) judge(resp *http.Response, used *signature) error {
@@ -60,11 +19,7 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
 		// give away.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
-		e := &NetworkError{Reason: "http status " + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
-		if e.Throttled {
-			e.RetryAfter = retryAfter(resp.Header, time.Now())
-		}
-		return e
+		return statusError("http status ", resp)
 	}
 	buf, _ := c.buffers.Get().(*bytes.Buffer)
 	if buf == nil {
@@ -97,6 +52,15 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 		return nil
 	}
 	return c.apiError(resp, used, code, info)
+}
+
+// statusError is the error for an answer with a status other than 200.
+func statusError(reason string, resp *http.Response) *NetworkError {
+	e := &NetworkError{Reason: reason + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
+	if e.Throttled {
+		e.RetryAfter = retryAfter(resp.Header, time.Now())
+	}
+	return e
 }
 
 // apiError builds the error for a code, and draws the conclusions about the signature.
