@@ -40,8 +40,10 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 func readAnswer(resp *http.Response, used *signature, to *bytes.Buffer, most int) error {
 	if resp.StatusCode != http.StatusOK {
 		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
-		// give away.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+		// give away. With 101 the body is the connection itself, which no deadline of the call ends.
+		if resp.StatusCode != http.StatusSwitchingProtocols {
+			_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+		}
 		return statusError("http status ", resp)
 	}
 	if _, err := to.ReadFrom(io.LimitReader(resp.Body, int64(most)+1)); err != nil {
