@@ -8,9 +8,11 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 )
 
 func main() {
+	time.Local = time.UTC // libraries write times as well
 	ctx, stop := context.WithCancelCause(context.Background())
 	log, _ := newLogger(os.Stderr, slog.LevelInfo, formatAuto) // until a command has a log of its own
 	con := &console{
