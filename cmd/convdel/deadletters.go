@@ -58,7 +58,7 @@ type tableConfig struct {
 func (c *checker) table(s tableSettings, env func(string) (string, bool)) tableConfig {
 	return tableConfig{
 		cluster: c.cluster(s.brokerSettings, s.securitySettings, env),
-		topic:   c.topic("topic", s.Topic),
+		topic:   c.eventTopic(s.Topic),
 		letters: c.letterTopic(s.Topic, s.DeadLetterTopic),
 	}
 }
