@@ -40,9 +40,9 @@ type ending struct {
 
 // ends notes that the session takes nothing new from now on. stop is closed when Run is told to end.
 func (s *session) ends(stop <-chan struct{}) {
-	e := ending{since: time.Now(), why: "its generation has ended, and calls under way end before it joins again"}
+	e := ending{since: time.Now(), why: "its generation has ended, and it drains before it joins again"}
 	if closed(stop) {
-		e.why = "told to stop, and calls under way end"
+		e.why = "told to stop, and it drains"
 	}
 	s.over.Store(&e)
 }
