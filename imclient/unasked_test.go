@@ -246,3 +246,24 @@ func TestConnectionsOfOtherFormsAreReused(t *testing.T) {
 		})
 	}
 }
+
+// TestSwitchingProtocolsEndsTheCall: the body of such an answer is the connection itself, which no deadline of the call ends.
+func TestSwitchingProtocolsEndsTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := new(kfake.VirtualNetwork)
+		listener, err := network.Listen("tcp", "localhost:8000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		surplusServer(t, listener, func(string) []string {
+			return []string{"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n", "other bytes"}
+		})
+		client := newClient(t, "http://localhost:8000", func(c *imclient.Config) { c.DialContext = network.DialContext })
+		begun := time.Now()
+		checkNetworkError(t, client.DeleteConversation(t.Context(), request), http.StatusSwitchingProtocols, "http status 101")
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
