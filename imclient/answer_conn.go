@@ -115,10 +115,10 @@ func (c *answerConn) answered(h *callHook) {
 type part int
 
 const (
-	inHeader part = iota
-	inBody        // the body, or a chunk of it with the line end behind it
-	inSize        // the line before a chunk
-	inTrailer     // the lines behind the last chunk
+	inHeader  part = iota
+	inBody         // the body, or a chunk of it with the line end behind it
+	inSize         // the line before a chunk
+	inTrailer      // the lines behind the last chunk
 )
 
 // framing reads from an answer where its body ends. It only saves the time of handing out the body byte by byte, so it knows no more
