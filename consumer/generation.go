@@ -34,6 +34,7 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 	committer, err := o.open(ctx)
 	if err != nil {
 		if isFinal(err) {
+			o.log.LogAttrs(ctx, slog.LevelError, "the partitions are not opened: leaving the group", slog.Any("error", err))
 			return err
 		}
 		return nil // the generation has ended

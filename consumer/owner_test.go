@@ -195,8 +195,8 @@ func TestGroupIsAdopted(t *testing.T) {
 		other := newFakeAPI()
 		before := w.start(ofApp("1400000001", w.api), func(c *consumer.Config) { c.CallsPerSecond = 40 })
 		w.await(time.Minute, "a generation", func() bool { return before.Status().Live })
-		for p := range int32(4) {
-			w.publish(p, eventValues(int(p)*100, int(p)*100+100)...)
+		for p := range int32(4) { // more than is done before the other one has left, so that all partitions are taken over
+			w.publish(p, eventValues(int(p)*300, int(p)*300+300)...)
 		}
 		time.Sleep(3 * time.Second)
 		stamped := w.kafka.Fault(kfake.Fault{
@@ -218,7 +218,7 @@ func TestGroupIsAdopted(t *testing.T) {
 		}
 		w.awaitDrained(5 * time.Minute)
 		deletes, others := w.api.deletes(), other.deletes()
-		for n := range 400 {
+		for n := range 1200 {
 			if got := deletes[conversation(n)] + others[conversation(n)]; got != 1 {
 				t.Errorf("event %d deleted %d times", n, got)
 			}
