@@ -122,7 +122,7 @@ func TestElectionsRepeatNothing(t *testing.T) {
 		asked := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetForLeaderEpoch}, Observe: true, Count: -1})
 		r := w.start()
 		published := 0
-		for n := range 12 {
+		for n := range 16 {
 			w.publishSome(&published, 30)
 			w.elect(int32(n % 3))
 			time.Sleep(time.Duration(100+317*n) * time.Millisecond)
@@ -144,8 +144,8 @@ func TestElectionsRepeatNothing(t *testing.T) {
 		if n := r.metric("convdel_generations_total"); n != 1 {
 			t.Errorf("%v generations", n)
 		}
-		if epoch := w.kafka.GroupInfo(testGroup).Commits[testTopic][0].LeaderEpoch; epoch != 13 {
-			t.Errorf("the offset was committed with leader epoch %d, want 13", epoch)
+		if epoch := w.kafka.GroupInfo(testGroup).Commits[testTopic][0].LeaderEpoch; epoch != 17 {
+			t.Errorf("the offset was committed with leader epoch %d, want 17", epoch)
 		}
 	})
 }
