@@ -36,6 +36,14 @@ func (u *Unread) And(other *Unread) *Unread {
 	return u
 }
 
+// Clone returns a copy. u may be nil.
+func (u *Unread) Clone() *Unread {
+	if u == nil {
+		return nil
+	}
+	return &Unread{Gaps: slices.Clone(u.Gaps), More: u.More}
+}
+
 // With adds a gap. u may be nil.
 func (u *Unread) With(g Gap) *Unread {
 	switch {
