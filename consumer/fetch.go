@@ -88,7 +88,7 @@ func (f *fetcher) run(ctx context.Context) error {
 			break
 		}
 	}
-	return nil //nolint:nilerr // told to stop
+	return nil
 }
 
 // recover deals with a fetch that has failed for a reason that another fetch alone does not mend. It returns nil if the next

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"convdel/internal/loopback"
-
 	"golang.org/x/net/http/httpproxy"
+
+	"convdel/internal/loopback"
 )
 
 // proxyFor returns the proxy for the endpoint that the environment names, or nil. HTTPS_PROXY or HTTP_PROXY counts, by the endpoint's

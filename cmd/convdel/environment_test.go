@@ -29,7 +29,7 @@ func TestPromise10_MisspeltVariable(t *testing.T) {
 		"CONVDEL_SECRET_KEY":          "CONVDEL_IM_SECRET_KEY",
 		"CONVDEL_IM_SECRETKEY_FILE":   "CONVDEL_IM_SECRET_KEY_FILE",
 		"CONVDEL_REDIS_URI":           "CONVDEL_REDIS_URL",
-		"CONVDEL_ADMIN_PORT":          "CONVDEL_ADMIN_ADDR",
+		"CONVDEL_ADMIN_PORT":          "CONVDEL_ADMIN_HOSTS",
 		"CONVDEL_LOGLEVEL":            "CONVDEL_LOG_LEVEL",
 		"convdel_topic":               "CONVDEL_TOPIC",
 		"Convdel_Topic":               "CONVDEL_TOPIC",
