@@ -48,9 +48,19 @@ type brokerSettings struct {
 	Topic   string `default:"${topic}" help:"Topic of the events." placeholder:"NAME" setting:""`
 }
 
+// memberSettings name the consumer group.
+type memberSettings struct {
+	Group string `default:"convdel" help:"Consumer group that owns the offsets." placeholder:"NAME" setting:""`
+}
+
+// outcomeTopicSettings locate the outcomes.
+type outcomeTopicSettings struct {
+	OutcomeTopic string `help:"Topic where the service records the end of every event. Without it, ends are inferred from offsets and dead letters." placeholder:"NAME" setting:""`
+}
+
 // groupSettings say how the topic is consumed.
 type groupSettings struct {
-	Group               string `default:"convdel" help:"Consumer group that owns the offsets." placeholder:"NAME" setting:""`
+	memberSettings      `embed:""`
 	letterTopicSettings `embed:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
 	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:""`
@@ -118,6 +128,7 @@ const (
 	groupBounds = "bounds"
 	groupOps    = "operations"
 	groupEvent  = "event"
+	groupEvents = "events"
 	groupInput  = "input"
 	groupDemo   = "demo"
 	groupSim    = "simulator"
@@ -130,6 +141,7 @@ const (
 func flagGroups() []kong.Group {
 	return []kong.Group{
 		{Key: groupEvent, Title: "One event"},
+		{Key: groupEvents, Title: "Which events"},
 		{Key: groupInput, Title: "Input and output"},
 		{Key: groupDemo, Title: "Demo"},
 		{Key: groupSim, Title: "Simulator"},

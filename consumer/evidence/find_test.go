@@ -10,6 +10,7 @@ import (
 
 	"convdel/consumer/evidence"
 	"convdel/consumer/mention"
+	"convdel/internal/testkit/rawbatch"
 	"convdel/schema"
 )
 
@@ -199,6 +200,30 @@ func TestFindSaysWhereDeadLettersAreElsewhere(t *testing.T) {
 		_, _, err := d.reader(func(c *evidence.Config) { c.DeadLetterTopic = ends }).Find(d.t.Context(), evidence.Query{Records: []string{id}})
 		if err == nil || !strings.Contains(err.Error(), "has its dead letters in "+letters) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestADeadLetterOfABatch: it stands for every event in the batch, none of which can be read.
+func TestADeadLetterOfABatch(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		batch := rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(0, []byte("a"), 0), nil, rawbatch.Plain(2, []byte("c"), 0))
+		if err := rawbatch.Send(d.t.Context(), d.client, topic, 0, batch.Bytes()); err != nil {
+			d.t.Fatal(err)
+		}
+		second := topic + "/0/1"
+		d.commit(0, 3)
+		if got := d.one(d.reader(), second); got.Source != evidence.Unreadable || got.Ruling.How != evidence.Unknown {
+			t.Errorf("without a dead letter: %+v", got)
+		}
+		l := dead(topic+"/0/1", schema.ClassUndecodable)
+		l.Batch = &schema.Batch{First: 1, Last: 2}
+		d.bury(l, schema.Record{Value: []byte("raw")})
+		for _, id := range []string{second, topic + "/0/2"} {
+			if got := d.one(d.reader(), id); got.Ruling.How != "undecodable" || got.Ruling.Basis != evidence.ByLetter {
+				t.Errorf("%s: %+v", id, got.Ruling)
+			}
 		}
 	})
 }

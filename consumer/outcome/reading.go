@@ -18,9 +18,11 @@ type Reading struct {
 	// Progress, unless nil, is called with the number of offsets that were passed, one call at a time, see [Reading.Ahead].
 	Progress func(offsets int64)
 
-	topic   *Topic
-	filter  Filter
-	records map[string]bool
+	topic  *Topic
+	filter Filter
+	// records are the filter's, partitions those that may hold their outcomes.
+	records    map[string]bool
+	partitions []int
 	// next are the offsets from which the partitions are to be read, by partition. One that was never read is not there.
 	next map[int]int64
 	// hidden are the parts that lie behind an open transaction at present.
@@ -31,21 +33,11 @@ type Reading struct {
 
 // Reading returns a reading that has read nothing.
 func (t *Topic) Reading(f Filter) *Reading {
-	r := &Reading{topic: t, filter: f, next: make(map[int]int64), hidden: make(map[int]Gap), records: make(map[string]bool)}
-	r.filter.Records = nil
-	r.Also(f.Records...)
-	return r
-}
-
-// Also adds records to the filter's. If the filter had none, it selects these alone from now on. What has been passed is not read again,
-// apart from the new records' partitions if none of them was read.
-func (r *Reading) Also(records ...string) {
-	for _, id := range records {
-		if !r.records[id] {
-			r.records[id] = true
-			r.filter.Records = append(r.filter.Records, id)
-		}
+	r := &Reading{topic: t, filter: f, partitions: t.partitions(&f), next: make(map[int]int64), hidden: make(map[int]Gap), records: make(map[string]bool)}
+	for _, id := range f.Records {
+		r.records[id] = true
 	}
+	return r
 }
 
 // Totals are the numbers up to now.
@@ -75,23 +67,21 @@ func (r *Reading) Next(ctx context.Context, do func(Found) error) error {
 	if err != nil {
 		return err
 	}
-	byPartition, partitions := make(map[int]pass.Part), []int(nil)
+	byPartition := make(map[int]pass.Part, len(parts))
 	for _, part := range parts {
 		byPartition[part.Partition] = part
-		partitions = append(partitions, part.Partition)
 	}
-	return pass.EachPartition(ctx, partitions, func(ctx context.Context, p int) error { return r.read(ctx, byPartition[p], do) })
+	return pass.EachPartition(ctx, r.partitions, func(ctx context.Context, p int) error { return r.read(ctx, byPartition[p], do) })
 }
 
 // ahead finds the parts that are to be read.
 func (r *Reading) ahead(ctx context.Context) ([]pass.Part, error) {
-	partitions := r.topic.partitions(&r.filter)
-	parts := make([]pass.Part, len(partitions))
-	index := make(map[int]int, len(partitions))
-	for i, p := range partitions {
+	parts := make([]pass.Part, len(r.partitions))
+	index := make(map[int]int, len(parts))
+	for i, p := range r.partitions {
 		index[p] = i
 	}
-	err := pass.EachPartition(ctx, partitions, func(ctx context.Context, p int) (err error) {
+	err := pass.EachPartition(ctx, r.partitions, func(ctx context.Context, p int) (err error) {
 		parts[index[p]], err = r.part(ctx, p)
 		return err
 	})
