@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -208,7 +209,8 @@ func TestFindSaysWhereDeadLettersAreElsewhere(t *testing.T) {
 func TestADeadLetterOfABatch(t *testing.T) {
 	t.Parallel()
 	atDesk(t, func(d *desk) {
-		batch := rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(0, []byte("a"), 0), nil, rawbatch.Plain(2, []byte("c"), 0))
+		batch := rawbatch.Of(time.Now().UnixMilli(), rawbatch.Plain(0, []byte("a"), 0), nil, nil)
+		batch.Records = append(batch.Records, bytes.Repeat([]byte{0xff}, 40)...)
 		if err := rawbatch.Send(d.t.Context(), d.client, topic, 0, batch.Bytes()); err != nil {
 			d.t.Fatal(err)
 		}

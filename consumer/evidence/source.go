@@ -207,9 +207,6 @@ func (s *source) take(p int, rec *recordlog.Record) {
 		return
 	}
 	found, where := q.search(schema.Record{Key: rec.Key, Value: rec.Value, Headers: rec.Headers})
-	if found == unmatched && rec.Omitted != nil {
-		found = unjudged
-	}
 	switch found {
 	case matched:
 		e := s.in.add(p, rec.Offset)
