@@ -127,7 +127,7 @@ func TestDocumentedRights(t *testing.T) {
 				event := &kgo.Record{Topic: schema.Topic, Value: goodValue(1)}
 				s.produce(event)
 				ended := schema.DeadLetter{Topic: schema.Topic, Partition: int(event.Partition), Offset: event.Offset}.ID()
-				s.ended(ended, schema.OutcomeDeleted)
+				s.deleted(ended)
 				if command == "wait" {
 					line = "--id " + ended + " --outcome-topic " + outcomeTopic
 				}

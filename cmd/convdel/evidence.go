@@ -109,7 +109,7 @@ func notesOf(events []*evidence.Event) []string {
 	var lines []string
 	for i, text := range order {
 		if i == maxNotesShown {
-			lines = append(lines, fmt.Sprintf("%s more: --format json has them", countOf(len(order)-i, "note", "notes")))
+			lines = append(lines, countOf(len(order)-i, "note", "notes")+" more: --format json has them")
 			break
 		}
 		where := notes[text].first

@@ -26,10 +26,10 @@ func newOutcomeShelf(t *testing.T) *shelf {
 	return s
 }
 
-// ended writes the outcome of a record.
-func (s *shelf) ended(id string, kind schema.OutcomeKind, edit ...func(*schema.Outcome)) {
+// deleted writes the outcome of a record whose event was deleted.
+func (s *shelf) deleted(id string, edit ...func(*schema.Outcome)) {
 	s.t.Helper()
-	o := schema.Outcome{Kind: kind, Group: "convdel", Attempts: 1, Ended: time.Now()}
+	o := schema.Outcome{Kind: schema.OutcomeDeleted, Group: "convdel", Attempts: 1, Ended: time.Now()}
 	var err error
 	if o.Topic, o.Partition, o.Offset, err = schema.ParseID(id); err != nil {
 		s.t.Fatal(err)
@@ -188,11 +188,11 @@ func TestWaitForAnErasure(t *testing.T) {
 	named := func(from string) func(*schema.Outcome) {
 		return func(o *schema.Outcome) { o.EventID, o.ErasureID = "part-"+from, "R-1" }
 	}
-	s.ended(ids["a"], schema.OutcomeDeleted, named("a"))
+	s.deleted(ids["a"], named("a"))
 	if run := erasure("R-1"); run.status != exitUnfinished || strings.Count(run.stdout, "\n") != 2 {
 		t.Errorf("%+v", run)
 	}
-	s.ended(ids["c"], schema.OutcomeDeleted, named("c"))
+	s.deleted(ids["c"], named("c"))
 	if run := erasure("R-1"); run.status != exitDone || strings.Count(run.stdout, `"proven":true`) != 2 || strings.Contains(run.stdout, ids["x"]) {
 		t.Errorf("%+v", run)
 	}
@@ -239,7 +239,7 @@ func TestEventsFind(t *testing.T) {
 	t.Parallel()
 	s := newOutcomeShelf(t)
 	ids, _ := s.receiptsOf(asksFor("alice", "bob") + asksFor("alice", "carol") + asksFor("alice", "dave") + asksFor("x", "y"))
-	s.ended(ids["alice"], schema.OutcomeDeleted) // that of the last one
+	s.deleted(ids["alice"]) // that of the last one
 	s.produce(&kgo.Record{Topic: outcomeTopic, Key: []byte("k"), Value: []byte("no outcome")})
 	s.produce(&kgo.Record{Topic: schema.Topic, Value: []byte(`{"From_Account":"alice","Type":"1"}`)})
 	s.produce(&kgo.Record{Topic: schema.Topic, Value: []byte("\x1f\x8b")})

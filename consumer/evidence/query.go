@@ -76,13 +76,12 @@ func (q *Query) search(r schema.Record) (verdict, mention.Where) {
 	}
 	found, unknown := mention.Nowhere, false
 	for _, text := range texts {
-		where := mention.Find(text, r)
-		switch where {
+		switch where := mention.Find(text, r); where {
 		case mention.Nowhere:
 			return unmatched, mention.Nowhere
 		case mention.Unknown:
 			unknown = true
-		default:
+		case mention.Field, mention.Key, mention.Header, mention.Bytes:
 			found = weaker(found, where)
 		}
 	}

@@ -14,7 +14,9 @@ func TestRule(t *testing.T) {
 	ended := func(kind schema.OutcomeKind, after time.Duration) schema.Outcome {
 		return schema.Outcome{Kind: kind, Ended: noon.Add(after), By: map[bool]string{true: "op"}[kind.Settles()]}
 	}
-	final := func(how How, at time.Duration) *Event { return &Event{Ruling: Ruling{How: how, Time: noon.Add(at), Record: "again"}} }
+	final := func(how How, at time.Duration) *Event {
+		return &Event{Ruling: Ruling{How: how, Time: noon.Add(at), Record: "again"}}
+	}
 	some := &schema.Event{}
 	for name, c := range map[string]struct {
 		e     Event
@@ -46,26 +48,31 @@ func TestRule(t *testing.T) {
 		},
 		"exhausted, then a letter": {
 			Event{Source: Present, Outcomes: []schema.Outcome{ended("exhausted", 0)}, Letter: &schema.DeadLetter{Class: "exhausted"}},
-			Ruling{How: "exhausted", Basis: ByOutcome, Proven: true}, "",
+			Ruling{How: "exhausted", Basis: ByOutcome, Proven: true},
+			"",
 		},
 		"exhausted, discarded by an older tool": {
 			Event{Source: Present, Outcomes: []schema.Outcome{ended("exhausted", 0)}, Settled: &schema.Settlement{By: "old", Reason: "x"}},
-			Ruling{How: discarded, Basis: ByTombstone, By: "old", Proven: true}, "",
+			Ruling{How: discarded, Basis: ByTombstone, By: "old", Proven: true},
+			"",
 		},
 		"replayed twice, one goes on": {
 			Event{Source: Present, Outcomes: []schema.Outcome{ended("replayed", 0)}, Replays: []*Event{final("exhausted", 2), final("", 1)}}, Ruling{Record: "again"}, "",
 		},
 		"replayed twice, one deleted": {
 			Event{Source: Present, Outcomes: []schema.Outcome{ended("replayed", 0)}, Replays: []*Event{final("", 2), final(deleted, 1)}},
-			Ruling{How: deleted, By: "op", Record: "again"}, "",
+			Ruling{How: deleted, By: "op", Record: "again"},
+			"",
 		},
 		"replayed twice, both failed": {
 			Event{Source: Present, Outcomes: []schema.Outcome{ended("replayed", 0)}, Replays: []*Event{final("exhausted", 2), final("permanent", 1)}},
-			Ruling{How: "exhausted", By: "op", Record: "again"}, "",
+			Ruling{How: "exhausted", By: "op", Record: "again"},
+			"",
 		},
 		"ended again after a replay": {
 			Event{Source: Present, Outcomes: []schema.Outcome{ended("replayed", 0), ended("permanent", 1)}, Replays: []*Event{final("", 0)}},
-			Ruling{How: "permanent", Basis: ByOutcome, Proven: true}, "",
+			Ruling{How: "permanent", Basis: ByOutcome, Proven: true},
+			"",
 		},
 	} {
 		got := c.e.rule()

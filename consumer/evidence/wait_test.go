@@ -79,7 +79,8 @@ func TestWaitForOffsets(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		for i, want := range []evidence.Ruling{
-			{How: "deleted", Record: one, Basis: evidence.ByOffset}, {How: "exhausted", Record: two, Basis: evidence.ByLetter, Proven: true},
+			{How: "deleted", Record: one, Basis: evidence.ByOffset},
+			{How: "exhausted", Record: two, Basis: evidence.ByLetter, Proven: true},
 			{How: "deleted", Record: three, Basis: evidence.ByOffset},
 		} {
 			if r := got.events[i].Ruling; r.How != want.How || r.Record != want.Record || r.Basis != want.Basis || r.Proven != want.Proven {

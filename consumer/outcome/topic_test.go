@@ -194,8 +194,11 @@ func TestRecordsThatAreNoOutcomes(t *testing.T) {
 			b.t.Fatal(err)
 		}
 		for _, foreign := range []*kgo.Record{
-			{Key: []byte("events/0/8"), Value: r.Value}, {Value: r.Value}, {Key: r.Key}, {Key: r.Key, Value: []byte("{}")},
-			{Key: r.Key, Value: append(r.Value[:len(r.Value):len(r.Value)], make([]byte, 70<<10)...)},
+			{Key: []byte("events/0/8"), Value: r.Value},
+			{Value: r.Value},
+			{Key: r.Key},
+			{Key: r.Key, Value: []byte("{}")},
+			{Key: r.Key, Value: append(slices.Clip(r.Value), make([]byte, 70<<10)...)},
 		} {
 			foreign.Topic, foreign.Partition = ends, 2
 			if err := b.client.ProduceSync(b.t.Context(), foreign).FirstErr(); err != nil {
