@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"convdel/consumer"
@@ -78,12 +79,21 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 }
 
 func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
-	cfg.Topic = c.topic("topic", s.Topic)
+	cfg.Topic = c.eventTopic(s.Topic)
 	cfg.Group = c.printable("group", s.Group, 255)
 	cfg.DeadLetterTopic = c.letterTopic(s.Topic, s.DeadLetterTopic)
 	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
 	cfg.Start = c.start("start", s.Start, time.Now())
 	cfg.Adopt = c.adopt("adopt", s.Adopt)
+}
+
+// eventTopic reads the name of the topic of events. If the two topics are mixed up, dead letters would be executed that an operator has
+// discarded, and events would be published where nobody executes them.
+func (c *checker) eventTopic(text string) string {
+	if strings.HasSuffix(text, deadLetterSuffix) {
+		c.conflict("topic", text, "a topic with this ending holds dead letters, not events")
+	}
+	return c.topic("topic", text)
 }
 
 // letterTopic reads the name of the dead-letter topic. By default it follows from the topic's name.
@@ -113,7 +123,7 @@ func (c *checker) checkAPI(s apiSettings, insecure bool, env func(string) (strin
 // keySource makes the client's source of the secret key.
 func keySource(from secretSource) imclient.KeySource {
 	if from.file != nil {
-		return imclient.KeyFile(from.file.String())
+		return imclient.KeyFile(from.file.Path())
 	}
 	return imclient.StaticKey(from.value)
 }

@@ -178,6 +178,7 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		{args: []string{"--retry-initial=5s", "--retry-max=1s"}, want: []string{`--retry-max (CONVDEL_RETRY_MAX) is "1s": must be at least --retry-initial, which is "5s"`}},
 		{args: []string{"--max-batch-bytes=100000", "--max-record-bytes=100001"}, want: []string{`--max-record-bytes (CONVDEL_MAX_RECORD_BYTES) is "100001": must be at most --max-batch-bytes, which is "100000"`}},
 		{args: []string{"--topic=t", "--dead-letter-topic=t"}, want: []string{"must differ from --topic"}},
+		{args: []string{"--topic=t.dead-letter", "--dead-letter-topic=t"}, want: []string{`--topic (CONVDEL_TOPIC) is "t.dead-letter": a topic with this ending holds dead letters`}},
 		{args: []string{"--kafka-tls", "--kafka-cert-file=c"}, want: []string{"it needs --kafka-key-file"}},
 		{args: []string{"--kafka-tls", "--kafka-key-file=k"}, want: []string{"it needs --kafka-cert-file"}},
 		{args: []string{"--kafka-ca-file=" + noPEM}, want: []string{"it needs --kafka-tls", "must hold PEM certificates"}},
