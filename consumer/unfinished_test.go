@@ -13,7 +13,9 @@ func TestUnfinished(t *testing.T) {
 	t.Parallel()
 	inWorld(t, worldOptions{}, func(w *world) {
 		t := w.t
-		r := w.start(func(c *consumer.Config) { c.MaxCalls, c.DrainTimeout, c.RetryInitial, c.RetryMax = 2, 5*time.Second, time.Hour, time.Hour })
+		r := w.start(func(c *consumer.Config) {
+			c.MaxCalls, c.DrainTimeout, c.RetryInitial, c.RetryMax = 2, 5*time.Second, time.Hour, time.Hour
+		})
 		w.api.set(50*time.Millisecond, nil)
 		w.publish(0, eventValues(0, 3)...)
 		w.awaitDrained(time.Minute)
