@@ -69,6 +69,11 @@ type outcomeSettings struct {
 	OutcomeTopic string `help:"Topic where the end of every event, and every settlement of a dead letter, is recorded before it counts. Empty = none." placeholder:"NAME" setting:""`
 }
 
+// settleOutcomeSettings locate the outcomes of settled dead letters.
+type settleOutcomeSettings struct {
+	OutcomeTopic string `help:"Topic where settlements are recorded of letters that name a topic for outcomes. Default: the topic that the letter names, if the newest records there are outcomes." placeholder:"NAME" setting:""`
+}
+
 // securitySettings are the login to Kafka.
 type securitySettings struct {
 	TLS      toggle `default:"false" help:"Use TLS to the brokers." name:"kafka-tls" setting:""`
