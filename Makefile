@@ -1,5 +1,5 @@
 # Most targets need Go alone. The kafka targets need Java 17 and Maven, test-kafka needs kcat too, test-publishing kcat, Python 3
-# and Node. The redis targets need redis-server. No target needs Docker.
+# and Node. The redis targets need redis-server, test-alerts promtool. No target needs Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

@@ -19,6 +19,7 @@ type assignment struct {
 	limiter *limiter
 	metrics *Metrics
 	log     *slog.Logger
+	loops   *loops
 
 	ids []int
 	// shares is the number of partitions by which the quota is shared; 0 if it is not.

@@ -167,13 +167,13 @@ func TestDeniedInARow(t *testing.T) {
 			t.Errorf("%d dead letters, want 5", n)
 		}
 		p := r.Status().Paused
-		if p == nil || p.Reason != consumer.PauseDenied || r.labelled("convdel_paused", "denied") != 1 {
+		if p == nil || p.Reason != consumer.PauseDenied || r.pausedFor("denied") != 1 {
 			t.Fatalf("paused: %+v", p)
 		}
 		mended.Store(true)
 		recheck <- struct{}{} // the account has been changed: no need to wait for the next probe
 		time.Sleep(time.Second)
-		if r.Status().Paused != nil || r.labelled("convdel_paused", "denied") != 0 {
+		if r.Status().Paused != nil || r.pausedFor("denied") != 0 {
 			t.Error("still paused a second after the probe was asked for")
 		}
 		w.awaitDrained(5 * time.Minute)
@@ -183,18 +183,18 @@ func TestDeniedInARow(t *testing.T) {
 	})
 }
 
-// labelled reads a gauge by its label's value.
-func (r *replica) labelled(name, value string) float64 {
+// pausedFor reads convdel_paused for a reason.
+func (r *replica) pausedFor(reason string) float64 {
 	families, err := r.registry.Gather()
 	if err != nil {
 		r.w.t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() != name {
+		if f.GetName() != "convdel_paused" {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			if m.GetLabel()[0].GetValue() == value {
+			if m.GetLabel()[0].GetValue() == reason {
 				return m.GetGauge().GetValue()
 			}
 		}

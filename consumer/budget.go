@@ -24,6 +24,8 @@ func (l *limiter) follow(ctx context.Context, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var following sync.WaitGroup
 	following.Go(func() {
+		ctx, end := l.loops.begin(ctx, "lease departures")
+		defer end()
 		for ctx.Err() == nil {
 			d := l.demand()
 			if d.Ask {
@@ -49,7 +51,10 @@ func (l *limiter) demand() quota.Demand {
 func (l *limiter) lease(ctx context.Context, n int, log *slog.Logger) {
 	asking, cancel := context.WithTimeout(ctx, slowBudget)
 	asked := time.Now()
+	at := loopOf(ctx)
+	at.rests()
 	departures, again, err := l.budget.Reserve(asking, n)
+	at.works()
 	cancel()
 	if ctx.Err() != nil {
 		return

@@ -355,9 +355,9 @@ func TestRedisBudgetLostOneByOne(t *testing.T) {
 	})
 }
 
-// TestRedisThatLies: whatever another program does to the key, calls go on by the shares, no second holds more than the quota once that is
+// TestPromise3_RedisThatLies: whatever another program does to the key, calls go on by the shares, no second holds more than the quota once that is
 // noticed, and log and metric say so.
-func TestRedisThatLies(t *testing.T) {
+func TestPromise3_RedisThatLies(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		lie  func(now time.Time) string

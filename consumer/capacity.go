@@ -79,23 +79,23 @@ func (c *capacity) admit(ctx context.Context, r *reservation, size int64, waits 
 
 // reserve makes r large enough for a record of size bytes. It waits for that, or not, as admit does.
 func (c *capacity) reserve(ctx context.Context, r *reservation, size int64, waits bool) error {
-	acquire := func(part *semaphore.Weighted, n int64) error {
+	take := func(part *semaphore.Weighted, n int64) error {
 		switch {
 		case waits:
-			return part.Acquire(ctx, n)
+			return acquire(ctx, part, n)
 		case part.TryAcquire(n):
 			return nil
 		}
 		return &noCapacityError{size: size}
 	}
 	if r.events == 0 {
-		if err := acquire(c.events, c.reserveEvents()); err != nil {
+		if err := take(c.events, c.reserveEvents()); err != nil {
 			return err
 		}
 		r.events = c.reserveEvents()
 	}
 	if more := c.weight(size) - r.bytes; more > 0 {
-		if err := acquire(c.bytes, more); err != nil {
+		if err := take(c.bytes, more); err != nil {
 			return err
 		}
 		r.bytes += more
@@ -123,7 +123,7 @@ func (c *capacity) release(size int64) {
 
 // acquireBytes waits for the bytes that an event in flight has given back.
 func (c *capacity) acquireBytes(ctx context.Context, size int64) error {
-	return c.bytes.Acquire(ctx, c.weight(size))
+	return acquire(ctx, c.bytes, c.weight(size))
 }
 
 // releaseBytes gives bytes of an event back that stays in flight. The event has held size, and goes on holding left.

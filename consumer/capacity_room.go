@@ -49,7 +49,7 @@ func (c *capacity) roomToFetch(ctx context.Context, need int64) (*room, error) {
 	default:
 		r.from, r.taken, r.large = c.large, min(need, c.maxLarge), true
 	}
-	if err := r.from.Acquire(ctx, r.taken); err != nil {
+	if err := acquire(ctx, r.from, r.taken); err != nil {
 		return nil, err
 	}
 	return r, nil

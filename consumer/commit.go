@@ -90,7 +90,10 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	if len(commits) == 0 {
 		return nil
 	}
+	l := loopOf(ctx)
+	l.rests()
 	err := c.sender.send(ctx, commits)
+	l.works()
 	if err == nil {
 		c.accepted.Inc()
 		return nil

@@ -39,6 +39,7 @@ type Consumer struct {
 	log     *slog.Logger
 	limiter *limiter
 	breaker *breakerGuard
+	loops   *loops
 	status  atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
@@ -80,7 +81,8 @@ func New(cfg Config) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget)}
+	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget), loops: newLoops()}
+	c.limiter.loops = c.loops
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
 	c.breaker = newBreakerGuard(cfg, c.limiter.ramp)
@@ -126,14 +128,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	defer c.limiter.follow(ctx, c.log)()
+	defer c.attend(ctx)()
 	conns := &cutter{dial: c.cfg.Cluster.Connect}
 	group, err := c.joinGroup(conns) //nolint:contextcheck // the group's log lines belong to no call
 	if err != nil {
 		return err
 	}
-	defer c.recheck(ctx)()
-	defer c.breaker.remind(ctx)()
 	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
 	spacing := newSpacing(joinPause)
 	for {
@@ -222,6 +222,16 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 	})
 	<-done
 	return final
+}
+
+// attend does what goes on beside the generations. The returned function ends that.
+func (c *Consumer) attend(ctx context.Context) (stop func()) {
+	stops := []func(){c.limiter.follow(ctx, c.log), c.recheck(ctx), c.breaker.remind(ctx)}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
 }
 
 // recheck makes a probe at once whenever Config.Recheck says so. The returned function ends that.

@@ -58,6 +58,7 @@ type deadLettersConfig struct {
 	capacity *capacity
 	metrics  *Metrics
 	log      *slog.Logger
+	loops    *loops
 	// written is told of each event whose dead letter the broker has acknowledged.
 	written func(*event, Outcome)
 }
@@ -72,7 +73,7 @@ type deadLetters struct {
 
 func newDeadLetters(cfg deadLettersConfig) *deadLetters {
 	d := &deadLetters{deadLettersConfig: cfg}
-	d.writes = newWrites[*deadLetter](d)
+	d.writes = newWrites[*deadLetter](d, cfg.loops, "dead letters")
 	return d
 }
 
@@ -86,7 +87,7 @@ func (d *deadLetters) send(ctx context.Context, batch []*deadLetter) error {
 	for i, l := range batch {
 		messages[i] = l.message(d.from)
 	}
-	return d.writers.of(batch[0].form).WriteMessages(ctx, messages...)
+	return hand(ctx, d.writers.of(batch[0].form), messages)
 }
 
 func (d *deadLetters) acknowledged(ctx context.Context, l *deadLetter) {

@@ -76,9 +76,11 @@ func (d *deadLetters) rereadIn(ctx context.Context, l *deadLetter, need int64) (
 		return nil, err
 	}
 	defer room.giveBack()
-	fetched, err := d.source.Fetch(ctx, recordlog.Request{
-		Partition: l.partition.id, Offset: l.offset, MaxBytes: askLeast, Epoch: recordlog.NoEpoch, Room: room.bytes,
-	})
+	ask := recordlog.Request{Partition: l.partition.id, Offset: l.offset, MaxBytes: askLeast, Epoch: recordlog.NoEpoch, Room: room.bytes}
+	at := loopOf(ctx)
+	at.rests()
+	fetched, err := d.source.Fetch(ctx, ask)
+	at.works()
 	if err != nil {
 		return nil, err
 	}

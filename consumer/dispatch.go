@@ -19,6 +19,7 @@ type dispatcher struct {
 	pipeline *pipeline
 	stalls   *stallWatch
 	metrics  *Metrics
+	loops    *loops
 	log      *slog.Logger
 
 	// underWay bounds the calls under way, running counts the goroutines that make them.
@@ -31,7 +32,10 @@ type dispatcher struct {
 // for one more call under way, a breaker that lets calls go, and quota. They are waited for in this order, so that the call is for
 // the conversation that is the oldest at that moment.
 func (d *dispatcher) run(ctx, calls context.Context) {
-	for d.queue.awaitReady(ctx) == nil && d.underWay.Acquire(ctx, 1) == nil {
+	ctx, end := d.loops.begin(ctx, "dispatch calls")
+	defer end()
+	d.queue.watch(loopOf(ctx))
+	for d.queue.awaitReady(ctx) == nil && acquire(ctx, d.underWay, 1) == nil {
 		p, permit := d.admitCall(ctx)
 		if p == nil {
 			d.underWay.Release(1)
@@ -73,6 +77,8 @@ func (d *dispatcher) next(probe bool) *pending {
 func (d *dispatcher) callOn(ctx, calls context.Context, p *pending, granted *permit) {
 	defer d.running.Done()
 	defer d.underWay.Release(1)
+	calls, end := d.loops.begin(calls, "call")
+	defer end()
 	for p != nil {
 		d.call(calls, p, granted)
 		p, granted = d.another(ctx)

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -55,6 +56,8 @@ type fetcher struct {
 // run reads the partition until ctx ends. It returns errRestart if the partition has to be opened anew, and an error that Run ends
 // with.
 func (f *fetcher) run(ctx context.Context) error {
+	ctx, end := f.owned.loops.begin(ctx, fmt.Sprintf("fetch partition %d", f.p.id))
+	defer end()
 	spacing := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(fetchRetryMin), backoff.WithMaxInterval(fetchRetryMax), backoff.WithMaxElapsedTime(0))
 	for f.mayFetch(ctx) == nil {
@@ -85,12 +88,15 @@ func (f *fetcher) run(ctx context.Context) error {
 			break
 		}
 	}
-	return nil //nolint:nilerr // told to stop
+	return nil
 }
 
 // recover deals with a fetch that has failed for a reason that another fetch alone does not mend. It returns nil if the next
 // fetch may follow at once.
 func (f *fetcher) recover(ctx context.Context, err error) error {
+	l := loopOf(ctx)
+	l.rests() // it asks Kafka
+	defer l.works()
 	switch {
 	case errors.Is(err, recordlog.ErrOffsetGone):
 		return f.owned.relocate(ctx, f.p)
@@ -133,9 +139,13 @@ func (f *fetcher) fetchOnce(ctx context.Context) error {
 		return err
 	}
 	defer func() { room.giveBack() }()
-	fetched, err := f.source.Fetch(ctx, recordlog.Request{
+	ask := recordlog.Request{
 		Partition: p.id, Offset: p.position(), MaxBytes: f.size.ask, Hold: f.size.hold(), Epoch: p.epoch.Load(), Room: room.bytes,
-	})
+	}
+	l := loopOf(ctx)
+	l.rests()
+	fetched, err := f.source.Fetch(ctx, ask)
+	l.works()
 	if f.size.refused(err) {
 		return nil // the next fetch has the room that this one needs
 	}

@@ -13,7 +13,7 @@ func (c *Consumer) newOpener(m *member, ids []int, shares int, kafkas *connectio
 	return &opener{
 		assignment: &assignment{
 			cfg: &c.cfg, client: kafkas.client, source: kafkas.log(c.cfg.Topic), limiter: c.limiter, metrics: c.cfg.Metrics, log: log,
-			ids: ids, shares: shares,
+			loops: c.loops, ids: ids, shares: shares,
 		},
 		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled, atStart: c.atStart,
 	}
@@ -56,7 +56,7 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
 		owned: owned, deadLetters: l.deadLetters, outcomes: l.outcomes, committer: commits, stalls: l.stalls,
 		dispatcher: &dispatcher{
-			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log,
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log, loops: c.loops,
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
 		},
 	}
@@ -80,11 +80,11 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWr
 		topic: c.cfg.Topic, group: c.cfg.Group, outcomeTopic: c.cfg.OutcomeTopic, hidesAccounts: c.cfg.OutcomesHideAccounts,
 	}
 	l.outcomes = newOutcomes(outcomesConfig{
-		from: from, to: to.outcomes, capacity: l.capacity, metrics: l.metrics, log: owned.log, written: l.end,
+		from: from, to: to.outcomes, capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.end,
 	})
 	l.deadLetters = newDeadLetters(deadLettersConfig{
 		from: from, topic: c.cfg.DeadLetterTopic, writers: to.deadLetters, source: owned.source,
-		capacity: l.capacity, metrics: l.metrics, log: owned.log, written: l.outcomes.add,
+		capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.outcomes.add,
 	})
 	l.stalls = newStallWatch(l.queue, l.deadLetters, l.outcomes, owned.partitions)
 	return l

@@ -31,6 +31,8 @@ type limiter struct {
 	told time.Time
 	// ready is how many conversations wait for a call, which is how many departures are worth having.
 	ready atomic.Int64
+	// loops watch the goroutine that leases; nil: nothing does.
+	loops *loops
 }
 
 // newLimiter returns a limiter whose share is 0 as yet. A quota of 0 calls a second turns it off for good. budget may be nil.

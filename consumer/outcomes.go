@@ -39,6 +39,7 @@ type outcomesConfig struct {
 	capacity *capacity
 	metrics  *Metrics
 	log      *slog.Logger
+	loops    *loops
 	// written is told of each event whose outcome the broker has acknowledged: it has ended. It is told at once if outcomes are not recorded.
 	written func(*event, Outcome)
 }
@@ -54,7 +55,7 @@ type outcomes struct {
 
 func newOutcomes(cfg outcomesConfig) *outcomes {
 	o := &outcomes{outcomesConfig: cfg}
-	o.writes = newWrites[*outcome](o)
+	o.writes = newWrites[*outcome](o, cfg.loops, "outcomes")
 	return o
 }
 
@@ -101,7 +102,7 @@ func (o *outcomes) send(ctx context.Context, batch []*outcome) error {
 		}
 		messages[i] = kafka.Message{Key: r.Key, Value: r.Value, Headers: kafkaHeaders(r.Headers)}
 	}
-	return o.to.WriteMessages(ctx, messages...)
+	return hand(ctx, o.to, messages)
 }
 
 // describe is what an outcome says of its event.

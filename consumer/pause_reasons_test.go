@@ -49,7 +49,7 @@ func TestPromise5_TheReasonOfAPauseIsFollowed(t *testing.T) {
 				t.Errorf("step %d: paused since %s, want %s", i, p.Since, began)
 			}
 			for _, reason := range []consumer.PauseReason{consumer.PauseHalt, consumer.PauseOutage, consumer.PauseDenied} {
-				if got := r.labelled("convdel_paused", string(reason)); got != 0 != (reason == step.reason) {
+				if got := r.pausedFor(string(reason)); got != 0 != (reason == step.reason) {
 					t.Errorf("step %d: convdel_paused{reason=%q} is %v, and the reason is %s", i, reason, got, step.reason)
 				}
 			}
@@ -64,7 +64,7 @@ func TestPromise5_TheReasonOfAPauseIsFollowed(t *testing.T) {
 		answer.Store(verdict(consumer.Deleted, 0))
 		w.awaitDrained(5 * time.Minute)
 		for _, reason := range []consumer.PauseReason{consumer.PauseHalt, consumer.PauseOutage, consumer.PauseDenied} {
-			if r.labelled("convdel_paused", string(reason)) != 0 {
+			if r.pausedFor(string(reason)) != 0 {
 				t.Errorf("%s is left in the metric", reason)
 			}
 		}

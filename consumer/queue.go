@@ -68,6 +68,8 @@ type queue struct {
 	// lastFailed says that the last call went to a failed one.
 	lastFailed bool
 	woken      chan struct{}
+	// taker is the loop that takes conversations; nil before there is one.
+	taker *loop
 }
 
 func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, full func() bool, counted func(ready int)) *queue {
@@ -134,7 +136,7 @@ func (q *queue) take(probe bool) (p *pending, over []ended) {
 		return nil, nil
 	}
 	heap.Remove(p.in, p.index)
-	q.counted(q.readyLocked())
+	q.countLocked()
 	p.calling, p.queued = p.queued, nil
 	p.call = q.breaker.begin(probe, p.calling)
 	if over = q.sortOut(p); len(p.calling) > 0 {
@@ -142,6 +144,13 @@ func (q *queue) take(probe bool) (p *pending, over []ended) {
 	}
 	q.putBackLocked(p, nil, 0)
 	return nil, over
+}
+
+// countLocked tells how many conversations can be called.
+func (q *queue) countLocked() {
+	n := q.readyLocked()
+	q.counted(n)
+	q.taker.has(n > 0)
 }
 
 // readyLocked is how many conversations can be called.
@@ -262,7 +271,7 @@ func (q *queue) pushReadyLocked(p *pending) {
 	} else {
 		heap.Push(q.fresh, p)
 	}
-	q.counted(q.readyLocked())
+	q.countLocked()
 	q.wake()
 }
 

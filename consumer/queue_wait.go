@@ -14,6 +14,14 @@ func (q *queue) wake() {
 	}
 }
 
+// watch notes the loop that takes conversations.
+func (q *queue) watch(taker *loop) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.taker = taker
+	q.countLocked()
+}
+
 // awaitReady returns when a conversation is ready to be called.
 func (q *queue) awaitReady(ctx context.Context) error {
 	for {
@@ -21,7 +29,11 @@ func (q *queue) awaitReady(ctx context.Context) error {
 		if ready {
 			return ctx.Err()
 		}
-		if err := wait(ctx, due, q.woken); err != nil {
+		l := loopOf(ctx)
+		l.idles(true)
+		err := wait(ctx, due, q.woken)
+		l.idles(false)
+		if err != nil {
 			return err
 		}
 	}

@@ -114,7 +114,10 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	if repeated {
 		d.metrics.retries.Inc()
 	}
+	l := loopOf(ctx)
+	l.rests()
 	answer := d.api.Delete(ctx, call).withVerdict()
+	l.works()
 	// An API that can't tell when it has sent the request counts from its answer: later than the truth, never earlier.
 	granted.sent()
 	d.stalls.moved()

@@ -59,6 +59,8 @@ func (s *session) intake(ctx context.Context, end context.CancelFunc) {
 	tasks.Go(func() { s.owned.watchLag(ctx) })
 	tasks.Go(func() { s.leave(s.owned.watchTopic(ctx), end) })
 	tasks.Go(func() {
+		ctx, over := s.owned.loops.begin(ctx, "commit")
+		defer over()
 		if err := s.committer.run(ctx); err != nil {
 			s.fence(err)
 			end()
@@ -88,20 +90,27 @@ func (s *session) fence(err error) {
 // drain lets the calls under way, the dead letters and the outcomes end, and commits meanwhile and at the end. Events that are queued, or wait
 // for a retry, are left to the partitions' next owner. Its ctx does not end.
 func (s *session) drain(ctx context.Context, stop <-chan struct{}) {
+	ctx, end := s.owned.loops.begin(ctx, "drain")
+	defer end()
 	if s.fenced.Load() {
-		s.awaitWork()
+		s.awaitWork(loopOf(ctx))
 		return
 	}
+	l := loopOf(ctx)
 	commits, stopCommits := context.WithCancel(ctx)
 	var committing sync.WaitGroup
 	committing.Go(func() {
+		commits, end := s.owned.loops.begin(commits, "commit while draining")
+		defer end()
 		if err := s.committer.drain(commits); err != nil {
 			s.fence(err)
 		}
 	})
-	s.awaitWork()
+	s.awaitWork(l)
 	stopCommits()
+	l.rests() // a commit ends by its timeout
 	committing.Wait()
+	l.works()
 	if !s.fenced.Load() {
 		s.commitLast(ctx, stop)
 	}
@@ -139,8 +148,8 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// awaitWork waits for calls, dead letters and outcomes until the drain timeout, and then cuts them off.
-func (s *session) awaitWork() {
+// awaitWork waits for calls, dead letters and outcomes until the drain timeout, and then cuts them off. The loop l rests until then.
+func (s *session) awaitWork(l *loop) {
 	done := make(chan struct{})
 	go func() {
 		s.dispatcher.wait() // calls make dead letters
@@ -150,11 +159,15 @@ func (s *session) awaitWork() {
 	}()
 	timer := time.NewTimer(s.drainTimeout)
 	defer timer.Stop()
+	l.rests()
+	defer l.works()
 	select {
 	case <-done:
 	case <-s.work.Done(): // fenced
+		l.works()
 		s.abandon(done)
 	case <-timer.C:
+		l.works()
 		s.log.Warn("drain timeout: calls, dead letters or outcomes cut off, their events will be delivered again",
 			slog.Duration("drain_timeout", s.drainTimeout))
 		s.abandon(done)

@@ -6,7 +6,7 @@ import (
 )
 
 // wait returns at a time (the zero time: never), or when something is received, or with the error of
-// a context that ends before.
+// a context that ends before. The context's loop rests meanwhile.
 func wait(ctx context.Context, at time.Time, woken <-chan struct{}) error {
 	var due <-chan time.Time
 	if !at.IsZero() {
@@ -18,6 +18,9 @@ func wait(ctx context.Context, at time.Time, woken <-chan struct{}) error {
 		defer timer.Stop()
 		due = timer.C
 	}
+	l := loopOf(ctx)
+	l.rests()
+	defer l.works()
 	select {
 	case <-due:
 	case <-woken:

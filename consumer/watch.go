@@ -20,12 +20,17 @@ const (
 // same length, and the new one's beginning would never be read. If the topic has another number of partitions than before, the
 // share of the quota follows.
 func (a *assignment) watchTopic(ctx context.Context) error {
+	ctx, end := a.loops.begin(ctx, "watch the topic")
+	defer end()
+	l := loopOf(ctx)
 	for pause(ctx, topicEvery) == nil {
+		l.rests() // it asks Kafka
 		topic, replaced, err := a.look(ctx)
 		if err == nil && !replaced {
 			a.reshare(ctx, topic.Partitions)
 			err = a.checkOwner(ctx, topic.Partitions)
 		}
+		l.works()
 		switch {
 		case replaced:
 			a.log.LogAttrs(ctx, slog.LevelWarn, "topic made anew: leaving the generation to read the new one from its start",
@@ -44,12 +49,18 @@ func (a *assignment) watchTopic(ctx context.Context) error {
 // watchLag keeps the lag of a partition true while its fetching waits. A fetch tells the end of the log, but there is none while
 // the events in flight leave no room.
 func (a *assignment) watchLag(ctx context.Context) {
+	ctx, end := a.loops.begin(ctx, "watch the lag")
+	defer end()
+	l := loopOf(ctx)
 	for pause(ctx, lagEvery) == nil {
 		for _, p := range a.partitions {
 			if time.Since(time.Unix(0, p.seen.Load())) < lagEvery {
 				continue
 			}
-			if end, err := a.source.Offset(ctx, p.id, kafka.LastOffset); err == nil {
+			l.rests()
+			end, err := a.source.Offset(ctx, p.id, kafka.LastOffset)
+			l.works()
+			if err == nil {
 				p.sawEnd(end)
 			}
 			a.metrics.setLag(p.id, p.lag())

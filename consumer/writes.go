@@ -46,6 +46,9 @@ type writer[W unwritten] interface {
 // waits without a goroutine, so that it holds up no other.
 type writes[W unwritten] struct {
 	writer writer[W]
+	loops  *loops
+	// what names the records, for the loops.
+	what string
 
 	// mu guards queue. While it is held, nothing else is locked or waited for.
 	mu    sync.Mutex
@@ -56,8 +59,8 @@ type writes[W unwritten] struct {
 	added, incomplete chan struct{}
 }
 
-func newWrites[W unwritten](by writer[W]) *writes[W] {
-	s := &writes[W]{writer: by, added: make(chan struct{}, 1), incomplete: make(chan struct{}, 1)}
+func newWrites[W unwritten](by writer[W], loops *loops, what string) *writes[W] {
+	s := &writes[W]{writer: by, loops: loops, what: what, added: make(chan struct{}, 1), incomplete: make(chan struct{}, 1)}
 	s.emptied = sync.NewCond(&s.mu)
 	return s
 }
@@ -107,12 +110,16 @@ func (s *writes[W]) run(ctx context.Context) {
 	var writers sync.WaitGroup
 	for range writesAtOnce {
 		writers.Go(func() {
+			ctx, end := s.loops.begin(ctx, "write "+s.what)
+			defer end()
 			for batch := s.next(ctx); batch != nil; batch = s.next(ctx) {
 				s.write(ctx, batch)
 			}
 		})
 	}
 	writers.Go(func() {
+		ctx, end := s.loops.begin(ctx, "complete "+s.what)
+		defer end()
 		for w, ok := s.nextIncomplete(ctx); ok; w, ok = s.nextIncomplete(ctx) {
 			if err := s.writer.complete(ctx, w); err != nil {
 				s.putOff(ctx, []W{w}, err)
@@ -211,6 +218,14 @@ func (s *writes[W]) putOff(ctx context.Context, failed []W, why error) {
 	wake(s.added)
 	wake(s.incomplete)
 	s.writer.putOff(ctx, failed, delay, why)
+}
+
+// hand gives messages to a writer. The loop of ctx rests until the brokers have answered.
+func hand(ctx context.Context, to messageWriter, messages []kafka.Message) error {
+	at := loopOf(ctx)
+	at.rests()
+	defer at.works()
+	return to.WriteMessages(ctx, messages...)
 }
 
 // isRefusal says whether a write may have failed because of one record in it, so that writing less may help.

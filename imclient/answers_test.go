@@ -73,7 +73,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 func TestBodiesThatAreNoAnswer(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
-		"", "OK", "{}", `{"status":"ok"}`, "<html>502</html>", okAnswer[:40], "[1]", okAnswer + okAnswer,
+		"", "OK", "{}", `{"status":"ok"}`, "<html>502</html>", okAnswer[:40], "[1]", okAnswer + okAnswer, `{"ErrorCode":50001,"ErrorCode":0}`,
 	} {
 		client := startHandler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
 		err := client.DeleteConversation(t.Context(), request)

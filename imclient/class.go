@@ -63,7 +63,7 @@ func Classify(code int) Class {
 	return Transient
 }
 
-// ClassOf returns the class of any error of [Client.DeleteConversation]. Any other error is [Transient], and so is nil.
+// ClassOf returns the class of any error of [Client.DeleteConversation] and [List.Err]. Any other error is [Transient], and so is nil.
 func ClassOf(err error) Class {
 	if api, ok := errors.AsType[*APIError](err); ok {
 		return api.Class()

@@ -3,18 +3,24 @@ package imclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
 )
 
-const deletePath = "/v4/recentcontact/delete"
+// These are the paths of the two kinds of calls.
+const (
+	deletePath = "/v4/recentcontact/delete"
+	listPath   = "/v4/recentcontact/get_list"
+)
 
 // Client calls the API. Any number of goroutines may use it. Make one with [New] and keep it, since it holds the
 // connections and the signature.
@@ -40,7 +46,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := proxyFor(endpoint)
+	proxy, err := proxyFor(endpoint, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +69,7 @@ func New(cfg Config) (*Client, error) {
 			ProtoMinor: 1,
 		},
 		deadlines: newDeadlines(cfg.CallTimeout, cfg.MaxConcurrent),
-		transport: newTransport(cfg, proxy),
+		transport: newTransport(cfg, endpoint, proxy),
 		signer:    newSigner(cfg),
 		shown:     cfg,
 	}, nil
@@ -89,30 +95,39 @@ func (c *Client) call(ctx context.Context, r *DeleteRequest) error {
 	if err != nil {
 		return err
 	}
-	var sent *sentHook
-	if r.Sent != nil {
-		sent = &sentHook{call: r.Sent}
-		ctx = sent.trace(ctx)
-	}
-	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
-	// URL with the signature in it.
-	resp, err := c.transport.RoundTrip(c.request(ctx, sig, r.body()))
-	sent.settle(err == nil)
+	resp, err := c.send(ctx, deletePath, sig, r.body(), r.Sent)
 	if err != nil {
-		return &NetworkError{Reason: "no answer", Err: newCause(err, sig.sig)}
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }() // All of it that is wanted has been read by then.
 	return c.judge(resp, sig)
 }
 
+// send sends a request and returns its answer. sent is a request's Sent.
+func (c *Client) send(ctx context.Context, path string, sig *signature, body []byte, sent func()) (*http.Response, error) {
+	hook := &callHook{sent: sent}
+	ctx = hook.trace(ctx)
+	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
+	// URL with the signature in it.
+	resp, err := c.transport.RoundTrip(c.request(ctx, path, sig, body))
+	hook.settle(err == nil)
+	if refusal, ok := errors.AsType[*tunnelError](err); ok {
+		return nil, refusal.networkError()
+	}
+	if err != nil {
+		return nil, &NetworkError{Reason: "no answer", Err: newCause(err, sig.sig)}
+	}
+	return resp, nil
+}
+
 // request is http.NewRequestWithContext without parsing the same URL again for each call.
-func (c *Client) request(ctx context.Context, sig *signature, body []byte) *http.Request {
+func (c *Client) request(ctx context.Context, path string, sig *signature, body []byte) *http.Request {
 	var digits [len("4294967295")]byte
 	//nolint:gosec // random only has to differ from call to call, nobody gains from guessing it
 	random := strconv.AppendUint(digits[:0], uint64(rand.Uint32()), 10)
 	req := c.blank.WithContext(ctx) // a copy
 	req.URL = &url.URL{
-		Scheme: c.scheme, Host: c.host, Path: deletePath, RawQuery: sig.query + string(random) + "&contenttype=json",
+		Scheme: c.scheme, Host: c.host, Path: path, RawQuery: sig.query + string(random) + "&contenttype=json",
 	}
 	req.ContentLength = int64(len(body))
 	// net/http knows this combination to be in memory and sends header and body in one packet.

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"convdel/internal/loopback"
 )
 
 // These are the defaults of [Config].
@@ -58,7 +57,7 @@ type Config struct {
 // ConfigError names a wrong setting. [New] joins those of all wrong settings.
 type ConfigError struct {
 	// Setting is the name of the setting: im-endpoint, im-sdkappid, im-identifier, IM_SECRET_KEY, call-timeout,
-	// max-concurrent, sig-lifetime or HTTPS_PROXY.
+	// max-concurrent, sig-lifetime, or a variable such as HTTPS_PROXY, as it was spelt.
 	Setting string
 	// Value is the setting's value without anything that could be a secret; empty if there is none.
 	Value string
@@ -157,12 +156,7 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 
 // unencrypted returns true if signatures would leave this machine in the clear.
 func unencrypted(endpoint *url.URL) bool {
-	return endpoint.Scheme == "http" && !loopback(endpoint.Hostname())
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || err == nil && ip.Unmap().IsLoopback()
+	return endpoint.Scheme == "http" && !loopback.Host(endpoint.Hostname())
 }
 
 // safeEndpoint returns the endpoint without secrets, since the setting may hold a password or a whole signed URL.
@@ -179,21 +173,6 @@ func safeEndpoint(endpoint string) string {
 		return text
 	}
 	return "(not a URL)"
-}
-
-// proxyFor returns the environment's proxy for the endpoint, or nil. The error of net/http would show the proxy's password,
-// so only the name of the setting is kept. net/http puts http:// before a URL that does not parse, and tries again. That
-// makes the secret a part of the path, so the path is checked as well.
-func proxyFor(endpoint *url.URL) (*url.URL, error) {
-	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: endpoint})
-	if err != nil || proxy != nil && strings.Trim(proxy.Path, "/") != "" {
-		return nil, &ConfigError{
-			Setting: strings.ToUpper(endpoint.Scheme) + "_PROXY",
-			Value:   "(not shown)",
-			Want:    "the URL of a proxy, such as http://proxy.internal:3128",
-		}
-	}
-	return proxy, nil
 }
 
 // String shows the configuration without its secret.

@@ -118,9 +118,9 @@ func (e *NetworkError) Class() Class {
 // Timeout returns true if the time ran out, as in [net.Error].
 func (e *NetworkError) Timeout() bool { return errors.Is(e.Err, context.DeadlineExceeded) }
 
-// RequestError is a [DeleteRequest] that was not sent, since the API has no form for it. Its class is [Permanent].
+// RequestError is a [DeleteRequest] or [ListRequest] that was not sent, since the API has no form for it. Its class is [Permanent].
 type RequestError struct {
-	// Field is the field's name in the API's request: From_Account, Type or To_Account.
+	// Field is the field's name in the API's request: From_Account, Type, To_Account or AssistFlags.
 	Field string
 	// Problem says what is wrong with the field.
 	Problem string

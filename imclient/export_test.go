@@ -1,6 +1,9 @@
 package imclient
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+)
 
 // Transport gives tests access to the transport, to make it trust a certificate.
 func (c *Client) Transport() *http.Transport { return c.transport }
@@ -15,3 +18,10 @@ func (c *Client) Sig() string {
 
 // BodyOf returns the JSON of a request.
 func BodyOf(r DeleteRequest) []byte { return r.body() }
+
+// UseProxy has the client go through a proxy, as if the environment had named it. That never names one for this machine.
+func (c *Client) UseProxy(proxy *url.URL) {
+	roots := c.transport.TLSClientConfig.RootCAs
+	c.transport = newTransport(c.shown, &url.URL{Scheme: c.scheme, Host: c.host}, proxy)
+	c.transport.TLSClientConfig.RootCAs = roots
+}

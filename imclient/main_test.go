@@ -1,6 +1,8 @@
 package imclient_test
 
 import (
+	"fmt"
+	"log" //nolint:depguard // to see that nothing is printed to it
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +22,23 @@ func TestMain(m *testing.M) {
 		callThroughProxy()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	log.SetOutput(&printed)
+	goleak.VerifyTestMain(quietMain{m})
+}
+
+// printed is what anything in this process prints to the standard logger.
+var printed logBuffer
+
+// quietMain runs the tests, and fails if anything was printed.
+type quietMain struct{ *testing.M }
+
+func (m quietMain) Run() int {
+	code := m.M.Run()
+	if text := printed.String(); text != "" {
+		_, _ = fmt.Fprintln(os.Stderr, "printed to the standard logger:\n"+text)
+		return max(1, code)
+	}
+	return code
 }
 
 const (

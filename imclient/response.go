@@ -2,8 +2,6 @@ package imclient
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,92 +9,77 @@ import (
 	"time"
 )
 
-// maxBody bounds an answer, in bytes. The API's own answers are below a kilobyte.
+// maxBody bounds the answer to a delete, in bytes. The API's own answers are below a kilobyte.
 const maxBody = 64 << 10
 
-// result is the API's answer. The call's page has the code and its text under two names each and
-// does not say when which is used, so both are read. Pointers tell "0" from "not there".
-type result struct {
-	ActionStatus *string
-	ErrorCode    *int
-	ErrorInfo    string
-	ResultCode   *int
-	ResultInfo   string
-}
-
-var errNoResult = errors.New("no code in it")
-
-// decodeResult returns what an answer's body says: ok, or the code (0 if it names none) and text of
-// a failure. The error means that it says neither.
-func decodeResult(body []byte) (ok bool, code int, info string, err error) {
-	var r result
-	if err := json.Unmarshal(body, &r); err != nil {
-		return false, 0, "", err
-	}
-	if r.ErrorCode == nil && r.ResultCode == nil { // whatever ActionStatus says: in doubt, nothing was deleted
-		return false, 0, "", errNoResult
-	}
-	info = r.ErrorInfo
-	switch {
-	case r.ErrorCode != nil && *r.ErrorCode != 0:
-		code = *r.ErrorCode
-	case r.ResultCode != nil && *r.ResultCode != 0:
-		code = *r.ResultCode
-		if r.ResultInfo != "" {
-			info = r.ResultInfo
-		}
-	}
-	if info == "" {
-		info = r.ResultInfo
-	}
-	ok = code == 0 && (r.ActionStatus == nil || *r.ActionStatus == "OK")
-	return ok, code, info, nil
-}
-
-// judge turns an answer into nil, an *APIError or a *NetworkError. It reads the body to its end, so
-// that the connection can be used again, unless that end is too far away.
+// judge turns the answer to a delete into nil, an *APIError or a *NetworkError.
 func (c *Client) judge(resp *http.Response, used *signature) error {
-	if resp.StatusCode != http.StatusOK {
-		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
-		// give away.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
-		e := &NetworkError{Reason: "http status " + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
-		if e.Throttled {
-			e.RetryAfter = retryAfter(resp.Header, time.Now())
-		}
-		return e
-	}
 	buf, _ := c.buffers.Get().(*bytes.Buffer)
 	if buf == nil {
 		buf = new(bytes.Buffer)
 	}
 	defer c.buffers.Put(buf)
 	buf.Reset()
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		return &NetworkError{Reason: "answer cut off", HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
-	}
-	if buf.Len() > maxBody {
-		reason := fmt.Sprintf("answer larger than %d bytes", maxBody)
-		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode}
+	if err := readAnswer(resp, used, buf, maxBody); err != nil {
+		return err
 	}
 	if known := c.success.Load(); known != nil && bytes.Equal(*known, buf.Bytes()) {
 		used.accept()
 		return nil
 	}
-	ok, code, info, err := decodeResult(buf.Bytes())
-	if err != nil {
-		reason := fmt.Sprintf("answer is not the api's json (%d bytes, content type %q)",
-			buf.Len(), scrub(resp.Header.Get("Content-Type"), used.sig))
-		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+	if err := c.judgeResult(resp, used, buf.Bytes()); err != nil {
+		return err
 	}
-	if ok {
-		used.accept()
-		known := bytes.Clone(buf.Bytes())
-		c.success.Store(&known)
-		return nil
+	known := bytes.Clone(buf.Bytes())
+	c.success.Store(&known)
+	return nil
+}
+
+// readAnswer reads the body of an answer with status 200 to its end, so that the connection can be used again, unless that end is
+// further away than most bytes.
+func readAnswer(resp *http.Response, used *signature, to *bytes.Buffer, most int) error {
+	if resp.StatusCode != http.StatusOK {
+		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
+		// give away.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+		return statusError("http status ", resp)
 	}
-	return c.apiError(resp, used, code, info)
+	if _, err := to.ReadFrom(io.LimitReader(resp.Body, int64(most)+1)); err != nil {
+		return &NetworkError{Reason: "answer cut off", HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+	}
+	if to.Len() > most {
+		reason := fmt.Sprintf("answer larger than %d bytes", most)
+		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode}
+	}
+	return nil
+}
+
+// judgeResult returns nil if a body says success. It draws the conclusions about the signature.
+func (c *Client) judgeResult(resp *http.Response, used *signature, body []byte) error {
+	ok, code, info, err := decodeResult(body)
+	switch {
+	case err != nil:
+		return notTheAPIs(resp, used, len(body), err)
+	case !ok:
+		return c.apiError(resp, used, code, info)
+	}
+	used.accept()
+	return nil
+}
+
+// notTheAPIs returns the error for a body of so many bytes that is not the API's.
+func notTheAPIs(resp *http.Response, used *signature, size int, err error) error {
+	reason := fmt.Sprintf("answer is not the api's json (%d bytes, content type %q)", size, scrub(resp.Header.Get("Content-Type"), used.sig))
+	return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+}
+
+// statusError is the error for an answer with a status other than 200.
+func statusError(reason string, resp *http.Response) *NetworkError {
+	e := &NetworkError{Reason: reason + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
+	if e.Throttled {
+		e.RetryAfter = retryAfter(resp.Header, time.Now())
+	}
+	return e
 }
 
 // apiError builds the error for a code, and draws the conclusions about the signature.

@@ -26,11 +26,16 @@ var (
 	longRun = regexp.MustCompile(`[A-Za-z0-9+/=*_%-]{43,}`)
 )
 
+// Scrub makes a text of unknown origin fit to be shown, at most 256 bytes of it, without control characters. Whatever looks like a UserSig or
+// a secret key is masked: it is long, or named so.
+func Scrub(text string) string { return scrub(text, "") }
+
 // scrub makes foreign text fit to be shown. The result is valid UTF-8 of at most maxInfo bytes, without control characters
 // and without the signature, whole or in pieces, plain or escaped. secret may be empty.
 func scrub(text, secret string) string {
 	if len(text) > maxScrubbed {
-		text = text[:maxScrubbed]
+		// What is left of a secret at the cut need not look like one.
+		text = strings.TrimRightFunc(text[:maxScrubbed], inSecrets) + mask
 	}
 	text = strings.Map(printable, strings.ToValidUTF8(text, "?"))
 	text = namedSecret.ReplaceAllString(text, "${1}${2}"+mask)
@@ -49,6 +54,11 @@ func formsOf(secret string) []string {
 	}
 	usual := strings.NewReplacer("*", "+", "-", "/", "_", "=").Replace(secret)
 	return []string{secret, usual, url.QueryEscape(secret), url.QueryEscape(usual)}
+}
+
+// inSecrets returns true for the characters that secrets are made of, see longRun.
+func inSecrets(r rune) bool {
+	return r <= unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("+/=*_%-", r)
 }
 
 // printable replaces characters that could forge a log line or control a terminal with a space.

@@ -43,9 +43,9 @@ func waitOf(text string, now time.Time) time.Duration {
 	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0
 	}
-	var seconds time.Duration
+	seconds := 0
 	for _, digit := range text {
-		seconds = min(10*seconds+time.Duration(digit-'0'), maxRetryAfter/time.Second) // no number of digits overflows
+		seconds = min(10*seconds+int(digit-'0'), int(maxRetryAfter/time.Second)) // no number of digits overflows
 	}
-	return seconds * time.Second
+	return time.Duration(seconds) * time.Second
 }

@@ -201,6 +201,25 @@ func (c *checker) addresses(flag, text string) []string {
 	return list
 }
 
+// hostNames reads comma-separated names of hosts, without ports. An empty text is none.
+func (c *checker) hostNames(flag, text string) []string {
+	c.note(flag, text)
+	if text == "" {
+		return nil
+	}
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		legal := func(r rune) bool { return r > ' ' && r != 0x7f && !strings.ContainsRune("/:@*?#[]\"'\\", r) }
+		if name == "" || len(name) > 253 || strings.ContainsFunc(name, func(r rune) bool { return !legal(r) }) {
+			c.wrong(flag, text, "comma-separated host names without scheme and port, such as convdel,convdel.jobs.svc")
+			return nil
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // listenAddress reads an address to listen on: host:port with an optional host.
 func (c *checker) listenAddress(flag, text, orElse string) string {
 	c.note(flag, text)

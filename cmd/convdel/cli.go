@@ -47,6 +47,8 @@ type console struct {
 	stdout, stderr io.Writer
 	// env looks up an environment variable.
 	env func(name string) (string, bool)
+	// libraries is where the output of libraries goes; nil in tests.
+	libraries *libraryLog
 	// environ are all environment variables, as NAME=value.
 	environ []string
 	// atOnce is called before the process ends without a drain, with the signal's name; nil if nothing is to be said.

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMisspeltVariable: a variable that looks like a setting and is none stops each command, and the nearest setting is named.
-func TestMisspeltVariable(t *testing.T) {
+// TestPromise10_MisspeltVariable: a variable that looks like a setting and is none stops each command, and the nearest setting is named.
+func TestPromise10_MisspeltVariable(t *testing.T) {
 	t.Parallel()
 	for name, like := range map[string]string{
 		"CONVDEL_CALLS_PER_SEC":       "CONVDEL_CALLS_PER_SECOND",
@@ -29,7 +29,7 @@ func TestMisspeltVariable(t *testing.T) {
 		"CONVDEL_SECRET_KEY":          "CONVDEL_IM_SECRET_KEY",
 		"CONVDEL_IM_SECRETKEY_FILE":   "CONVDEL_IM_SECRET_KEY_FILE",
 		"CONVDEL_REDIS_URI":           "CONVDEL_REDIS_URL",
-		"CONVDEL_ADMIN_PORT":          "CONVDEL_ADMIN_ADDR",
+		"CONVDEL_ADMIN_PORT":          "CONVDEL_ADMIN_HOSTS",
 		"CONVDEL_LOGLEVEL":            "CONVDEL_LOG_LEVEL",
 		"convdel_topic":               "CONVDEL_TOPIC",
 		"Convdel_Topic":               "CONVDEL_TOPIC",

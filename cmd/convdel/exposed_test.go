@@ -13,8 +13,8 @@ import (
 	"convdel/imclient/imtest"
 )
 
-// TestSecretsToOtherHosts: a secret that would leave this machine unencrypted is refused in one line, unless --insecure allows it.
-func TestSecretsToOtherHosts(t *testing.T) {
+// TestPromise7_SecretsToOtherHosts: a secret that would leave this machine unencrypted is refused in one line, unless --insecure allows it.
+func TestPromise7_SecretsToOtherHosts(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "url")
 	if err := os.WriteFile(file, []byte("redis://:"+testPassword+"@redis"), 0o600); err != nil {

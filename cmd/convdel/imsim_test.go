@@ -11,7 +11,7 @@ import (
 func TestImsim(t *testing.T) {
 	t.Parallel()
 	env := environment{"CONVDEL_IM_SDKAPPID": "7", "CONVDEL_IM_SECRET_KEY": testSecretKey}
-	p := start(t, env, nil, "imsim", "--addr", "127.0.0.1:0", "--latency-min", "0", "--latency-max", "0", "--stats-every", "10ms")
+	p := start(t, env, nil, "imsim", "--addr", "127.0.0.1:0", "--control-addr", "", "--latency-min", "0", "--latency-max", "0", "--stats-every", "10ms")
 	var url string
 	await(t, "the simulator says where it is", func() bool {
 		url = regexp.MustCompile(`http://\S+`).FindString(p.stdout.String())

@@ -6,14 +6,17 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 )
 
 func main() {
 	ctx, stop := context.WithCancelCause(context.Background())
+	log, _ := newLogger(os.Stderr, slog.LevelInfo, formatAuto) // until a command has a log of its own
 	con := &console{
 		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: os.Stderr, env: os.LookupEnv,
-		environ: os.Environ(),
+		libraries: takeOverLibraries(log),
+		environ:   os.Environ(),
 	}
 	onSignals(stop, func(name string) {
 		if tell := con.atOnce.Load(); tell != nil {

@@ -18,6 +18,10 @@ import (
 const asProcess = "TESTS_RUN_CONVDEL"
 
 func TestMain(m *testing.M) {
+	if sig := os.Getenv(librariesChild); sig != "" {
+		printAsLibraries(sig)
+		return
+	}
 	if os.Getenv(asProcess) != "" {
 		main()
 		return

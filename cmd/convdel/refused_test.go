@@ -68,6 +68,7 @@ func TestRefusedLogin(t *testing.T) {
 		"wrong password, scram-256": {"SCRAM-SHA-256", login("scram-sha-256", "service", "wrong"), "check --kafka-username, CONVDEL_KAFKA_PASSWORD"},
 		"wrong password, scram-512": {"SCRAM-SHA-512", login("scram-sha-512", "service", "wrong"), "check --kafka-username, CONVDEL_KAFKA_PASSWORD"},
 		"unknown user":              {"SCRAM-SHA-512", login("scram-sha-512", "nobody", testPassword), "check --kafka-username, CONVDEL_KAFKA_PASSWORD"},
+		"password SCRAM can't take": {"SCRAM-SHA-256", login("scram-sha-256", "service", testPassword+"\u05d0"), "check --kafka-username, CONVDEL_KAFKA_PASSWORD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

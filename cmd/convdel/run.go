@@ -40,6 +40,7 @@ func newService(ctx context.Context, cfg serviceConfig, con *console) (s *servic
 	b := readBuild()
 	cfg.Version, cfg.Commit = b.version, b.commit
 	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
+	con.libraries.redirect(log)
 	s, err = service.New(ctx, cfg.Config, log)
 	return s, endLog, err
 }

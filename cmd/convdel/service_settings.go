@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,6 +62,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	} else {
 		c.note("admin-addr", "")
 	}
+	cfg.AdminHosts = c.hostNames("admin-hosts", s.AdminHosts)
 	cfg.logLevel = c.logLevel(s.LogLevel)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.Consumer.MaxCalls == 0 {
@@ -71,7 +73,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.IM.MaxConcurrent = cfg.Consumer.MaxCalls
 	cfg.Set, cfg.Defaults = c.split(defaultTexts())
 	cfg.SecretFiles = c.files
-	cfg.Warnings = append(c.warnings, warnings(s, env, cfg.Consumer.Cluster.TLS != nil)...)
+	cfg.Warnings = slices.Concat(c.warnings, warnings(s, env, cfg.Consumer.Cluster.TLS != nil))
 	return cfg, c.err()
 }
 

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// stopSignal is the signal by which the process was told to stop. It is the cause of the commands' context.
-type stopSignal struct{ os.Signal }
+// stoppedError is the signal by which the process was told to stop. It is the cause of the commands' context.
+type stoppedError struct{ os.Signal }
 
 // Error names the signal as kill -l does.
-func (s stopSignal) Error() string { return signalName(s.Signal) }
+func (s stoppedError) Error() string { return signalName(s.Signal) }
 
 func signalName(s os.Signal) string {
 	switch s {
@@ -71,7 +71,7 @@ func onSignals(stop context.CancelCauseFunc, atOnce func(name string)) {
 		for s := range signals {
 			switch rules.ruling(s, time.Now()) {
 			case drain:
-				stop(stopSignal{s})
+				stop(stoppedError{s})
 			case stopAtOnce:
 				atOnce(signalName(s))
 			case ignore:

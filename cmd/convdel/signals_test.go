@@ -48,7 +48,8 @@ type process struct {
 	cmd  *exec.Cmd
 	log  *testkit.Buffer
 	pipe *os.File // the log's reading end
-	done chan error
+	done chan struct{}
+	err  error // valid once done is closed
 }
 
 // startProcess starts convdel with a pipe for its standard error, which is read into log until the test closes it.
@@ -58,7 +59,7 @@ func startProcess(t *testing.T, env environment, stdout io.Writer, args ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0], args...), log: new(testkit.Buffer), pipe: reads, done: make(chan error, 1)}
+	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0], args...), log: new(testkit.Buffer), pipe: reads, done: make(chan struct{})}
 	p.cmd.Env = []string{asProcess + "=1"}
 	for name, value := range env {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)
@@ -75,9 +76,8 @@ func startProcess(t *testing.T, env environment, stdout io.Writer, args ...strin
 		}
 	}()
 	go func() {
-		err := p.cmd.Wait()
+		p.err = p.cmd.Wait()
 		<-read
-		p.done <- err
 		close(p.done)
 	}()
 	t.Cleanup(func() {
@@ -151,8 +151,8 @@ func TestPromise6_EverySignalThatStopsDrains(t *testing.T) {
 			for _, one := range signals {
 				s.send(t, one)
 			}
-			if err := <-s.done; err != nil {
-				t.Errorf("ended with %v", err)
+			if <-s.done; s.err != nil {
+				t.Errorf("ended with %v", s.err)
 			}
 			told, stopped := logLine(t, s.log.String(), "told to stop: calls under way end, nothing new begins"), logLine(t, s.log.String(), "convdel stops")
 			under, _ := told["in_memory"].(map[string]any)
@@ -186,8 +186,8 @@ func TestPromise6_NoOtherSignalStops(t *testing.T) {
 	s.publish(t, "code-50001", "c") // a dead letter is a line in the log
 	await(t, "the events behind the broken log are committed", func() bool { done, err := s.broker.drained(t.Context()); return done && err == nil })
 	s.send(t, syscall.SIGTERM)
-	if err := <-s.done; err != nil {
-		t.Errorf("ended with %v", err)
+	if <-s.done; s.err != nil {
+		t.Errorf("ended with %v", s.err)
 	}
 	if got := s.sim.Stats().Calls; got != 3 {
 		t.Errorf("%d calls, want 3", got)

@@ -26,8 +26,8 @@ func (l *countingLogin) Start(ctx context.Context) (sasl.StateMachine, []byte, e
 	return l.Mechanism.Start(ctx)
 }
 
-// TestLoginInTheClear: a broker on another host gets no login without TLS, also if it was found through a broker on this machine.
-func TestLoginInTheClear(t *testing.T) {
+// TestPromise7_LoginInTheClear: a broker on another host gets no login without TLS, also if it was found through a broker on this machine.
+func TestPromise7_LoginInTheClear(t *testing.T) {
 	t.Parallel()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "pencil"))
 	if err != nil {

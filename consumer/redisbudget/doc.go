@@ -15,6 +15,9 @@
 // All that Redis holds is the time of the next free departure, under the key, by its own clock. A Redis that has lost it
 // hands out nothing for one window, since departures that it has handed out before still count.
 //
+// What Redis says is judged: the size of an answer before the client sees it, then its shape, its question, its times and numbers, and
+// whether it fits the answers before. An answer that fails is a [ReplyError], and none of its departures is used.
+//
 // A Budget neither waits nor retries nor falls back, and it knows nothing of calls. It needs a single Redis, 5.0 or later,
 // or a server that speaks its protocol. It is no client for a Redis cluster or a sentinel, since a budget is one key.
 package redisbudget

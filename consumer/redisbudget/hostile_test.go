@@ -122,10 +122,10 @@ func (l *liar) budget(tb testing.TB) *Budget {
 	return stage{address: l.address, key: "k"}.budget(tb, 200)
 }
 
-// TestAnswersThatClaimMemory: the client allocates nothing for what a header announces, wherever the header stands.
+// TestPromise8_AnswersThatClaimMemory: the client allocates nothing for what a header announces, wherever the header stands.
 //
 //nolint:paralleltest // It measures what the process allocates.
-func TestAnswersThatClaimMemory(t *testing.T) {
+func TestPromise8_AnswersThatClaimMemory(t *testing.T) {
 	for name, reply := range map[string]string{
 		"array":               "*2147483600\r\n",
 		"array of one more":   "*65\r\n",

@@ -93,7 +93,7 @@ func TestQueryIsChecked(t *testing.T) {
 		{http.MethodPut, path, 60002},
 		{http.MethodPost, path + "/", 60009},
 		{http.MethodPost, "/", 60009},
-		{http.MethodPost, "/v4/recentcontact/get_list", 60009},
+		{http.MethodPost, "/v4/recentcontact/get", 60009},
 	} {
 		a, err := c.do(t, tt.method, tt.path, c.query, body)
 		if err != nil || a.result.ErrorCode != tt.code {

@@ -1,6 +1,6 @@
-// Package imtest is a simulator of the Tencent IM REST API, as far as package imclient uses it: the deletion of a
-// conversation, with the checks that the real API makes, a quota, latency, scripted faults, and a record of all calls. It
-// is used like net/http/httptest:
+// Package imtest is a simulator of the Tencent IM REST API, as far as package imclient uses it: deletes of conversations and
+// lists of them, with the checks that the real API makes, a quota for each of the two, latency, scripted faults, and a record
+// of all calls. It is used like net/http/httptest:
 //
 //	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: "key"})
 //	...
@@ -17,15 +17,22 @@
 // for real (70003 does not parse, 70014 and 70013 made for another app or account, 70009 wrong key, 70001 expired), that
 // the identifier is the administrator's (60010), the quota (60007), and the body (60003 not JSON, 60015 an account that is
 // not a string, 50002 otherwise). The codes are those of the vendor's list (product/269/1671), and of the page of the call
-// for 50001 to 50005. For groups both spellings are accepted: the older page's To_Account and the newer page's ToGroupid.
+// for 50001 to 50005. A list needs each field of its page, with 0 or more in the cursors and flags. For groups both spellings are accepted: the older page's To_Account and the newer page's ToGroupid.
 // If both are there, they must agree.
 //
 // # The sliding second
 //
-// The quota holds for any second, both ends included: of any Quota+1 arrivals that are let through,
+// The quota of each kind of call holds for any second, both ends included: of any Quota+1 arrivals that are let through,
 // the last is more than one second after the first. Every arrival counts, whatever its answer, except
 // those refused by the quota itself. [Server.PeakPerSecond] measures the same kind of second and
 // counts every arrival.
+//
+// # Conversations
+//
+// An account has the conversations that [Server.SetConversations] and [Server.AddConversations] have given it. If its name is has-250, or
+// has-250-anything, it begins with 250 of its own: a quarter of them groups', one in fifty pinned. A delete removes the conversation. A list
+// shows the account's most recent conversations, up to [Config.ListLimit], in pages of [Config.PageSize]. Its cursors count conversations. So
+// if a message arrives between two pages, or a conversation goes, the next page repeats a conversation, or leaves one out.
 //
 // # Faults
 //
@@ -36,7 +43,7 @@
 //	code-50001      always that code
 //	result-50004    always that code, spelled ResultCode and ResultInfo alone
 //	http-502        always that HTTP status, with a page in HTML
-//	flaky-2         50004 for the first 2 calls for a conversation, then well
+//	flaky-2         50004 for the first 2 calls for a conversation, and lists, then well
 //	slow-300        after 300 ms more
 //	drip-300        an answer that takes 300 ms to come, byte by byte
 //	hang            no answer, until the caller gives up or the server is closed
@@ -47,6 +54,6 @@
 //
 // # Limits
 //
-// It knows no accounts and no messages, so it also deletes a conversation that never existed. It speaks HTTP/1.1 without
-// TLS.
+// Every account exists. A delete of a conversation that does not exist succeeds. There are no messages, only the time of
+// a conversation's last one. The other side's list has its own entries. It speaks HTTP/1.1 without TLS.
 package imtest

@@ -6,9 +6,20 @@ import (
 	"time"
 )
 
+// API is a kind of call.
+type API string
+
+// These are the kinds of calls.
+const (
+	APIDelete  API = "delete"
+	APIGetList API = "get_list"
+)
+
 // Fault says which calls fail, and how. A call must match everything that is set; a fault with nothing set matches all
 // calls. The checks come before faults, so a call that a check refuses gets that answer.
 type Fault struct {
+	// API is the kind of the calls; empty means both kinds.
+	API API
 	// Account is the call's From_Account. AccountPrefix is its beginning.
 	Account, AccountPrefix string
 	// After and Until are times since the server was made: from After on, before Until. 0 is no bound.
@@ -35,11 +46,13 @@ type Fault struct {
 	ResultOnly bool
 	// HTTPStatus is the status of the answer, with a page in HTML unless Body is set; 0 is 200.
 	HTTPStatus int
+	// RetryAfter is the answer's header Retry-After, rounded up to seconds; 0 is none.
+	RetryAfter time.Duration
 	// Body replaces the API's JSON.
 	Body string
 	// Drip spreads the answer's body over this time, byte by byte.
 	Drip time.Duration
-	// Deletes executes the delete although the caller gets no success.
+	// Deletes executes a delete although the caller gets no success.
 	Deletes bool
 }
 
@@ -117,7 +130,8 @@ func (f *faults) match(c *call, since time.Duration) Fault {
 func (s *Scripted) matches(c *call, since time.Duration) bool {
 	f := &s.fault
 	switch {
-	case f.Times > 0 && s.hits >= f.Times,
+	case f.API != "" && f.API != c.api,
+		f.Times > 0 && s.hits >= f.Times,
 		f.Account != "" && f.Account != c.conversation.from,
 		!strings.HasPrefix(c.conversation.from, f.AccountPrefix),
 		since < f.After,
@@ -130,8 +144,10 @@ func (s *Scripted) matches(c *call, since time.Duration) bool {
 	return true
 }
 
-// deletes returns true if a call with this fault is executed.
-func (f *Fault) deletes() bool {
-	fails := f.Hang || f.Reset || f.Code != 0 || f.HTTPStatus != 0 && f.HTTPStatus != 200 || f.Body != ""
-	return f.Deletes || !fails
+// fails returns true if a call with this fault gets no success.
+func (f *Fault) fails() bool {
+	return f.Hang || f.Reset || f.Code != 0 || f.HTTPStatus != 0 && f.HTTPStatus != 200 || f.Body != ""
 }
+
+// deletes returns true if a delete with this fault is executed.
+func (f *Fault) deletes() bool { return f.Deletes || !f.fails() }

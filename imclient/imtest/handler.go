@@ -14,16 +14,18 @@ const success = `{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","ErrorDisplay
 
 // ServeHTTP answers one call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := s.ledger.arrive()
-	defer s.ledger.depart(&c)
+	api, ledger := s.kindOf(r.URL.Path)
+	c := ledger.arrive()
+	c.api = api
+	defer ledger.depart(&c)
 	if !s.enter() {
 		abort(w, false)
 		return
 	}
 	defer s.serving.Done()
 	q, code := s.checkQuery(r)
-	b, bodyCode := readBody(r)
-	s.ledger.identify(&c, q, b)
+	b, bodyCode := readBody(r, api)
+	ledger.identify(&c, q, b)
 	if code == 0 && c.over {
 		code = codeTooFast
 	}
@@ -38,14 +40,39 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		abort(w, false)
 		return
 	}
-	s.answer(w, r, &c, &fault)
+	s.answer(w, r, &c, &fault, s.execute(&c, &b, &fault))
 }
 
-// answer answers as a fault says. The zero Fault is success.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, f *Fault) {
+// kindOf returns the kind of call that a path asks for, and its record. A call with an unknown path counts as a delete.
+func (s *Server) kindOf(path string) (API, *ledger) {
+	if path == listPath {
+		return APIGetList, &s.lists
+	}
+	return APIDelete, &s.ledger
+}
+
+// execute does what a call asks for, unless its fault prevents that, and returns the body of a success.
+func (s *Server) execute(c *call, b *body, f *Fault) []byte {
+	switch {
+	case c.api == APIDelete && f.deletes():
+		s.accounts.remove(c.conversation, s.now())
+	case c.api == APIGetList && !f.fails():
+		text := s.page(b.from, b.list)
+		if s.cfg.Listed != nil {
+			s.cfg.Listed(b.from)
+		}
+		return text
+	}
+	return []byte(success)
+}
+
+// answer answers as a fault says. The zero Fault is success, with the body that is given.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, f *Fault, done []byte) {
+	_, ledger := s.kindOf(r.URL.Path)
+	deletes := c.api == APIDelete && f.deletes()
 	switch {
 	case f.Hang:
-		s.ledger.answer(c, 0, 0, f.deletes(), false)
+		ledger.answer(c, 0, 0, deletes, false)
 		select {
 		case <-r.Context().Done():
 		case <-s.done:
@@ -53,18 +80,21 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, f *Faul
 		abort(w, false)
 		return
 	case f.Reset:
-		s.ledger.answer(c, 0, 0, f.deletes(), true)
+		ledger.answer(c, 0, 0, deletes, true)
 		abort(w, true)
 		return
 	}
-	status, text, contentType := f.response()
+	status, text, contentType := f.response(done)
 	header := w.Header()
 	header["Content-Type"] = []string{contentType}
 	header["Content-Length"] = []string{strconv.Itoa(len(text))}
+	if f.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))
+	}
 	if s.skew.Load() != 0 {
 		header.Set("Date", s.now().UTC().Format(http.TimeFormat))
 	}
-	s.ledger.answer(c, f.Code, status, f.deletes(), f.Drip == 0)
+	ledger.answer(c, f.Code, status, deletes, f.Drip == 0)
 	w.WriteHeader(status)
 	if f.Drip > 0 {
 		s.drip(w, r, text, f.Drip)
@@ -74,8 +104,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *call, f *Faul
 	_, _ = w.Write(text)
 }
 
-// response returns a fault's answer.
-func (f *Fault) response() (status int, text []byte, contentType string) {
+// response returns a fault's answer. done is the body of a success.
+func (f *Fault) response(done []byte) (status int, text []byte, contentType string) {
 	status = http.StatusOK
 	if f.HTTPStatus != 0 {
 		status = f.HTTPStatus
@@ -89,7 +119,7 @@ func (f *Fault) response() (status int, text []byte, contentType string) {
 		page := "<html><body><h1>" + strconv.Itoa(status) + " " + http.StatusText(status) + "</h1></body></html>\n"
 		return status, []byte(page), "text/html"
 	case f.Code == 0:
-		return status, []byte(success), "application/json"
+		return status, done, "application/json"
 	}
 	return status, f.failure(), "application/json"
 }

@@ -25,7 +25,7 @@ type Arrival struct {
 	Random uint32
 }
 
-// Stats sums up the calls since the server's start or the last [Server.Reset].
+// Stats sums up the calls of one kind since the server's start or the last [Server.Reset].
 type Stats struct {
 	// Calls is the number of arrivals. Throttled is the number of those that the quota refused, Deletes of those that were
 	// executed.
@@ -62,6 +62,7 @@ type ledger struct {
 
 // call is a call while it is being answered.
 type call struct {
+	api    API
 	number uint64
 	at     time.Time
 	over   bool // The quota refuses it.
@@ -192,9 +193,13 @@ func (l *ledger) end(c *call) {
 	}
 }
 
-// Arrivals returns the recorded calls in order of arrival, those under way included.
-func (s *Server) Arrivals() []Arrival {
-	l := &s.ledger
+// Arrivals returns the recorded deletes, and calls with an unknown path, in order of arrival, those under way included.
+func (s *Server) Arrivals() []Arrival { return s.ledger.recorded() }
+
+// ListArrivals returns the recorded calls for lists, as Arrivals does. They have no To, Type or ClearRamble.
+func (s *Server) ListArrivals() []Arrival { return s.lists.recorded() }
+
+func (l *ledger) recorded() []Arrival {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cfg.RecordLimit <= 0 || len(l.records) < l.cfg.RecordLimit {
@@ -211,12 +216,12 @@ func (s *Server) Deleted(from string, kind int, to string) int {
 	return s.ledger.deleted[conversation{from: from, to: to, kind: kind}]
 }
 
-// PeakPerSecond returns the greatest number of calls that arrived in any one second, whatever their answer. Both ends of a
+// PeakPerSecond returns the greatest number of deletes that arrived in any one second, whatever their answer. Both ends of a
 // second are included: two calls exactly one second apart are in one second. The number is exact and does not depend on
 // RecordLimit.
 func (s *Server) PeakPerSecond() int { return s.Stats().PeakPerSecond }
 
-// Concurrent returns the greatest number of calls that were under way at once, in all and for any one conversation. A call
+// Concurrent returns the greatest number of deletes that were under way at once, in all and for any one conversation. A call
 // is under way from its arrival until just before its answer. A call that its caller has given up is under way until its
 // connection is seen to be closed, which may be shortly after.
 func (s *Server) Concurrent() (overall, perConversation int) {
@@ -224,17 +229,26 @@ func (s *Server) Concurrent() (overall, perConversation int) {
 	return stats.PeakConcurrent, stats.PeakPerConversation
 }
 
-// Stats returns a summary.
-func (s *Server) Stats() Stats {
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	return s.ledger.stats
+// Stats returns a summary of the deletes, and of calls with an unknown path.
+func (s *Server) Stats() Stats { return s.ledger.summary() }
+
+// ListStats returns a summary of the calls for lists. Deletes is 0.
+func (s *Server) ListStats() Stats { return s.lists.summary() }
+
+func (l *ledger) summary() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
 }
 
-// Reset forgets all arrivals, deletions and peaks, for a new part of a test. It keeps scripted faults, the counts of
+// Reset forgets all arrivals, deletions and peaks, for a new part of a test. It keeps conversations, scripted faults, the counts of
 // faults, and the quota's last second.
 func (s *Server) Reset() {
-	l := &s.ledger
+	s.ledger.forget()
+	s.lists.forget()
+}
+
+func (l *ledger) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	underway := l.stats.Underway

@@ -90,6 +90,7 @@ func bubble(t *testing.T, cfg imtest.Config) (*imtest.Server, *caller) {
 // answer is the answer to a call.
 type answer struct {
 	status int
+	header http.Header
 	body   string
 	result struct {
 		ActionStatus, ErrorInfo, ResultInfo string
@@ -109,7 +110,7 @@ func (c *caller) do(t *testing.T, method, path string, query url.Values, body st
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
-	a := answer{status: resp.StatusCode, body: string(text)}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(text)}
 	_ = json.Unmarshal(text, &a.result) // Some answers are not meant to be JSON.
 	return a, err
 }

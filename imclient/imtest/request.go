@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	path = "/v4/recentcontact/delete"
+	deletePath = "/v4/recentcontact/delete"
+	listPath   = "/v4/recentcontact/get_list"
 	// maxRequest bounds a request's body, in bytes.
 	maxRequest = 64 << 10
 )
@@ -30,7 +31,7 @@ func (s *Server) checkQuery(r *http.Request) (query, int) {
 	appID, appErr := strconv.Atoi(sdkAppID)
 	identifier, sig := values.Get("identifier"), values.Get("usersig")
 	switch {
-	case r.URL.Path != path:
+	case r.URL.Path != deletePath && r.URL.Path != listPath:
 		return q, codeWrongURL
 	case r.Method != http.MethodPost, err != nil:
 		return q, codeBadHTTP
@@ -59,6 +60,7 @@ type body struct {
 	from, to    string
 	kind        int
 	clearRamble bool
+	list        listing
 }
 
 func (b body) conversation() conversation {
@@ -67,12 +69,56 @@ func (b body) conversation() conversation {
 
 // readBody reads a call's body to its end, so that net/http can notice when the caller has gone. It returns 0, or the code
 // with which the call is refused.
-func readBody(r *http.Request) (body, int) {
+func readBody(r *http.Request, api API) (body, int) {
 	// http.MaxBytesReader is not used: with it net/http would keep the connection for half a second, even after Close.
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	if err != nil || len(text) > maxRequest {
 		return body{}, codeBadHTTP
 	}
+	if api == APIGetList {
+		return readList(text)
+	}
+	return readDelete(text)
+}
+
+// mistyped returns the code for a body that does not fit the call's fields; 0 for no error.
+func mistyped(err error) int {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &wrong) || wrong.Field == "":
+		return codeBadJSON
+	case strings.HasSuffix(wrong.Field, "_Account"):
+		return codeAccountNoString
+	}
+	return codeBadParameter
+}
+
+// readList reads the body of a call for a list, all of whose fields are required.
+func readList(text []byte) (body, int) {
+	var in struct {
+		From                                                            string `json:"From_Account"`
+		TimeStamp, StartIndex, TopTimeStamp, TopStartIndex, AssistFlags *int64
+	}
+	if code := mistyped(json.Unmarshal(text, &in)); code != 0 {
+		return body{from: in.From}, code
+	}
+	for _, number := range []*int64{in.TimeStamp, in.StartIndex, in.TopTimeStamp, in.TopStartIndex, in.AssistFlags} {
+		if number == nil || *number < 0 {
+			return body{from: in.From}, codeBadParameter
+		}
+	}
+	if in.From == "" {
+		return body{}, codeBadParameter
+	}
+	return body{from: in.From, list: listing{
+		time: *in.TimeStamp, start: *in.StartIndex, topTime: *in.TopTimeStamp, topStart: *in.TopStartIndex, flags: *in.AssistFlags,
+	}}, 0
+}
+
+// readDelete reads the body of a delete.
+func readDelete(text []byte) (body, int) {
 	var in struct {
 		From        string `json:"From_Account"`
 		Type        int
@@ -80,17 +126,9 @@ func readBody(r *http.Request) (body, int) {
 		ToGroup     string `json:"ToGroupid"`
 		ClearRamble int
 	}
-	code := 0
-	if err := json.Unmarshal(text, &in); err != nil {
-		var mistyped *json.UnmarshalTypeError
-		switch {
-		case !errors.As(err, &mistyped) || mistyped.Field == "":
-			return body{}, codeBadJSON
-		case strings.HasSuffix(mistyped.Field, "_Account"):
-			code = codeAccountNoString
-		default:
-			code = codeBadParameter
-		}
+	code := mistyped(json.Unmarshal(text, &in))
+	if code == codeBadJSON {
+		return body{}, code
 	}
 	b := body{from: in.From, to: in.To, kind: in.Type, clearRamble: in.ClearRamble == 1}
 	group := in.Type == 2

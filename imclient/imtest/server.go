@@ -11,6 +11,12 @@ import (
 	"time"
 )
 
+// These are the defaults of [Config]. The vendor shows the most recent 100 conversations by default.
+const (
+	defaultPageSize  = 100
+	defaultListLimit = 100
+)
+
 // PublishedKey is a key for simulators on other machines. Everybody knows it, so signatures made with it need no protection.
 const PublishedKey = "simulator-key-not-a-secret"
 
@@ -21,8 +27,16 @@ type Config struct {
 	SDKAppID   int
 	Identifier string
 	SecretKey  string
-	// Quota is how many calls are let through in any second; 0 is no limit.
+	// Quota is how many calls of each kind, deletes and lists, are let through in any second; 0 is no limit.
 	Quota int
+	// PageSize is how many conversations a page of a list has. Default: 100.
+	PageSize int
+	// ListLimit is how many of an account's conversations the lists show, the most recent ones. Once these are deleted, older ones come
+	// up. Default: 100.
+	ListLimit int
+	// Listed, if set, is called after each page of a list has been made, before it is sent. Then a test can change the account's
+	// conversations between two pages.
+	Listed func(account string)
 	// Latency is added to the time that each answer takes. Default: none.
 	Latency Latency
 	// Seed makes latencies and faults by share repeatable, in the order of arrival.
@@ -37,12 +51,14 @@ type Server struct {
 	// URL is the scheme and host to call. Only [Start] sets it.
 	URL string
 
-	cfg    Config
-	start  time.Time
-	http   http.Server
-	ledger ledger
-	faults faults
-	sigs   verifier
+	cfg   Config
+	start time.Time
+	http  http.Server
+	// ledger records deletes, and calls with an unknown path. lists records lists.
+	ledger, lists ledger
+	faults        faults
+	accounts      accounts
+	sigs          verifier
 	// skew is how far the server's clock is ahead, in nanoseconds.
 	skew atomic.Int64
 
@@ -54,6 +70,12 @@ type Server struct {
 
 // New returns a server that does not listen. Use it as an [http.Handler], or see [Server.Serve].
 func New(cfg Config) *Server {
+	if cfg.PageSize == 0 {
+		cfg.PageSize = defaultPageSize
+	}
+	if cfg.ListLimit == 0 {
+		cfg.ListLimit = defaultListLimit
+	}
 	s := &Server{cfg: cfg, start: time.Now(), done: make(chan struct{})}
 	s.http = http.Server{
 		Handler:           s,
@@ -62,6 +84,7 @@ func New(cfg Config) *Server {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	s.ledger.init(cfg)
+	s.lists.init(cfg)
 	s.sigs.setKey(cfg.SecretKey)
 	return s
 }

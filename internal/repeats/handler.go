@@ -48,9 +48,9 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelInfo {
 		return h.next.Handle(ctx, r)
 	}
-	write, before := h.book.line(kindOf(&r))
+	write, before := h.book.line(kindOf(&r)) //nolint:contextcheck // a summary belongs to many lines
 	if before.more > 0 {
-		h.book.tell(before)
+		h.book.tell(before) //nolint:contextcheck // likewise
 	}
 	if !write {
 		return nil

@@ -60,6 +60,7 @@ func want(t *testing.T, got []string, lines ...string) {
 func TestFirstTenThenACount(t *testing.T) {
 	t.Parallel()
 	inMinutes(t, func(t *testing.T, log *slog.Logger, w *written, _ *repeats.Handler) {
+		t.Helper()
 		for i := range 20_000 {
 			log.With("generation", i).Warn("dead letter", "id", i, "class", "undecodable")
 		}
@@ -89,6 +90,7 @@ func TestFirstTenThenACount(t *testing.T) {
 func TestEveryLineIsWrittenOrCounted(t *testing.T) {
 	t.Parallel()
 	inMinutes(t, func(t *testing.T, log *slog.Logger, w *written, h *repeats.Handler) {
+		t.Helper()
 		const all = 5000
 		for range all {
 			log.Warn("flood")
@@ -114,6 +116,7 @@ func TestEveryLineIsWrittenOrCounted(t *testing.T) {
 func TestCloseTellsTheCount(t *testing.T) {
 	t.Parallel()
 	inMinutes(t, func(t *testing.T, log *slog.Logger, w *written, h *repeats.Handler) {
+		t.Helper()
 		for range 12 {
 			log.Info("hello")
 		}
@@ -135,6 +138,7 @@ func TestCloseTellsTheCount(t *testing.T) {
 func TestRareErrorsAreNotLost(t *testing.T) {
 	t.Parallel()
 	inMinutes(t, func(t *testing.T, log *slog.Logger, w *written, h *repeats.Handler) {
+		t.Helper()
 		for i := range 100 {
 			log.Error("not written", "error", errors.New("no leader"))
 			log.Warn("not read", "error", fmt.Errorf("fault %d", i))
@@ -154,6 +158,7 @@ func TestRareErrorsAreNotLost(t *testing.T) {
 func TestKindsAreBounded(t *testing.T) {
 	t.Parallel()
 	inMinutes(t, func(t *testing.T, log *slog.Logger, w *written, h *repeats.Handler) {
+		t.Helper()
 		for i := range 3000 {
 			log.Error("odd", "error", fmt.Sprint("number ", i))
 		}

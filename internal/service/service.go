@@ -26,6 +26,8 @@ type Config struct {
 	Redis *redisbudget.Config
 	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
+	// AdminHosts are names by which the admin address may be asked for, besides IP addresses, loopback's names and AdminAddr's own.
+	AdminHosts []string
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
 	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
@@ -72,7 +74,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		return nil, err
 	}
 	if cfg.AdminAddr != "" {
-		s.admin, err = newAdmin(ctx, cfg.AdminAddr, s.registry, s.consumer.Status, log)
+		s.admin, err = newAdmin(ctx, adminConfig{
+			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.consumer.Status, stuck: s.consumer.Stuck, log: log,
+		})
 	}
 	return s, err
 }
@@ -85,7 +89,7 @@ func (s *Service) Run(ctx context.Context) error {
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		<-ctx.Done()
-		s.logTold(told) //nolint:contextcheck // its cause is the signal
+		s.logTold(told)
 		return nil
 	})
 	if s.admin != nil {
@@ -134,6 +138,9 @@ func (s *Service) AdminURL() string {
 	}
 	return s.admin.url()
 }
+
+// Stuck returns the loops of the consumer's own that stand still.
+func (s *Service) Stuck() []consumer.StuckLoop { return s.consumer.Stuck() }
 
 // Status is the consumer's status.
 func (s *Service) Status() consumer.Status { return s.consumer.Status() }

@@ -126,8 +126,8 @@ func mutants() []mutant {
 	return []mutant{
 		{"events end before their letters are acknowledged", []edit{
 			{
-				"consumer/dead_letters.go", "	return d.writers.of(batch[0].form).WriteMessages(ctx, messages...)\n",
-				"	for _, l := range batch {\n		if l.failures == 0 {\n			d.written(l.event, l.outcome)\n		}\n	}\n	return d.writers.of(batch[0].form).WriteMessages(ctx, messages...)\n",
+				"consumer/dead_letters.go", "	return hand(ctx, d.writers.of(batch[0].form), messages)\n",
+				"	for _, l := range batch {\n		if l.failures == 0 {\n			d.written(l.event, l.outcome)\n		}\n	}\n	return hand(ctx, d.writers.of(batch[0].form), messages)\n",
 			},
 			{"consumer/dead_letters.go", "	d.written(l.event, l.outcome)\n}", "}"},
 		}, []string{"commit"}},
@@ -213,6 +213,7 @@ func mutants() []mutant {
 		one("the last attempt is the first", "consumer/dead_letters_message.go", "		LastAttempt:  l.last,\n", "		LastAttempt:  l.first,\n", "headers"),
 		one("replays are not counted", "consumer/dead_letters_message.go", "origin != nil && origin.Topic == from.topic {", "origin != nil && origin.Topic != from.topic {", "headers"),
 		one("the signature is logged", "imclient/usersig.go", `slog.String("reason", `, `slog.String("sig", made.sig), slog.String("reason", `, "secret"),
+		one("a loop that waits counts as one that stands still", "consumer/wait.go", "	l.rests()\n	defer l.works()\n	select {\n", "	defer l.works()\n	select {\n", "live"),
 		one("goroutines stay", "consumer/session.go", "	s.dispatcher.close()\n", "", "left behind"),
 		one("connections stay", "consumer/connections.go", "	c.transport.CloseIdleConnections()\n", "", "left behind"),
 		one("a replay is settled before it is published", "consumer/deadletter/settle.go",

@@ -171,7 +171,28 @@ func (w *world) launch(name string, port int, edit ...func(*service.Config)) *re
 		defer close(r.done)
 		r.err = s.Run(ctx)
 	}()
+	w.watching.Go(func() { w.watchLive(r, s) })
 	return r
+}
+
+// liveEvery is how often a replica is asked whether its loops move.
+const liveEvery = 15 * time.Second
+
+// watchLive asks a replica until it ends. Whatever the API, the brokers and Redis do, none of its own loops may stand still.
+func (w *world) watchLive(r *replica, s *service.Service) {
+	tick := time.NewTicker(liveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.done:
+			return
+		case <-tick.C:
+		}
+		if stuck := s.Stuck(); stuck != nil {
+			w.fail("live", "loops of replica %s stand still: %v", r.name, stuck)
+			return
+		}
+	}
 }
 
 // intrude starts a replica of another app in the group. It must notice and end, and make no call.

@@ -60,6 +60,8 @@ type world struct {
 	hosts []*host
 	// acting are acts that take a while, such as a stop that drains.
 	acting sync.WaitGroup
+	// watching ask the replicas whether their loops move, until each ends.
+	watching sync.WaitGroup
 
 	mu       sync.Mutex
 	lines    []line
@@ -182,6 +184,7 @@ func (w *world) live() {
 		s.stop()
 	}
 	w.acting.Wait()
+	w.watching.Wait()
 }
 
 // perform carries out the acts, each at its time.
