@@ -17,11 +17,16 @@ import (
 
 // evidenceSettings locate the evidence.
 type evidenceSettings struct {
-	brokerSettings       `embed:"" group:"kafka"`
-	memberSettings       `embed:"" group:"kafka"`
-	letterTopicSettings  `embed:"" group:"kafka"`
-	outcomeTopicSettings `embed:"" group:"kafka"`
-	securitySettings     `embed:"" group:"kafka"`
+	brokerSettings          `embed:"" group:"kafka"`
+	memberSettings          `embed:"" group:"kafka"`
+	letterTopicSettings     `embed:"" group:"kafka"`
+	evidenceOutcomeSettings `embed:"" group:"kafka"`
+	securitySettings        `embed:"" group:"kafka"`
+}
+
+// evidenceOutcomeSettings locate the outcomes to read.
+type evidenceOutcomeSettings struct {
+	OutcomeTopic string `help:"Topic where the service records the end of every event. Without it, ends are inferred from offsets and dead letters." placeholder:"NAME" setting:""`
 }
 
 func (c *checker) evidence(s evidenceSettings, env func(string) (string, bool)) evidence.Config {
@@ -31,16 +36,7 @@ func (c *checker) evidence(s evidenceSettings, env func(string) (string, bool)) 
 		Group:           c.printable("group", s.Group, 255),
 		DeadLetterTopic: c.letterTopic(s.Topic, s.DeadLetterTopic),
 	}
-	if s.OutcomeTopic == "" {
-		c.note("outcome-topic", "")
-		return cfg
-	}
-	cfg.OutcomeTopic = c.topic("outcome-topic", s.OutcomeTopic)
-	for flag, topic := range map[string]string{"--topic": cfg.Topic, "--dead-letter-topic": cfg.DeadLetterTopic} {
-		if topic == cfg.OutcomeTopic {
-			c.conflict("outcome-topic", s.OutcomeTopic, "must differ from "+flag)
-		}
-	}
+	cfg.OutcomeTopic = c.outcomeTopic(s.OutcomeTopic, cfg.Topic, cfg.DeadLetterTopic)
 	return cfg
 }
 

@@ -289,3 +289,46 @@ func TestEventsFindWrongFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestPromise11_WaitForTheServicesOutcomes: the service's own outcomes prove how events have ended, and those of settlements how that went
+// on.
+func TestPromise11_WaitForTheServicesOutcomes(t *testing.T) {
+	t.Parallel()
+	s := newOutcomeShelf(t)
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	bad := &kgo.Record{Topic: schema.Topic, Value: []byte("no event")}
+	s.produce(bad)
+	badID := schema.DeadLetter{Topic: schema.Topic, Partition: int(bad.Partition), Offset: bad.Offset}.ID()
+	var lines strings.Builder
+	for i := range 50 {
+		lines.WriteString(asksFor(fmt.Sprint("user", i), "b"))
+	}
+	_, receipts := s.receiptsOf(lines.String())
+	start(t, required().with(environment{
+		"CONVDEL_BROKERS": s.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": "", "CONVDEL_OUTCOME_TOPIC": outcomeTopic,
+	}), nil, "run")
+	wait := func(stdin string, args ...string) invocation {
+		return s.with(stdin, append([]string{"wait", "--outcome-topic", outcomeTopic, "--timeout", "1m", "--format", "ndjson"}, args...)...)
+	}
+	if run := wait(receipts); run.status != exitDone || strings.Count(run.stdout, `"outcome":"deleted"`) < 50 || strings.Count(run.stdout, `"proven":true`) != 50 {
+		t.Errorf("%+v", run)
+	}
+	if run := wait("", "--id", badID); run.status != exitExceptions || !strings.Contains(run.stdout, `"state":"ended","outcome":"undecodable"`) {
+		t.Errorf("%+v", run)
+	}
+	shows(t, s.do("replay", "--id", badID, "--by", "op", "--yes"))
+	run := wait("", "--id", badID)
+	row := readJSON[eventRow](t, run.stdout)
+	if run.status != exitExceptions || row.Outcome != "undecodable" || row.By != "op" || row.Record == "" || row.Evidence != "outcome" || len(row.Replays) != 1 {
+		t.Errorf("replayed: %+v", run)
+	}
+	shows(t, s.do("discard", "--id", row.Record, "--by", "op", "--reason", "nonsense", "--yes"))
+	run = s.with("", "events", "find", "--id", badID, "--outcome-topic", outcomeTopic, "--format", "ndjson")
+	if row := readJSON[eventRow](t, run.stdout); row.Outcome != "discarded" || row.Reason != "nonsense" || !row.Proven || row.Evidence != "outcome" {
+		t.Errorf("discarded: %+v", run)
+	}
+}

@@ -53,15 +53,12 @@ type memberSettings struct {
 	Group string `default:"convdel" help:"Consumer group that owns the offsets." placeholder:"NAME" setting:""`
 }
 
-// outcomeTopicSettings locate the outcomes.
-type outcomeTopicSettings struct {
-	OutcomeTopic string `help:"Topic where the service records the end of every event. Without it, ends are inferred from offsets and dead letters." placeholder:"NAME" setting:""`
-}
-
 // groupSettings say how the topic is consumed.
 type groupSettings struct {
 	memberSettings      `embed:""`
 	letterTopicSettings `embed:""`
+	outcomeSettings     `embed:""`
+	OutcomeAccounts     toggle `default:"true" help:"Record the conversation of each event in the outcome topic. Without it, IDs and erasures are recorded still, and IDs that publishers choose, or that follow from the account, can be guessed." setting:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
 	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:""`
 	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed). The running replicas of that app end. Remove this setting afterwards." placeholder:"NUMBER" setting:""`
@@ -70,6 +67,16 @@ type groupSettings struct {
 // letterTopicSettings locate the dead letters.
 type letterTopicSettings struct {
 	DeadLetterTopic string `help:"Topic of the dead letters. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
+}
+
+// outcomeSettings locate the outcomes.
+type outcomeSettings struct {
+	OutcomeTopic string `help:"Topic where the end of every event, and every settlement of a dead letter, is recorded before it counts. Empty = none." placeholder:"NAME" setting:""`
+}
+
+// settleOutcomeSettings locate the outcomes of settled dead letters.
+type settleOutcomeSettings struct {
+	OutcomeTopic string `help:"Topic where settlements are recorded of letters that name a topic for outcomes. Default: the topic that the letter names, if the newest records there are outcomes." placeholder:"NAME" setting:""`
 }
 
 // securitySettings are the login to Kafka.
