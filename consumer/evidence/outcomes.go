@@ -140,6 +140,18 @@ func (in *inquiry) weighOutcomes(e *Event) {
 		}
 	}
 	slices.SortStableFunc(e.Outcomes, func(a, b schema.Outcome) int { return a.Ended.Compare(b.Ended) })
+	e.Outcomes = latest(e.Outcomes)
+}
+
+// latest leaves the last outcome of each kind: one that was written twice is the same one.
+func latest(outcomes []schema.Outcome) []schema.Outcome {
+	kept := outcomes[:0]
+	for i, o := range outcomes {
+		if !slices.ContainsFunc(outcomes[i+1:], func(later schema.Outcome) bool { return later.Kind == o.Kind }) {
+			kept = append(kept, o)
+		}
+	}
+	return kept
 }
 
 // disputed notes evidence that does not count, and counts it once.
