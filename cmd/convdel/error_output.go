@@ -58,7 +58,9 @@ func (o *errorOutput) Write(p []byte) (int, error) {
 			return 0, errHeld
 		}
 	}
-	var late <-chan time.Time
+	late := time.NewTimer(lastWait)
+	late.Stop() // until the process has been told to stop
+	defer late.Stop()
 	for {
 		select {
 		case lines <- line:
@@ -67,8 +69,9 @@ func (o *errorOutput) Write(p []byte) (int, error) {
 			o.held.Store(false)
 			return len(p), err
 		case <-told:
-			told, late = nil, time.After(lastWait)
-		case <-late:
+			told = nil
+			late.Reset(lastWait)
+		case <-late.C:
 			o.held.Store(true)
 			return 0, errHeld
 		}
