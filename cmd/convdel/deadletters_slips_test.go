@@ -171,7 +171,8 @@ func settledShelf(t *testing.T) *shelf {
 	s.put(letterOf(1), letterOf(2, classed(schema.ClassPermanent, 50001)), letterOf(3))
 	shows(t, s.do("replay", "--id", id(1), "--by", "alice", "--yes"), "replayed 1 of 1")
 	shows(t, s.do("discard", "--id", id(2), "--by", "bob", "--reason", "closed", "--yes"), "discarded 1 of 1")
-	s.produce(&kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(id(4))})
+	// A record's time has no more than milliseconds, and that of a settlement has.
+	s.produce(&kgo.Record{Topic: schema.DeadLetterTopic, Key: []byte(id(4)), Timestamp: time.Now().Add(time.Millisecond)})
 	return s
 }
 
