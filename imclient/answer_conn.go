@@ -16,13 +16,12 @@ var errUnasked = errors.New("bytes that no call has asked for")
 //
 // net/http reads ahead, and prints what it finds behind an answer to the standard logger. A server can repeat the signature there. It
 // would also take an answer that is there before the next call has been written for that call's answer. So this connection hands out
-// no more than net/http needs at the moment: a line of the header, and then the body. What is left when the call has been answered, or
+// no more than net/http needs at the moment: a line of the header, and then the body or a chunk of it. What is left when the call has been answered, or
 // comes before the next call has been written, ends the connection.
 type answerConn struct {
 	net.Conn
 	in *bufio.Reader // Only the goroutine in which net/http reads uses it, and what follows it here.
-	// header says that the header of an answer is being read, line how much of its present line has been handed out.
-	header  bool
+	// framing is how far the answer has been handed out, line that part of its present line.
 	line    []byte
 	framing framing
 
@@ -34,7 +33,7 @@ type answerConn struct {
 }
 
 func newAnswerConn(conn net.Conn) *answerConn {
-	return &answerConn{Conn: conn, in: bufio.NewReader(conn), header: true}
+	return &answerConn{Conn: conn, in: bufio.NewReader(conn)}
 }
 
 // NetConn returns the connection below.
@@ -71,7 +70,7 @@ func (c *answerConn) Read(b []byte) (int, error) {
 // needed is how many bytes are certain to belong to the answer.
 func (c *answerConn) needed() int {
 	buffered, _ := c.in.Peek(c.in.Buffered())
-	if !c.header {
+	if c.framing.part == inBody {
 		return max(1, c.framing.left)
 	}
 	if end := bytes.IndexByte(buffered, '\n'); end >= 0 {
@@ -82,16 +81,15 @@ func (c *answerConn) needed() int {
 
 // handedOut notes what net/http has got.
 func (c *answerConn) handedOut(b []byte) {
-	if !c.header {
-		c.framing.left = max(0, c.framing.left-len(b))
+	if c.framing.part == inBody {
+		c.framing.body(len(b))
 		return
 	}
 	if c.line = append(c.line, b...); !bytes.HasSuffix(b, []byte("\n")) {
 		return
 	}
 	line := bytes.TrimSuffix(bytes.TrimSuffix(c.line, []byte("\n")), []byte("\r"))
-	c.framing.header(line)
-	c.header = len(line) > 0
+	c.framing.take(line)
 	c.line = c.line[:0]
 }
 
@@ -104,7 +102,7 @@ func (c *answerConn) got(h *callHook) {
 
 // answered notes that a call has been answered. net/http calls it in the goroutine in which it reads, and has not read since.
 func (c *answerConn) answered(h *callHook) {
-	c.header, c.framing = true, framing{}
+	c.framing = framing{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.asked == h { // otherwise the next call has been faster
@@ -113,25 +111,68 @@ func (c *answerConn) answered(h *callHook) {
 	c.surplus = c.surplus || c.in.Buffered() > 0
 }
 
-// framing reads from an answer's header how long the body is. It only saves the time of handing out the body byte by byte, so it
-// knows no more than the usual form.
+// part is a part of an answer.
+type part int
+
+const (
+	inHeader  part = iota
+	inBody         // the body, or a chunk of it with the line end behind it
+	inSize         // the line before a chunk
+	inTrailer      // the lines behind the last chunk
+)
+
+// framing reads from an answer where its body ends. It only saves the time of handing out the body byte by byte, so it knows no more
+// than the usual forms.
 type framing struct {
-	ok     bool // the status is 200, and nothing unusual has been seen
-	length bool // there was a Content-Length
-	left   int  // so many bytes of the body have not been handed out
+	part    part
+	ok      bool // the status is 200, and nothing unusual has been seen
+	length  bool // there was a Content-Length
+	chunked bool // there was a Transfer-Encoding of chunks
+	left    int  // so many bytes of the body or of the chunk have not been handed out
 }
 
-// header takes in a line of the header. The last one is empty.
+// take takes in a line. Where it is unusual, what follows is handed out byte by byte.
+func (f *framing) take(line []byte) {
+	switch {
+	case f.part == inHeader && len(line) > 0:
+		f.header(line)
+	case f.part == inHeader && f.ok && f.chunked:
+		f.part = inSize
+	case f.part == inHeader:
+		f.part = inBody
+	case f.part == inSize:
+		size, _, _ := bytes.Cut(line, []byte(";"))
+		n, err := strconv.ParseUint(string(bytes.TrimSpace(size)), 16, 30)
+		switch {
+		case err != nil:
+			f.part, f.chunked = inBody, false
+		case n == 0:
+			f.part = inTrailer
+		default:
+			f.part, f.left = inBody, int(n)+len("\r\n")
+		}
+	}
+}
+
+// body notes that n bytes of the body have been handed out.
+func (f *framing) body(n int) {
+	if f.left = max(0, f.left-n); f.left == 0 && f.ok && f.chunked {
+		f.part = inSize
+	}
+}
+
+// header takes in a line of the header.
 func (f *framing) header(line []byte) {
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	switch {
 	case bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")):
-		f.ok = !f.length
+		f.ok = !f.length && !f.chunked
 	case bytes.EqualFold(name, []byte("Transfer-Encoding")):
-		f.ok = false
+		f.ok = f.ok && !f.length && !f.chunked && bytes.EqualFold(bytes.TrimSpace(value), []byte("chunked"))
+		f.chunked = true
 	case bytes.EqualFold(name, []byte("Content-Length")):
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 31)
-		f.ok = f.ok && err == nil && !f.length
+		f.ok = f.ok && err == nil && !f.length && !f.chunked
 		f.length, f.left = true, int(n)
 	}
 	if !f.ok {

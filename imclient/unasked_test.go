@@ -93,6 +93,17 @@ func TestPromise7_BytesThatNoCallHasAskedFor(t *testing.T) {
 		"byte by byte":              func(sig string) []string { return append([]string{answer200(failed)}, strings.Split(sig[:20], "")...) },
 		"with an answer in chunks":  func(sig string) []string { return []string{chunked(failed) + surplus(sig)} },
 		"after an answer in chunks": func(sig string) []string { return []string{chunked(failed), surplus(sig)} },
+		"with chunks of all forms": func(sig string) []string {
+			half := len(failed) / 2
+			return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\nTrailer: X\r\n\r\n%X;a=b\r\n%s\r\n%x \r\n%s\r\n0;c\r\nX: y\r\n\r\n",
+				half, failed[:half], len(failed)-half, failed[half:]) + surplus(sig)}
+		},
+		"with a chunk without its line end": func(sig string) []string {
+			return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s0\r\n\r\n", len(failed), failed) + surplus(sig)}
+		},
+		"with a chunk of no size": func(sig string) []string {
+			return []string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n" + surplus(sig)}
+		},
 		"with an empty answer": func(sig string) []string {
 			return []string{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + surplus(sig)}
 		},

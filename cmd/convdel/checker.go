@@ -96,7 +96,7 @@ func (c *checker) name(flag string) string {
 func quote(text string) string {
 	text, _, several := strings.Cut(text, "\n")
 	at, query := strings.LastIndexByte(text, '@'), strings.IndexByte(text, '?')
-	if query >= 0 {
+	if query >= 0 && query < len(text)-1 {
 		text = text[:query] + "?…"
 	}
 	switch {
