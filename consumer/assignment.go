@@ -62,5 +62,6 @@ func (a *assignment) leave() {
 		a.metrics.dropLag(id)
 	}
 	a.metrics.inFlight.Set(0)
+	a.metrics.outcomesWaiting.Set(0)
 	a.metrics.callWaiters.Set(0)
 }

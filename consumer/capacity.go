@@ -29,7 +29,8 @@ const reserveEvents = 64
 //   - A fetch that holds large waits for nothing. Where events or bytes are used up, it gives large back, reserves
 //     events and bytes, and then waits for large again.
 //   - An event in flight holds one of events and its bytes. A dead letter that waits gives its bytes back. To be written, it
-//     waits for bytes again, then for large if its record is read again and needs that much. It never waits for fetched.
+//     waits for bytes again, then for large if its record is read again and needs that much. It never waits for fetched. An
+//     event whose outcome is not written yet gives its bytes back, too, and waits for no part.
 //
 // Each part is a lock of its own. No other lock is held while something waits for a part.
 type capacity struct {
@@ -125,8 +126,8 @@ func (c *capacity) acquireBytes(ctx context.Context, size int64) error {
 	return acquire(ctx, c.bytes, c.weight(size))
 }
 
-// releaseBytes gives the bytes of an event back, which stays in flight.
-func (c *capacity) releaseBytes(size int64) { c.bytes.Release(c.weight(size)) }
+// releaseBytes gives bytes of an event back that stays in flight. The event has held size, and goes on holding left.
+func (c *capacity) releaseBytes(size, left int64) { c.bytes.Release(c.weight(size) - c.weight(left)) }
 
 // weight lets a record beyond all bytes in flight in, alone.
 func (c *capacity) weight(size int64) int64 { return min(size, c.maxBytes) }

@@ -69,7 +69,7 @@ func TestCapacityIsHeldOnce(t *testing.T) {
 				if len(inFlight) == 0 {
 					t.Skip("nothing is in flight")
 				}
-				c.releaseBytes(inFlight[0])
+				c.releaseBytes(inFlight[0], 0)
 				waiting, inFlight = append(waiting, inFlight[0]), inFlight[1:]
 			},
 			"take bytes back": func(t *rapid.T) {

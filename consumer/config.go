@@ -21,9 +21,14 @@ type Config struct {
 	Topic, Group string
 	// DeadLetterTopic takes what can't be deleted. Required, never equal to Topic.
 	DeadLetterTopic string
+	// OutcomeTopic is where the end of every event is recorded, as a [schema.Outcome], before the event counts as ended. It differs
+	// from Topic and DeadLetterTopic. Default: ends are not recorded.
+	OutcomeTopic string
+	// OutcomesHideAccounts leaves the conversations out of what is recorded there.
+	OutcomesHideAccounts bool
 	// CreateTopics makes Run create missing topics with NewPartitions partitions (default 6) and the
-	// brokers' default replication; the dead-letter topic is created compacted. Otherwise a missing
-	// topic fails the start.
+	// brokers' default replication; the dead-letter topic is created compacted, the outcome topic so that it keeps records for 90 days.
+	// Otherwise a missing topic fails the start.
 	CreateTopics  bool
 	NewPartitions int
 	// API performs the deletes. Required.
@@ -68,7 +73,7 @@ type Config struct {
 	// MaxEventAge sends older events to the dead letters, class expired, uncalled. Default 0: off.
 	MaxEventAge time.Duration
 	// DrainTimeout bounds how long a stop or a rebalance waits for calls under way and for
-	// dead letters being written. Default 15 s.
+	// dead letters and outcomes being written. Default 15 s.
 	DrainTimeout time.Duration
 
 	// Recheck, if not nil, is received from when something has changed that may have been the reason of
@@ -187,6 +192,15 @@ func (c Config) withDefaults() (Config, error) {
 	return c, c.validate()
 }
 
+// topics are those that the consumer reads or writes.
+func (c Config) topics() []string {
+	topics := []string{c.Topic, c.DeadLetterTopic}
+	if c.OutcomeTopic != "" {
+		topics = append(topics, c.OutcomeTopic)
+	}
+	return topics
+}
+
 // leastRecordBytes is the least bound on a record: no event is larger, nor are the headers of a dead letter.
 const leastRecordBytes = 64 << 10
 
@@ -214,6 +228,8 @@ func (c Config) validate() error {
 	check(c.Group != "", "Group", "is empty")
 	check(c.DeadLetterTopic != "", "DeadLetterTopic", "is empty")
 	check(c.DeadLetterTopic != c.Topic, "DeadLetterTopic", "is the same as Topic")
+	check(c.OutcomeTopic == "" || c.OutcomeTopic != c.Topic, "OutcomeTopic", "is the same as Topic")
+	check(c.OutcomeTopic == "" || c.OutcomeTopic != c.DeadLetterTopic, "OutcomeTopic", "is the same as DeadLetterTopic")
 	check(c.API != nil, "API", "is nil")
 	check(c.Logger != nil, "Logger", "is nil")
 	check(c.Metrics != nil, "Metrics", "is nil")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -27,26 +28,39 @@ type connections struct {
 	bounds    recordlog.Bounds
 	// fresh has no connections between two uses.
 	fresh   *kafka.Transport
-	writers deadLetterWriters
+	to      topicWriters
 	closers []func() error
 }
 
+// topicWriters write what a consumer makes of events. outcomes is nil if they are not recorded.
+type topicWriters struct {
+	deadLetters deadLetterWriters
+	outcomes    messageWriter
+}
+
+// outcomeLinger is how long an outcome waits for others of its partition, since each request costs the service and the broker far more
+// than an outcome in it. It delays the end of the event, and no call.
+const outcomeLinger = 20 * time.Millisecond
+
 func connect(cfg Config) *connections {
-	t := cfg.Cluster.Transport(cfg.Topic, cfg.DeadLetterTopic)
+	t := cfg.Cluster.Transport(cfg.topics()...)
 	c := &connections{
 		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group, fresh: cfg.Cluster.Transport(cfg.Topic),
 		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes},
 	}
-	writer := func(edit func(*kafka.Writer)) messageWriter {
-		w, closeAll := cfg.Cluster.Writer(cfg.DeadLetterTopic)
+	writer := func(topic string, edit func(*kafka.Writer)) messageWriter {
+		w, closeAll := cfg.Cluster.Writer(topic)
 		edit(w)
 		c.closers = append(c.closers, closeAll)
 		return w
 	}
-	c.writers = deadLetterWriters{
-		many:       writer(func(*kafka.Writer) {}),
-		alone:      writer(func(w *kafka.Writer) { w.BatchSize = 1 }),
-		compressed: writer(func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
+	c.to.deadLetters = deadLetterWriters{
+		many:       writer(cfg.DeadLetterTopic, func(*kafka.Writer) {}),
+		alone:      writer(cfg.DeadLetterTopic, func(w *kafka.Writer) { w.BatchSize = 1 }),
+		compressed: writer(cfg.DeadLetterTopic, func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
+	}
+	if cfg.OutcomeTopic != "" {
+		c.to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchSize, w.BatchTimeout = writeBatch, outcomeLinger })
 	}
 	return c
 }
@@ -59,7 +73,7 @@ func (c *connections) log(topic string) *recordlog.Log {
 func (c *connections) close(log *slog.Logger) {
 	for _, closeOne := range c.closers {
 		if err := closeOne(); err != nil {
-			log.Warn("dead-letter writer not closed", slog.Any("error", err))
+			log.Warn("writer not closed", slog.Any("error", err))
 		}
 	}
 	c.transport.CloseIdleConnections()

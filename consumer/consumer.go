@@ -211,7 +211,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
 		c.setStatus(true, member.generation, len(ids))
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
-			final = c.workOn(generation, ctx.Done(), c.newOpener(member, ids, shares, kafkas, log), kafkas.writers)
+			final = c.workOn(generation, ctx.Done(), c.newOpener(member, ids, shares, kafkas, log), kafkas.to)
 			c.limiter.setShare(0)
 		} else {
 			awaitEither(generation, ctx)

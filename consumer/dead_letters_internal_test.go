@@ -33,10 +33,10 @@ func startWriting(t *testing.T, write ...writerFunc) *writing {
 	write = append(write, write[0], write[0])
 	w := &writing{ended: make(chan int64, 100)}
 	w.deadLetters = newDeadLetters(deadLettersConfig{
-		topic: "events", group: "group", deadLetterTopic: "dead",
+		from: provenance{topic: "events", group: "group"}, topic: "dead",
 		writers:  deadLetterWriters{many: write[0], alone: write[1], compressed: write[2]},
 		capacity: testCapacity(100, 1<<20), metrics: NewMetrics(prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler),
-		acknowledged: func(ev *event, _ Outcome) { w.ended <- ev.offset },
+		written: func(ev *event, _ Outcome) { w.ended <- ev.offset },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	w.stop = cancel

@@ -3,7 +3,6 @@ package consumer
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 
 	"github.com/segmentio/kafka-go"
 
@@ -38,13 +37,6 @@ func (f deadLetterForm) leftOut() string {
 	return "value, key and headers"
 }
 
-// isRefusal says whether a write may have failed because of one dead letter in it, so that a smaller form may help.
-func isRefusal(err error) bool {
-	var tooLarge kafka.MessageTooLargeError
-	return errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge) ||
-		errors.Is(err, kafka.InvalidRecord) || errors.Is(err, kafka.InvalidMessage) || errors.As(err, &tooLarge)
-}
-
 // shrink gives a dead letter the next form, and says whether there is one. If not, its next write is of the whole source
 // record where that is still to be had: the topic may take more by then.
 func (l *deadLetter) shrink() bool {
@@ -61,15 +53,10 @@ func (l *deadLetter) shrink() bool {
 // lose notes that the source record is gone from its topic, so that the dead letter does without it.
 func (l *deadLetter) lose() { l.form, l.gone = formLeast, true }
 
-// id is the key of the dead letter's record.
-func (l *deadLetter) id(topic string) string {
-	return schema.DeadLetter{Topic: topic, Partition: l.partition.id, Offset: l.offset}.ID()
-}
-
 // message makes the dead letter's record: the source record's bytes, as far as the form has them, with headers that
 // say why the event became a dead letter.
-func (l *deadLetter) message(topic, group string) kafka.Message {
-	d := l.describe(topic, group)
+func (l *deadLetter) message(from provenance) kafka.Message {
+	d := l.describe(from)
 	source, value := l.headers, l.value
 	if l.form.leftOut() != "" {
 		l.leaveOut(&d)
@@ -90,27 +77,31 @@ func (l *deadLetter) message(topic, group string) kafka.Message {
 }
 
 // describe is what a dead letter says of its event. That of a replayed record names the dead letter that it replaces.
-func (l *deadLetter) describe(topic, group string) schema.DeadLetter {
+func (l *deadLetter) describe(from provenance) schema.DeadLetter {
 	d := schema.DeadLetter{
 		Class:        schema.Class(l.outcome),
 		Code:         l.code,
 		Attempts:     l.attempts.Counted,
 		FirstAttempt: l.first,
 		LastAttempt:  l.last,
-		Topic:        topic,
+		Topic:        from.topic,
 		Partition:    l.partition.id,
 		Offset:       l.offset,
 		Timestamp:    l.time,
 		Key:          l.key,
-		Group:        group,
-		NullValue:    l.value == nil && l.batch == nil && l.omitted == nil && l.digest == nil,
-		Omitted:      l.omitted,
-		Batch:        l.batch,
+		Group:        from.group,
+
+		OutcomeTopic:         from.outcomeTopic,
+		OutcomeHidesAccounts: from.hidesAccounts,
+
+		NullValue: l.value == nil && l.batch == nil && l.omitted == nil && l.digest == nil,
+		Omitted:   l.omitted,
+		Batch:     l.batch,
 	}
 	if l.err != nil {
 		d.Error = l.err.Error()
 	}
-	if origin := l.origin(); origin != nil && origin.Topic == topic {
+	if origin := l.origin; origin != nil && origin.Topic == from.topic {
 		d.Timestamp, d.Replays, d.ReplayOf = origin.Timestamp, origin.Replays, origin.ID()
 	}
 	return d
@@ -140,8 +131,6 @@ type recordDigest struct {
 	event []byte
 	// whole is the hash of key, value and headers, by which the record is known again.
 	whole [sha256.Size]byte
-	// origin is what the record is a replay of; nil if it is none.
-	origin *schema.ReplayOrigin
 }
 
 // makeDigest describes the source record.
@@ -149,24 +138,11 @@ func (l *deadLetter) makeDigest() recordDigest {
 	if l.digest != nil {
 		return *l.digest
 	}
-	digest := recordDigest{
-		size: int64(len(l.value)), sha256: sha256.Sum256(l.value), whole: hashRecord(&l.record), origin: l.origin(),
-	}
+	digest := recordDigest{size: int64(len(l.value)), sha256: sha256.Sum256(l.value), whole: hashRecord(&l.record)}
 	if e, err := schema.Decode(l.value, l.headers); err == nil && l.batch == nil {
 		digest.event, _ = e.EncodeWhole() // what has been decoded can be encoded
 	}
 	return digest
-}
-
-// origin is what the source record is a replay of; nil if it is none.
-func (l *deadLetter) origin() *schema.ReplayOrigin {
-	if l.digest != nil {
-		return l.digest.origin
-	}
-	if origin, ok := schema.Origin(l.headers); ok {
-		return &origin
-	}
-	return nil
 }
 
 // hashRecord is a hash of a record's key, value and headers that tells null from empty.

@@ -72,7 +72,7 @@ type messaged struct {
 
 func readMessage(t *testing.T, l *deadLetter) messaged {
 	t.Helper()
-	m := l.message("events", "group")
+	m := l.message(provenance{topic: "events", group: "group"})
 	headers := make([]schema.Header, len(m.Headers))
 	for i, h := range m.Headers {
 		headers[i] = schema.Header{Key: h.Key, Value: h.Value}

@@ -22,7 +22,7 @@ var (
 // giveBack gives back what a dead letter that waits holds of the bytes in flight. A small source record stays in memory, a
 // large one is read again before the dead letter is written.
 func (d *deadLetters) giveBack(l *deadLetter) {
-	d.capacity.releaseBytes(l.size)
+	d.capacity.releaseBytes(l.size, 0)
 	l.size = 0
 	if l.digest != nil || l.bytes <= keptBytes {
 		return
@@ -32,9 +32,9 @@ func (d *deadLetters) giveBack(l *deadLetter) {
 	l.key, l.value, l.headers = nil, nil, nil
 }
 
-// restore waits for the bytes of a dead letter's source record and reads it again, if the next write is to have them. A record that
+// complete waits for the bytes of a dead letter's source record and reads it again, if the next write is to have them. A record that
 // is gone, or has another one in its place, is done without.
-func (d *deadLetters) restore(ctx context.Context, l *deadLetter) error {
+func (d *deadLetters) complete(ctx context.Context, l *deadLetter) error {
 	if l.form == formLeast {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (d *deadLetters) restore(ctx context.Context, l *deadLetter) error {
 	found, err := d.reread(ctx, l)
 	switch {
 	case err != nil && !errors.Is(err, recordlog.ErrOffsetGone):
-		return fmt.Errorf("source record not read again: %w", err) // putOff gives the bytes back
+		return fmt.Errorf("source record not read again: %w", err) // its failure gives the bytes back
 	case found == nil || hashRecord(found) != l.digest.whole:
 		d.giveBack(l)
 		l.lose()

@@ -22,6 +22,21 @@ type record struct {
 	batch *schema.Batch
 }
 
+// id is TOPIC/PARTITION/OFFSET, the key of its dead letter and of its outcome.
+func (r *record) id(topic string) string {
+	return schema.DeadLetter{Topic: topic, Partition: r.partition.id, Offset: r.offset}.ID()
+}
+
+// provenance is what dead letters and outcomes say of the service that writes them.
+type provenance struct {
+	// topic is the source records', group the consumer group.
+	topic, group string
+	// outcomeTopic is where the ends of events are recorded, empty if they are not. hidesAccounts says that no accounts are
+	// recorded there.
+	outcomeTopic  string
+	hidesAccounts bool
+}
+
 // event is a record on its way to its end.
 type event struct {
 	record
@@ -32,12 +47,14 @@ type event struct {
 	at           time.Time
 	conversation schema.Conversation
 	clearRamble  bool
-	// replay says that an operator has published it again, from a dead letter.
-	replay bool
+	// names are its CloudEvents attributes, which its outcome repeats; nil if it has none, or if outcomes are not recorded.
+	names *eventNames
+	// origin says that an operator has published the record again, and from which dead letter; nil otherwise.
+	origin *schema.ReplayOrigin
 
-	// called says that there was a call for it.
-	called bool
-	// attempts are its failed calls.
+	// called says that there was a call for it, shared that the last one answered other events as well.
+	called, shared bool
+	// attempts are its failed calls, and the call that has ended it.
 	attempts breaker.Attempts
 	// first is when the first call of attempts began, or the last call if none counts. last is when the last call began.
 	first, last time.Time
@@ -45,6 +62,28 @@ type event struct {
 	code int
 	err  error
 }
+
+// eventNames are the CloudEvents attributes of an event.
+type eventNames struct{ id, source, erasure string }
+
+// namesOf returns the attributes of an event; nil if it has none.
+func namesOf(e schema.Event) *eventNames {
+	if e.ID == "" && e.Source == "" && e.ErasureID == "" {
+		return nil
+	}
+	return &eventNames{id: e.ID, source: e.Source, erasure: e.ErasureID}
+}
+
+// size is the number of bytes of the attributes.
+func (n *eventNames) size() int64 {
+	if n == nil {
+		return 0
+	}
+	return int64(len(n.id) + len(n.source) + len(n.erasure))
+}
+
+// decoded says whether the record is an event: an event has a conversation.
+func (ev *event) decoded() bool { return ev.conversation != schema.Conversation{} }
 
 // decode reads the event in a record.
 func (r *record) decode() (schema.Event, error) {
@@ -70,7 +109,7 @@ func (ev *event) expired(maxAge time.Duration) bool {
 // answered notes an answer that fails or ends the event, to a call that began at started.
 func (ev *event) answered(a Answer, started time.Time) {
 	ev.last, ev.code, ev.err = started, a.Code, a.Err
-	if a.Verdict == Permanent {
+	if a.Verdict == Permanent || a.Verdict == Deleted {
 		ev.attempts.Counted++
 	}
 }

@@ -21,7 +21,7 @@ func (c *Consumer) newOpener(m *member, ids []int, shares int, kafkas *connectio
 
 // workOn opens the partitions of an assignment and works on them until the generation ends or stop is closed. An error is one that
 // Run ends with.
-func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *opener, writers deadLetterWriters) error {
+func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *opener, to topicWriters) error {
 	ctx, cancel := context.WithCancel(generation)
 	defer cancel()
 	go func() {
@@ -39,7 +39,7 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 		}
 		return nil // the generation has ended
 	}
-	s := c.newSession(ctx, o.assignment, committer, writers)
+	s := c.newSession(ctx, o.assignment, committer, to)
 	if len(o.ids) == 0 {
 		c.worked.Store(true)
 	}
@@ -52,11 +52,11 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 }
 
 // newSession returns a session with its parts. Its work outlives ctx.
-func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *committer, writers deadLetterWriters) *session {
-	l := c.newPipeline(owned, commits, writers)
+func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *committer, to topicWriters) *session {
+	l := c.newPipeline(owned, commits, to)
 	s := &session{
 		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
-		owned: owned, deadLetters: l.deadLetters, committer: commits, stalls: l.stalls,
+		owned: owned, deadLetters: l.deadLetters, outcomes: l.outcomes, committer: commits, stalls: l.stalls,
 		dispatcher: &dispatcher{
 			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log, loops: c.loops,
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
@@ -69,7 +69,7 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 	return s
 }
 
-func (c *Consumer) newPipeline(owned *assignment, commits *committer, writers deadLetterWriters) *pipeline {
+func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWriters) *pipeline {
 	l := &pipeline{
 		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg, c.cfg.Metrics.inFlight), committer: commits, metrics: c.cfg.Metrics,
 	}
@@ -78,12 +78,17 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, writers de
 		l.metrics.callWaiters.Set(float64(ready))
 		c.limiter.ready.Store(int64(ready))
 	})
-	l.deadLetters = newDeadLetters(deadLettersConfig{
-		topic: c.cfg.Topic, group: c.cfg.Group, deadLetterTopic: c.cfg.DeadLetterTopic,
-		writers: writers, source: owned.source, capacity: l.capacity, metrics: l.metrics, log: owned.log,
-		loops: c.loops, acknowledged: l.end,
+	from := provenance{
+		topic: c.cfg.Topic, group: c.cfg.Group, outcomeTopic: c.cfg.OutcomeTopic, hidesAccounts: c.cfg.OutcomesHideAccounts,
+	}
+	l.outcomes = newOutcomes(outcomesConfig{
+		from: from, to: to.outcomes, capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.end,
 	})
-	l.stalls = newStallWatch(l.queue, l.deadLetters, owned.partitions)
+	l.deadLetters = newDeadLetters(deadLettersConfig{
+		from: from, topic: c.cfg.DeadLetterTopic, writers: to.deadLetters, source: owned.source,
+		capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.outcomes.add,
+	})
+	l.stalls = newStallWatch(l.queue, l.deadLetters, l.outcomes, owned.partitions)
 	return l
 }
 
@@ -96,8 +101,9 @@ func (c *Consumer) newFetcher(p *partition, owned *assignment, l *pipeline) *fet
 	}
 }
 
-// full says whether the pending events alone leave no room for another. A dead letter that waits for its topic says nothing of the API.
+// full says whether the pending events alone leave no room for another. A dead letter or an outcome that waits for its topic says
+// nothing of the API.
 func (l *pipeline) full() bool {
 	unwritten, _ := l.deadLetters.unacknowledged()
-	return unwritten == 0 && l.capacity.full()
+	return unwritten == 0 && l.outcomes.waiting.Load() == 0 && l.capacity.full()
 }

@@ -36,6 +36,9 @@ type Metrics struct {
 	lag               *prometheus.GaugeVec
 	deadLetters       *prometheus.CounterVec
 	deadLetterRetries prometheus.Counter
+	outcomes          *prometheus.CounterVec
+	outcomesWaiting   prometheus.Gauge
+	outcomeRetries    prometheus.Counter
 	limiter           atomic.Pointer[limiter]
 	commits           prometheus.Counter
 	generations       prometheus.Counter
@@ -80,6 +83,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
 		deadLetters:       counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
 		deadLetterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
+		outcomes:          counterVec("outcomes_total", "Outcomes that the broker has acknowledged, by outcome.", "outcome"),
+		outcomesWaiting:   gauge("outcomes_waiting", "Events that have not ended only because the broker has not acknowledged their outcome."),
+		outcomeRetries:    counter("outcome_retries_total", "Outcome writes that failed and are repeated."),
 		fetchFailures:     counterVec("fetch_failures_total", "Fetches that failed, or brought a batch that can't be read, by reason.", "reason"),
 		commits:           counter("commits_total", "Offset commits that the broker has accepted."),
 		generations:       counter("generations_total", "Group generations that this replica has worked in."),
@@ -110,8 +116,10 @@ func (m *Metrics) beginAtZero() {
 		m.pausedFor(reason, false)
 	}
 	m.deleted, m.succeeded = m.events.WithLabelValues(string(OutcomeDeleted)), m.calls.WithLabelValues("0")
+	m.outcomes.WithLabelValues(string(OutcomeDeleted))
 	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired} {
 		m.deadLetters.WithLabelValues(string(o))
+		m.outcomes.WithLabelValues(string(o))
 	}
 	for _, reason := range fetchFaults() {
 		m.fetchFailures.WithLabelValues(reason)

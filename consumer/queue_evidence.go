@@ -38,5 +38,5 @@ func (q *queue) fewLocked() bool {
 
 // onlyReplays says whether all events have been dead letters before.
 func onlyReplays(events []*event) bool {
-	return !slices.ContainsFunc(events, func(ev *event) bool { return !ev.replay })
+	return !slices.ContainsFunc(events, func(ev *event) bool { return ev.origin == nil })
 }

@@ -11,7 +11,7 @@ import (
 
 // This file is the path of a record, top to bottom. It is delivered by a fetch, admitted, decoded, and joins other events of its
 // conversation in the queue. The dispatcher chooses when that is called. The event ends with the answer, or with a dead letter
-// that the broker has acknowledged.
+// that the broker has acknowledged; and, if outcomes are recorded, once the broker has acknowledged its outcome, too.
 
 // pipeline takes records from the fetches to their ends.
 type pipeline struct {
@@ -19,6 +19,7 @@ type pipeline struct {
 	capacity    *capacity
 	queue       *queue
 	deadLetters *deadLetters
+	outcomes    *outcomes
 	committer   *committer
 	stalls      *stallWatch
 	metrics     *Metrics
@@ -76,13 +77,18 @@ func (l *pipeline) accept(rec record, size int64) {
 	if ev.at = schema.EventTime(decoded, rec.headers, rec.time); ev.at.IsZero() || ev.at.After(now) {
 		ev.at = now
 	}
+	if origin, ok := schema.Origin(rec.headers); ok {
+		ev.origin = &origin
+	}
 	if err != nil {
 		ev.err = err
 		l.deadLetters.add(ev, OutcomeUndecodable)
 		return
 	}
 	ev.conversation, ev.clearRamble = decoded.Conversation, decoded.ClearRamble
-	_, ev.replay = schema.Origin(rec.headers)
+	if l.outcomes.recorded() {
+		ev.names = namesOf(decoded)
+	}
 	if ev.expired(l.maxEventAge) {
 		l.deadLetters.add(ev, OutcomeExpired)
 		return
@@ -103,7 +109,7 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	for _, ev := range p.calling {
 		call.ClearRamble = call.ClearRamble || ev.clearRamble
 		repeated = repeated || ev.called
-		ev.called = true
+		ev.called, ev.shared = true, len(p.calling) > 1
 	}
 	if repeated {
 		d.metrics.retries.Inc()
@@ -133,11 +139,11 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 }
 
 // endAll ends events in the way that each has come to. All but deleted ones become dead letters, and end once the broker has
-// acknowledged those. When the session is over no dead letter is written: the event is delivered again.
+// acknowledged those. When the session is over neither dead letters nor outcomes are written: the event is delivered again.
 func (l *pipeline) endAll(over []ended) {
 	for _, e := range over {
 		if e.outcome == OutcomeDeleted {
-			l.end(e.event, e.outcome)
+			l.outcomes.add(e.event, e.outcome)
 		} else {
 			l.deadLetters.add(e.event, e.outcome)
 		}

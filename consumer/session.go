@@ -18,10 +18,11 @@ type session struct {
 	fetchers    []*fetcher
 	dispatcher  *dispatcher
 	deadLetters *deadLetters
+	outcomes    *outcomes
 	committer   *committer
 	stalls      *stallWatch
 
-	// work is the context of calls and dead letters. It outlives the generation, so that a rebalance does not cut off a call that
+	// work is the context of calls, dead letters and outcomes. It outlives the generation, so that a rebalance does not cut off a call that
 	// the API executes.
 	work       context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
@@ -52,6 +53,7 @@ func (s *session) ends(stop <-chan struct{}) {
 func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan struct{}) error {
 	var writing sync.WaitGroup
 	writing.Go(func() { s.deadLetters.run(s.work) })
+	writing.Go(func() { s.outcomes.run(s.work) })
 	s.intake(ctx, end)
 	s.drain(context.WithoutCancel(ctx), stop)
 	s.cancelWork()
@@ -64,7 +66,7 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 	return nil
 }
 
-// intake fetches, calls and commits until ctx ends. Calls and dead letters outlive it.
+// intake fetches, calls and commits until ctx ends. Calls, dead letters and outcomes outlive it.
 func (s *session) intake(ctx context.Context, end context.CancelFunc) {
 	var tasks sync.WaitGroup
 	for _, f := range s.fetchers {
@@ -95,14 +97,14 @@ func (s *session) leave(err error, end context.CancelFunc) {
 	end()
 }
 
-// fence stops all work at once. The partitions are another member's already, which makes the same calls and dead letters.
+// fence stops all work at once. The partitions are another member's already, which makes the same calls, dead letters and outcomes.
 func (s *session) fence(err error) {
 	s.fenced.Store(true)
 	s.log.Warn("work given up, another member will do it again", slog.Any("error", err))
 	s.cancelWork()
 }
 
-// drain lets the calls under way and the dead letters end, and commits meanwhile and at the end. Events that are queued, or wait
+// drain lets the calls under way, the dead letters and the outcomes end, and commits meanwhile and at the end. Events that are queued, or wait
 // for a retry, are left to the partitions' next owner. Its ctx does not end.
 func (s *session) drain(ctx context.Context, stop <-chan struct{}) {
 	ctx, end := s.owned.loops.begin(ctx, "drain")
@@ -163,12 +165,13 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// awaitWork waits for calls and dead letters until the drain timeout, and then cuts them off. The loop l rests until then.
+// awaitWork waits for calls, dead letters and outcomes until the drain timeout, and then cuts them off. The loop l rests until then.
 func (s *session) awaitWork(l *loop) {
 	done := make(chan struct{})
 	go func() {
 		s.dispatcher.wait() // calls make dead letters
 		s.deadLetters.wait()
+		s.outcomes.wait() // the end of every event, dead letters' too
 		close(done)
 	}()
 	timer := time.NewTimer(s.drainTimeout)
@@ -182,15 +185,16 @@ func (s *session) awaitWork(l *loop) {
 		s.abandon(done)
 	case <-timer.C:
 		l.works()
-		s.log.Warn("drain timeout: calls or dead letters cut off, their events will be delivered again",
+		s.log.Warn("drain timeout: calls, dead letters or outcomes cut off, their events will be delivered again",
 			slog.Duration("drain_timeout", s.drainTimeout))
 		s.abandon(done)
 	}
 }
 
-// abandon cuts off calls and dead-letter writes.
+// abandon cuts off calls and writes.
 func (s *session) abandon(done <-chan struct{}) {
 	s.cancelWork()
 	s.deadLetters.close()
+	s.outcomes.close()
 	<-done
 }

@@ -12,7 +12,7 @@ import (
 // stallAfter is the time after which a replica says that it stands still: it has something to do, and nothing has moved.
 const stallAfter = time.Minute
 
-// errUnanswered is why dead letters are not written, where no write has failed.
+// errUnanswered is why dead letters or outcomes are not written, where no write has failed.
 var errUnanswered = errors.New("their broker has not answered")
 
 // Stall says that a replica has had something to do for a minute, is not paused, and has done nothing.
@@ -34,6 +34,9 @@ type standstill struct {
 	// none has failed.
 	deadLetters    int
 	deadLettersWhy error
+	// outcomes and outcomesWhy are the same of outcomes.
+	outcomes    int
+	outcomesWhy error
 	// unread has a text for each partition whose fetches fail: "PARTITION at OFFSET: why".
 	unread []string
 }
@@ -50,6 +53,9 @@ func (e standstill) ruling(now time.Time) *Stall {
 	if e.deadLetters > 0 {
 		causes = append(causes, fmt.Sprintf("%d dead letters are not written to their topic: %v", e.deadLetters, cmp.Or(e.deadLettersWhy, errUnanswered)))
 	}
+	if e.outcomes > 0 {
+		causes = append(causes, fmt.Sprintf("%d outcomes are not written to their topic: %v", e.outcomes, cmp.Or(e.outcomesWhy, errUnanswered)))
+	}
 	if len(causes) == 0 {
 		causes = append(causes, "the cause is not known")
 	}
@@ -60,13 +66,14 @@ func (e standstill) ruling(now time.Time) *Stall {
 type stallWatch struct {
 	queue       *queue
 	deadLetters *deadLetters
+	outcomes    *outcomes
 	partitions  map[int]*partition
 	// movedAt is when something last moved (Unix nanoseconds).
 	movedAt atomic.Int64
 }
 
-func newStallWatch(q *queue, d *deadLetters, partitions map[int]*partition) *stallWatch {
-	w := &stallWatch{queue: q, deadLetters: d, partitions: partitions}
+func newStallWatch(q *queue, d *deadLetters, o *outcomes, partitions map[int]*partition) *stallWatch {
+	w := &stallWatch{queue: q, deadLetters: d, outcomes: o, partitions: partitions}
 	w.moved()
 	return w
 }
@@ -83,16 +90,21 @@ func (w *stallWatch) refused() string {
 			}
 		}
 	}
+	text := ""
 	if n, why := w.deadLetters.unacknowledged(); n > 0 {
-		return refusedText("dead letters can't be written", why)
+		text = refusedText("dead letters can't be written", why)
 	}
-	return ""
+	if n, why := w.outcomes.unacknowledged(); n > 0 {
+		text = cmp.Or(text, refusedText("outcomes can't be written", why))
+	}
+	return text
 }
 
 // standstill returns the evidence at this moment.
 func (w *stallWatch) standstill() standstill {
 	e := standstill{since: time.Unix(0, w.movedAt.Load())}
 	e.deadLetters, e.deadLettersWhy = w.deadLetters.unacknowledged()
+	e.outcomes, e.outcomesWhy = w.outcomes.unacknowledged()
 	e.retrying = w.queue.retrying()
 	for _, p := range w.partitions {
 		e.todo += p.todo()

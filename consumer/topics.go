@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -22,7 +23,7 @@ func (e *TopicError) Error() string { return fmt.Sprintf("topic %s: %v", e.Topic
 // Unwrap returns the broker's verdict, a [kafka.Error].
 func (e *TopicError) Unwrap() error { return e.Err }
 
-// prepareTopics makes sure that both topics exist. Brokers that can't be reached are asked again
+// prepareTopics makes sure that all topics exist. Brokers that can't be reached are asked again
 // until they can or ctx ends, which returns its error; a topic that is missing is a [TopicError], and brokers that refuse this
 // replica are a [*refusedError].
 func (c *Consumer) prepareTopics(ctx context.Context, kafkas *connections) error {
@@ -42,7 +43,7 @@ func (c *Consumer) prepareTopics(ctx context.Context, kafkas *connections) error
 func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	for _, topic := range []string{c.cfg.Topic, c.cfg.DeadLetterTopic} {
+	for _, topic := range c.cfg.topics() {
 		_, err := kafkas.log(topic).Partitions(ctx)
 		if errors.Is(err, kafka.UnknownTopicOrPartition) {
 			if !c.cfg.CreateTopics {
@@ -58,6 +59,9 @@ func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) e
 		}
 	}
 	c.checkDeadLetterTopic(ctx, kafkas.client)
+	if c.cfg.OutcomeTopic != "" {
+		c.checkOutcomeTopic(ctx, kafkas.client)
+	}
 	return nil
 }
 
@@ -95,6 +99,38 @@ func (c *Consumer) checkDeadLetterTopic(ctx context.Context, client *kafka.Clien
 	}
 }
 
+const (
+	// outcomeBytes is the size of the largest outcome, about.
+	outcomeBytes = 32 << 10
+	// outcomeRetention is how long a new outcome topic keeps records: a request for erasure may be answered within three months.
+	outcomeRetention = 90 * 24 * time.Hour
+	// A topic that keeps outcomes for less than shortestRetention is warned of.
+	shortestRetention = 7 * 24 * time.Hour
+)
+
+// checkOutcomeTopic warns of settings by which outcomes would be lost or not fit. It can't tell where the brokers don't let it
+// look.
+func (c *Consumer) checkOutcomeTopic(ctx context.Context, client *kafka.Client) {
+	config, err := topicConfig(ctx, client, c.cfg.OutcomeTopic)
+	if err != nil {
+		c.log.LogAttrs(ctx, slog.LevelInfo, "settings of the outcome topic not checked", slog.Any("error", err))
+		return
+	}
+	log := c.log.With(slog.String("topic", c.cfg.OutcomeTopic))
+	if policy := config["cleanup.policy"]; strings.Contains(policy, "compact") {
+		log.LogAttrs(ctx, slog.LevelWarn, "outcomes will be lost: the topic keeps only the last one of each event; set cleanup.policy=delete",
+			slog.String("cleanup_policy", policy))
+	}
+	if ms, err := strconv.ParseInt(config["retention.ms"], 10, 64); err == nil && ms >= 0 && ms < shortestRetention.Milliseconds() {
+		log.LogAttrs(ctx, slog.LevelWarn, "outcomes will be gone soon; raise retention.ms, to 90 days for instance",
+			slog.Int64("retention_ms", ms), slog.Int64("least", shortestRetention.Milliseconds()))
+	}
+	if room, err := strconv.Atoi(config["max.message.bytes"]); err == nil && room < outcomeBytes {
+		log.LogAttrs(ctx, slog.LevelWarn, "an outcome may not fit, and its event would never end; raise max.message.bytes",
+			slog.Int("max_message_bytes", room), slog.Int("needed", outcomeBytes))
+	}
+}
+
 func topicConfig(ctx context.Context, client *kafka.Client, topic string) (map[string]string, error) {
 	res, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
 		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
@@ -116,13 +152,19 @@ func topicConfig(ctx context.Context, client *kafka.Client, topic string) (map[s
 }
 
 // createTopic makes a topic with the brokers' default replication. The dead-letter topic is a
-// table: compacted, never cut by age, and with room for the largest of records.
+// table: compacted, never cut by age, and with room for the largest of records. The outcome topic is a log, which is cut by age.
 func (c *Consumer) createTopic(ctx context.Context, client *kafka.Client, topic string) error {
 	config := kafka.TopicConfig{Topic: topic, NumPartitions: c.cfg.NewPartitions, ReplicationFactor: -1}
-	if topic == c.cfg.DeadLetterTopic {
+	switch topic {
+	case c.cfg.DeadLetterTopic:
 		config.ConfigEntries = []kafka.ConfigEntry{
 			{ConfigName: "cleanup.policy", ConfigValue: "compact"},
 			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(deadLetterBytes)},
+		}
+	case c.cfg.OutcomeTopic:
+		config.ConfigEntries = []kafka.ConfigEntry{
+			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+			{ConfigName: "retention.ms", ConfigValue: strconv.FormatInt(outcomeRetention.Milliseconds(), 10)},
 		}
 	}
 	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}})

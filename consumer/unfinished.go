@@ -7,12 +7,13 @@ type Unfinished struct {
 	Ready, Waiting int
 	// Calling events have a call under way. After a stop their call was cut off: the API may have executed it.
 	Calling int
-	// DeadLetters are events whose dead letter no broker has acknowledged.
-	DeadLetters int
+	// DeadLetters are events whose dead letter no broker has acknowledged, Outcomes those of which nothing but the acknowledgement of
+	// their outcome is missing.
+	DeadLetters, Outcomes int
 }
 
 // Total is the number of all of them.
-func (u Unfinished) Total() int { return u.Ready + u.Waiting + u.Calling + u.DeadLetters }
+func (u Unfinished) Total() int { return u.Ready + u.Waiting + u.Calling + u.DeadLetters + u.Outcomes }
 
 // Unfinished returns the unfinished events at this moment, and, once Run has returned, those that the stop has left.
 func (c *Consumer) Unfinished() Unfinished {
@@ -27,6 +28,7 @@ func (c *Consumer) Unfinished() Unfinished {
 
 func (s *session) unfinished() Unfinished {
 	u := s.dispatcher.queue.unfinished()
+	u.Outcomes = int(s.outcomes.waiting.Load())
 	u.DeadLetters = max(0, int(s.dispatcher.pipeline.capacity.admitted.Load())-u.Total())
 	return u
 }

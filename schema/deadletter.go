@@ -15,35 +15,36 @@ const (
 	// record's header with this prefix is dropped, see [SourceHeaders].
 	HeaderPrefix = "dlt-"
 
-	HeaderClass        = HeaderPrefix + "class"         // a [Class]
-	HeaderCode         = HeaderPrefix + "code"          // the API's last code, 0 when there was none
-	HeaderError        = HeaderPrefix + "error"         // the last error, one line of at most [MaxError] bytes
-	HeaderAttempts     = HeaderPrefix + "attempts"      // calls used up, 0 when none was made
-	HeaderFirstAttempt = HeaderPrefix + "first-attempt" // RFC 3339 in UTC, absent when no call was made
-	HeaderLastAttempt  = HeaderPrefix + "last-attempt"  // the same of the last call
-	HeaderTopic        = HeaderPrefix + "topic"         // the source record's topic
-	HeaderPartition    = HeaderPrefix + "partition"     // its partition
-	HeaderOffset       = HeaderPrefix + "offset"        // its offset
-	HeaderTimestamp    = HeaderPrefix + "timestamp"     // its Kafka timestamp, RFC 3339 in UTC, absent when it had none
-	HeaderKey          = HeaderPrefix + "key"           // its key, raw; absent when that was null, empty when that was empty
-	HeaderGroup        = HeaderPrefix + "group"         // the consumer group that gave it up
-	HeaderReplays      = HeaderPrefix + "replays"       // how often it was replayed before, absent when never
-	HeaderReplayOf     = HeaderPrefix + "replay-of"     // ID of the dead letter that the source record is a replay of, absent when never replayed
-	HeaderNullValue    = HeaderPrefix + "null-value"    // "true" when the source record's value was null, else absent
-	HeaderOmitted      = HeaderPrefix + "omitted"       // the missing part of the source record, see [Omitted]; absent if none is missing
-	HeaderEvent        = HeaderPrefix + "event"         // the source record's event as JSON, beside dlt-omitted where that record had decoded
-	HeaderBatch        = HeaderPrefix + "batch"         // FIRST-LAST, the offsets of a batch that can't be read, see [Batch]; else absent
-	HeaderOutcomeTopic = HeaderPrefix + "outcome-topic" // where the event's end is recorded, and the settlement is to be; absent if nowhere
-	HeaderReason       = HeaderPrefix + "reason"        // on a tombstone: why the dead letter was discarded, see [Settlement]
-	HeaderBy           = HeaderPrefix + "by"            // on a tombstone: who settled the dead letter
-	HeaderSettled      = HeaderPrefix + "settled"       // on a tombstone: when, RFC 3339 in UTC
+	HeaderClass           = HeaderPrefix + "class"            // a [Class]
+	HeaderCode            = HeaderPrefix + "code"             // the API's last code, 0 when there was none
+	HeaderError           = HeaderPrefix + "error"            // the last error, one line of at most [MaxError] bytes
+	HeaderAttempts        = HeaderPrefix + "attempts"         // calls used up, 0 when none was made
+	HeaderFirstAttempt    = HeaderPrefix + "first-attempt"    // RFC 3339 in UTC, absent when no call was made
+	HeaderLastAttempt     = HeaderPrefix + "last-attempt"     // the same of the last call
+	HeaderTopic           = HeaderPrefix + "topic"            // the source record's topic
+	HeaderPartition       = HeaderPrefix + "partition"        // its partition
+	HeaderOffset          = HeaderPrefix + "offset"           // its offset
+	HeaderTimestamp       = HeaderPrefix + "timestamp"        // its Kafka timestamp, RFC 3339 in UTC, absent when it had none
+	HeaderKey             = HeaderPrefix + "key"              // its key, raw; absent when that was null, empty when that was empty
+	HeaderGroup           = HeaderPrefix + "group"            // the consumer group that gave it up
+	HeaderReplays         = HeaderPrefix + "replays"          // how often it was replayed before, absent when never
+	HeaderReplayOf        = HeaderPrefix + "replay-of"        // ID of the dead letter that the source record is a replay of, absent when never replayed
+	HeaderNullValue       = HeaderPrefix + "null-value"       // "true" when the source record's value was null, else absent
+	HeaderOmitted         = HeaderPrefix + "omitted"          // the missing part of the source record, see [Omitted]; absent if none is missing
+	HeaderEvent           = HeaderPrefix + "event"            // the source record's event as JSON, beside dlt-omitted where that record had decoded
+	HeaderBatch           = HeaderPrefix + "batch"            // FIRST-LAST, the offsets of a batch that can't be read, see [Batch]; else absent
+	HeaderOutcomeTopic    = HeaderPrefix + "outcome-topic"    // where the event's end is recorded, and the settlement is to be; absent if nowhere
+	HeaderOutcomeAccounts = HeaderPrefix + "outcome-accounts" // "false" beside dlt-outcome-topic when outcomes name no accounts, else absent
+	HeaderReason          = HeaderPrefix + "reason"           // on a tombstone: why the dead letter was discarded, see [Settlement]
+	HeaderBy              = HeaderPrefix + "by"               // on a tombstone: who settled the dead letter
+	HeaderSettled         = HeaderPrefix + "settled"          // on a tombstone: when, RFC 3339 in UTC
 )
 
 // MaxError is the largest size of an error's text, in bytes.
 const MaxError = 1024
 
 // letterHeaders is the largest number of headers that a dead letter adds to those of its source record.
-const letterHeaders = 18
+const letterHeaders = 19
 
 // Class says why an event became a dead letter.
 type Class string
@@ -99,6 +100,8 @@ type DeadLetter struct {
 	// OutcomeTopic is where the end of the event is recorded, and where the settlement of the dead letter is to be recorded. Empty
 	// if nothing is recorded.
 	OutcomeTopic string
+	// OutcomeHidesAccounts says that what is recorded there names no accounts. It is written only if OutcomeTopic is not empty.
+	OutcomeHidesAccounts bool
 	// NullValue says that the source record's value was null.
 	NullValue bool
 
@@ -166,6 +169,9 @@ func (d DeadLetter) Headers(source []Header) []Header {
 	}
 	if d.OutcomeTopic != "" {
 		add(HeaderOutcomeTopic, d.OutcomeTopic)
+		if d.OutcomeHidesAccounts {
+			add(HeaderOutcomeAccounts, "false")
+		}
 	}
 	if d.NullValue {
 		add(HeaderNullValue, "true")

@@ -96,7 +96,9 @@ func genDeadLetter(t *rapid.T) schema.DeadLetter {
 		Replays:      rapid.IntRange(0, 1000).Draw(t, "replays"),
 		ReplayOf:     rapid.SampledFrom([]string{"", "t/0/0", "a.b-c_d/2147483647/9223372036854775807"}).Draw(t, "of"),
 		NullValue:    rapid.Bool().Draw(t, "null"),
+		OutcomeTopic: rapid.SampledFrom([]string{"", "t.outcome"}).Draw(t, "outcomes"),
 	}
+	d.OutcomeHidesAccounts = d.OutcomeTopic != "" && rapid.Bool().Draw(t, "no accounts")
 	genOmitted(t, &d)
 	return d
 }
@@ -212,6 +214,7 @@ func TestParseDeadLetterRefuses(t *testing.T) {
 		{"dlt-replays", "0", "must be at least 1"},
 		{"dlt-replays", "many", "must be a number"},
 		{"dlt-null-value", "false", "must be true or absent"},
+		{"dlt-outcome-accounts", "true", "must be false or absent"},
 	} {
 		headers := deadLetter().Headers(nil)
 		at := slices.IndexFunc(headers, func(h schema.Header) bool { return h.Key == c.header })

@@ -1,9 +1,8 @@
 package schema
 
 import (
-	"encoding/json"
-	"slices"
-	"strings"
+	"math"
+	"strconv"
 	"time"
 )
 
@@ -34,6 +33,15 @@ func OutcomeKinds() []OutcomeKind {
 	return []OutcomeKind{
 		OutcomeDeleted, OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived, OutcomeReplayed, OutcomeDiscarded,
 	}
+}
+
+// known returns true for one of [OutcomeKinds].
+func (k OutcomeKind) known() bool {
+	switch k {
+	case OutcomeDeleted, OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived, OutcomeReplayed, OutcomeDiscarded:
+		return true
+	}
+	return false
 }
 
 // Settles returns true for an outcome that an operator gives to a dead letter: replayed and discarded. All others end an
@@ -83,95 +91,70 @@ func (o Outcome) ID() string { return o.Record() + ":" + string(o.Kind) }
 // outcomeSource, followed by the group, is the CloudEvents source.
 const outcomeSource = "/convdel/"
 
-// outcomeData is the data of an outcome, in the order in which it is written.
-type outcomeData struct {
-	Record       string          `json:"record"`
-	Outcome      OutcomeKind     `json:"outcome"`
-	Code         int             `json:"code"`
-	Attempts     int             `json:"attempts"`
-	Shared       bool            `json:"shared"`
-	FirstAttempt string          `json:"first_attempt,omitempty"`
-	Ended        string          `json:"ended"`
-	EventID      string          `json:"event_id,omitempty"`
-	EventSource  string          `json:"event_source,omitempty"`
-	ErasureID    string          `json:"erasure_id,omitempty"`
-	Conversation json.RawMessage `json:"conversation,omitempty"`
-	ReplayOf     string          `json:"replay_of,omitempty"`
-	By           string          `json:"by,omitempty"`
-	Reason       string          `json:"reason,omitempty"`
-}
-
-// outcomeEnvelope is the CloudEvent around it.
-type outcomeEnvelope struct {
-	SpecVersion     string          `json:"specversion"`
-	Type            string          `json:"type"`
-	Source          string          `json:"source"`
-	ID              string          `json:"id"`
-	Time            string          `json:"time"`
-	DataContentType string          `json:"datacontenttype"`
-	Data            json.RawMessage `json:"data"`
-}
-
 // Encode returns the record of the outcome: its key, the CloudEvent, and a content-type header of [ContentTypeStructured]. The
 // error is a [*FieldError] about the field of the data that [DecodeOutcome] would refuse.
 func (o Outcome) Encode() (Record, error) {
 	if err := o.validate(); err != nil {
 		return Record{}, err
 	}
-	data := outcomeData{
-		Record: o.Record(), Outcome: o.Kind, Code: o.Code, Attempts: o.Attempts, Shared: o.Shared, Ended: formatTime(o.Ended),
-		EventID: o.EventID, EventSource: o.EventSource, ErasureID: o.ErasureID, ReplayOf: o.ReplayOf,
-		By: oneLine(o.By), Reason: oneLine(o.Reason),
-	}
-	if !o.FirstAttempt.IsZero() {
-		data.FirstAttempt = formatTime(o.FirstAttempt)
-	}
-	if o.Event != nil {
-		data.Conversation = o.Event.appendObject(nil)
-	}
-	inner, err := marshal(data)
-	if err != nil {
-		return Record{}, err
-	}
-	value, err := marshal(outcomeEnvelope{
-		SpecVersion: cloudEventsVersion, Type: OutcomeType, Source: outcomeSource + oneLine(o.Group), ID: o.ID(), Time: data.Ended,
-		DataContentType: ContentTypeBinary, Data: inner,
-	})
-	if err != nil {
-		return Record{}, err
-	}
+	record, ended := o.Record(), formatTime(o.Ended)
+	b := make([]byte, 0, 512+3*len(record)+len(o.EventID)+len(o.EventSource)+len(o.ErasureID)+len(o.Reason))
+	b = append(b, `{"specversion":"`+cloudEventsVersion+`","type":"`+OutcomeType+`","source":`...)
+	b = appendString(b, outcomeSource+oneLine(o.Group))
+	b = append(b, `,"id":"`...)
+	b = append(append(append(append(b, record...), ':'), o.Kind...), `","time":"`...)
+	b = append(append(b, ended...), `","datacontenttype":"`+ContentTypeBinary+`","data":`...)
+	b = append(o.appendData(b, record, ended), '}')
 	return Record{
-		Key: []byte(o.Record()), Value: value,
+		Key: []byte(record), Value: b,
 		Headers: []Header{{Key: ContentTypeHeader, Value: []byte(ContentTypeStructured)}},
 	}, nil
 }
 
-// marshal is json.Marshal without the escapes that only HTML needs.
-func marshal(v any) ([]byte, error) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
+// appendData appends the data of a valid outcome. Empty fields that are optional are left out.
+func (o Outcome) appendData(b []byte, record, ended string) []byte {
+	text := func(name, value string) {
+		if value != "" {
+			b = append(append(append(b, `,"`...), name...), `":`...)
+			b = appendString(b, value)
+		}
 	}
-	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+	b = append(b, `{"record":`...)
+	b = appendString(b, record)
+	text("outcome", string(o.Kind))
+	b = strconv.AppendInt(append(b, `,"code":`...), int64(o.Code), 10)
+	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(o.Attempts), 10)
+	b = strconv.AppendBool(append(b, `,"shared":`...), o.Shared)
+	if !o.FirstAttempt.IsZero() {
+		text("first_attempt", formatTime(o.FirstAttempt))
+	}
+	text("ended", ended)
+	text("event_id", o.EventID)
+	text("event_source", o.EventSource)
+	text("erasure_id", o.ErasureID)
+	if o.Event != nil {
+		b = o.Event.appendObject(append(b, `,"conversation":`...))
+	}
+	text("replay_of", o.ReplayOf)
+	text("by", oneLine(o.By))
+	text("reason", oneLine(o.Reason))
+	return append(b, '}')
 }
 
 // validate checks what Encode does not mend.
 func (o Outcome) validate() error {
-	if _, _, _, err := ParseID(o.Record()); err != nil {
-		return &FieldError{Field: "record", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(o.Record())}
-	}
 	switch {
-	case !slices.Contains(OutcomeKinds(), o.Kind):
+	case !legalTopic(o.Topic) || o.Partition < 0 || o.Partition > math.MaxInt32 || o.Offset < 0:
+		return &FieldError{Field: "record", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(o.Record())}
+	case !o.Kind.known():
 		return &FieldError{Field: "outcome", Reason: "is no outcome: " + quote(string(o.Kind))}
 	case o.Attempts < 0:
 		return &FieldError{Field: "attempts", Reason: "is negative"}
 	case o.Ended.IsZero():
 		return &FieldError{Field: "ended", Reason: "is missing"}
 	}
-	for name, text := range map[string]string{"event_id": o.EventID, "event_source": o.EventSource, "erasure_id": o.ErasureID} {
-		if err := checkAttribute(name, text); err != nil {
+	for _, attribute := range [...]struct{ name, text string }{{"event_id", o.EventID}, {"event_source", o.EventSource}, {"erasure_id", o.ErasureID}} {
+		if err := checkAttribute(attribute.name, attribute.text); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,33 @@ func (e *OutcomeError) Error() string { return "not an outcome: " + e.Err.Error(
 // Unwrap returns the reason.
 func (e *OutcomeError) Unwrap() error { return e.Err }
 
+// outcomeData is the data of an outcome.
+type outcomeData struct {
+	Record       string          `json:"record"`
+	Outcome      OutcomeKind     `json:"outcome"`
+	Code         int             `json:"code"`
+	Attempts     int             `json:"attempts"`
+	Shared       bool            `json:"shared"`
+	FirstAttempt string          `json:"first_attempt"`
+	Ended        string          `json:"ended"`
+	EventID      string          `json:"event_id"`
+	EventSource  string          `json:"event_source"`
+	ErasureID    string          `json:"erasure_id"`
+	Conversation json.RawMessage `json:"conversation"`
+	ReplayOf     string          `json:"replay_of"`
+	By           string          `json:"by"`
+	Reason       string          `json:"reason"`
+}
+
+// outcomeEnvelope is the CloudEvent around it.
+type outcomeEnvelope struct {
+	SpecVersion string          `json:"specversion"`
+	Type        string          `json:"type"`
+	Source      string          `json:"source"`
+	ID          string          `json:"id"`
+	Data        json.RawMessage `json:"data"`
+}
+
 // DecodeOutcome reads a record of the outcome topic. Unknown fields are ignored. The error is an [*OutcomeError]: the value is
 // not such a CloudEvent, gives a name twice, or its key, its id and its data don't name the same record. Anybody who may write
 // to the topic can write outcomes, so an outcome is worth as much as the topic's ACLs.

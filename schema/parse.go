@@ -48,6 +48,12 @@ func ParseDeadLetter(headers []Header) (DeadLetter, error) {
 			r.fail(HeaderOutcomeTopic, "is no legal topic: "+quote(d.OutcomeTopic))
 		}
 	}
+	if accounts, ok := r.values[HeaderOutcomeAccounts]; ok {
+		d.OutcomeHidesAccounts = true
+		if string(accounts) != "false" {
+			r.fail(HeaderOutcomeAccounts, "must be false or absent, is "+quote(string(accounts)))
+		}
+	}
 	if null, ok := r.values[HeaderNullValue]; ok {
 		d.NullValue = true
 		if string(null) != "true" {

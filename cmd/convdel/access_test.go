@@ -35,12 +35,13 @@ func documentedRights(t *testing.T) map[string][]right {
 		t.Fatal(err)
 	}
 	rights := map[string][]right{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|(.*)\\|(.*)\\|(.*)\\|$").FindAllStringSubmatch(string(text), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|(.*)\\|(.*)\\|(.*)\\|(.*)\\|$").FindAllStringSubmatch(string(text), -1) {
 		rights[row[1]] = nil
 		for i, on := range []right{
 			{kmsg.ACLResourceTypeTopic, schema.Topic, 0},
 			{kmsg.ACLResourceTypeTopic, schema.DeadLetterTopic, 0},
 			{kmsg.ACLResourceTypeGroup, "convdel", 0},
+			{kmsg.ACLResourceTypeTopic, outcomeTopic, 0},
 		} {
 			for word := range strings.SplitSeq(row[i+2], ",") {
 				if word = strings.TrimSpace(word); word == "" {
@@ -64,7 +65,7 @@ func guardedShelf(t *testing.T, topics bool, users map[string][]right) *shelf {
 		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
 	}
 	if topics {
-		opts = append(opts, kfake.SeedTopics(2, schema.Topic, schema.DeadLetterTopic))
+		opts = append(opts, kfake.SeedTopics(2, schema.Topic, schema.DeadLetterTopic, outcomeTopic))
 	}
 	for user, rights := range users {
 		var acls []kfake.ACL
@@ -99,6 +100,7 @@ func TestDocumentedRights(t *testing.T) {
 	args := map[string]string{
 		"publish": "--from a --to b", "deadletters list": "", "deadletters show": id(1), "deadletters export": "",
 		"deadletters replay": "--all --yes", "deadletters discard": "--all --yes --reason x",
+		"events find": "--account a --outcome-topic " + outcomeTopic,
 	}
 	rights := documentedRights(t)
 	for _, command := range model(t).Leaves(true) {
@@ -118,16 +120,24 @@ func TestDocumentedRights(t *testing.T) {
 				users[name] = slices.Delete(slices.Clone(needed), i, i+1)
 				order = append(order, name)
 			}
+			line := args[command]
 			s := guardedShelf(t, command != "run --create-topics", users)
 			if !strings.HasPrefix(command, "run") {
 				s.put(letterOf(1))
+				event := &kgo.Record{Topic: schema.Topic, Value: goodValue(1)}
+				s.produce(event)
+				ended := schema.DeadLetter{Topic: schema.Topic, Partition: int(event.Partition), Offset: event.Offset}.ID()
+				s.deleted(ended)
+				if command == "wait" {
+					line = "--id " + ended + " --outcome-topic " + outcomeTopic
+				}
 			}
 			for _, user := range append(order, "all") {
 				var worked bool
 				if strings.HasPrefix(command, "run") {
 					worked = s.works(user, strings.Fields(command)...)
 				} else {
-					run := invoke(t, s.as(user), "", append(strings.Fields(command), strings.Fields(args[command])...)...)
+					run := invoke(t, s.as(user), "", append(strings.Fields(command), strings.Fields(line)...)...)
 					worked = run.status == exitDone
 					if !worked && user == "all" {
 						t.Error(run.stdout, run.stderr)

@@ -20,6 +20,9 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // it failed while running
 	exitUsage  = 2 // wrong usage or settings: nothing was done
+	// These are statuses of wait.
+	exitUnfinished = 3 // not all has ended in the time given
+	exitExceptions = 4 // all has ended, and not all was deleted
 	// exitUnread is what a shell reports of a program that SIGPIPE has ended: the reader of its output has gone away.
 	exitUnread = 141
 )
@@ -29,6 +32,8 @@ type commands struct {
 	Run         runCommand         `cmd:"" help:"Run the service: consume events, delete conversations, commit."`
 	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in one process, with nothing to install."`
 	Publish     publishCommand     `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
+	Wait        waitCommand        `cmd:"" help:"Wait until published events have ended, and say how."`
+	Events      eventsCommand      `cmd:"" help:"Find out what has become of events."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
 	Version     versionCommand     `cmd:"" help:"Print version, commit and Go version."`
@@ -40,7 +45,8 @@ conversation through Tencent IM, within the API's quota, losing no event.
 Every setting is a flag and an environment variable: --im-endpoint is
 CONVDEL_IM_ENDPOINT. The flag wins.
 
-Exit status: 0 done; 1 it failed while running; 2 wrong usage or settings.`
+Exit status: 0 done; 1 it failed while running; 2 wrong usage or settings; wait
+also 3, not finished in the time, and 4, finished with exceptions.`
 
 // console is the part of the process that a command may use.
 type console struct {
@@ -63,6 +69,12 @@ func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format
 type usageError struct{ lines []string }
 
 func (e *usageError) Error() string { return strings.Join(e.lines, "\n") }
+
+// These are results of wait that it has reported.
+var (
+	errUnfinished = errors.New("not finished in the time given")
+	errExceptions = errors.New("finished with exceptions")
+)
 
 // errReported is a failure that the command has already reported.
 var errReported = errors.New("failed, as reported")
@@ -97,7 +109,7 @@ func execute(ctx context.Context, args []string, con *console) int {
 
 // namesCommand returns true if args name a command.
 func namesCommand(args []string) bool {
-	return len(args) > 1 || len(args) == 1 && args[0] != deadlettersName
+	return len(args) > 1 || len(args) == 1 && args[0] != deadlettersName && args[0] != eventsName
 }
 
 // newParser builds the command line of cmds. quit is called after a help text.
@@ -165,6 +177,10 @@ func report(con *console, err error) int {
 		return exitUnread
 	case errors.Is(err, errReported):
 		return exitFailed
+	case errors.Is(err, errUnfinished):
+		return exitUnfinished
+	case errors.Is(err, errExceptions):
+		return exitExceptions
 	case errors.As(err, &usage):
 		for _, line := range usage.lines {
 			say(con.stderr, "convdel: %s\n", line)

@@ -65,7 +65,7 @@ func repeatedFlags(parsed *kong.Context) error {
 		if flag == nil || part.Resolved || flag.Group == nil || flag.IsBool() {
 			continue
 		}
-		if _, several := reflect.TypeAssert[words](flag.Target); several || !slices.Contains([]string{groupFilter, groupSettle, groupEvent}, flag.Group.Key) {
+		if _, several := reflect.TypeAssert[words](flag.Target); several || !slices.Contains([]string{groupFilter, groupSettle, groupEvent, groupEvents}, flag.Group.Key) {
 			continue
 		}
 		line := fmt.Sprintf("--%s is given more than once", flag.Name)

@@ -195,8 +195,10 @@ func TestLettersWatch(t *testing.T) {
 func TestRemediesAreForEveryReason(t *testing.T) {
 	t.Parallel()
 	s := &settling{maxAge: "24h", cfg: tableConfig{cluster: cluster.Config{}, topic: "x"}}
-	for _, why := range []deadletter.Left{deadletter.LeftTooOld, deadletter.LeftNotNamed, deadletter.LeftOtherTopic, deadletter.LeftOmitted, deadletter.LeftBatch} {
-		if s.remedy(why) == "" {
+	for _, why := range []deadletter.Left{
+		deadletter.LeftTooOld, deadletter.LeftNotNamed, deadletter.LeftOtherTopic, deadletter.LeftOmitted, deadletter.LeftBatch, deadletter.LeftOutcomeTopic,
+	} {
+		if s.remedy(why, deadletter.Plan{}) == "" {
 			t.Errorf("nothing said about %q", why)
 		}
 	}

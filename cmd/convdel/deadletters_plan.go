@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -35,7 +36,7 @@ func (s *settling) describe(w io.Writer, p deadletter.Plan, missing []string) {
 	if len(p.Left) > 0 {
 		say(w, "\nLeft alone:\n")
 		for _, why := range sortedBy(p.Left) {
-			say(w, "%8d  %s%s\n", p.Left[why], why, s.remedy(why))
+			say(w, "%8d  %s%s\n", p.Left[why], why, s.remedy(why, p))
 		}
 	}
 	if len(missing) > 0 {
@@ -78,12 +79,15 @@ func (s *settling) showChosen(w io.Writer, p deadletter.Plan) {
 		say(w, "%8d  %s\n", p.Classes[class], class)
 	}
 	showAlong(w, p)
+	for _, topic := range sortedBy(p.Outcomes) {
+		say(w, "recorded  in %s: %s\n", topic, countOf(p.Outcomes[topic], "outcome", "outcomes"))
+	}
 	say(w, "  oldest  %s (%s)\n", stamp(p.Oldest), ago(p.Oldest, time.Now()))
 	say(w, "   takes  %s\n", s.duration(p.Settled))
 }
 
 // remedy says how to settle letters that are left alone.
-func (s *settling) remedy(why deadletter.Left) string {
+func (s *settling) remedy(why deadletter.Left, p deadletter.Plan) string {
 	switch why {
 	case deadletter.LeftTooOld:
 		return fmt.Sprintf(" (--max-age is %s; 0 = any)", s.maxAge)
@@ -91,6 +95,8 @@ func (s *settling) remedy(why deadletter.Left) string {
 		return " (they would fail again unless the cause is gone)"
 	case deadletter.LeftOtherTopic:
 		return fmt.Sprintf(" (--topic is %s)", s.cfg.topic)
+	case deadletter.LeftOutcomeTopic:
+		return fmt.Sprintf(" (%s: empty, of other records, or not to be read; --outcome-topic says where their outcomes go)", strings.Join(p.Doubted, ", "))
 	case deadletter.LeftOmitted, deadletter.LeftBatch:
 		return " (show says how to find what they stand for; then discard them)"
 	}

@@ -26,13 +26,15 @@ type lettersReplayCommand struct {
 	Rate           string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 	CallsPerSecond string `default:"200" group:"settle" help:"The service's quota, for the estimate of how long it takes." placeholder:"NUMBER" setting:""`
 
-	tableSettings `embed:""`
+	tableSettings         `embed:""`
+	settleOutcomeSettings `embed:"" group:"kafka"`
 }
 
 // Help explains more than the flags' texts can.
 func (*lettersReplayCommand) Help() string {
 	return `Each letter's source record is published again to --topic, with its own key, value and headers; once
-every in-sync replica has it, the letter is settled. The oldest go first, one by one. Interrupted or
+every in-sync replica has it, the letter is settled. If the letter names a topic for outcomes, that is
+recorded there before. The oldest go first, one by one. Interrupted or
 killed, no letter is lost; the same command goes on. A record that the topic refuses for itself, for its
 size above all, is skipped: its letter stays open, the others go on, and the exit status is 1.
 
@@ -60,6 +62,7 @@ func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
 	job.choice = deadletter.Choice{
 		Filter: c.filter(r.filterFlags, now), Topic: cfg.topic, MaxAge: c.age("max-age", r.MaxAge), Rate: c.rate("rate", r.Rate),
 	}
+	job.choice.OutcomeTopic = c.outcomeTopic(r.OutcomeTopic, cfg.topic, cfg.letters)
 	r.read(&c, &r.filterFlags, job, now)
 	job.quota = c.number("calls-per-second", r.CallsPerSecond, 0, 100_000, ", 0 = no limit")
 	if err := c.err(); err != nil {
@@ -82,13 +85,15 @@ type lettersDiscardCommand struct {
 	Reason string `group:"settle" help:"Reason, which stays with the settled letter. Required." placeholder:"TEXT"`
 	Rate   string `default:"0" group:"settle" help:"Letters a second at most; 0 = as fast as the brokers acknowledge." placeholder:"NUMBER"`
 
-	tableSettings `embed:""`
+	tableSettings         `embed:""`
+	settleOutcomeSettings `embed:"" group:"kafka"`
 }
 
 // Help explains more than the flags' texts can.
 func (*lettersDiscardCommand) Help() string {
 	return `The events are given up: nothing is published, the letters are settled with the reason. There is no way
-back but an export made before, or "show" until compaction. Letters of other topics than --topic are left
+back but an export made before, or "show" until compaction. If a letter names a topic for outcomes, that is
+recorded there before. Letters of other topics than --topic are left
 alone. --yes settles what its own plan lists and nothing that has come or changed since. Without a filter it
 takes --all. An --id that no open letter has is reported, and the exit status is 1.
 
@@ -104,6 +109,7 @@ func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
 	reason := c.line("reason", d.Reason)
 	job := &settling{con: con, cfg: cfg, verb: "discard", past: "discarded"}
 	job.choice = deadletter.Choice{Filter: c.filter(d.filterFlags, now), Topic: cfg.topic, Rate: c.rate("rate", d.Rate)}
+	job.choice.OutcomeTopic = c.outcomeTopic(d.OutcomeTopic, cfg.topic, cfg.letters)
 	d.read(&c, &d.filterFlags, job, now)
 	if err := c.err(); err != nil {
 		return err

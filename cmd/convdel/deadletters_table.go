@@ -76,13 +76,17 @@ func (row *listedLetter) conversation() string {
 	case row.From != "":
 		text = visible(row.Type + " " + row.From + " → " + row.To)
 	}
-	place := map[mention.Where]string{
-		mention.Field: "a field", mention.Key: "the key", mention.Header: "a header", mention.Bytes: "the bytes",
-	}[row.Match]
-	if place != "" {
+	if place := placeOf(row.Match); place != "" {
 		text = strings.TrimPrefix(text+" ? in "+place, "- ")
 	}
 	return text
+}
+
+// placeOf names a place in a record; empty for none.
+func placeOf(where mention.Where) string {
+	return map[mention.Where]string{
+		mention.Field: "a field", mention.Key: "the key", mention.Header: "a header", mention.Bytes: "the bytes",
+	}[where]
 }
 
 func (t *letterTable) flush() error {

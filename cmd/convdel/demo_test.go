@@ -136,8 +136,8 @@ func wrappingOf(s sample) schema.Wrapping {
 	return schema.Bare
 }
 
-// evidence is the material of a ledger that balances: one event deleted, one refused, one malformed.
-type evidence struct {
+// observed is the material of a ledger that balances: one event deleted, one refused, one malformed.
+type observed struct {
 	d       *demo
 	samples []sample
 	records []*kgo.Record
@@ -145,9 +145,9 @@ type evidence struct {
 	service map[string]int
 }
 
-func newEvidence(t *testing.T) *evidence {
+func newEvidence(t *testing.T) *observed {
 	t.Helper()
-	e := &evidence{
+	e := &observed{
 		d:       &demo{sim: imtest.New(imtest.Config{})},
 		letters: map[string]letter{},
 		service: map[string]int{"permanent": 1, "undecodable": 1},
@@ -173,7 +173,7 @@ func newEvidence(t *testing.T) *evidence {
 }
 
 // problems draws up the ledger and returns its problems.
-func (e *evidence) problems() []string {
+func (e *observed) problems() []string {
 	l := &ledger{service: e.service}
 	e.d.match(l, e.records, e.letters, e.samples)
 	l.compare()
@@ -183,32 +183,32 @@ func (e *evidence) problems() []string {
 func TestLedgerFindsWhatIsOff(t *testing.T) {
 	t.Parallel()
 	const first = schema.Topic + "/2/10"
-	change := func(id string, do func(l *letter)) func(e *evidence) {
-		return func(e *evidence) {
+	change := func(id string, do func(l *letter)) func(e *observed) {
+		return func(e *observed) {
 			l := e.letters[id]
 			do(&l)
 			e.letters[id] = l
 		}
 	}
 	for name, c := range map[string]struct {
-		spoil func(e *evidence)
+		spoil func(e *observed)
 		want  string // empty if the ledger balances
 	}{
-		"all is well":       {func(*evidence) {}, ""},
-		"an event vanishes": {func(e *evidence) { delete(e.letters, first) }, "neither deleted nor a dead letter"},
+		"all is well":       {func(*observed) {}, ""},
+		"an event vanishes": {func(e *observed) { delete(e.letters, first) }, "neither deleted nor a dead letter"},
 		"other bytes":       {change(first, func(l *letter) { l.value = []byte("One") }), "other bytes"},
 		"no longer null":    {change(schema.Topic+"/2/11", func(l *letter) { l.NullValue = false }), "other bytes"},
 		"another class":     {change(first, func(l *letter) { l.Class = schema.ClassExhausted }), `class "exhausted", code 50001, expected "permanent", 50001`},
 		"another code":      {change(first, func(l *letter) { l.Code = 50002 }), "code 50002, expected"},
 		"a letter of nobody": {
-			func(e *evidence) { e.letters["x"] = letter{} }, "x: a dead letter of no record",
+			func(e *observed) { e.letters["x"] = letter{} }, "x: a dead letter of no record",
 		},
-		"a record is missing": {func(e *evidence) { e.records = e.records[:1] }, "sample 1 is not on the topic"},
+		"a record is missing": {func(e *observed) { e.records = e.records[:1] }, "sample 1 is not on the topic"},
 		"the service counts less": {
-			func(e *evidence) { e.service["permanent"] = 0 }, "the service counts 1 events, the topic holds 2",
+			func(e *observed) { e.service["permanent"] = 0 }, "the service counts 1 events, the topic holds 2",
 		},
 		"the service counts otherwise": {
-			func(e *evidence) { e.service = map[string]int{"deleted": 2} }, "the service counts 2 events deleted, it should be 0",
+			func(e *observed) { e.service = map[string]int{"deleted": 2} }, "the service counts 2 events deleted, it should be 0",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

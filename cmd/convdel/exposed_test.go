@@ -78,6 +78,9 @@ func TestLoginsOfAllCommands(t *testing.T) {
 			if len(command.Positional) > 0 {
 				args = append(args, id(1))
 			}
+			if command.Name == "find" {
+				args = append(args, "--account=a")
+			}
 			if command.Name == "discard" {
 				args = append(args, "--reason=x", "--all")
 			}

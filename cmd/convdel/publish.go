@@ -20,6 +20,7 @@ type publishCommand struct {
 	CloudEvent string `group:"input" help:"bare, structured or binary. Without this flag, events from flags are bare and events from standard input unchanged." name:"cloud-event" placeholder:"WRAPPING"`
 	Strict     bool   `group:"input" help:"Stop at the first bad line; no line behind it is published."`
 	DryRun     bool   `group:"input" help:"Check events and print the records, without publishing them."`
+	Format     string `default:"" group:"input" help:"A receipt for each record that is acknowledged: table; json, one object; ndjson, one object a line, which wait takes. Without this flag, their number alone." placeholder:"FORMAT"`
 
 	brokerSettings   `embed:"" group:"kafka"`
 	securitySettings `embed:"" group:"kafka"`
@@ -42,6 +43,11 @@ events, letters of which nothing is left, batches.
     convdel deadletters export --class undecodable > letters.ndjson   # then edit, then:
     convdel publish < letters.ndjson
 
+With --format, each record that is acknowledged gets a receipt with its place, so that "convdel wait" and
+"convdel events find" can say what has become of it:
+
+    convdel publish --format ndjson < events.ndjson | convdel wait
+
 Bad lines are reported with their number and skipped. Records are keyed by conversation and count as
 published once every in-sync replica has them. A record that the topic does not take, for its size above
 all, is reported and skipped like a bad line. The exit status is 1 if a line was refused or a write failed, and 2 if
@@ -53,7 +59,7 @@ account or with type C2C, GROUP@TGS#… as client SDKs write it, and @TIM#SYSTEM
 
 // Run publishes one event from flags, or all events on standard input.
 func (p *publishCommand) Run(ctx context.Context, con *console) error {
-	c := checker{flagsOnly: []string{"cloud-event"}}
+	c := checker{flagsOnly: []string{"cloud-event", "format"}}
 	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
 	fromFlags := p.From != nil || p.To != nil || p.ClearRamble || p.Type != "c2c"
 	var event schema.Event
@@ -68,10 +74,14 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 			sink = newKafkaSink(cluster, topic)
 		}
 	}
+	c.oneOf("format", p.Format, "", formatTable, formatJSON, formatNDJSON)
+	if p.Format != "" && p.DryRun {
+		c.conflict("format", p.Format, "not with --dry-run, which publishes nothing")
+	}
 	if err := c.err(); err != nil {
 		return err
 	}
-	job := &publishing{con: con, sink: sink, topic: p.Topic, wrap: wrap, strict: p.Strict}
+	job := &publishing{con: con, sink: sink, topic: p.Topic, wrap: wrap, strict: p.Strict, receipts: newReceipts(con, p.Topic, p.Format)}
 	var err error
 	if fromFlags {
 		err = job.one(ctx, event)
@@ -82,6 +92,7 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	if err == nil && job.published+job.refused == 0 {
 		return errNoInput
 	}
+	err = errors.Join(err, job.receipts.end(&job.counts))
 	p.summary(con, &job.counts)
 	if err == nil && job.refused > 0 {
 		return errReported
@@ -124,11 +135,14 @@ func given(flag *string) string {
 	return *flag
 }
 
-// summary writes the last line. In a dry run it goes to standard error, since standard output holds only records.
+// summary writes the last line. It goes to standard error if standard output holds only records or receipts for programs.
 func (p *publishCommand) summary(con *console, n *counts) {
 	w, verb := con.stdout, "published"
 	if p.DryRun {
 		w, verb = con.stderr, "would publish"
+	}
+	if p.Format == formatJSON || p.Format == formatNDJSON {
+		w = con.stderr
 	}
 	say(w, "%s %d, refused %d\n", verb, n.published, n.refused)
 }
@@ -138,11 +152,12 @@ type counts struct{ published, refused int }
 
 // publishing is one run of the command.
 type publishing struct {
-	con    *console
-	sink   recordSink
-	topic  string
-	wrap   string
-	strict bool
+	con      *console
+	sink     recordSink
+	topic    string
+	wrap     string
+	strict   bool
+	receipts receipts
 	counts
 }
 
@@ -162,7 +177,7 @@ func (p *publishing) one(ctx context.Context, event schema.Event) error {
 		p.refused++
 		say(p.con.stderr, "%v\n", f)
 	}
-	return err
+	return errors.Join(err, p.receipts.write(n.placed))
 }
 
 // errStopped says that publishing was stopped.
@@ -232,6 +247,9 @@ func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inp
 		}
 	}
 	progress.add(lines)
+	if unwritten := p.receipts.write(n.placed); unwritten != nil {
+		return errors.Join(unwritten, err)
+	}
 	if err != nil {
 		left := len(records) - n.written - len(n.refused)
 		return fmt.Errorf("lines %d to %d: %d of %d not published: %w", lines[0].number, lines[len(lines)-1].number, left, len(records), err)
@@ -259,5 +277,5 @@ func (p *publishing) record(line inputLine) (record, error) {
 	if p.wrap != "" {
 		return encodeRecord(event, p.wrap)
 	}
-	return record{key: []byte(event.Key()), value: line.text}, nil
+	return record{key: []byte(event.Key()), value: line.text, event: event}, nil
 }

@@ -94,7 +94,7 @@ func (p *publishing) replayOf(m lineMembers) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	return record{key: source.Key, value: source.Value, headers: source.Headers}, nil
+	return record{key: source.Key, value: source.Value, headers: source.Headers, event: event}, nil
 }
 
 var errBothValues = &letterError{member: "value", reason: "is given beside omitted: take omitted out of the line if the value is whole"}

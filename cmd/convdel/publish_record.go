@@ -37,6 +37,7 @@ type record struct {
 	key     []byte // nil means null
 	value   []byte
 	headers []schema.Header
+	event   schema.Event
 	// line is the number of the record's line in the input, 0 if it has none. id is the ID of the dead letter that the
 	// record replays, empty if it replays none.
 	line int
@@ -45,9 +46,18 @@ type record struct {
 
 // sent is the result of a write.
 type sent struct {
-	// written counts the acknowledged records. refused are the records that the topic will never take, with the reasons.
+	// written counts the acknowledged records, and placed has them with their places. refused are
+	// the records that the topic will never take, with the reasons.
 	written int
+	placed  []placedRecord
 	refused []refusedRecord
+}
+
+// placedRecord is an acknowledged record.
+type placedRecord struct {
+	record    record
+	partition int
+	offset    int64
 }
 
 // refusedRecord is a record that the topic refuses because of the record itself.
@@ -70,6 +80,7 @@ func encodeRecord(event schema.Event, wrap string) (record, error) {
 			event.Time = time.Now()
 		}
 	}
+	r.event = event
 	var err error
 	switch wrap {
 	case wrapStructured:
@@ -103,6 +114,14 @@ const chunkTimeout = time.Minute
 func newKafkaSink(cluster cluster.Config, topic string) *kafkaSink {
 	writer, done := cluster.Writer(topic)
 	writer.BatchSize = maxChunkLines
+	// A batch's messages have their places by the time at which their write returns.
+	writer.Completion = func(messages []kafka.Message, err error) {
+		for _, m := range messages {
+			if place, ok := m.WriterData.(*placedRecord); ok && err == nil {
+				place.partition, place.offset = m.Partition, m.Offset
+			}
+		}
+	}
 	return &kafkaSink{writer: writer, done: done}
 }
 
@@ -113,8 +132,8 @@ func (k *kafkaSink) close() error { return k.done() }
 //
 // A batch is refused as a whole for any one of its records. Writing the records one by one shows which one.
 func (k *kafkaSink) write(ctx context.Context, records []record) (sent, error) {
-	failed, err := k.writeBatch(ctx, records)
-	n := sent{written: len(records) - len(failed)}
+	placed, failed, err := k.writeBatch(ctx, records)
+	n := sent{written: len(records) - len(failed), placed: placed}
 	for _, f := range failed {
 		if !deadletter.RefusesRecord(f.err) {
 			continue
@@ -124,6 +143,7 @@ func (k *kafkaSink) write(ctx context.Context, records []record) (sent, error) {
 			var aloneErr error
 			alone, aloneErr = k.write(ctx, []record{f.record})
 			n.written += alone.written
+			n.placed = append(n.placed, alone.placed...)
 			n.refused = append(n.refused, alone.refused...)
 			err = errors.Join(err, aloneErr)
 			continue
@@ -133,23 +153,22 @@ func (k *kafkaSink) write(ctx context.Context, records []record) (sent, error) {
 	return n, err
 }
 
-// writeBatch returns the records that were not written, each with its reason, and the first error that does not concern a
-// single record.
-func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]refusedRecord, error) {
+// writeBatch returns the records that were written and those that were not, each of these with its reason, and the first error that
+// does not concern a single record.
+func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]placedRecord, []refusedRecord, error) {
 	if len(records) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	messages := make([]kafka.Message, len(records))
+	messages, places := make([]kafka.Message, len(records)), make([]*placedRecord, len(records))
 	for i, r := range records {
-		messages[i] = kafka.Message{Key: r.key, Value: r.value, Headers: kafkaHeaders(r.headers)}
+		places[i] = &placedRecord{record: r}
+		messages[i] = kafka.Message{Key: r.key, Value: r.value, Headers: kafkaHeaders(r.headers), WriterData: places[i]}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chunkTimeout)
 	defer cancel()
 	err := k.writer.WriteMessages(ctx, messages...)
-	if err == nil {
-		return nil, nil
-	}
 	each, ok := errors.AsType[kafka.WriteErrors](err)
+	var placed []placedRecord
 	var failed []refusedRecord
 	var first error
 	for i, r := range records {
@@ -158,6 +177,7 @@ func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]refused
 			one = each[i]
 		}
 		if one == nil {
+			placed = append(placed, *places[i])
 			continue
 		}
 		failed = append(failed, refusedRecord{record: r, err: one})
@@ -165,7 +185,7 @@ func (k *kafkaSink) writeBatch(ctx context.Context, records []record) ([]refused
 			first = fmt.Errorf("write to topic %s: %w", k.writer.Topic, one)
 		}
 	}
-	return failed, first
+	return placed, failed, first
 }
 
 func kafkaHeaders(headers []schema.Header) []kafka.Header {

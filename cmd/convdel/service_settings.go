@@ -82,6 +82,11 @@ func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.Topic = c.eventTopic(s.Topic)
 	cfg.Group = c.printable("group", s.Group, 255)
 	cfg.DeadLetterTopic = c.letterTopic(s.Topic, s.DeadLetterTopic)
+	cfg.OutcomeTopic = c.outcomeTopic(s.OutcomeTopic, cfg.Topic, cfg.DeadLetterTopic)
+	cfg.OutcomesHideAccounts = !c.yesNo("outcome-accounts", s.OutcomeAccounts)
+	if cfg.OutcomesHideAccounts && s.OutcomeTopic == "" {
+		c.warnings = append(c.warnings, "--outcome-accounts is false and has no effect: --outcome-topic is not set, so nothing is recorded")
+	}
 	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
 	cfg.Start = c.start("start", s.Start, time.Now())
 	cfg.Adopt = c.adopt("adopt", s.Adopt)
@@ -107,6 +112,20 @@ func (c *checker) letterTopic(topic, letters string) string {
 		c.conflict("dead-letter-topic", letters, "must differ from --topic")
 	}
 	return letters
+}
+
+// outcomeTopic reads the name of the outcome topic. Without a name, nothing is recorded.
+func (c *checker) outcomeTopic(outcomes, topic, letters string) string {
+	switch outcomes {
+	case "":
+		c.note("outcome-topic", "")
+		return ""
+	case topic:
+		c.conflict("outcome-topic", outcomes, "must differ from --topic")
+	case letters:
+		c.conflict("outcome-topic", outcomes, "must differ from --dead-letter-topic")
+	}
+	return c.topic("outcome-topic", outcomes)
 }
 
 // checkAPI reads the settings that identify the app to the API.

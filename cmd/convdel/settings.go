@@ -48,10 +48,17 @@ type brokerSettings struct {
 	Topic   string `default:"${topic}" help:"Topic of the events. Its name must not end with .dead-letter." placeholder:"NAME" setting:""`
 }
 
+// memberSettings name the consumer group.
+type memberSettings struct {
+	Group string `default:"convdel" help:"Consumer group that owns the offsets." placeholder:"NAME" setting:""`
+}
+
 // groupSettings say how the topic is consumed.
 type groupSettings struct {
-	Group               string `default:"convdel" help:"Consumer group that owns the offsets." placeholder:"NAME" setting:""`
+	memberSettings      `embed:""`
 	letterTopicSettings `embed:""`
+	outcomeSettings     `embed:""`
+	OutcomeAccounts     toggle `default:"true" help:"Record the conversation of each event in the outcome topic. Without it, IDs and erasures are recorded still, and IDs that publishers choose, or that follow from the account, can be guessed." setting:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
 	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:""`
 	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed). The running replicas of that app end. Remove this setting afterwards." placeholder:"NUMBER" setting:""`
@@ -60,6 +67,16 @@ type groupSettings struct {
 // letterTopicSettings locate the dead letters.
 type letterTopicSettings struct {
 	DeadLetterTopic string `help:"Topic of the dead letters. Default: TOPIC.dead-letter." placeholder:"TOPIC.dead-letter" setting:""`
+}
+
+// outcomeSettings locate the outcomes.
+type outcomeSettings struct {
+	OutcomeTopic string `help:"Topic where the end of every event, and every settlement of a dead letter, is recorded before it counts. Empty = none." placeholder:"NAME" setting:""`
+}
+
+// settleOutcomeSettings locate the outcomes of settled dead letters.
+type settleOutcomeSettings struct {
+	OutcomeTopic string `help:"Topic where settlements are recorded of letters that name a topic for outcomes. Default: the topic that the letter names, if the newest records there are outcomes." placeholder:"NAME" setting:""`
 }
 
 // securitySettings are the login to Kafka.
@@ -118,6 +135,7 @@ const (
 	groupBounds = "bounds"
 	groupOps    = "operations"
 	groupEvent  = "event"
+	groupEvents = "events"
 	groupInput  = "input"
 	groupDemo   = "demo"
 	groupSim    = "simulator"
@@ -130,6 +148,7 @@ const (
 func flagGroups() []kong.Group {
 	return []kong.Group{
 		{Key: groupEvent, Title: "One event"},
+		{Key: groupEvents, Title: "Which events"},
 		{Key: groupInput, Title: "Input and output"},
 		{Key: groupDemo, Title: "Demo"},
 		{Key: groupSim, Title: "Simulator"},

@@ -67,7 +67,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		got.CallTimeout != want.CallTimeout || got.MaxAttempts != want.MaxAttempts || got.RetryInitial != want.RetryInitial ||
 		got.RetryMax != want.RetryMax || got.MaxInFlight != want.MaxInFlight || got.MaxInFlightBytes != want.MaxInFlightBytes ||
 		got.MaxBatchBytes != want.MaxBatchBytes || got.MaxRecordBytes != want.MaxRecordBytes || got.Start != want.Start || got.Adopt != "" ||
-		got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout {
+		got.OutcomeTopic != "" || got.OutcomesHideAccounts || got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout {
 		t.Errorf("consumer: %+v\nwant %+v", got, want)
 	}
 	if brokers := cfg.Consumer.Cluster.Brokers; !slices.Equal(brokers, []string{"kafka-1:9092", "kafka-2:9092"}) {
@@ -91,7 +91,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 // wrongSettings has a wrong value for each setting of run that can be wrong on its own.
 func wrongSettings() map[string]string {
 	return map[string]string{
-		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "create-topics": "perhaps",
+		"brokers": "kafka-1", "topic": "a b", "group": "", "dead-letter-topic": "..", "outcome-topic": "a/b", "outcome-accounts": "some", "create-topics": "perhaps",
 		"start": "yesterday", "adopt": "me", "max-batch-bytes": "1", "max-record-bytes": "8MiB",
 		"kafka-tls": "maybe", "kafka-ca-file": "/no/such/file", "kafka-cert-file": "/no/such/cert", "kafka-key-file": "/no/such/key",
 		"kafka-sasl": "gssapi", "insecure": "very", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
@@ -178,6 +178,8 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		{args: []string{"--retry-initial=5s", "--retry-max=1s"}, want: []string{`--retry-max (CONVDEL_RETRY_MAX) is "1s": must be at least --retry-initial, which is "5s"`}},
 		{args: []string{"--max-batch-bytes=100000", "--max-record-bytes=100001"}, want: []string{`--max-record-bytes (CONVDEL_MAX_RECORD_BYTES) is "100001": must be at most --max-batch-bytes, which is "100000"`}},
 		{args: []string{"--topic=t", "--dead-letter-topic=t"}, want: []string{"must differ from --topic"}},
+		{args: []string{"--topic=t", "--outcome-topic=t"}, want: []string{"--outcome-topic (CONVDEL_OUTCOME_TOPIC) is \"t\": must differ from --topic"}},
+		{args: []string{"--dead-letter-topic=t", "--outcome-topic=t"}, want: []string{"must differ from --dead-letter-topic"}},
 		{args: []string{"--topic=t.dead-letter", "--dead-letter-topic=t"}, want: []string{`--topic (CONVDEL_TOPIC) is "t.dead-letter": a topic with this ending holds dead letters`}},
 		{args: []string{"--kafka-tls", "--kafka-cert-file=c"}, want: []string{"it needs --kafka-key-file"}},
 		{args: []string{"--kafka-tls", "--kafka-key-file=k"}, want: []string{"it needs --kafka-cert-file"}},
@@ -340,6 +342,8 @@ func TestWarnings(t *testing.T) {
 			want: []string{"CONVDEL_REDIS_URL_FILE is set and has no effect: --quota is local, not redis", "--redis-key is set"},
 		},
 		{env: environment{"CONVDEL_REDIS_URL": redis, "CONVDEL_REDIS_KEY": "k"}, args: []string{"--quota=redis"}},
+		{args: []string{"--outcome-accounts=false"}, want: []string{"--outcome-accounts is false and has no effect"}},
+		{args: []string{"--outcome-accounts=false", "--outcome-topic=o"}},
 		{env: environment{"CONVDEL_REDIS_URL": "", "CONVDEL_REDIS_URL_FILE": ""}},
 	} {
 		env := required().with(c.env)

@@ -7,15 +7,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/segmentio/kafka-go"
-	"golang.org/x/sync/errgroup"
-
+	"convdel/consumer/internal/pass"
 	"convdel/consumer/internal/recordlog"
 	"convdel/schema"
 )
-
-// passParallel is how many partitions the pass reads at once. Each holds a decompressed fetch in memory.
-const passParallel = 2
 
 // index is the result of a pass over the topic: the positions of the open letters. It keeps some tens of bytes for each
 // open letter, however large the letters are and however many are settled.
@@ -69,15 +64,11 @@ func (t *Table) indexAll(ctx context.Context, settled bool) (*index, error) {
 		settled: make(map[letterKey]tombstone), replaces: make(map[letterKey]letterKey), topics: make(map[string]int32),
 	}
 	found := make([]*partitionIndex, t.partitions)
-	group, inGroup := errgroup.WithContext(ctx)
-	group.SetLimit(passParallel)
-	for p := range t.partitions {
-		group.Go(func() (err error) {
-			found[p], err = t.indexPartition(inGroup, p, settled)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err := pass.EachPartition(ctx, t.in.All(), func(ctx context.Context, p int) (err error) {
+		found[p], err = t.indexPartition(ctx, p, settled)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	for p, one := range found {
@@ -110,42 +101,20 @@ func (t *Table) indexPartition(ctx context.Context, partition int, settled bool)
 	if settled {
 		ix.graves = newGraves()
 	}
-	var from, logEnd int64
-	err := t.retry(ctx, func() (err error) {
-		if from, err = t.log.Offset(ctx, partition, kafka.FirstOffset); err != nil {
-			return err
-		}
-		// Ask for the log's own end first: a record that is written between the two questions is not taken for an open
-		// transaction's.
-		if logEnd, err = t.log.Offset(ctx, partition, kafka.LastOffset); err != nil {
-			return err
-		}
-		ix.end, err = t.log.Stable(ctx, partition)
-		return err
-	})
-	if err == nil && ix.end < logEnd {
-		t.note(&ix.unread, Gap{Partition: partition, First: ix.end, Last: logEnd - 1})
+	span, err := t.in.Span(ctx, partition)
+	if err != nil {
+		return nil, err
 	}
-	r := recordlog.Request{Partition: partition, Offset: from, MaxBytes: passBytes, Epoch: recordlog.NoEpoch}
-	for idle := 0; err == nil && r.Offset < ix.end; {
-		before := r.Offset
-		var gap *Gap
-		if r.Offset, gap, err = t.read(ctx, r, ix.add); gap != nil {
-			t.note(&ix.unread, *gap)
-		}
-		if r.Offset > before {
-			idle = 0
-		} else if idle++; err == nil {
-			err = t.idle(ctx, r, idle)
-		}
+	ix.end = span.Stable
+	note := func(g Gap) { t.note(&ix.unread, g) }
+	if hidden := span.Hidden(partition); hidden != nil {
+		note(*hidden)
 	}
+	_, err = t.in.Each(ctx, pass.Part{Partition: partition, From: span.First, To: span.Stable, MaxBytes: passBytes}, ix.add, note)
 	return ix, err
 }
 
 func (ix *partitionIndex) add(r *recordlog.Record) error {
-	if r.Offset >= ix.end {
-		return nil
-	}
 	ix.records++
 	if r.Omitted != nil {
 		ix.foreign++ // no letter is so large; its value was not read, and is not null
@@ -178,7 +147,7 @@ func (ix *index) merge(partition int32, one *partitionIndex) {
 	ix.ends[partition] = one.end
 	ix.records += one.records
 	ix.foreign += one.foreign
-	ix.unread = ix.unread.and(one.unread)
+	ix.unread = ix.unread.And(one.unread)
 	for id, offset := range one.open {
 		key, at := ix.key(id), position{partition: partition, offset: offset}
 		if other, again := ix.open[key]; again {

@@ -108,7 +108,7 @@ var errHeld = errors.New("enough letters are held")
 func (c *cursor) fill(ctx context.Context, ix *index) error {
 	for idle := 0; len(c.ready) == 0 && len(c.wanted) > 0; {
 		r := recordlog.Request{Partition: c.partition, Offset: c.wanted[0].offset, MaxBytes: pickBytes, Epoch: recordlog.NoEpoch}
-		next, gap, err := c.t.read(ctx, r, c.add)
+		next, gap, err := c.t.in.Read(ctx, r, c.add)
 		if gap != nil {
 			c.t.note(&ix.unread, *gap)
 		}
@@ -125,7 +125,7 @@ func (c *cursor) fill(ctx context.Context, ix *index) error {
 		if next > r.Offset {
 			idle = 0
 		} else if idle++; len(c.wanted) > 0 {
-			if err := c.t.idle(ctx, r, idle); err != nil {
+			if err := c.t.in.Idle(ctx, r, idle); err != nil {
 				return err
 			}
 		}

@@ -25,6 +25,9 @@ type Choice struct {
 	Planned *Plan
 	// By names who settles the letters. It stays on the tombstones.
 	By string
+	// OutcomeTopic is where the settlements of letters are recorded that name a topic for outcomes, whichever they name. If it is
+	// empty, each is recorded in the topic that its letter names, if the newest records of that are outcomes.
+	OutcomeTopic string
 	// Skipped, unless nil, is called by a replay for each record that the topic of events refuses because of the record
 	// itself, above all its size. It gets the letter and the reason. The letter stays open and the replay goes on.
 	Skipped func(*Letter, error)
@@ -32,6 +35,10 @@ type Choice struct {
 
 // Left says why a letter is left alone.
 type Left string
+
+// LeftOutcomeTopic is the reason why any settling leaves a letter alone that names a topic for outcomes of which nothing shows that it
+// is one: the name may be forged. [Choice.OutcomeTopic] decides for it.
+const LeftOutcomeTopic Left = "naming a topic for outcomes that is not known as one"
 
 // These are the reasons why a replay leaves a letter alone. Permanent and undecodable letters would fail again. So they are
 // replayed only if the filter names their class or their ID.
@@ -61,6 +68,10 @@ type Plan struct {
 	// thousand of these. See [Letter.Replaces].
 	Along    int
 	AlongIDs []string
+	// Outcomes counts the settled letters by the topic in which that is recorded; empty if it is recorded nowhere. Doubted are the
+	// topics of the letters that are left alone because of LeftOutcomeTopic, the first sixteen of them.
+	Outcomes map[string]int
+	Doubted  []string
 	// Skipped counts the letters that a replay has skipped, see [Choice]. It is 0 in a plan of a settling to come.
 	Skipped int
 	// NotOpen are the IDs in the filter that no open letter has: a letter with that ID is settled, replaced by the letter of
@@ -73,7 +84,9 @@ type Plan struct {
 }
 
 func newPlan() Plan {
-	return Plan{Classes: make(map[schema.Class]int), Left: make(map[Left]int), listed: make(map[position]struct{})}
+	return Plan{
+		Classes: make(map[schema.Class]int), Left: make(map[Left]int), Outcomes: make(map[string]int), listed: make(map[position]struct{}),
+	}
 }
 
 // lists returns true if the plan has a letter and all letters that are settled along with it, each at its present
@@ -95,8 +108,22 @@ func (l *Letter) everywhere() []position {
 	return at
 }
 
-func (p *Plan) count(l *Letter, now time.Time) {
+// doubt notes that a letter is left alone because of the topic that it names for outcomes.
+func (p *Plan) doubt(topic string) {
+	if topic == "" {
+		return
+	}
+	p.Left[LeftOutcomeTopic]++
+	if len(p.Doubted) < maxJudged && !slices.Contains(p.Doubted, topic) {
+		p.Doubted = append(p.Doubted, topic)
+	}
+}
+
+func (p *Plan) count(l *Letter, topic string, now time.Time) {
 	p.Settled++
+	if topic != "" {
+		p.Outcomes[topic] += 1 + len(l.supersedes)
+	}
 	p.Classes[l.Class]++
 	for _, at := range l.everywhere() {
 		p.listed[at] = struct{}{}

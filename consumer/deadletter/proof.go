@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"math"
 
+	"convdel/consumer/internal/pass"
 	"convdel/schema"
 )
 
@@ -41,12 +41,7 @@ func (ix *index) proofOf(l *Letter) (p proof, ok bool) {
 		return proof{}, false
 	}
 	h := sha256.New()
-	writeBytes(h, l.Key)
-	writeBytes(h, l.Value)
-	for _, header := range schema.SourceHeaders(l.Headers) {
-		writeBytes(h, []byte(header.Key))
-		writeBytes(h, header.Value)
-	}
+	pass.HashSource(h, schema.Record{Key: l.Key, Value: l.Value, Headers: l.Headers})
 	var at [12]byte
 	binary.BigEndian.PutUint64(at[:], uint64(l.Timestamp.Unix()))        //nolint:gosec // only to be compared
 	binary.BigEndian.PutUint32(at[8:], uint32(l.Timestamp.Nanosecond())) //nolint:gosec // below a billion
@@ -57,17 +52,6 @@ func (ix *index) proofOf(l *Letter) (p proof, ok bool) {
 		p.of = ix.key(l.ReplayOf)
 	}
 	return p, true
-}
-
-// writeBytes adds bytes to a hash. It adds their number first, and tells null from empty, so that no other bytes give the
-// same hash.
-func writeBytes(h hash.Hash, data []byte) {
-	var size [8]byte
-	if data != nil {
-		binary.BigEndian.PutUint64(size[:], uint64(len(data))+1)
-	}
-	_, _ = h.Write(size[:])
-	_, _ = h.Write(data)
 }
 
 // prove checks the letters' claims. It reads the letters on both sides of each claim once more. Afterwards the index's

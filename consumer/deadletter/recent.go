@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"convdel/consumer/internal/pass"
 	"convdel/consumer/internal/recordlog"
 	"convdel/schema"
 )
@@ -31,31 +32,16 @@ func (t *Table) stillOpen(ctx context.Context, ix *index, l *Letter) (bool, erro
 // catchUp reads what was written to a partition since it was last read, and takes the letters with a newer record out of
 // the index.
 func (t *Table) catchUp(ctx context.Context, ix *index, partition int) error {
-	var end int64
-	err := t.retry(ctx, func() (err error) {
-		end, err = t.log.Stable(ctx, partition)
+	end, err := t.in.Stable(ctx, partition)
+	if err != nil {
 		return err
-	})
-	r := recordlog.Request{Partition: partition, Offset: ix.read[partition], MaxBytes: passBytes, Epoch: recordlog.NoEpoch}
-	for idle := 0; err == nil && r.Offset < end; {
-		before := r.Offset
-		var gap *Gap
-		r.Offset, gap, err = t.read(ctx, r, func(rec *recordlog.Record) error {
-			if rec.Offset < end {
-				ix.forget(rec)
-			}
-			return nil
-		})
-		if gap != nil {
-			t.note(&ix.unread, *gap)
-		}
-		if r.Offset > before {
-			idle = 0
-		} else if idle++; err == nil {
-			err = t.idle(ctx, r, idle)
-		}
 	}
-	ix.read[partition] = max(ix.read[partition], min(r.Offset, end))
+	read, err := t.in.Each(ctx, pass.Part{Partition: partition, From: ix.read[partition], To: end, MaxBytes: passBytes},
+		func(rec *recordlog.Record) error {
+			ix.forget(rec)
+			return nil
+		}, func(g Gap) { t.note(&ix.unread, g) })
+	ix.read[partition] = max(ix.read[partition], read)
 	return err
 }
 

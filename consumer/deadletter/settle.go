@@ -38,16 +38,17 @@ func (e *SettleError) Unwrap() error { return e.Err }
 
 // PlanReplay returns what [Table.Replay] would do. It changes nothing.
 func (t *Table) PlanReplay(ctx context.Context, c Choice) (Plan, error) {
-	return t.settle(ctx, c, c.leavesReplay, nil)
+	return t.settle(ctx, c, t.recorder(&c), c.leavesReplay, nil)
 }
 
 // PlanDiscard returns what [Table.Discard] would do. It changes nothing.
 func (t *Table) PlanDiscard(ctx context.Context, c Choice) (Plan, error) {
-	return t.settle(ctx, c, c.leavesDiscard, nil)
+	return t.settle(ctx, c, t.recorder(&c), c.leavesDiscard, nil)
 }
 
 // Replay publishes the source records of letters again, each with its own key, value and headers. It settles each letter
-// once its record is acknowledged by every in-sync replica. It goes letter by letter, in the order in which they were
+// once its record is acknowledged by every in-sync replica, and, if the letter names a topic for outcomes, once its outcome is, too.
+// It goes letter by letter, in the order in which they were
 // written, and calls done, which may be nil, after each. When ctx ends, it stops between two letters and returns what it
 // has done with ctx's error. A failed write is a [*SettleError]. A record that the topic refuses because of the record
 // itself is skipped, see [Choice].
@@ -58,8 +59,9 @@ func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan,
 	events, closeEvents := t.cluster.Writer(c.Topic)
 	letters, closeLetters := t.tombstones()
 	events.BatchSize = 1
-	defer func() { _ = errors.Join(closeEvents(), closeLetters()) }()
-	return t.settle(ctx, c, c.leavesReplay, func(l *Letter) error {
+	outcomes := t.recorder(&c)
+	defer func() { _ = errors.Join(closeEvents(), closeLetters(), outcomes.close()) }()
+	return t.settle(ctx, c, outcomes, c.leavesReplay, func(l *Letter, topic string) error {
 		source, err := l.Source()
 		if err != nil {
 			return err // left alone before
@@ -67,7 +69,12 @@ func (t *Table) Replay(ctx context.Context, c Choice, done func(*Letter)) (Plan,
 		if err := write(ctx, events, messageOf(source)); err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
-		if err := write(ctx, letters, tombstonesOf(l, c.settlement(""))...); err != nil {
+		settled := c.settlement("")
+		err = outcomes.write(ctx, topic, l, schema.OutcomeReplayed, settled)
+		if err == nil {
+			err = write(ctx, letters, tombstonesOf(l, settled)...)
+		}
+		if err != nil {
 			return &SettleError{ID: l.ID(), Published: true, Err: err}
 		}
 		if done != nil {
@@ -84,9 +91,15 @@ func (t *Table) Discard(ctx context.Context, c Choice, reason string, done func(
 		return Plan{}, errors.New("discard: no reason given")
 	}
 	letters, closeLetters := t.tombstones()
-	defer func() { _ = closeLetters() }()
-	return t.settle(ctx, c, c.leavesDiscard, func(l *Letter) error {
-		if err := write(ctx, letters, tombstonesOf(l, c.settlement(reason))...); err != nil {
+	outcomes := t.recorder(&c)
+	defer func() { _ = errors.Join(closeLetters(), outcomes.close()) }()
+	return t.settle(ctx, c, outcomes, c.leavesDiscard, func(l *Letter, topic string) error {
+		settled := c.settlement(reason)
+		err := outcomes.write(ctx, topic, l, schema.OutcomeDiscarded, settled)
+		if err == nil {
+			err = write(ctx, letters, tombstonesOf(l, settled)...)
+		}
+		if err != nil {
 			return &SettleError{ID: l.ID(), Err: err}
 		}
 		if done != nil {
@@ -104,8 +117,11 @@ func (c *Choice) settlement(reason string) schema.Settlement {
 // errLenient says that letters are not settled by a guess.
 var errLenient = errors.New("a lenient filter settles nothing")
 
-// settle goes through the chosen letters and calls act, unless nil, with each one that is not left alone.
-func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.Time) Left, act func(*Letter) error) (Plan, error) {
+// settle goes through the chosen letters and calls act, unless nil, with each one that is not left alone, and with the topic of its
+// outcome.
+func (t *Table) settle(
+	ctx context.Context, c Choice, outcomes *recorder, leaves func(*Letter, time.Time) Left, act func(l *Letter, topic string) error,
+) (Plan, error) {
 	plan := newPlan()
 	if c.Filter.Lenient {
 		return plan, errLenient
@@ -126,8 +142,13 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 			plan.Left[why]++
 			return nil
 		}
+		topic, known, err := outcomes.topicOf(ctx, l)
+		if err != nil || !known {
+			plan.doubt(topic)
+			return err
+		}
 		if act != nil {
-			done, err := t.settleOne(ctx, ix, l, pace, act)
+			done, err := t.settleOne(ctx, ix, l, pace, func(l *Letter) error { return act(l, topic) })
 			if refused(err) {
 				plan.skip(&c, l, err)
 				return c.enough(&plan)
@@ -136,7 +157,7 @@ func (t *Table) settle(ctx context.Context, c Choice, leaves func(*Letter, time.
 				return err
 			}
 		}
-		plan.count(l, now)
+		plan.count(l, topic, now)
 		return c.enough(&plan)
 	})
 	plan.Totals = ix.totals()
@@ -179,7 +200,8 @@ func (ix *index) named(ids []string, plan *Plan) map[string]bool {
 // refused returns true if a letter's record was refused because of the record itself.
 func refused(err error) bool {
 	failed, ok := errors.AsType[*SettleError](err)
-	return ok && !failed.Published && RefusesRecord(failed.Err)
+	_, ofOutcome := errors.AsType[*OutcomeError](err)
+	return ok && !failed.Published && !ofOutcome && RefusesRecord(failed.Err)
 }
 
 // RefusesRecord returns true if an error of a write means that the topic refuses the record itself, above all for its size.

@@ -3,14 +3,12 @@ package deadletter
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
-	"convdel/consumer"
 	"convdel/consumer/cluster"
+	"convdel/consumer/internal/pass"
 	"convdel/consumer/internal/recordlog"
 )
 
@@ -34,11 +32,9 @@ type Table struct {
 	// time. Every pass finds the same part again. It has to be set before the table is used.
 	Notice func(Gap)
 
-	noticing   sync.Mutex
 	cluster    cluster.Config
 	topic      string
-	transport  *kafka.Transport
-	log        *recordlog.Log
+	in         *pass.Topic
 	partitions int
 }
 
@@ -65,27 +61,15 @@ type Totals struct {
 // Open returns the table of a topic. It returns a [*consumer.TopicError] if the topic does not exist.
 func Open(ctx context.Context, cluster cluster.Config, topic string) (*Table, error) {
 	cluster = cluster.WithMemory()
-	t := &Table{cluster: cluster, topic: topic, transport: cluster.Transport(topic)}
-	t.log = &recordlog.Log{
-		Transport: t.transport, Addr: cluster.Addr(), Topic: topic,
-		Bounds: recordlog.Bounds{Batch: maxBatchBytes, Record: maxLetterBytes},
-	}
-	err := t.retry(ctx, func() (err error) {
-		t.partitions, err = t.log.Partitions(ctx)
-		return err
-	})
-	if errors.Is(err, kafka.UnknownTopicOrPartition) {
-		err = &consumer.TopicError{Topic: topic, Err: err}
-	}
+	in, err := pass.Open(ctx, cluster, topic, recordlog.Bounds{Batch: maxBatchBytes, Record: maxLetterBytes})
 	if err != nil {
-		t.Close()
 		return nil, err
 	}
-	return t, nil
+	return &Table{cluster: cluster, topic: topic, in: in, partitions: in.Partitions}, nil
 }
 
 // Close closes the connections.
-func (t *Table) Close() { t.transport.CloseIdleConnections() }
+func (t *Table) Close() { t.in.Close() }
 
 // Each calls do with each open letter that the filter selects, in the order in which they were written, until do returns an
 // error. It returns that error. Changes of the topic during the call may be missed.
@@ -167,7 +151,7 @@ func (t *Table) Follow(ctx context.Context, f Filter, do func(*Letter) error) er
 func (t *Table) follow(ctx context.Context, partition int, from int64, fresh chan<- *Letter) error {
 	r := recordlog.Request{Partition: partition, Offset: from, MaxBytes: pickBytes, Hold: followHold, Epoch: recordlog.NoEpoch}
 	for ctx.Err() == nil {
-		next, gap, err := t.read(ctx, r, func(rec *recordlog.Record) error {
+		next, gap, err := t.in.Read(ctx, r, func(rec *recordlog.Record) error {
 			l := readLetter(rec)
 			if l == nil {
 				return nil

@@ -40,7 +40,7 @@ func (s *Service) StopAtOnce(by string) {
 func (s *Service) unfinished(name string) slog.Attr {
 	u := s.consumer.Unfinished()
 	return slog.Group(name, slog.Int("events", u.Total()), slog.Int("ready", u.Ready), slog.Int("waiting", u.Waiting),
-		slog.Int("calling", u.Calling), slog.Int("dead_letters", u.DeadLetters))
+		slog.Int("calling", u.Calling), slog.Int("dead_letters", u.DeadLetters), slog.Int("outcomes", u.Outcomes))
 }
 
 func (s *Service) logStop(ctx context.Context, err error) {

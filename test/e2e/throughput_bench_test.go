@@ -21,7 +21,7 @@ import (
 // otherBinary, in the environment, is a convdel that BenchmarkThroughput measures too, one of an earlier version say.
 const otherBinary = "TEST_BENCH_OTHER"
 
-// BenchmarkThroughput compares the service without a limiter, 64 calls at once, with a bare loop of 64 goroutines that post the
+// BenchmarkThroughput compares the service without a limiter, 64 calls at once, without outcomes and with them, with a bare loop of 64 goroutines that post the
 // same requests to the same simulator, in the simulator's own process: rounds in turn, the median of each. The processor time a
 // call is that of all processes together, which other work on the machine changes less than the rate.
 func BenchmarkThroughput(b *testing.B) {
@@ -29,15 +29,21 @@ func BenchmarkThroughput(b *testing.B) {
 	for b.Loop() {
 		s := newStage(b, 4, imtest.Config{RecordLimit: -1})
 		s.produce(values(b, events("user", 0, backlog))...)
-		binaries := map[string]string{"service": ""}
+		type contender struct {
+			binary string
+			flags  []string
+		}
+		contenders := map[string]contender{
+			"service": {}, "outcomes": {flags: []string{"--create-topics", "--outcome-topic", s.topic + ".outcome"}},
+		}
 		if other := os.Getenv(otherBinary); other != "" {
-			binaries["other"] = other
+			contenders["other"] = contender{binary: other}
 		}
 		measured := make(map[string][]pace)
 		for round := range rounds {
-			for name, path := range binaries {
-				s.binary, s.group = path, fmt.Sprintf("%s-%s-%d", s.topic, name, round)
-				p := s.service("--calls-per-second", "0", "--max-calls", "64", "--log-level", "warn")
+			for name, c := range contenders {
+				s.binary, s.group = c.binary, fmt.Sprintf("%s-%s-%d", s.topic, name, round)
+				p := s.service(append(c.flags, "--calls-per-second", "0", "--max-calls", "64", "--log-level", "warn")...)
 				measured[name] = append(measured[name], s.pace(p))
 				p.kill()
 			}

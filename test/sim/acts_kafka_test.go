@@ -103,8 +103,8 @@ func kafkaMakers() []maker {
 			a.redo = a.span + 30*time.Second
 			return a
 		}},
-		{name: "commits arrive late", rough: true, weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.OffsetCommit, true) }},
-		{name: "commits answered late", rough: true, weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.OffsetCommit, false) }},
+		{name: "commits arrive late", rough: true, weight: 4, draw: func(d *drawer) *act { return heldCommits(d, true) }},
+		{name: "commits answered late", rough: true, weight: 4, draw: func(d *drawer) *act { return heldCommits(d, false) }},
 		{name: "dead letters refused", weight: 7, draw: func(d *drawer) *act {
 			return answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: deadLetters, Err: pick(d.Rand, []*kerr.Error{
 				kerr.NotEnoughReplicas, kerr.NotLeaderForPartition, kerr.UnknownServerError, kerr.KafkaStorageError, kerr.TopicAuthorizationFailed,
@@ -117,8 +117,8 @@ func kafkaMakers() []maker {
 			a.late = true
 			return a
 		}},
-		{name: "dead letters acknowledged late", weight: 4, draw: func(d *drawer) *act { return held(d, kmsg.Produce, false) }},
-		{name: "dead letters arrive late", weight: 3, draw: func(d *drawer) *act { return held(d, kmsg.Produce, true) }},
+		{name: "dead letters acknowledged late", weight: 4, draw: func(d *drawer) *act { return heldWrites(d, deadLetters, false) }},
+		{name: "dead letters arrive late", weight: 3, draw: func(d *drawer) *act { return heldWrites(d, deadLetters, true) }},
 		{name: "partitions added", weight: 6, draw: func(d *drawer) *act {
 			n := 1 + d.IntN(3)
 			return &act{detail: strconv.Itoa(n), begin: func(w *world) { w.addPartitions(n) }}
@@ -149,6 +149,45 @@ func kafkaMakers() []maker {
 	}
 }
 
+// outcomeMakers are acts that keep outcomes from being written. While they are, a replica that stops leaves events that the API has
+// executed to the next one. Only a refusal that is shorter than any drain allows no repetition.
+func outcomeMakers() []maker {
+	refused := func(d *drawer, most time.Duration) *act {
+		return answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: outcomes, Err: pick(d.Rand, []*kerr.Error{
+			kerr.NotEnoughReplicas, kerr.NotLeaderForPartition, kerr.UnknownServerError, kerr.KafkaStorageError, kerr.TopicAuthorizationFailed,
+		})}, most)
+	}
+	repeating := func(a *act) *act {
+		a.redo = a.span + longestHold + 30*time.Second
+		return a
+	}
+	return []maker{
+		{name: "outcomes refused", rough: true, fits: recorded, draw: func(d *drawer) *act { return repeating(refused(d, 2*time.Minute)) }},
+		{name: "outcomes refused for a moment", fits: recorded, draw: func(d *drawer) *act { return refused(d, 2*time.Second) }},
+		{name: "outcomes refused though appended", rough: true, fits: recorded, draw: func(d *drawer) *act {
+			return repeating(answered(d, kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: outcomes, Err: pick(d.Rand, []*kerr.Error{
+				kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut,
+			})}, time.Minute))
+		}},
+		{name: "outcomes acknowledged late", rough: true, fits: recorded, draw: func(d *drawer) *act { return repeating(heldWrites(d, outcomes, false)) }},
+		{name: "outcomes arrive late", rough: true, fits: recorded, draw: func(d *drawer) *act { return repeating(heldWrites(d, outcomes, true)) }},
+	}
+}
+
+// heldWrites is an act in which replicas' writes to a topic, or the answers to them, are delayed or lost.
+func heldWrites(d *drawer, topic string, up bool) *act {
+	a, r := held(d, kmsg.Produce, up)
+	a.late, r.topic = topic == deadLetters, topic
+	return a
+}
+
+// heldCommits is the same of commits.
+func heldCommits(d *drawer, up bool) *act {
+	a, r := held(d, kmsg.OffsetCommit, up)
+	a.redo = a.span + r.delay + 30*time.Second
+	return a
+}
+
 // answered is an act in which brokers answer some or all requests with an error.
 func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
 	f.Count = -1
@@ -168,18 +207,14 @@ func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
 const longestHold = 12 * time.Second
 
 // held is an act in which replicas' requests, or the answers to them, are delayed or lost.
-func held(d *drawer, key kmsg.Key, up bool) *act {
+func held(d *drawer, key kmsg.Key, up bool) (*act, *rule) {
 	r := &rule{up: up, key: int16(key), delay: d.between(time.Second, longestHold), cut: d.chance(0.3)}
 	detail := r.delay.Round(100 * time.Millisecond).String()
 	if r.cut {
 		detail += ", then cut"
 	}
 	a := &act{detail: detail, span: d.between(time.Second, 30*time.Second)}
-	a.late = key == kmsg.Produce
-	if key == kmsg.OffsetCommit {
-		a.redo = a.span + r.delay + 30*time.Second
-	}
 	a.begin = func(w *world) { w.net.set(func() { w.net.rules[r] = true }) }
 	a.end = func(w *world) { w.net.set(func() { delete(w.net.rules, r) }) }
-	return a
+	return a, r
 }

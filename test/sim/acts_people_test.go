@@ -51,7 +51,7 @@ func peopleMakers() []maker {
 // laterMakers are drawn from a random source of their own, each at most once, so that adding them leaves the days of all
 // seeds otherwise unchanged.
 func laterMakers() []maker {
-	return []maker{
+	return append([]maker{
 		{name: "replica of another app", draw: func(*drawer) *act {
 			return &act{begin: func(w *world) { w.intrude() }}
 		}},
@@ -59,5 +59,5 @@ func laterMakers() []maker {
 			by := int64(1 + d.IntN(3))
 			return &act{detail: strconv.FormatInt(by, 10), redo: time.Minute, begin: func(w *world) { w.moveBack(by) }}
 		}},
-	}
+	}, outcomeMakers()...)
 }

@@ -62,6 +62,7 @@ func makers() []maker {
 
 func several(sc *scenario) bool   { return sc.brokers > 1 }
 func withRedis(sc *scenario) bool { return sc.quotaMode == byRedis }
+func recorded(sc *scenario) bool  { return sc.outcomes }
 
 // drawActs draws the acts of a day.
 func (d *drawer) drawActs() []*act {
@@ -93,7 +94,7 @@ func (d *drawer) drawActs() []*act {
 func drawLaterActs(sc *scenario) (acts []*act) {
 	d := &drawer{Rand: rngOf(sc, 4), sc: sc}
 	for _, m := range laterMakers() {
-		if m.rough && sc.gentle || !d.chance(0.3) {
+		if m.rough && sc.gentle || m.fits != nil && !m.fits(sc) || !d.chance(0.3) {
 			continue
 		}
 		a := m.draw(d)

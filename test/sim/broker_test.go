@@ -96,6 +96,11 @@ func (w *world) startKafka() {
 	if err := w.kafka.CreateTopic(deadLetters, 3, map[string]string{"cleanup.policy": "compact"}); err != nil {
 		w.t.Fatal(err)
 	}
+	if w.sc.outcomes {
+		if err := w.kafka.CreateTopic(outcomes, 3, nil); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func (w *world) loseBroker(node int32) {

@@ -42,6 +42,9 @@ func (l *ledger) judgeCommits() {
 			if (c.passes(e.r.Offset) || c.passes(e.last())) && e.fate != rolledBack && !e.had(c.at) {
 				l.w.fail("commit", "at %s replica %s committed %d/%d, finished above %v, although %s had not ended: %s",
 					l.w.clock(c.at), c.by, c.partition, c.offset, c.above, e.id, l.describe(e))
+			} else if (c.passes(e.r.Offset) || c.passes(e.last())) && e.fate != rolledBack && !l.recordedBy(e, c.at) {
+				l.w.fail("outcome", "at %s replica %s committed %d/%d, finished above %v, although %s had no outcome: %s",
+					l.w.clock(c.at), c.by, c.partition, c.offset, c.above, e.id, l.describe(e))
 			}
 		}
 	}

@@ -54,6 +54,8 @@ type planned struct {
 
 	schema.Conversation
 	clearRamble bool
+	// named says that the event has CloudEvents attributes.
+	named bool
 	// batched says that the record is part of an odd batch and published with it.
 	batched bool
 	// alone says that no other record has the same conversation.
@@ -134,6 +136,14 @@ func (d *drawer) drawEvents() []*planned {
 	return all
 }
 
+// erasure returns the erasure that a third of the named events are part of; empty for the others.
+func (e *planned) erasure() string {
+	if n, err := strconv.Atoi(e.id); err != nil || !e.named || n%3 > 0 {
+		return ""
+	}
+	return "erasure of " + e.id
+}
+
 func (d *drawer) poison(e *planned, i int) {
 	p := d.Float64()
 	for _, kind := range poisons {
@@ -180,6 +190,9 @@ func (d *drawer) wrap(e *planned) {
 		e.value = []byte(data)
 	case p < 0.75:
 		e.value = fmt.Appendf(nil, `{"specversion":"1.0","type":%q,"source":"/sim","id":%q,"data":%s`, schema.EventType, e.id, data)
+		if e.named = true; e.erasure() != "" {
+			e.value = fmt.Appendf(e.value, `,"erasureid":%q`, e.erasure())
+		}
 		if happened != "" {
 			e.value = fmt.Appendf(e.value, `,"time":%q`, happened)
 		}
@@ -191,6 +204,9 @@ func (d *drawer) wrap(e *planned) {
 		header("ce_type", schema.EventType)
 		header("ce_source", "/sim")
 		header("ce_id", e.id)
+		if e.named = true; e.erasure() != "" {
+			header("ce_erasureid", e.erasure())
+		}
 		if happened != "" {
 			header("ce_time", happened)
 		}

@@ -19,6 +19,8 @@ func (l *ledger) untrue(e *entry, d schema.DeadLetter, written time.Time) string
 	switch {
 	case d.Group != group:
 		return "it names another group"
+	case (d.OutcomeTopic == outcomes) != l.w.sc.outcomes || d.OutcomeHidesAccounts != (l.w.sc.outcomes && !l.w.sc.accounts):
+		return fmt.Sprintf("it says that its outcome is in %q, without accounts %t", d.OutcomeTopic, d.OutcomeHidesAccounts)
 	case d.Error == "":
 		return "it gives no error"
 	case d.Code != 0 && !strings.Contains(d.Error, strconv.Itoa(d.Code)):

@@ -21,6 +21,8 @@ type ledger struct {
 	entries []*entry
 	// letters is the dead-letter table: the newest record of each key. A tombstone has a null value.
 	letters map[string]*kgo.Record
+	// outcomes are the records of the outcome topic, by the ID of their source record.
+	outcomes map[string][]told
 	// replays counts the replays on the topic by the ID of their dead letter.
 	replays map[string]int
 	// calls are the calls that the API has seen, by conversation, in order of arrival.
@@ -46,7 +48,7 @@ type entry struct {
 
 // audit draws up the ledger and notes every promise that was not kept.
 func (w *world) audit() {
-	l := &ledger{w: w, planned: map[string]*planned{}, letters: map[string]*kgo.Record{}, replays: map[string]int{}, calls: map[schema.Conversation][]*call{}, given: map[string]map[schema.Conversation]bool{}}
+	l := &ledger{w: w, planned: map[string]*planned{}, letters: map[string]*kgo.Record{}, outcomes: map[string][]told{}, replays: map[string]int{}, calls: map[schema.Conversation][]*call{}, given: map[string]map[schema.Conversation]bool{}}
 	for _, e := range w.sc.events {
 		l.planned[e.id] = e
 	}
@@ -59,17 +61,21 @@ func (w *world) audit() {
 		}
 		l.letters[string(r.Key)] = r
 	}
+	if w.sc.outcomes {
+		l.readOutcomes(w.readAll(outcomes))
+	}
 	l.enter(append(w.retention.removed, w.readTopic()...))
 	for _, e := range l.entries {
 		l.judge(e)
 	}
 	l.judgeLetters()
+	l.judgeOutcomes()
 	l.judgeCommits()
 	l.judgeCalls()
 	l.judgeRepeats()
 	l.judgeOutput()
 	if n := w.tap.careless; n > 0 {
-		w.fail("commit", "%d writes of dead letters are not for all replicas of the log to acknowledge", n)
+		w.fail("commit", "%d writes of dead letters or outcomes are not for all replicas of the log to acknowledge", n)
 	}
 	for _, text := range w.tap.strange {
 		w.fail("bytes", "%s", text)

@@ -24,6 +24,7 @@ func (l *ledger) judgeTombstone(e *entry, r *kgo.Record) {
 	if !l.settledBySomebody(e, how) {
 		l.w.fail("lost", "the letter of %s is %s, but by nobody: %s", e.id, how, l.describe(e))
 	}
+	l.judgeSettlement(e, r, how)
 	if how == "replayed" && l.replays[e.id] == 0 {
 		l.w.fail("lost", "the letter of %s is settled as replayed, but there is no replay: %s", e.id, l.describe(e))
 	}

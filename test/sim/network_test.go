@@ -38,8 +38,9 @@ type network struct {
 
 // rule is a fault that affects frames of replicas.
 type rule struct {
-	up    bool  // true for requests, false for answers
-	key   int16 // the key of the request in the Kafka protocol
+	up    bool   // true for requests, false for answers
+	key   int16  // the key of the request in the Kafka protocol
+	topic string // the topic of a Produce request; empty for any
 	delay time.Duration
 	cut   bool
 	// matches selects parties; nil selects all.
@@ -120,7 +121,23 @@ type wire struct {
 // request is the part of a request that a wire keeps until its answer comes.
 type request struct {
 	key, version int16
-	letters      map[int32][]string // IDs of dead letters, by partition of the dead-letter topic
+	written      map[place][]string // IDs of the dead letters or outcomes in a Produce request
+}
+
+// place is a partition of a topic.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// writesTo returns true for a Produce request with records of a topic.
+func (r *request) writesTo(topic string) bool {
+	for at := range r.written {
+		if at.topic == topic {
+			return true
+		}
+	}
+	return false
 }
 
 func readFrame(r io.Reader) ([]byte, error) {
@@ -149,7 +166,7 @@ func (w *wire) pump(from, to net.Conn, up bool) {
 			return
 		}
 		r, jammed := w.see(frame, up)
-		delay, cut, drop := w.fate(r.key, up)
+		delay, cut, drop := w.fate(&r, up)
 		if delay > 0 {
 			time.Sleep(delay)
 		}
@@ -203,7 +220,7 @@ func (w *wire) isBeating() bool {
 }
 
 // fate decides what happens to a frame.
-func (w *wire) fate(key int16, up bool) (delay time.Duration, cut, drop bool) {
+func (w *wire) fate(of *request, up bool) (delay time.Duration, cut, drop bool) {
 	beats := w.isBeating()
 	n := w.p.n
 	n.mu.Lock()
@@ -216,7 +233,7 @@ func (w *wire) fate(key int16, up bool) (delay time.Duration, cut, drop bool) {
 		return min(delay, 4*time.Millisecond), false, false // the limiter's margin covers the network to the API only
 	}
 	for r := range n.rules {
-		if r.up == up && r.key == key && (r.matches == nil || r.matches(w.p)) {
+		if r.up == up && r.key == of.key && (r.topic == "" || of.writesTo(r.topic)) && (r.matches == nil || r.matches(w.p)) {
 			delay, cut = max(delay, r.delay), cut || r.cut
 		}
 	}

@@ -241,6 +241,9 @@ func (w *world) config(r *replica, port int) service.Config {
 			CallTimeout: sc.callTimeout, MaxConcurrent: sc.quota, DialContext: r.party.dial,
 		},
 	}
+	if sc.outcomes {
+		cfg.Consumer.OutcomeTopic, cfg.Consumer.OutcomesHideAccounts = outcomes, !sc.accounts
+	}
 	if w.redis != nil {
 		cfg.Redis = &redisbudget.Config{
 			URL: func() (string, error) { return "redis://:" + redisGuard + "@redis:6379", nil },

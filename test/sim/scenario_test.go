@@ -25,6 +25,8 @@ type scenario struct {
 	// latency is the API's longest latency. lag is the longest latency of the network to the brokers.
 	latency, lag time.Duration
 	sasl, debug  bool
+	// outcomes says that the ends of events are recorded, accounts that accounts are, too.
+	outcomes, accounts bool
 	// transactions says that some events are published in transactions, and some of these are rolled back. It is false on
 	// days on which brokers fail: the publisher's client then waits with a mutex, and virtual time stands still.
 	transactions bool
@@ -68,6 +70,8 @@ func draw(seed uint64) *scenario {
 	sc.sasl = d.chance(0.2)
 	sc.debug = d.chance(0.15)
 	sc.transactions = sc.gentle && sc.brokers == 1
+	o := &drawer{Rand: rngOf(sc, 5), sc: sc} // a source of its own leaves the days otherwise as they were
+	sc.outcomes, sc.accounts = o.chance(0.6), o.chance(0.7)
 	sc.length = d.between(time.Minute, 6*time.Minute)
 	sc.events = d.drawEvents()
 	sc.acts = d.drawActs()
@@ -83,8 +87,8 @@ func (sc *scenario) String() string {
 	if sc.gentle {
 		mood = "gentle"
 	}
-	fmt.Fprintf(&b, "seed %d, %s: %d replicas, %d brokers, %d partitions, quota %d (%s), latency up to %s, lag up to %s, sasl %t\n",
-		sc.seed, mood, sc.replicas, sc.brokers, sc.partitions, sc.quota, sc.quotaMode, sc.latency, sc.lag, sc.sasl)
+	fmt.Fprintf(&b, "seed %d, %s: %d replicas, %d brokers, %d partitions, quota %d (%s), latency up to %s, lag up to %s, sasl %t, outcomes %t, accounts %t\n",
+		sc.seed, mood, sc.replicas, sc.brokers, sc.partitions, sc.quota, sc.quotaMode, sc.latency, sc.lag, sc.sasl, sc.outcomes, sc.accounts)
 	fmt.Fprintf(&b, "max-attempts %d, max-in-flight %d, call-timeout %s, retry-max %s, drain-timeout %s, max-event-age %s\n",
 		sc.maxAttempts, sc.maxInFlight, sc.callTimeout, sc.retryMax, sc.drainTimeout, sc.maxEventAge)
 	fates := map[fate]int{}

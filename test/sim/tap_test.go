@@ -12,15 +12,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/schema"
 )
 
-// tap listens on the replicas' connections to the brokers. It records commits, and which dead letters were acknowledged.
+// tap listens on the replicas' connections to the brokers. It records commits, and which dead letters and outcomes were acknowledged.
 type tap struct {
 	mu      sync.Mutex
 	commits []commit
 	acked   map[string]time.Time // when a letter was first acknowledged, by ID
 	writer  map[string]string    // which replica wrote a letter first, by ID
 	tried   map[string]string    // which replica last tried to write a letter, by ID
+	told    map[string]time.Time // when an outcome was first on its way to a broker, by id
+	proven  map[string]time.Time // when an outcome of an event's end was first acknowledged, by the record's ID
 	heard   map[string]time.Time // when a member of the group was last heard of, by ID
 	strange []string
 	// careless counts writes that do not wait for all in-sync replicas of the log.
@@ -38,7 +42,7 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, heard: map[string]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, heard: map[string]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
@@ -65,15 +69,20 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 	}
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
-		r.letters = map[int32][]string{}
+		r.written = map[place][]string{}
 		if req.Acks != -1 {
 			t.careless++
 		}
 		for _, topic := range req.Topics {
 			for _, part := range topic.Partitions {
-				r.letters[part.Partition] = t.lettersIn(part.Records)
-				for _, id := range r.letters[part.Partition] {
-					t.tried[id] = p.name
+				ids := t.writtenIn(topic.Topic, part.Records)
+				r.written[place{topic.Topic, part.Partition}] = ids
+				for _, id := range ids {
+					if topic.Topic == deadLetters {
+						t.tried[id] = p.name
+					} else if _, before := t.told[id]; !before {
+						t.told[id] = time.Now()
+					}
 				}
 			}
 		}
@@ -124,7 +133,8 @@ func (t *tap) by(id string) string {
 	return t.tried[id]
 }
 
-func (t *tap) lettersIn(batch []byte) []string {
+// writtenIn returns the IDs of the dead letters, or the ids of the outcomes, in a batch.
+func (t *tap) writtenIn(topic string, batch []byte) []string {
 	var b kmsg.RecordBatch
 	if err := b.ReadFrom(batch); err != nil {
 		t.strange = append(t.strange, "a batch that does not parse: "+err.Error())
@@ -136,14 +146,22 @@ func (t *tap) lettersIn(batch []byte) []string {
 	}
 	var ids []string
 	for _, r := range records {
-		ids = append(ids, string(r.Key))
+		id := string(r.Key)
+		if topic == outcomes {
+			o, err := schema.DecodeOutcome(r.Key, r.Value)
+			if err != nil {
+				t.strange = append(t.strange, err.Error())
+			}
+			id = o.ID()
+		}
+		ids = append(ids, id)
 	}
 	return ids
 }
 
 // answered reads an answer on its way to its client.
 func (t *tap) answered(p *party, r request, frame []byte) {
-	if r.letters == nil {
+	if r.written == nil {
 		return
 	}
 	res := kmsg.NewPtrProduceResponse()
@@ -163,8 +181,13 @@ func (t *tap) answered(p *party, r request, frame []byte) {
 			if part.ErrorCode != 0 {
 				continue
 			}
-			for _, id := range r.letters[part.Partition] {
-				if _, before := t.acked[id]; !before {
+			for _, id := range r.written[place{topic.Topic, part.Partition}] {
+				if topic.Topic == outcomes {
+					id, _, _ = strings.Cut(id, ":")
+					if _, before := t.proven[id]; !before {
+						t.proven[id] = time.Now()
+					}
+				} else if _, before := t.acked[id]; !before {
 					t.acked[id], t.writer[id] = time.Now(), p.name
 				}
 			}

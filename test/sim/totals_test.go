@@ -10,9 +10,9 @@ import (
 
 // stats are figures of one day.
 type stats struct {
-	records, deleted, letters, settled, calls, commits, repeats int
-	peak                                                        float64
-	lasted                                                      time.Duration
+	records, deleted, letters, outcomes, settled, calls, commits, repeats int
+	peak                                                                  float64
+	lasted                                                                time.Duration
 }
 
 func (s *stats) take(l *ledger) {
@@ -23,12 +23,15 @@ func (s *stats) take(l *ledger) {
 		}
 	}
 	s.letters, s.settled, s.calls, s.commits = len(l.letters), len(l.w.settled), len(l.w.api.took()), len(l.w.tap.commits)
+	for _, of := range l.outcomes {
+		s.outcomes += len(of)
+	}
 	s.lasted = time.Since(l.w.began)
 }
 
 func (s *stats) String() string {
-	return fmt.Sprintf("%s: %d records, %d deleted (%d again), %d letters, %d of them settled, %d calls, peak %.0f %% of the quota, %d commits",
-		s.lasted.Round(time.Second), s.records, s.deleted, s.repeats, s.letters, s.settled, s.calls, 100*s.peak, s.commits)
+	return fmt.Sprintf("%s: %d records, %d deleted (%d again), %d letters, %d of them settled, %d outcomes, %d calls, peak %.0f %% of the quota, %d commits",
+		s.lasted.Round(time.Second), s.records, s.deleted, s.repeats, s.letters, s.settled, s.outcomes, s.calls, 100*s.peak, s.commits)
 }
 
 // totals are the sums of all days.
@@ -53,6 +56,7 @@ func (t *totals) add(w *world) {
 	t.sum.deleted += s.deleted
 	t.sum.letters += s.letters
 	t.sum.settled += s.settled
+	t.sum.outcomes += s.outcomes
 	t.sum.calls += s.calls
 	t.sum.commits += s.commits
 	t.sum.repeats += s.repeats

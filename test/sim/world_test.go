@@ -21,6 +21,7 @@ import (
 const (
 	topic       = "events"
 	deadLetters = "events.dead-letter"
+	outcomes    = "events.outcome"
 	group       = "convdel"
 	redisKey    = "convdel:quota:sim"
 

@@ -13,7 +13,7 @@ var errRefused = errors.New("refused")
 
 // queued makes a dead letter of a source record of so many bytes.
 func queued(offset, bytes int64) *deadLetter {
-	return &deadLetter{event: &event{record: record{partition: &partition{id: 3}, offset: offset}, size: bytes}, outcome: OutcomePermanent, bytes: bytes}
+	return &deadLetter{event: &event{record: record{partition: &partition{id: 3}, offset: offset}, size: bytes}, outcome: OutcomePermanent, writeState: writeState{bytes: bytes}}
 }
 
 func sourceOffsets(letters []*deadLetter) []int64 {
@@ -24,8 +24,8 @@ func sourceOffsets(letters []*deadLetter) []int64 {
 	return offsets
 }
 
-// TestDeadLetterBatches: what has not been written yet is written in the order of arrival, as much at once as a batch may have.
-func TestDeadLetterBatches(t *testing.T) {
+// TestWriteBatches: what has not been written yet is written in the order of arrival, as much at once as a batch may have.
+func TestWriteBatches(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
@@ -35,14 +35,14 @@ func TestDeadLetterBatches(t *testing.T) {
 	}{
 		{"none", 0, 0, []int{0}},
 		{"few", 3, 100, []int{3, 0}},
-		{"as many as go together", deadLetterBatch, 100, []int{deadLetterBatch, 0}},
-		{"more", 2*deadLetterBatch + 1, 100, []int{deadLetterBatch, deadLetterBatch, 1, 0}},
-		{"large", 5, deadLetterBatchBytes / 2, []int{2, 2, 1, 0}},
-		{"beyond a batch", 2, 2 * deadLetterBatchBytes, []int{1, 1, 0}},
+		{"as many as go together", writeBatch, 100, []int{writeBatch, 0}},
+		{"more", 2*writeBatch + 1, 100, []int{writeBatch, writeBatch, 1, 0}},
+		{"large", 5, writeBatchBytes / 2, []int{2, 2, 1, 0}},
+		{"beyond a batch", 2, 2 * writeBatchBytes, []int{1, 1, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var q deadLetterQueue
+			var q writeQueue[*deadLetter]
 			for i := range test.letters {
 				q.add(queued(int64(i), test.bytes))
 			}
@@ -66,8 +66,8 @@ func TestDeadLetterBatches(t *testing.T) {
 	}
 }
 
-// TestDeadLetterRetryDelay: the delay doubles up to its bound, give or take half of it.
-func TestDeadLetterRetryDelay(t *testing.T) {
+// TestWriteRetryDelay: the delay doubles up to its bound, give or take half of it.
+func TestWriteRetryDelay(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		failures int
@@ -89,11 +89,11 @@ func TestDeadLetterRetryDelay(t *testing.T) {
 	}
 }
 
-// TestDeadLetterRetries is the script of a topic that takes nothing for a while: what has failed waits, what is new goes on, and
+// TestWriteRetries is the script of a topic that takes nothing for a while: what has failed waits, what is new goes on, and
 // what was written together is tried together again.
-func TestDeadLetterRetries(t *testing.T) {
+func TestWriteRetries(t *testing.T) {
 	t.Parallel()
-	var q deadLetterQueue
+	var q writeQueue[*deadLetter]
 	start := time.Unix(1000, 0)
 	at := start.Add
 	expect := func(now time.Time, wantDue time.Time, want ...int64) []*deadLetter {
@@ -134,10 +134,10 @@ func TestDeadLetterRetries(t *testing.T) {
 	}
 }
 
-// TestDeadLettersAlone: of those that have to be written alone, each makes a batch.
-func TestDeadLettersAlone(t *testing.T) {
+// TestWritesAlone: of those that have to be written alone, each makes a batch.
+func TestWritesAlone(t *testing.T) {
 	t.Parallel()
-	var q deadLetterQueue
+	var q writeQueue[*deadLetter]
 	now := time.Unix(1000, 0)
 	var failed []*deadLetter
 	for i, form := range []deadLetterForm{formLeast, formWhole, formCompressed, formWhole, formAlone} {
@@ -153,12 +153,12 @@ func TestDeadLettersAlone(t *testing.T) {
 	}
 }
 
-// TestDeadLettersToReadAgain: what waits without its source record is taken one at a time, the one that is due first.
-func TestDeadLettersToReadAgain(t *testing.T) {
+// TestWritesToComplete: what waits without its source record is taken one at a time, the one that is due first.
+func TestWritesToComplete(t *testing.T) {
 	t.Parallel()
-	var q deadLetterQueue
+	var q writeQueue[*deadLetter]
 	start := time.Unix(1000, 0)
-	if l, due := q.nextUnread(start); l != nil || !due.IsZero() {
+	if l, due, _ := q.nextIncomplete(start); l != nil || !due.IsZero() {
 		t.Errorf("an empty queue has %v, due at %s", l, due)
 	}
 	for i, random := range []float64{0.9, 0, 0.5} {
@@ -166,26 +166,26 @@ func TestDeadLettersToReadAgain(t *testing.T) {
 		l.digest = new(recordDigest)
 		q.putOff([]*deadLetter{l}, errRefused, start, random)
 	}
-	if l, due := q.nextUnread(start); l != nil || !due.Equal(start.Add(125*time.Millisecond)) {
+	if l, due, _ := q.nextIncomplete(start); l != nil || !due.Equal(start.Add(125*time.Millisecond)) {
 		t.Errorf("before its time: %v, due at %s", l, due)
 	}
 	if batch, _ := q.next(start.Add(time.Hour)); batch != nil {
 		t.Errorf("%v are written without their records", sourceOffsets(batch))
 	}
 	for _, want := range []int64{1, 2, 0} {
-		if l, _ := q.nextUnread(start.Add(time.Hour)); l == nil || l.offset != want {
+		if l, _, _ := q.nextIncomplete(start.Add(time.Hour)); l == nil || l.offset != want {
 			t.Errorf("%v, want offset %d", l, want)
 		}
 	}
 }
 
-// TestDeadLetterQueueIsClosed: what waits is given up at once, what is being written when its write fails.
-func TestDeadLetterQueueIsClosed(t *testing.T) {
+// TestWriteQueueIsClosed: what waits is given up at once, what is being written when its write fails.
+func TestWriteQueueIsClosed(t *testing.T) {
 	t.Parallel()
-	var q deadLetterQueue
+	var q writeQueue[*deadLetter]
 	now := time.Unix(1000, 0)
 	for range 10 {
-		q.add(queued(0, deadLetterBatchBytes))
+		q.add(queued(0, writeBatchBytes))
 	}
 	take := func() []*deadLetter { batch, _ := q.next(now); return batch }
 	writing, failing, waits, unread := take(), take(), take(), take()
@@ -198,23 +198,23 @@ func TestDeadLetterQueueIsClosed(t *testing.T) {
 	if _, kept := q.putOff(failing, errRefused, now, 0); kept || q.unacknowledged != 1 {
 		t.Errorf("kept %t, %d are not acknowledged", kept, q.unacknowledged)
 	}
-	q.acknowledged()
+	q.acknowledged(1)
 	if q.add(writing[0]) || q.unacknowledged != 0 {
 		t.Errorf("%d are not acknowledged in the end", q.unacknowledged)
 	}
 	batch, due := q.next(now.Add(time.Hour))
-	l, dueUnread := q.nextUnread(now.Add(time.Hour))
+	l, dueUnread, _ := q.nextIncomplete(now.Add(time.Hour))
 	if batch != nil || l != nil || !due.IsZero() || !dueUnread.IsZero() {
 		t.Error("something is left in the queue")
 	}
 }
 
-// TestDeadLetterQueueKeepsAll draws what happens to a queue against a set of what is in it: each dead letter is taken once between
+// TestWriteQueueKeepsAll draws what happens to a queue against a set of what is in it: each dead letter is taken once between
 // two writes, none before it is due, and none is forgotten.
-func TestDeadLetterQueueKeepsAll(t *testing.T) {
+func TestWriteQueueKeepsAll(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var q deadLetterQueue
+		var q writeQueue[*deadLetter]
 		now := time.Unix(1000, 0)
 		inside := make(map[*deadLetter]time.Time) // with when they are due
 		var outside []*deadLetter
@@ -225,7 +225,7 @@ func TestDeadLetterQueueKeepsAll(t *testing.T) {
 				if at, ok := inside[l]; !ok || at.After(now) {
 					t.Fatalf("offset %d, due at %s, is taken at %s (%t)", l.offset, at, now, ok)
 				}
-				if i > 0 && (l.form != formWhole || batch[0].form != formWhole || bytes >= deadLetterBatchBytes || i >= deadLetterBatch) {
+				if i > 0 && (l.form != formWhole || batch[0].form != formWhole || bytes >= writeBatchBytes || i >= writeBatch) {
 					t.Fatalf("offset %d is the number %d of a batch", l.offset, i)
 				}
 				bytes += l.bytes
@@ -239,7 +239,7 @@ func TestDeadLetterQueueKeepsAll(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				for range rapid.IntRange(1, 150).Draw(t, "n") {
-					l := queued(offset, rapid.Int64Range(0, deadLetterBatchBytes).Draw(t, "bytes"))
+					l := queued(offset, rapid.Int64Range(0, writeBatchBytes).Draw(t, "bytes"))
 					offset++
 					q.add(l)
 					inside[l] = now
@@ -250,13 +250,13 @@ func TestDeadLetterQueueKeepsAll(t *testing.T) {
 				taken(t, batch, due)
 			},
 			"read again": func(t *rapid.T) {
-				if l, due := q.nextUnread(now); l != nil {
+				if l, due, ok := q.nextIncomplete(now); ok {
 					taken(t, []*deadLetter{l}, due)
 				}
 			},
 			"acknowledge": func(*rapid.T) {
 				for range outside {
-					q.acknowledged()
+					q.acknowledged(1)
 				}
 				acknowledged += len(outside)
 				outside = nil
@@ -291,7 +291,7 @@ func TestDeadLetterQueueKeepsAll(t *testing.T) {
 		for batch, due := q.next(now); batch != nil; batch, due = q.next(now) {
 			taken(t, batch, due)
 		}
-		for l, due := q.nextUnread(now); l != nil; l, due = q.nextUnread(now) {
+		for l, due, ok := q.nextIncomplete(now); ok; l, due, ok = q.nextIncomplete(now) {
 			taken(t, []*deadLetter{l}, due)
 		}
 		if len(inside) > 0 {
