@@ -48,5 +48,5 @@ func (g *breakerGuard) logPaused(ctx context.Context, p *Pause) {
 	if !p.NextProbe.IsZero() {
 		attrs = append(attrs, slog.Time("next_probe", p.NextProbe))
 	}
-	g.log.LogAttrs(ctx, slog.LevelError, "calls are still paused", attrs...)
+	g.log.LogAttrs(ctx, slog.LevelError, g.still, attrs...)
 }
