@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -57,7 +58,7 @@ type tableConfig struct {
 func (c *checker) table(s tableSettings, env func(string) (string, bool)) tableConfig {
 	return tableConfig{
 		cluster: c.cluster(s.brokerSettings, s.securitySettings, env),
-		topic:   c.topic("topic", s.Topic),
+		topic:   c.eventTopic(s.Topic),
 		letters: c.letterTopic(s.Topic, s.DeadLetterTopic),
 	}
 }
@@ -117,16 +118,18 @@ func filterNames(more ...string) []string {
 	return append(more, "class", "code", "account", "since", "until", "id", "limit")
 }
 
-// given returns true if a filter is set. The limit is none: it says how many letters, not which.
-func (f *filterFlags) given() bool {
-	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil
+// given returns true if a filter is set. The limit is none: it says how many letters, not which. Nor is an until that is not
+// past: every letter is older.
+func (f *filterFlags) given(until, now time.Time) bool {
+	return len(f.Class)+len(f.Code)+len(f.ID) > 0 || f.Account != nil || f.Since != nil || f.Until != nil && until.Before(now)
 }
 
 func (c *checker) filter(f filterFlags, now time.Time) deadletter.Filter {
 	filter := deadletter.Filter{Limit: int(c.number("limit", f.Limit, 0, 1<<40, ", 0 = all"))}
 	if f.Account != nil {
-		if filter.Account = *f.Account; filter.Account == "" {
-			c.wrong("account", "", "an account or a group")
+		// A line of a file from Windows ends with \r, which would find nothing and look like an all-clear.
+		if filter.Account = *f.Account; strings.TrimSpace(filter.Account) == "" || strings.ContainsFunc(filter.Account, unicode.IsControl) {
+			c.wrong("account", filter.Account, "an account or a group, without line ends and other control characters")
 		}
 	}
 	for _, text := range f.Class {

@@ -54,8 +54,8 @@ func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
 	cfg := c.table(e.tableSettings, con.env)
 	filter := c.filter(e.filterFlags, time.Now())
 	filter.Lenient = true
-	if e.Output != nil && *e.Output == "" {
-		c.wrong("output", "", "a file's name")
+	if e.Output != nil && (*e.Output == "" || *e.Output == "-") {
+		c.wrong("output", *e.Output, "a file's name; without this flag, the lines go to standard output")
 	}
 	if e.Settled && filter.Limit > 0 {
 		c.conflict("settled", "true", "not with --limit")

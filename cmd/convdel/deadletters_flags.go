@@ -5,6 +5,7 @@ import (
 	"os/user"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -12,7 +13,7 @@ import (
 // settleFlags say what replay and discard may settle, and in whose name.
 type settleFlags struct {
 	Yes    bool    `group:"settle" help:"Carry the plan out: exactly the letters in it. Without this flag, the plan is shown and nothing is changed."`
-	All    bool    `group:"settle" help:"Settle every open letter. Needed with --yes if there is no filter; --limit is none."`
+	All    bool    `group:"settle" help:"Settle every open letter. Needed with --yes if there is no filter; --limit is none, nor is an --until that is not past."`
 	Expect *string `group:"settle" help:"The number of letters that the plan must have. With another number nothing is settled, and the exit status is 1." placeholder:"NUMBER"`
 	By     *string `group:"settle" help:"Who settles the letters, which stays with them. Default: your user name." placeholder:"NAME"`
 }
@@ -23,13 +24,13 @@ func settleNames(more ...string) []string {
 }
 
 // read checks the flags. A plan alone needs no permission to settle everything.
-func (f *settleFlags) read(c *checker, filter *filterFlags, job *settling) {
-	job.yes, job.everything = f.Yes, !filter.given()
+func (f *settleFlags) read(c *checker, filter *filterFlags, job *settling, now time.Time) {
+	job.yes, job.everything = f.Yes, !filter.given(job.choice.Filter.Until, now)
 	switch {
 	case f.All && !job.everything:
 		c.conflict("all", "true", "not with a filter (--limit is none)")
 	case f.Yes && job.everything && !f.All:
-		c.conflict("yes", "true", "without a filter, settling takes --all as well (--limit is no filter)")
+		c.conflict("yes", "true", "without a filter, settling takes --all as well (--limit is no filter, nor is an --until that is not past)")
 	}
 	if f.Expect != nil {
 		n := c.number("expect", *f.Expect, 0, 1<<40, ", as the plan says")

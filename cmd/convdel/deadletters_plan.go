@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,9 +13,21 @@ import (
 	"convdel/consumer/deadletter"
 )
 
-// show writes the plan of a settling. missing are lines about IDs whose letters are not in it.
-func (s *settling) show(p deadletter.Plan, missing []string) {
-	w := s.con.stdout
+// show writes the plan of a settling. missing are lines about IDs whose letters are not in it. If the plan can't be written,
+// nobody has seen it, and nothing may be settled.
+func (s *settling) show(p deadletter.Plan, missing []string) error {
+	var text bytes.Buffer
+	s.describe(&text, p, missing)
+	if _, err := text.WriteTo(s.con.stdout); err != nil {
+		return fmt.Errorf("%w: %s", errNotShown, err.Error())
+	}
+	return nil
+}
+
+// errNotShown says that a plan can't be written. The reason is text only: that it is an unread output must not silence the command.
+var errNotShown = errors.New("nothing has been changed, since the plan can't be shown")
+
+func (s *settling) describe(w io.Writer, p deadletter.Plan, missing []string) {
 	if p.Settled == 0 {
 		say(w, "Nothing to %s: %s in %s.\n", s.verb, countOf(p.Open, "open dead letter", "open dead letters"), s.cfg.letters)
 	} else {

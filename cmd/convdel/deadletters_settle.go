@@ -56,14 +56,14 @@ Letters that a chosen one replaces, since it is that of their replay, are settle
 
 // Run shows the plan. With --yes it carries it out.
 func (r *lettersReplayCommand) Run(ctx context.Context, con *console) error {
-	c := checker{flagsOnly: settleNames("max-age", "rate")}
+	c, now := checker{flagsOnly: settleNames("max-age", "rate")}, time.Now()
 	cfg := c.table(r.tableSettings, con.env)
 	job := &settling{con: con, cfg: cfg, verb: "replay", past: "replayed", maxAge: r.MaxAge}
 	job.choice = deadletter.Choice{
-		Filter: c.filter(r.filterFlags, time.Now()), Topic: cfg.topic, MaxAge: c.age("max-age", r.MaxAge), Rate: c.rate("rate", r.Rate),
+		Filter: c.filter(r.filterFlags, now), Topic: cfg.topic, MaxAge: c.age("max-age", r.MaxAge), Rate: c.rate("rate", r.Rate),
 	}
 	job.choice.OutcomeTopic = c.outcomeTopic(r.OutcomeTopic, cfg.topic, cfg.letters)
-	r.read(&c, &r.filterFlags, job)
+	r.read(&c, &r.filterFlags, job, now)
 	job.quota = c.number("calls-per-second", r.CallsPerSecond, 0, 100_000, ", 0 = no limit")
 	if err := c.err(); err != nil {
 		return err
@@ -104,13 +104,13 @@ takes --all. An --id that no open letter has is reported, and the exit status is
 
 // Run shows the plan. With --yes it carries it out.
 func (d *lettersDiscardCommand) Run(ctx context.Context, con *console) error {
-	c := checker{flagsOnly: settleNames("reason", "rate")}
+	c, now := checker{flagsOnly: settleNames("reason", "rate")}, time.Now()
 	cfg := c.table(d.tableSettings, con.env)
 	reason := c.line("reason", d.Reason)
 	job := &settling{con: con, cfg: cfg, verb: "discard", past: "discarded"}
-	job.choice = deadletter.Choice{Filter: c.filter(d.filterFlags, time.Now()), Topic: cfg.topic, Rate: c.rate("rate", d.Rate)}
+	job.choice = deadletter.Choice{Filter: c.filter(d.filterFlags, now), Topic: cfg.topic, Rate: c.rate("rate", d.Rate)}
 	job.choice.OutcomeTopic = c.outcomeTopic(d.OutcomeTopic, cfg.topic, cfg.letters)
-	d.read(&c, &d.filterFlags, job)
+	d.read(&c, &d.filterFlags, job, now)
 	if err := c.err(); err != nil {
 		return err
 	}
@@ -171,7 +171,9 @@ func (s *settling) run(ctx context.Context) error {
 	if err != nil {
 		return stoppedBy(ctx, fmt.Errorf("%w; nothing has been changed", err))
 	}
-	s.show(plan, missing)
+	if err := s.show(plan, missing); err != nil {
+		return err
+	}
 	if s.expect != nil && int64(plan.Settled) != *s.expect {
 		return fmt.Errorf("%w: %d in the plan, %d by --expect; nothing has been changed", errUnexpected, plan.Settled, *s.expect)
 	}

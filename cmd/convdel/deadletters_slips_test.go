@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/internal/testkit"
 	"convdel/schema"
 )
 
@@ -30,6 +32,10 @@ func TestPromise10_NothingIsSettledBySlip(t *testing.T) {
 		{[]string{"--limit", "1"}, needsAll},
 		{[]string{"--limit=0"}, needsAll},
 		{[]string{"--expect", "3"}, needsAll},
+		{[]string{"--until", "0"}, needsAll},
+		{[]string{"--until", time.Now().AddDate(1, 0, 0).Format(time.DateOnly)}, needsAll},
+		{[]string{"--account", " "}, "--account is \" \""},
+		{[]string{"--account", "user1\r"}, "--account is \"user1\\r\""},
 		{[]string{"--all", "--class", "exhausted"}, "--all is \"true\": not with a filter"},
 		{[]string{"--all", "--id", id(1)}, "not with a filter"},
 		{[]string{"--class", ""}, empty},
@@ -326,10 +332,39 @@ func TestExportsArePrivate(t *testing.T) {
 		contentOf(t, path) != s.do("export").stdout {
 		t.Errorf("%+v, mode %s, %q", run, modeOf(t, path), contentOf(t, path))
 	}
+	if run := s.do("export", "--output", "-"); run.status != exitUsage || !strings.Contains(run.stderr, "--output is \"-\"") {
+		t.Errorf("%+v", run)
+	}
 	if run := s.do("export", "--output", ""); run.status != exitUsage || !strings.Contains(run.stderr, "--output is missing") {
 		t.Errorf("%+v", run)
 	}
 	if run := s.do("export", "--output", filepath.Join(path, "x")); run.status != exitFailed || run.stdout != "" {
 		t.Errorf("%+v", run)
+	}
+}
+
+// failingOutput takes nothing: the disk is full, or the reader has gone away.
+type failingOutput struct{ err error }
+
+func (o failingOutput) Write([]byte) (int, error) { return 0, o.err }
+
+// TestPromise10_NothingIsSettledUnlessItsPlanIsShown: a plan that can't be written is no plan that anybody has seen.
+func TestPromise10_NothingIsSettledUnlessItsPlanIsShown(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.put(letterOf(1), letterOf(2))
+	for _, command := range []string{"discard --reason x --all --yes", "replay --all --yes", "discard --reason x", "replay"} {
+		for _, reason := range []error{syscall.ENOSPC, syscall.EPIPE} {
+			var stderr testkit.Buffer
+			con := &console{stdout: failingOutput{reason}, stderr: &stderr, env: environment{"CONVDEL_BROKERS": s.address}.lookup}
+			status := execute(t.Context(), append([]string{"deadletters"}, strings.Fields(command)...), con)
+			if status != exitFailed || !strings.Contains(stderr.String(), "nothing has been changed") {
+				t.Errorf("%s: exit status %d, stderr %q", command, status, stderr.String())
+			}
+		}
+	}
+	s.wantOpen(1, 2)
+	if n := len(published(t, s.demoBroker)); n != 0 {
+		t.Errorf("%d records published", n)
 	}
 }

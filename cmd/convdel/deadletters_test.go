@@ -174,6 +174,7 @@ func TestLettersWrongFlags(t *testing.T) {
 		"discard --reason= --yes":                {"--reason is missing", "settling takes --all as well"},
 		"export --topic ?":                       {"--topic (CONVDEL_TOPIC) is \"?\"", "--dead-letter-topic (CONVDEL_DEAD_LETTER_TOPIC)"},
 		"export --dead-letter-topic x --topic x": {"must differ from --topic"},
+		"list --topic x.dead-letter":             {"--topic (CONVDEL_TOPIC) is \"x.dead-letter\": a topic with this ending holds dead letters"},
 	} {
 		run := invoke(t, environment{"CONVDEL_BROKERS": "h:1"}, "", append([]string{"deadletters"}, strings.Fields(args)...)...)
 		lines := strings.Split(strings.TrimSpace(run.stderr), "\n")

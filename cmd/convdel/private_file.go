@@ -46,15 +46,15 @@ func writePrivate(name string, write func(io.Writer) error) error {
 // keepPrivate takes others' permission to read away from standard output, if that is a file that has nothing in it. It warns
 // of a file that others may read.
 func keepPrivate(con *console) {
-	file, ok := con.stdout.(*os.File)
+	out, ok := con.stdout.(*output)
 	if !ok {
 		return
 	}
-	at, err := file.Stat()
+	at, err := out.file.Stat()
 	if err != nil || !at.Mode().IsRegular() || at.Mode()&othersMode == 0 {
 		return
 	}
-	if at.Size() == 0 && file.Chmod(privateMode) == nil {
+	if at.Size() == 0 && out.file.Chmod(privateMode) == nil {
 		return
 	}
 	say(con.stderr, "others may read the file that standard output goes to (mode %04o): --output makes a private one\n", at.Mode().Perm())

@@ -116,11 +116,46 @@ func TestStandardOutputIsKeptPrivate(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stderr testkit.Buffer
-		keepPrivate(&console{stdout: file, stderr: &stderr})
+		keepPrivate(&console{stdout: &output{file: file}, stderr: &stderr})
 		_ = file.Close()
 		if mode := modeOf(t, path); mode != c.want || (stderr.String() != "") != c.warns {
 			t.Errorf("%s: mode %s, stderr %q", c.name, mode, stderr.String())
 		}
+	}
+}
+
+// TestExportKeepsItsOutputPrivate: the process that a shell starts does so as well, with the standard output that the shell has opened.
+func TestExportKeepsItsOutputPrivate(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.put(letterOf(1))
+	file, err := os.Create(filepath.Join(t.TempDir(), "letters.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Chmod(0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, warns := range []bool{false, true} { // the second export is appended
+		p := startProcess(t, environment{"CONVDEL_BROKERS": s.address}, file, "deadletters", "export")
+		if <-p.done; p.err != nil {
+			t.Fatal(p.err)
+		}
+		if warned := strings.Contains(p.log.String(), "others may read"); warned != warns {
+			t.Errorf("stderr %q", p.log.String())
+		}
+		if mode := modeOf(t, file.Name()); !warns && mode != 0o600 {
+			t.Errorf("mode %s", mode)
+		}
+		if err := file.Chmod(0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(contentOf(t, file.Name()), "\n"); lines != 2 {
+		t.Errorf("%d lines", lines)
 	}
 }
 

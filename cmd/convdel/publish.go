@@ -63,7 +63,7 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	sink := recordSink(&dryRun{w: con.stdout})
 	if !p.DryRun {
 		cluster := c.cluster(p.brokerSettings, p.securitySettings, con.env)
-		topic := c.topic("topic", p.Topic)
+		topic := c.eventTopic(p.Topic)
 		if c.err() == nil {
 			sink = newKafkaSink(cluster, topic)
 		}

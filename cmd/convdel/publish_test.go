@@ -83,6 +83,7 @@ func TestPublishWrongFlags(t *testing.T) {
 		want []string
 	}{
 		{[]string{"--brokers", "h:1", "--from", "alice"}, []string{"--to (To_Account): is empty"}},
+		{[]string{"--brokers", "h:1", "--from", "a", "--to", "b", "--topic", "x.dead-letter"}, []string{"a topic with this ending holds dead letters"}},
 		{[]string{"--brokers", "h:1", "--to", "alice"}, []string{"--from (From_Account): is empty"}},
 		{[]string{"--brokers", "h:1", "--clear-ramble"}, []string{"--from (From_Account): is empty"}},
 		{[]string{"--brokers", "h:1", "--type", "g2c"}, []string{"--from (From_Account): is empty"}},

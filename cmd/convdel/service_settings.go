@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"convdel/consumer"
@@ -78,7 +79,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 }
 
 func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
-	cfg.Topic = c.topic("topic", s.Topic)
+	cfg.Topic = c.eventTopic(s.Topic)
 	cfg.Group = c.printable("group", s.Group, 255)
 	cfg.DeadLetterTopic = c.letterTopic(s.Topic, s.DeadLetterTopic)
 	cfg.OutcomeTopic = c.outcomeTopic(s.OutcomeTopic, cfg.Topic, cfg.DeadLetterTopic)
@@ -89,6 +90,15 @@ func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.CreateTopics = c.yesNo("create-topics", s.CreateTopics)
 	cfg.Start = c.start("start", s.Start, time.Now())
 	cfg.Adopt = c.adopt("adopt", s.Adopt)
+}
+
+// eventTopic reads the name of the topic of events. If the two topics are mixed up, dead letters would be executed that an operator has
+// discarded, and events would be published where nobody executes them.
+func (c *checker) eventTopic(text string) string {
+	if strings.HasSuffix(text, deadLetterSuffix) {
+		c.conflict("topic", text, "a topic with this ending holds dead letters, not events")
+	}
+	return c.topic("topic", text)
 }
 
 // letterTopic reads the name of the dead-letter topic. By default it follows from the topic's name.

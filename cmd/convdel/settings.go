@@ -45,7 +45,7 @@ func (*toggle) IsBool() bool { return true }
 // brokerSettings locate the events.
 type brokerSettings struct {
 	Brokers string `help:"Addresses of brokers, comma-separated: some are enough. Required." placeholder:"HOST:PORT,..." setting:""`
-	Topic   string `default:"${topic}" help:"Topic of the events." placeholder:"NAME" setting:""`
+	Topic   string `default:"${topic}" help:"Topic of the events. Its name must not end with .dead-letter." placeholder:"NAME" setting:""`
 }
 
 // groupSettings say how the topic is consumed.

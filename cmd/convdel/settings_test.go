@@ -180,6 +180,7 @@ func TestSettingsThatDoNotGoTogether(t *testing.T) {
 		{args: []string{"--topic=t", "--dead-letter-topic=t"}, want: []string{"must differ from --topic"}},
 		{args: []string{"--topic=t", "--outcome-topic=t"}, want: []string{"--outcome-topic (CONVDEL_OUTCOME_TOPIC) is \"t\": must differ from --topic"}},
 		{args: []string{"--dead-letter-topic=t", "--outcome-topic=t"}, want: []string{"must differ from --dead-letter-topic"}},
+		{args: []string{"--topic=t.dead-letter", "--dead-letter-topic=t"}, want: []string{`--topic (CONVDEL_TOPIC) is "t.dead-letter": a topic with this ending holds dead letters`}},
 		{args: []string{"--kafka-tls", "--kafka-cert-file=c"}, want: []string{"it needs --kafka-key-file"}},
 		{args: []string{"--kafka-tls", "--kafka-key-file=k"}, want: []string{"it needs --kafka-cert-file"}},
 		{args: []string{"--kafka-ca-file=" + noPEM}, want: []string{"it needs --kafka-tls", "must hold PEM certificates"}},

@@ -146,7 +146,7 @@ func (l *ledger) unlike(e *entry, o told) string {
 		return "it names another group"
 	case o.EventID != id || o.EventSource != source || o.ErasureID != erasure:
 		return "its event is another"
-	case o.ReplayOf != replayOf && !(o.Kind.Settles() && o.ReplayOf == ""):
+	case o.ReplayOf != replayOf && (!o.Kind.Settles() || o.ReplayOf != ""):
 		return "it is a replay of another"
 	case !l.w.sc.accounts && (o.Event != nil || e.From != "" && strings.Contains(o.value, e.From)):
 		return "it names an account"
