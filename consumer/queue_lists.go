@@ -84,9 +84,16 @@ func (q *queue) examineLocked(ev *event, now time.Time) revival.Ruling {
 	return ruling
 }
 
-// revivedBy makes an event's error that a list shows a message since.
+// revivedBy makes an event's error that a list shows a message since. No failed list or call is the reason then, and what counts of these
+// is told.
 func (ev *event) revivedBy(l *revival.List) {
 	ev.code = 0
+	switch ev.attempts.Counted {
+	case 0:
+		ev.first, ev.last = time.Time{}, time.Time{}
+	case 1: // the last one may not count
+		ev.last = ev.first
+	}
 	if last := l.LastMessage(ev.conversation); !last.IsZero() {
 		ev.err = fmt.Errorf("conversation has had a message since the event: its last one at %s, the event at %s",
 			last.UTC().Format(time.RFC3339), ev.at.UTC().Format(time.RFC3339Nano))
