@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -37,6 +38,10 @@ type topicWriters struct {
 	outcomes    messageWriter
 }
 
+// outcomeLinger is how long an outcome waits for others of its partition, since each request costs the service and the broker far more
+// than an outcome in it. It delays the end of the event, and no call.
+const outcomeLinger = 20 * time.Millisecond
+
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.topics()...)
 	c := &connections{
@@ -55,7 +60,7 @@ func connect(cfg Config) *connections {
 		compressed: writer(cfg.DeadLetterTopic, func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
 	}
 	if cfg.OutcomeTopic != "" {
-		c.to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchSize = writeBatch })
+		c.to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchSize, w.BatchTimeout = writeBatch, outcomeLinger })
 	}
 	return c
 }

@@ -59,8 +59,8 @@ type Consumer struct {
 
 // Status is what a [Consumer] is doing now.
 type Status struct {
-	// Live says that the consumer works in a generation of the group. Otherwise it is joining, or has ended, or brokers refuse to let
-	// it work.
+	// Live says that the consumer works in a generation of the group. Otherwise it is joining, or ends what it has begun, or has ended,
+	// or brokers refuse to let it work.
 	Live bool
 	// Generation is the group's current or last generation, Partitions the number of the topic's
 	// partitions owned in it.
@@ -96,17 +96,22 @@ func New(cfg Config) (*Consumer, error) {
 // Status says what the consumer is doing now.
 func (c *Consumer) Status() Status {
 	s := *c.status.Load()
-	if at := c.session.Load(); at != nil {
+	at := c.session.Load()
+	if at == nil {
+		if why := c.trouble.Load(); why != nil {
+			s.Absent = *why
+		}
+	} else if over := at.over.Load(); over != nil {
+		s.Since, s.Absent = over.since, over.why
+	} else {
 		s.Absent = at.stalls.refused()
-	} else if why := c.trouble.Load(); why != nil {
-		s.Absent = *why
 	}
 	s.Live = s.Live && s.Absent == ""
 	if s.Paused = c.breaker.paused(); s.Paused == nil {
 		s.Paused = c.lists.paused()
 	}
 	s.QuotaFallback = c.limiter.fallsBack()
-	if at := c.session.Load(); at != nil && s.Paused == nil {
+	if at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
 	return s
@@ -213,12 +218,12 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		c.setStatus(true, member.generation, len(ids))
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
 			final = c.workOn(generation, ctx.Done(), c.newOpener(member, ids, shares, kafkas, log), kafkas.to)
-			c.session.Store(nil)
 			c.limiter.setShare(0)
 		} else {
 			awaitEither(generation, ctx)
 		}
 		c.setStatus(false, member.generation, 0)
+		c.session.Store(nil)
 		log.LogAttrs(ctx, slog.LevelInfo, "generation ends")
 		if ctx.Err() != nil || final != nil {
 			// Before this function returns, or kafka-go would join the group again.

@@ -43,6 +43,7 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 		c.worked.Store(true)
 	}
 	c.working(s)
+	defer context.AfterFunc(ctx, func() { s.ends(stop) })()
 	err = s.run(ctx, cancel, stop)
 	left := s.unfinished()
 	c.left.Store(&left)

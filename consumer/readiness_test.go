@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/internal/testkit"
 )
 
 // TestReadyz_Standstill: a replica that has something to do and does nothing outside of a pause says so, and why.
@@ -85,5 +87,65 @@ func TestReadyz_Absent(t *testing.T) {
 		if s := r.Status(); !strings.Contains(s.Absent, "topic events is not there") {
 			t.Errorf("without the topic: %+v", s)
 		}
+	})
+}
+
+// TestReadyz_GenerationOver: a replica whose generation has ended is no working member from that moment on, while calls under way end and
+// commits wait for brokers.
+func TestReadyz_GenerationOver(t *testing.T) {
+	t.Parallel()
+	// absent checks the status of a replica whose generation has ended after a time.
+	absent := func(t *testing.T, r *replica, left time.Time, why string) {
+		t.Helper()
+		if s := r.Status(); s.Live || !strings.Contains(s.Absent, why) || s.Since.Before(left) || s.Since.After(time.Now()) {
+			t.Errorf("%s after %s: %+v", why, time.Since(left), s)
+		}
+	}
+	t.Run("rebalance, and a stop", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+			first := w.start()
+			w.await(time.Minute, "a generation", func() bool { return first.Status().Live })
+			w.api.set(10*time.Second, nil)
+			w.publish(0, eventValues(0, 5)...)
+			time.Sleep(3 * time.Second)
+			left := time.Now()
+			second := w.start()
+			time.Sleep(4 * time.Second)
+			absent(w.t, first, left, "its generation has ended")
+			w.await(time.Minute, "two members", func() bool { return first.Status().Live && second.Status().Live })
+			w.publish(0, eventValues(5, 10)...)
+			w.publish(1, eventValues(10, 15)...)
+			time.Sleep(3 * time.Second)
+			left = time.Now()
+			first.cancel()
+			second.cancel()
+			time.Sleep(time.Second)
+			absent(w.t, first, left, "told to stop")
+			absent(w.t, second, left, "told to stop")
+			first.stop()
+			second.stop()
+		})
+	})
+	t.Run("frozen brokers", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, worldOptions{partitions: 2, brokers: 3}, func(w *world) {
+			brokers := w.kafka.ListenAddrs()
+			r, ward := w.onWard(brokers)
+			w.publish(0, eventValues(0, 5)...)
+			w.awaitDrained(time.Minute)
+			left := time.Now()
+			for _, address := range brokers {
+				ward.Make(address, testkit.Frozen)
+			}
+			time.Sleep(12 * time.Second) // the session timeout
+			for range 10 {
+				absent(w.t, r, left, "")
+				time.Sleep(7 * time.Second)
+			}
+			if s := r.Status(); s.Generation == 0 || !strings.Contains(s.Absent, "not joined") {
+				t.Errorf("%+v", s)
+			}
+		})
 	})
 }

@@ -28,8 +28,25 @@ type session struct {
 	work       context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
 	fenced     atomic.Bool
+	// over says that the session takes nothing new; nil while it does.
+	over atomic.Pointer[ending]
 	// final is an error that Run ends with.
 	final atomic.Pointer[error]
+}
+
+// ending says since when a session only ends what it has begun, and why.
+type ending struct {
+	since time.Time
+	why   string
+}
+
+// ends notes that the session takes nothing new from now on. stop is closed when Run is told to end.
+func (s *session) ends(stop <-chan struct{}) {
+	e := ending{since: time.Now(), why: "its generation has ended, and it drains before it joins again"}
+	if closed(stop) {
+		e.why = "told to stop, and it drains"
+	}
+	s.over.Store(&e)
 }
 
 // run works until ctx ends, and then drains. It calls end, which ends ctx, if it finds that the generation can't go on. stop is closed

@@ -72,7 +72,7 @@ func TestUnwellBroker_Coordinator(t *testing.T) {
 		r, ward := w.onWard(brokers)
 		w.awaitDrained(30 * time.Second)
 		ward.Make(brokers[0], testkit.Frozen)
-		w.await(time.Minute, "the replica has left", func() bool { return !r.Status().Live })
+		w.await(time.Minute, "the replica has left", func() bool { return !r.Status().Live && r.Status().Partitions == 0 })
 		if err := w.kafka.RemoveNode(node); err != nil {
 			t.Fatal(err)
 		}

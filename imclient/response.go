@@ -39,9 +39,7 @@ func (c *Client) judge(resp *http.Response, used *signature) error {
 // further away than most bytes.
 func readAnswer(resp *http.Response, used *signature, to *bytes.Buffer, most int) error {
 	if resp.StatusCode != http.StatusOK {
-		// Drained for the connection's sake alone: what a proxy has to say helps less than it could
-		// give away.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+		drain(resp)
 		return statusError("http status ", resp)
 	}
 	if _, err := to.ReadFrom(io.LimitReader(resp.Body, int64(most)+1)); err != nil {
@@ -52,6 +50,14 @@ func readAnswer(resp *http.Response, used *signature, to *bytes.Buffer, most int
 		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode}
 	}
 	return nil
+}
+
+// drain reads the body of an answer that nobody needs, for the connection's sake alone: what a proxy has to say helps less than it could
+// give away. Behind a 101 there is no body but the bare connection, which no deadline bounds.
+func drain(resp *http.Response) {
+	if resp.StatusCode >= http.StatusOK {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxBody)
+	}
 }
 
 // judgeResult returns nil if a body says success. It draws the conclusions about the signature.

@@ -145,6 +145,44 @@ func TestPromise7_BytesThatNoCallHasAskedFor(t *testing.T) {
 	}
 }
 
+// TestCallTimeoutWithAnUnfinishedAnswer: the server begins an answer and goes no further. The call ends when call-timeout has passed, or
+// before, whatever has come: an answer with status 101 has no end at all.
+func TestCallTimeoutWithAnUnfinishedAnswer(t *testing.T) {
+	t.Parallel()
+	for _, begin := range []string{
+		"", "H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 9\r\n\r\nx",
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+		"HTTP/1.1 199 x\r\nContent-Length: 9\r\n\r\nx",
+		"HTTP/1.1 200 OK\r\n\r\n{", "HTTP/1.0 200 OK\r\n\r\n{", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", "HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n{",
+		"HTTP/1.1 429 x\r\nContent-Length: 9\r\n\r\nx", "HTTP/1.1 502 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			network := new(kfake.VirtualNetwork)
+			listener, err := network.Listen("tcp", "localhost:8000")
+			if err != nil {
+				t.Fatal(err)
+			}
+			surplusServer(t, listener, func(string) []string { return []string{begin} })
+			client := newClient(t, "http://localhost:8000", func(c *imclient.Config) {
+				c.DialContext, c.CallTimeout = network.DialContext, 3*time.Second
+			})
+			ended := make(chan error, 1)
+			go func() { ended <- client.DeleteConversation(t.Context(), request) }()
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Errorf("%q is a success", begin)
+				}
+			case <-time.After(4 * time.Second):
+				t.Errorf("%q: the call goes on after call-timeout", begin)
+			}
+		})
+	}
+}
+
 // TestBytesThatNoCallHasAskedForOverTLS: the same above TLS, also behind a proxy that connects.
 func TestBytesThatNoCallHasAskedForOverTLS(t *testing.T) {
 	t.Parallel()
@@ -207,4 +245,25 @@ func TestConnectionsOfOtherFormsAreReused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSwitchingProtocolsEndsTheCall: the body of such an answer is the connection itself, which no deadline of the call ends.
+func TestSwitchingProtocolsEndsTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := new(kfake.VirtualNetwork)
+		listener, err := network.Listen("tcp", "localhost:8000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		surplusServer(t, listener, func(string) []string {
+			return []string{"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n", "other bytes"}
+		})
+		client := newClient(t, "http://localhost:8000", func(c *imclient.Config) { c.DialContext = network.DialContext })
+		begun := time.Now()
+		checkNetworkError(t, client.DeleteConversation(t.Context(), request), http.StatusSwitchingProtocols, "http status 101")
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
 }

@@ -1,7 +1,7 @@
 package schema
 
 import (
-	"slices"
+	"math"
 	"strconv"
 	"time"
 )
@@ -33,6 +33,15 @@ func OutcomeKinds() []OutcomeKind {
 	return []OutcomeKind{
 		OutcomeDeleted, OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived, OutcomeReplayed, OutcomeDiscarded,
 	}
+}
+
+// known returns true for one of [OutcomeKinds].
+func (k OutcomeKind) known() bool {
+	switch k {
+	case OutcomeDeleted, OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived, OutcomeReplayed, OutcomeDiscarded:
+		return true
+	}
+	return false
 }
 
 // Settles returns true for an outcome that an operator gives to a dead letter: replayed and discarded. All others end an
@@ -134,11 +143,10 @@ func (o Outcome) appendData(b []byte, record, ended string) []byte {
 
 // validate checks what Encode does not mend.
 func (o Outcome) validate() error {
-	if _, _, _, err := ParseID(o.Record()); err != nil {
-		return &FieldError{Field: "record", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(o.Record())}
-	}
 	switch {
-	case !slices.Contains(OutcomeKinds(), o.Kind):
+	case !legalTopic(o.Topic) || o.Partition < 0 || o.Partition > math.MaxInt32 || o.Offset < 0:
+		return &FieldError{Field: "record", Reason: "must be TOPIC/PARTITION/OFFSET, is " + quote(o.Record())}
+	case !o.Kind.known():
 		return &FieldError{Field: "outcome", Reason: "is no outcome: " + quote(string(o.Kind))}
 	case o.Attempts < 0:
 		return &FieldError{Field: "attempts", Reason: "is negative"}

@@ -92,13 +92,21 @@ func (c *checker) name(flag string) string {
 }
 
 // quote shows a text from the command line or the environment. It leaves out the parts that may hold a secret: in an
-// address everything before an @, and everything behind a question mark.
+// address everything before an @, everything behind a question mark, and all lines but the first, since a file's name may be its contents.
 func quote(text string) string {
-	if query := strings.IndexByte(text, '?'); query > 0 {
+	text, _, several := strings.Cut(text, "\n")
+	at, query := strings.LastIndexByte(text, '@'), strings.IndexByte(text, '?')
+	if query >= 0 {
 		text = text[:query] + "?…"
 	}
-	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+	switch {
+	case at >= 0 && query >= 0 && query < at: // a password may have either sign
+		text = "…"
+	case at >= 0:
 		text = "…" + text[at:]
+	}
+	if several {
+		text += "…"
 	}
 	const longest = 120
 	if len(text) > longest {

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"convdel/consumer/cluster"
+	"convdel/imclient"
 	"convdel/schema"
 )
 
@@ -137,10 +138,21 @@ func parseError(err error) error {
 		command = " " + parse.Context.Selected().Path()
 	}
 	text := visible(err.Error())
+	if argument, found := strings.CutPrefix(text, "unexpected argument "); found {
+		text = "unexpected argument " + withoutSecrets(argument)
+	}
 	if flag, found := strings.CutSuffix(text, `: expected string value but got "EOL" (<EOL>)`); found {
 		text = flag + " needs a value"
 	}
 	return &usageError{lines: []string{text, fmt.Sprintf("see \"convdel%s -h\"", command)}}
+}
+
+// withoutSecrets leaves the value out of a variable that stands where an argument belongs, and masks what looks like a key.
+func withoutSecrets(argument string) string {
+	if name, _, found := strings.Cut(argument, "="); found && strings.HasPrefix(name, envPrefix) {
+		return name + "=…"
+	}
+	return imclient.Scrub(argument)
 }
 
 // report writes an error, line by line, and returns its exit status.

@@ -8,13 +8,16 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 )
 
 func main() {
+	time.Local = time.UTC // libraries write times as well
 	ctx, stop := context.WithCancelCause(context.Background())
-	log, _ := newLogger(os.Stderr, slog.LevelInfo, formatAuto) // until a command has a log of its own
+	stderr := newErrorOutput(os.Stderr, ctx.Done())
+	log, _ := newLogger(stderr, slog.LevelInfo, formatAuto) // until a command has a log of its own
 	con := &console{
-		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: os.Stderr, env: os.LookupEnv,
+		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: stderr, env: os.LookupEnv,
 		libraries: takeOverLibraries(log),
 		environ:   os.Environ(),
 	}
@@ -22,7 +25,7 @@ func main() {
 		if tell := con.atOnce.Load(); tell != nil {
 			(*tell)(name)
 		} else {
-			say(os.Stderr, "convdel: %s again: stopping at once\n", name)
+			say(stderr, "convdel: %s again: stopping at once\n", name)
 		}
 		os.Exit(exitFailed)
 	})

@@ -79,7 +79,7 @@ func (c *checker) secret(s secretName, env func(string) (string, bool), required
 func (c *checker) secretFile(s secretName, path string) secretSource {
 	file := secret.NewFile(path)
 	if err := file.Check(); err != nil {
-		c.problems = append(c.problems, fmt.Sprintf("%s is %q: must be a readable file that holds the secret (%v)", s.file(), path, err))
+		c.problems = append(c.problems, fmt.Sprintf("%s is %q: must be a readable file that holds the secret (%v)", s.file(), file, err))
 	}
 	if mode, exposed := secret.Exposed(path); exposed {
 		c.warnings = append(c.warnings,

@@ -142,7 +142,7 @@ func (c *checker) checkAPI(s apiSettings, insecure bool, env func(string) (strin
 // keySource makes the client's source of the secret key.
 func keySource(from secretSource) imclient.KeySource {
 	if from.file != nil {
-		return imclient.KeyFile(from.file.String())
+		return imclient.KeyFile(from.file.Path())
 	}
 	return imclient.StaticKey(from.value)
 }

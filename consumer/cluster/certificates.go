@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -106,8 +107,8 @@ var errNoFile = errors.New("it must be a regular file of at most 4 MiB")
 // readFile reads a regular file. Another kind of file may never end, or never begin.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, failed.Err // without the path, which by mistake may be the key itself
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, errNoFile

@@ -132,15 +132,33 @@ func (b *Budget) renew(old *redis.Client) {
 	_ = old.Close()
 }
 
-// scrub keeps the password out of an error. A server that does not know a command repeats its arguments.
+// scrub keeps the password out of an error.
 func (b *Budget) scrub(err error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	text := err.Error()
-	if b.password == "" || !strings.Contains(text, b.password) {
-		return err
+	if text, repeats := withoutPassword(err.Error(), b.password); repeats {
+		return &ReplyError{text}
 	}
-	return &ReplyError{strings.ReplaceAll(text, b.password, "…")}
+	return err
+}
+
+// leastPiece is the shortest piece of a password that counts as a part of it, in bytes. Shorter ones occur by chance.
+const leastPiece = 6
+
+// withoutPassword cuts a text off where it begins to repeat the password. A server that does not know a command repeats its arguments,
+// the first 128 bytes of them, and a client quotes an answer that it can't read. So the text may have a part of the password, or have it
+// escaped.
+func withoutPassword(text, password string) (shown string, repeats bool) {
+	first, n := len(text), min(leastPiece, len(password))
+	for i := 0; n > 0 && i+n <= len(password); i++ {
+		if at := strings.Index(text, password[i:i+n]); at >= 0 {
+			first = min(first, at)
+		}
+	}
+	if first == len(text) {
+		return text, false
+	}
+	return strings.ToValidUTF8(text[:first], "") + "…", true
 }
 
 // Close closes the connections.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"runtime"
 	"strconv"
 	"strings"
@@ -301,22 +302,26 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
-// TestPasswordIsNotRepeated: a server that does not know AUTH repeats its arguments in its error.
+// TestPasswordIsNotRepeated: a server that does not know AUTH repeats its arguments in its error, whole, cut off or escaped.
 func TestPasswordIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	l := newLiar(t, nil)
-	l.login = func(command []string) string {
-		return fmt.Sprintf("-ERR unknown command '%s', with args beginning with: '%s'\r\n", command[0], strings.Join(command[1:], "' '"))
-	}
-	b, err := New(Config{
-		URL: func() (string, error) { return "redis://u:hunter2@" + l.address, nil }, Key: "k", CallsPerSecond: 200,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Close() })
-	if _, _, err = b.Reserve(t.Context(), 1); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "unknown command") {
-		t.Errorf("%v", err)
+	const long = "eyJhbGciOiJIUzI1NiJ9"
+	for password, answer := range map[string]string{
+		"hunter2": "-ERR unknown command '%s', with args beginning with: '%s'\r\n", strings.Repeat(long, 20): "-ERR unknown command '%s', with args beginning with: '%.128s'\r\n",
+		`p"` + long: "-ERR unknown command '%s', with args beginning with: %q\r\n",
+	} {
+		l := newLiar(t, nil)
+		l.login = func(command []string) string { return fmt.Sprintf(answer, command[0], command[len(command)-1]) }
+		where := url.URL{Scheme: "redis", User: url.UserPassword("u", password), Host: l.address}
+		b, err := New(Config{URL: func() (string, error) { return where.String(), nil }, Key: "k", CallsPerSecond: 200})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close() })
+		_, _, err = b.Reserve(t.Context(), 1)
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), long) || !strings.Contains(err.Error(), "unknown command") {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

@@ -14,8 +14,10 @@ const (
 	firstLines = 10
 	// window is how long equal lines are counted together, from the first one on.
 	window = time.Minute
-	// maxKinds bounds the kinds that are counted at once. Lines beyond it are counted without their details.
-	maxKinds = 256
+	// maxKinds bounds the kinds that are counted at once. Lines beyond it are counted by level and message alone. If messages vary as
+	// well, lines beyond maxMessages are written and not counted, so that no line is lost and the memory is bounded.
+	maxKinds    = 256
+	maxMessages = 2 * maxKinds
 )
 
 // kind is what equal lines have in common.
@@ -60,6 +62,9 @@ func (c *counter) line(k kind, now time.Time) (r ruling) {
 	if t == nil && len(c.kinds) >= maxKinds && !c.forget(now) {
 		k.class, k.reason, k.failure = "", "", ""
 		t = c.kinds[k]
+	}
+	if t == nil && len(c.kinds) >= maxMessages {
+		return ruling{write: true}
 	}
 	if t != nil && !now.Before(t.ends) {
 		r.before = summary{kind: k, more: t.kept, ends: t.ends}

@@ -175,3 +175,23 @@ func TestKindsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestMessagesAreBounded: messages that never repeat are all written, and the next flood is noticed again.
+func TestMessagesAreBounded(t *testing.T) {
+	t.Parallel()
+	inMinutes(t, func(t *testing.T, log *slog.Logger, w *written, h *repeats.Handler) {
+		t.Helper()
+		for i := range 3000 {
+			log.Error(fmt.Sprint("message ", i)) //nolint:sloglint // the point of this test
+		}
+		if n := h.Kinds(); n > 512 || len(w.lines("message")) != 3000 {
+			t.Errorf("%d kinds are kept, %d lines written", n, len(w.lines("message")))
+		}
+		time.Sleep(2 * time.Minute)
+		for range 20 {
+			log.Error("flood")
+		}
+		h.Close()
+		want(t, w.lines("more"), `level=ERROR msg="more lines like this within a minute" like=flood more=10`)
+	})
+}

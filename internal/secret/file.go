@@ -5,12 +5,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 )
 
 // FileError says why a file gives no secret.
 type FileError struct {
+	// Path is the file's, as [ShownPath] returns it.
 	Path string
 	Err  error
 }
@@ -34,11 +36,14 @@ type File struct {
 // NewFile returns the secret in a file, which need not exist yet.
 func NewFile(path string) *File { return &File{path: path} }
 
-// String shows the path.
-func (f *File) String() string { return f.path }
+// Path returns the path. It may be the secret itself, by mistake, so print the file in its place.
+func (f *File) Path() string { return f.path }
+
+// String shows the path, as [ShownPath] returns it.
+func (f *File) String() string { return ShownPath(f.path) }
 
 // GoString does the same for %#v.
-func (f *File) GoString() string { return f.path }
+func (f *File) GoString() string { return f.String() }
 
 // Read reads the file and returns its secret. If the file is bad or gone, it returns the last good secret instead, and a
 // [*FileError] only if there is none. [File.Check] tells that the file is bad.
@@ -104,7 +109,21 @@ func fileError(path string, err error) error {
 	if of, ok := err.(*fs.PathError); ok { //nolint:errorlint // package os returns it as it is
 		err = of.Err
 	}
-	return &FileError{Path: path, Err: err}
+	return &FileError{Path: ShownPath(path), Err: err}
+}
+
+// notShown replaces a path that leads nowhere.
+const notShown = "(not shown, since it may be the secret itself)"
+
+// ShownPath returns a path for errors and logs. A path is what comes before the file is known to exist, so it may be the secret itself,
+// set in the wrong variable: the key, a password, or a URL with a password. A path whose first element does not exist is not shown.
+func ShownPath(path string) string {
+	name := strings.TrimLeft(path, "/")
+	first, _, _ := strings.Cut(name, "/")
+	if _, err := os.Lstat(path[:len(path)-len(name)] + first); err != nil {
+		return notShown
+	}
+	return path
 }
 
 // regular returns an error that says what a file is that is not a regular one.

@@ -60,6 +60,19 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestShownPath: a path is shown if its first element exists; what leads nowhere may be the secret.
+func TestShownPath(t *testing.T) {
+	t.Parallel()
+	for path, shown := range map[string]bool{
+		"/proc/none": true, "secret.go": true, "./none": true, "../none": true, "/": true,
+		good: false, "/" + good: false, good + "/x": false, "redis://:" + good + "@redis": false, "": false,
+	} {
+		if got := secret.ShownPath(path); (got == path && path != "") != shown || !shown && strings.Contains(got, good) {
+			t.Errorf("%q: %q", path, got)
+		}
+	}
+}
+
 // TestOnlyRegularFiles: whatever else a path leads to is refused by its kind, at once.
 func TestOnlyRegularFiles(t *testing.T) {
 	t.Parallel()

@@ -54,7 +54,7 @@ func newAdmin(ctx context.Context, cfg adminConfig) (*admin, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.registry, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(cfg.log.Handler(), slog.LevelError),
+		ErrorLog: textLog(cfg.log, slog.LevelError, "metrics not shown"),
 	}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerLive(w, cfg.stuck()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(w, r, cfg.status) })
@@ -64,7 +64,7 @@ func newAdmin(ctx context.Context, cfg adminConfig) (*admin, error) {
 			Handler: guarded(mux, knownHosts(cfg.addr, cfg.hosts)), ConnContext: withConnection,
 			ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
 			MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
-			ErrorLog: slog.NewLogLogger(cfg.log.Handler(), slog.LevelWarn),
+			ErrorLog: textLog(cfg.log, slog.LevelWarn, "the admin server says"),
 		},
 	}, nil
 }

@@ -82,7 +82,7 @@ func readinessOf(s consumer.Status, pauseFails bool) readiness {
 	}
 	switch {
 	case !s.Live:
-		r.Reason = "no working member of the group: " + cmp.Or(s.Absent, "it has not joined yet")
+		r.Reason = "no working member of the group: " + cmp.Or(s.Absent, notJoined(s.Generation))
 	case s.Stalled != nil:
 		r.Reason = s.Stalled.Why
 	case s.Paused != nil && pauseFails:
@@ -90,6 +90,14 @@ func readinessOf(s consumer.Status, pauseFails bool) readiness {
 	}
 	r.Ready = r.Reason == ""
 	return r
+}
+
+// notJoined is why a replica is no member although nothing hinders it. generation is its last one, 0 for none.
+func notJoined(generation int) string {
+	if generation == 0 {
+		return "it has not joined yet"
+	}
+	return "it has not joined again yet"
 }
 
 // answerReady answers whether the replica is ready. A parameter that it does not know is an error: a misspelt one would be a check

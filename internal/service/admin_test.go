@@ -146,6 +146,9 @@ func TestReadinessOutsideOfTheGroup(t *testing.T) {
 			t.Errorf("%q: %+v", absent, r)
 		}
 	}
+	if r := readinessOf(consumer.Status{Generation: 3}, false); r.Ready || r.Reason != "no working member of the group: it has not joined again yet" {
+		t.Errorf("between two generations: %+v", r)
+	}
 }
 
 // TestLiveness: /livez fails while a loop stands still, and names it.
