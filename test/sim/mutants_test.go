@@ -206,8 +206,6 @@ func mutants() []mutant {
 		one("a list serves for ever", "consumer/internal/revival/list.go", "Serves = 10 * time.Second", "Serves = 10 * time.Hour", "revived"),
 		one("replays need no list", "consumer/queue_lists.go", "l == nil || now.Sub(ev.at) <= l.after", "l == nil || ev.origin != nil || now.Sub(ev.at) <= l.after", "revived"),
 		one("a message before the event counts", "consumer/internal/revival/list.go", "shown && second >= at.Unix()", "shown && second >= 0", "class"),
-		one("what an incomplete list does not show is executed", "consumer/internal/revival/list.go", "	case !shown && l.doubt != \"\":\n		return Wait\n", "", "revived"),
-		one("lists pass their limiter by", "consumer/lister.go", "granted, err = p.limiter.wait(p.ctx); err != nil", "_, err = (&limiter{off: true}).wait(p.ctx); err != nil", "quota"),
 		one("what is no event is passed over", "consumer/record.go", "		l.deadLetters.add(ev, OutcomeUndecodable)\n", "		l.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.control() && (!b.transactional() || !a.open[b.ProducerID])", "return !b.control()", "unasked"),
 		one("throttled answers use up attempts", "consumer/queue.go", "	case kind == breaker.Throttled:\n",

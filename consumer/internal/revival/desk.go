@@ -74,7 +74,7 @@ func (d *Desk[E]) Next(probe bool, now time.Time) (a *Account[E], due time.Time)
 	var fresh, failed *Account[E]
 	for _, a := range d.accounts {
 		switch {
-		case a.listed || len(a.waiting) == 0:
+		case a.listed:
 		case a.due.After(now):
 			if due.IsZero() || a.due.Before(due) {
 				due = a.due

@@ -2,9 +2,10 @@ package revival
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"convdel/consumer/internal/breaker"
 )
@@ -13,59 +14,67 @@ import (
 // once or before it is due, and as long as any account can be listed, one is given out.
 func TestDeskGivesOutWhatIsDue(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
-		r := rand.New(rand.NewPCG(seed, 2))
+	rapid.Check(t, func(t *rapid.T) {
+		upTo := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
 		now := time.Unix(1_800_000_000, 0)
 		d := NewDesk[int]()
-		under := map[*Account[int]]bool{}
+		var under []*Account[int]
 		events := 0
-		for range 400 {
-			now = now.Add(time.Duration(r.Int64N(int64(100 * time.Millisecond))))
-			if r.IntN(2) == 0 {
-				d.Wait(fmt.Sprint("a", r.IntN(12)), events, now.Add(-time.Duration(r.IntN(1000))*time.Second))
+		for range 100 {
+			now = now.Add(time.Duration(upTo(100, "passes")) * time.Millisecond)
+			if upTo(2, "comes") == 0 {
+				d.Wait(fmt.Sprint("a", upTo(8, "account")), events, now.Add(-time.Duration(upTo(1000, "age"))*time.Second))
 				events++
 			}
-			if r.IntN(2) == 0 {
-				a, _ := d.Next(r.IntN(10) == 0, now)
+			if upTo(2, "lists") == 0 {
+				a, _ := d.Next(upTo(10, "probes") == 0, now)
 				if a == nil {
 					for _, other := range d.accounts {
 						if !other.listed && len(other.waiting) > 0 && !other.due.After(now) {
-							t.Fatalf("seed %d: nothing is given out, and %s waits", seed, other.Name)
+							t.Fatalf("nothing is given out, and %s waits", other.Name)
 						}
 					}
 					continue
 				}
-				if under[a] || a.listed || a.due.After(now) || len(a.waiting) == 0 {
-					t.Fatalf("seed %d: %+v is given out at %s", seed, a, now)
+				if a.listed || a.due.After(now) || len(a.waiting) == 0 {
+					t.Fatalf("%+v is given out at %s", a, now)
 				}
 				d.Begin(a, breaker.Call{Began: now})
-				under[a] = true
+				under = append(under, a)
 				continue
 			}
-			for a := range under {
-				delete(under, a)
-				if r.IntN(3) == 0 || a.Name == "a0" {
-					d.Failed(a, now.Add(time.Duration(r.IntN(int(3*time.Second)))))
-				} else {
-					d.Read(a, NewList(a.Call.Began), now)
-					d.Retain(a, func(int) bool { return r.IntN(20) == 0 })
-				}
-				break
+			if len(under) == 0 {
+				continue
+			}
+			a := under[0]
+			under = under[1:]
+			if upTo(3, "fails") == 0 || a.Name == "a0" {
+				d.Failed(a, now.Add(time.Duration(upTo(3000, "delay"))*time.Millisecond))
+			} else {
+				d.Read(a, NewList(a.Call.Began), now)
+				d.Retain(a, func(int) bool { return upTo(10, "stays") == 0 })
 			}
 		}
 		total := 0
 		for name, a := range d.accounts {
 			total += len(a.waiting)
-			for i, w := range a.waiting {
-				if w.at.Before(a.oldest) || i == 0 && len(a.waiting) == 1 && !w.at.Equal(a.oldest) {
-					t.Fatalf("seed %d: the oldest event of %s is not of %s", seed, name, a.oldest)
+			if len(a.waiting) == 0 && !a.listed {
+				t.Fatalf("%s is kept, and nobody waits for it", name)
+			}
+			oldest := now
+			for _, w := range a.waiting {
+				if w.at.Before(oldest) {
+					oldest = w.at
 				}
+			}
+			if len(a.waiting) > 0 && !a.oldest.Equal(oldest) {
+				t.Fatalf("the oldest event of %s is of %s, not of %s", name, oldest, a.oldest)
 			}
 		}
 		if total != d.Len() {
-			t.Fatalf("seed %d: %d events wait, %d are counted", seed, total, d.Len())
+			t.Fatalf("%d events wait, %d are counted", total, d.Len())
 		}
-	}
+	})
 }
 
 // TestDeskTakesTheOldestEvent of those accounts whose lists have not failed, and those that have in turns with them.
@@ -73,27 +82,29 @@ func TestDeskTakesTheOldestEvent(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	d := NewDesk[string]()
-	for i, name := range []string{"b", "a", "d", "c", "bad"} {
+	for i, name := range []string{"b", "a", "d", "c", "bad", "worse"} {
 		d.Wait(name, name, now.Add(-time.Duration(10-i)*time.Hour))
 		d.Wait(name, name, now)
 	}
 	d.Wait("c", "c", now.Add(-24*time.Hour))
-	bad := d.accounts["bad"]
-	d.Begin(bad, breaker.Call{Began: now})
-	d.Failed(bad, now.Add(time.Second))
+	for i, name := range []string{"worse", "bad"} {
+		a := d.accounts[name]
+		d.Begin(a, breaker.Call{Began: now})
+		d.Failed(a, now.Add(time.Duration(2-i)*time.Second))
+	}
 	if _, due := d.Next(false, now); due != now.Add(time.Second) {
 		t.Errorf("due %s", due)
 	}
 	got := ""
-	for later := now; ; later = later.Add(time.Second) {
-		a, _ := d.Next(false, later)
+	for {
+		a, _ := d.Next(false, now.Add(time.Minute))
 		if a == nil {
 			break
 		}
 		got += a.Name + " "
-		d.Begin(a, breaker.Call{Began: later})
+		d.Begin(a, breaker.Call{Began: now.Add(time.Minute)})
 	}
-	if got != "c bad b a d " && got != "bad c b a d " {
+	if got != "bad c worse b a d " {
 		t.Errorf("turns: %s", got)
 	}
 }
@@ -146,8 +157,8 @@ func TestShelfIsBounded(t *testing.T) {
 		t.Errorf("%d lists are kept, %d in order, showing %d", len(s.lists), len(s.order), s.shown)
 	}
 	s.put("new", NewList(now.Add(time.Minute+time.Second)), now.Add(time.Minute+time.Second))
-	s.put("other", NewList(now.Add(time.Minute+12*time.Second)), now.Add(time.Minute+12*time.Second))
-	if len(s.lists) != 1 || len(s.order) != 1 {
+	s.put("other", NewList(now.Add(time.Minute+10500*time.Millisecond)), now.Add(time.Minute+10500*time.Millisecond))
+	if len(s.lists) != 2 || s.lists["new"] == nil || len(s.order) != 2 {
 		t.Errorf("%d lists are kept, %d in order", len(s.lists), len(s.order))
 	}
 }

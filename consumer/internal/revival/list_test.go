@@ -2,9 +2,10 @@ package revival
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"convdel/schema"
 )
@@ -86,26 +87,26 @@ func TestListHasABound(t *testing.T) {
 func TestNoListPermitsARevivedConversation(t *testing.T) {
 	t.Parallel()
 	executed, revived := 0, 0
-	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 1))
+	rapid.Check(t, func(t *rapid.T) {
+		upTo := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
 		now := time.Unix(1_800_000_000, 0)
 		d := NewDesk[int]()
 		messages := map[schema.Conversation][]time.Time{}
-		for range 300 {
-			now = now.Add(time.Duration(r.Int64N(int64(2 * time.Second))))
-			account := fmt.Sprint("a", r.IntN(3))
-			c := conversation(account, r.IntN(4))
-			switch r.IntN(3) {
+		for range 100 {
+			now = now.Add(time.Duration(upTo(2000, "passes")) * time.Millisecond)
+			account := fmt.Sprint("a", upTo(2, "account"))
+			c := conversation(account, upTo(3, "conversation"))
+			switch upTo(3, "what") {
 			case 0:
 				messages[c] = append(messages[c], now)
 			case 1: // its list, read completely or not
 				l := NewList(now)
 				doubt := ""
-				for n := range 4 {
+				for n := range 3 {
 					of := messages[conversation(account, n)]
 					switch {
 					case len(of) == 0:
-					case r.IntN(6) == 0:
+					case upTo(6, "lacks") == 0:
 						doubt = "it lacks some"
 					default:
 						l.Show(conversation(account, n), of[len(of)-1])
@@ -117,7 +118,7 @@ func TestNoListPermitsARevivedConversation(t *testing.T) {
 				d.Read(a, l, now)
 				d.drop(a)
 			case 2:
-				at := now.Add(-time.Duration(r.Int64N(int64(30 * time.Second))))
+				at := now.Add(-time.Duration(upTo(30_000, "age")) * time.Millisecond)
 				ruling := d.Rule(c, at, now)
 				since, seen := 0, 0 // messages since, and those that a list that serves must know of
 				for _, m := range messages[c] {
@@ -130,9 +131,9 @@ func TestNoListPermitsARevivedConversation(t *testing.T) {
 				}
 				switch {
 				case ruling == Execute && seen > 0:
-					t.Fatalf("seed %d: %v of %s is executed at %s, messages %v", seed, c, at, now, messages[c])
+					t.Fatalf("%v of %s is executed at %s, messages %v", c, at, now, messages[c])
 				case ruling == Revived && since == 0:
-					t.Fatalf("seed %d: %v of %s is revived at %s, messages %v", seed, c, at, now, messages[c])
+					t.Fatalf("%v of %s is revived at %s, messages %v", c, at, now, messages[c])
 				case ruling == Execute:
 					executed++
 				case ruling == Revived:
@@ -140,7 +141,7 @@ func TestNoListPermitsARevivedConversation(t *testing.T) {
 				}
 			}
 		}
-	}
+	})
 	if executed == 0 || revived == 0 {
 		t.Errorf("%d executed, %d revived", executed, revived)
 	}
