@@ -287,10 +287,9 @@ func (ev *event) listFailed(a Answer, began time.Time) {
 // permission is missing is a fault of the service's own.
 func listKind(a Answer) breaker.Kind {
 	switch kind := kindOf(a); kind {
-	case breaker.Coded, breaker.Denied:
-		return breaker.Unreached
 	case breaker.Deleted, breaker.Refused, breaker.Unreached, breaker.Throttled, breaker.Renewed, breaker.Halted:
 		return kind
+	case breaker.Coded, breaker.Denied:
 	}
 	return breaker.Unreached
 }

@@ -22,6 +22,8 @@ type fakeLists struct {
 	last  map[schema.Conversation]time.Time
 	read  []listRead
 	calls []time.Time
+	// cut is how many calls were cut off.
+	cut int
 }
 
 // listRead is a list that was asked for.
@@ -56,6 +58,7 @@ func (f *fakeLists) Read(ctx context.Context, r consumer.ListRequest) consumer.L
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
+			f.set(func() { f.cut++ })
 			return consumer.ListAnswer{Failed: &consumer.Answer{Verdict: consumer.Transient, Err: ctx.Err()}}
 		}
 	}
