@@ -50,35 +50,6 @@ type breakerGuard struct {
 	changed chan struct{}
 }
 
-// guarded is what a breaker guards: the calls that delete, or the accounts' lists of conversations.
-type guarded struct {
-	// attempts are those of an event that the breaker counts.
-	attempts func(*event) *breaker.Attempts
-	// named is how a pause is named.
-	named func(breaker.Reason) PauseReason
-	// opened, other, closes and still are the lines of the log.
-	opened, other, closes, still string
-}
-
-func guardedCalls() guarded {
-	return guarded{
-		attempts: func(ev *event) *breaker.Attempts { return &ev.attempts },
-		named:    func(r breaker.Reason) PauseReason { return PauseReason(r) },
-		opened:   "calls paused: the fault is not the events' own; probing until it is over",
-		other:    "calls stay paused, for another reason", closes: "calls resumed", still: "calls are still paused",
-	}
-}
-
-func guardedLists() guarded {
-	return guarded{
-		attempts: func(ev *event) *breaker.Attempts { return &ev.listing },
-		named:    func(breaker.Reason) PauseReason { return PauseLists },
-		opened:   "lists of conversations paused: the fault is not the events' own; those that need a list wait, probing until it is over",
-		other:    "lists of conversations stay paused, for another reason", closes: "lists of conversations resumed",
-		still: "lists of conversations are still paused: events that need one wait",
-	}
-}
-
 func newBreakerGuard(cfg Config, of guarded, closed func()) *breakerGuard {
 	return &breakerGuard{
 		log: cfg.Logger, metrics: cfg.Metrics, closed: closed, guarded: of,
@@ -221,28 +192,6 @@ func (g *breakerGuard) ended(ev *event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.breaker.Ended(g.attempts(ev))
-}
-
-// tellLocked says in log and metrics how the breaker has changed.
-func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
-	now, _ := g.breaker.Open()
-	switch change {
-	case breaker.Unchanged:
-	case breaker.Opened:
-		g.metrics.pausedFor(g.named(now.Reason), true)
-		g.log.Error(g.opened,
-			slog.String("reason", string(now.Reason)), slog.String("error", g.lastError))
-	case breaker.OtherReason:
-		g.metrics.pausedFor(g.named(before.Reason), false)
-		g.metrics.pausedFor(g.named(now.Reason), true)
-		g.log.Error(g.other,
-			slog.String("reason", string(now.Reason)), slog.String("before", string(before.Reason)), slog.String("error", g.lastError))
-	case breaker.Closed:
-		g.metrics.pausedFor(g.named(before.Reason), false)
-		g.closed()
-		g.log.Info(g.closes, slog.String("reason", string(before.Reason)),
-			slog.Duration("paused_for", time.Since(before.Since).Round(time.Millisecond)), slog.Int("failed_probes", before.Probes))
-	}
 }
 
 func (g *breakerGuard) wakeLocked() {

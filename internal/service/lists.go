@@ -21,7 +21,7 @@ type lister struct{ client *imclient.Client }
 // Read reads one list.
 func (l *lister) Read(ctx context.Context, r consumer.ListRequest) consumer.ListAnswer {
 	list := l.client.Conversations(ctx, imclient.ListRequest{Account: r.Account, Flags: listFlags, Permit: r.Permit, Sent: r.Sent})
-	for c := range list.All() {
+	for c := range list.All() { //nolint:contextcheck // the list has the context
 		if !r.Show(schema.Conversation{From: r.Account, Type: schema.ConversationType(c.Type), To: c.To}, c.MsgTime) {
 			break
 		}

@@ -2,6 +2,8 @@ package revival
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,17 +97,17 @@ func TestDeskTakesTheOldestEvent(t *testing.T) {
 	if _, due := d.Next(false, now); due != now.Add(time.Second) {
 		t.Errorf("due %s", due)
 	}
-	got := ""
+	var got strings.Builder
 	for {
 		a, _ := d.Next(false, now.Add(time.Minute))
 		if a == nil {
 			break
 		}
-		got += a.Name + " "
+		got.WriteString(a.Name + " ")
 		d.Begin(a, breaker.Call{Began: now.Add(time.Minute)})
 	}
-	if got != "bad c worse b a d " {
-		t.Errorf("turns: %s", got)
+	if got.String() != "bad c worse b a d " {
+		t.Errorf("turns: %s", &got)
 	}
 }
 
@@ -122,14 +124,14 @@ func TestDeskProbes(t *testing.T) {
 			d.Failed(a, now)
 		}
 	}
-	got := ""
+	var got strings.Builder
 	for range 3 {
 		a, _ := d.Next(true, now)
-		got += a.Name
+		got.WriteString(a.Name)
 		d.Begin(a, breaker.Call{Began: now})
 	}
-	if got != "cba" {
-		t.Errorf("probes: %s", got)
+	if got.String() != "cba" {
+		t.Errorf("probes: %s", &got)
 	}
 }
 
@@ -143,7 +145,7 @@ func TestShelfIsBounded(t *testing.T) {
 		for n := range 500 {
 			l.Show(conversation("x", n), now)
 		}
-		s.put(fmt.Sprint(i%60), l, l.began)
+		s.put(strconv.Itoa(i%60), l, l.began)
 	}
 	kept := 0
 	for _, l := range s.lists {
