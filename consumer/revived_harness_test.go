@@ -100,6 +100,13 @@ func (f *fakeLists) of(account string) (n int) {
 	return n
 }
 
+// made is how many calls were made for lists, and how many of them were cut off.
+func (f *fakeLists) made() (calls, cut int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.calls), f.cut
+}
+
 // checked has replicas check events older than a minute by these lists.
 func (f *fakeLists) checked(c *consumer.Config) { c.RevivedCheck, c.Lists = time.Minute, f }
 
