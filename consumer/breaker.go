@@ -20,6 +20,8 @@ const (
 	PauseOutage = PauseReason(breaker.Outage)
 	// PauseDenied: one call after the other lacks the administrator's permission.
 	PauseDenied = PauseReason(breaker.NoPermission)
+	// PauseLists: accounts' lists of conversations can't be read. Only events that need one wait.
+	PauseLists PauseReason = "lists"
 )
 
 // Pause says why the consumer makes no calls, and what it does about it.
@@ -38,6 +40,7 @@ type breakerGuard struct {
 	metrics *Metrics
 	// closed is called when the breaker closes.
 	closed func()
+	guarded
 
 	mu      sync.Mutex
 	breaker *breaker.Breaker
@@ -47,9 +50,9 @@ type breakerGuard struct {
 	changed chan struct{}
 }
 
-func newBreakerGuard(cfg Config, closed func()) *breakerGuard {
+func newBreakerGuard(cfg Config, of guarded, closed func()) *breakerGuard {
 	return &breakerGuard{
-		log: cfg.Logger, metrics: cfg.Metrics, closed: closed,
+		log: cfg.Logger, metrics: cfg.Metrics, closed: closed, guarded: of,
 		breaker: breaker.New(cfg.CallTimeout), changed: make(chan struct{}),
 	}
 }
@@ -66,7 +69,7 @@ func (g *breakerGuard) pausedLocked() *Pause {
 	if !open {
 		return nil
 	}
-	return &Pause{Reason: PauseReason(p.Reason), Since: p.Since, NextProbe: p.NextProbe, LastError: g.lastError}
+	return &Pause{Reason: g.named(p.Reason), Since: p.Since, NextProbe: p.NextProbe, LastError: g.lastError}
 }
 
 // isOpen says whether only probes may be called.
@@ -119,7 +122,7 @@ func (g *breakerGuard) begin(probe bool, events []*event) breaker.Call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, ev := range events {
-		g.breaker.Take(&ev.attempts)
+		g.breaker.Take(g.attempts(ev))
 	}
 	return g.breaker.Begin(time.Now(), probe)
 }
@@ -152,7 +155,7 @@ func (g *breakerGuard) answered(e breaker.Evidence, a Answer, events []*event) b
 func (g *breakerGuard) failedLocked(e breaker.Evidence, ruling breaker.Ruling, events []*event, now time.Time) {
 	if !ruling.Void {
 		for _, ev := range events {
-			g.breaker.Fail(e, &ev.attempts, now)
+			g.breaker.Fail(e, g.attempts(ev), now)
 		}
 		return
 	}
@@ -161,9 +164,18 @@ func (g *breakerGuard) failedLocked(e breaker.Evidence, ruling breaker.Ruling, e
 	}
 	probed := make([]*breaker.Attempts, len(events))
 	for i, ev := range events {
-		probed[i] = &ev.attempts
+		probed[i] = g.attempts(ev)
 	}
 	g.breaker.Probed(probed)
+}
+
+// failed counts a failure against an event whose call has shown nothing of the API. It counts once there is a witness.
+func (g *breakerGuard) failed(e breaker.Evidence, ev *event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.breaker.IsOpen() {
+		g.breaker.Fail(e, g.attempts(ev), time.Now())
+	}
 }
 
 // forget has waiting events' failed calls counted or forgotten: the breaker has opened.
@@ -171,7 +183,7 @@ func (g *breakerGuard) forget(events []*event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, ev := range events {
-		g.breaker.Forget(&ev.attempts)
+		g.breaker.Forget(g.attempts(ev))
 	}
 }
 
@@ -179,29 +191,7 @@ func (g *breakerGuard) forget(events []*event) {
 func (g *breakerGuard) ended(ev *event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.breaker.Ended(&ev.attempts)
-}
-
-// tellLocked says in log and metrics how the breaker has changed.
-func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
-	now, _ := g.breaker.Open()
-	switch change {
-	case breaker.Unchanged:
-	case breaker.Opened:
-		g.metrics.pausedFor(PauseReason(now.Reason), true)
-		g.log.Error("calls paused: the fault is not the events' own; probing until it is over",
-			slog.String("reason", string(now.Reason)), slog.String("error", g.lastError))
-	case breaker.OtherReason:
-		g.metrics.pausedFor(PauseReason(before.Reason), false)
-		g.metrics.pausedFor(PauseReason(now.Reason), true)
-		g.log.Error("calls stay paused, for another reason",
-			slog.String("reason", string(now.Reason)), slog.String("before", string(before.Reason)), slog.String("error", g.lastError))
-	case breaker.Closed:
-		g.metrics.pausedFor(PauseReason(before.Reason), false)
-		g.closed()
-		g.log.Info("calls resumed", slog.String("reason", string(before.Reason)),
-			slog.Duration("paused_for", time.Since(before.Since).Round(time.Millisecond)), slog.Int("failed_probes", before.Probes))
-	}
+	g.breaker.Ended(g.attempts(ev))
 }
 
 func (g *breakerGuard) wakeLocked() {

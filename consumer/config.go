@@ -72,6 +72,12 @@ type Config struct {
 	MaxRecordBytes int64
 	// MaxEventAge sends older events to the dead letters, class expired, uncalled. Default 0: off.
 	MaxEventAge time.Duration
+	// RevivedCheck has an older event executed only if Lists shows no message in its conversation since. Otherwise it becomes a dead
+	// letter, class revived, uncalled. Default 0: off.
+	RevivedCheck time.Duration
+	// Lists reads accounts' lists of conversations. Required with RevivedCheck. They have a quota of their own: as many calls as
+	// CallsPerSecond, shared by ShareByPartitions alone.
+	Lists Lists
 	// DrainTimeout bounds how long a stop or a rebalance waits for calls under way and for
 	// dead letters and outcomes being written. Default 15 s.
 	DrainTimeout time.Duration
@@ -91,6 +97,34 @@ type API interface {
 	// Delete performs one call and says how it went. It never retries by itself: each call
 	// has been granted by the limiter, one by one.
 	Delete(ctx context.Context, call Call) Answer
+}
+
+// Lists reads accounts' lists of conversations. It must be safe for concurrent use and must honour ctx.
+type Lists interface {
+	// Read reads the list of an account from its beginning to its end. It never makes a call again by itself.
+	Read(ctx context.Context, r ListRequest) ListAnswer
+}
+
+// ListRequest is a list to read.
+type ListRequest struct {
+	// Account is whose list it is.
+	Account string
+	// Permit must be called before each call. It waits until the call may be made; if it fails, none may. Sent must be called once the
+	// request has left for the API, if Lists can tell. Neither is nil.
+	Permit func(ctx context.Context) error
+	Sent   func()
+	// Show must be called with each conversation of the list, and the time of its last message in whole seconds, zero if the API does
+	// not name it. It returns false if there is no room for more: then the reading may end. Never nil.
+	Show func(c schema.Conversation, last time.Time) bool
+}
+
+// ListAnswer is the outcome of reading a list.
+type ListAnswer struct {
+	// Failed is the answer to the call that has ended the reading. Nil if the list was read to its end.
+	// Permanent says that the API has no such account; all other faults may pass.
+	Failed *Answer
+	// Doubt says why the list may lack conversations although no call has failed; empty if it lacks none.
+	Doubt string
 }
 
 // Budget is what several replicas take their calls from, such as package redisbudget's. One goroutine uses it.
@@ -247,6 +281,8 @@ func (c Config) validate() error {
 	check(isWord(c.App), "App", "has spaces, control characters or more than 64 bytes")
 	check(isWord(c.Adopt), "Adopt", "has spaces, control characters or more than 64 bytes")
 	check(c.MaxEventAge >= 0, "MaxEventAge", "is negative")
+	check(c.RevivedCheck >= 0, "RevivedCheck", "is negative")
+	check(c.RevivedCheck == 0 || c.Lists != nil, "Lists", "is nil, and RevivedCheck is set")
 	check(c.DrainTimeout > 0, "DrainTimeout", "is negative")
 	return errors.Join(errs...)
 }

@@ -39,8 +39,10 @@ type Consumer struct {
 	log     *slog.Logger
 	limiter *limiter
 	breaker *breakerGuard
-	loops   *loops
-	status  atomic.Pointer[Status]
+	// lists is the breaker of the accounts' lists. Their limiter is beside the calls' own.
+	lists  *breakerGuard
+	loops  *loops
+	status atomic.Pointer[Status]
 	// session is the present one; nil between generations.
 	session atomic.Pointer[session]
 	// left is what the last session has left undone; nil before that.
@@ -67,7 +69,7 @@ type Status struct {
 	Since time.Time
 	// Absent says why the consumer is no working member of the group, as far as known; empty if it is one.
 	Absent string
-	// Paused says why no calls are made; nil if they are.
+	// Paused says why no calls are made, or, with PauseLists, why events wait that need their account's list; nil if neither is so.
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
@@ -85,7 +87,9 @@ func New(cfg Config) (*Consumer, error) {
 	c.limiter.loops = c.loops
 	c.status.Store(&Status{Since: time.Now()})
 	cfg.Metrics.limiter.Store(c.limiter)
-	c.breaker = newBreakerGuard(cfg, c.limiter.ramp)
+	c.limiter.beside = newLimiter(cfg.CallsPerSecond, nil)
+	c.breaker = newBreakerGuard(cfg, guardedCalls(), c.limiter.ramp)
+	c.lists = newBreakerGuard(cfg, guardedLists(), c.limiter.beside.ramp)
 	return c, nil
 }
 
@@ -103,7 +107,9 @@ func (c *Consumer) Status() Status {
 		s.Absent = at.stalls.refused()
 	}
 	s.Live = s.Live && s.Absent == ""
-	s.Paused = c.breaker.paused()
+	if s.Paused = c.breaker.paused(); s.Paused == nil {
+		s.Paused = c.lists.paused()
+	}
 	s.QuotaFallback = c.limiter.fallsBack()
 	if at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
@@ -231,7 +237,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 
 // attend does what goes on beside the generations. The returned function ends that.
 func (c *Consumer) attend(ctx context.Context) (stop func()) {
-	stops := []func(){c.limiter.follow(ctx, c.log), c.recheck(ctx), c.breaker.remind(ctx)}
+	stops := []func(){c.limiter.follow(ctx, c.log), c.recheck(ctx), c.breaker.remind(ctx), c.lists.remind(ctx)}
 	return func() {
 		for _, stop := range stops {
 			stop()
@@ -247,6 +253,7 @@ func (c *Consumer) recheck(ctx context.Context) (stop func()) {
 		defer close(done)
 		for wait(ctx, time.Time{}, c.cfg.Recheck) == nil {
 			c.breaker.hurry()
+			c.lists.hurry()
 		}
 	}()
 	return func() {

@@ -54,8 +54,14 @@ type event struct {
 
 	// called says that there was a call for it, shared that the last one answered other events as well.
 	called, shared bool
+	// listed is when the list began that lets it be called, zero if none has. revoked says that it waits for another one, and that its
+	// conversation is kept meanwhile.
+	listed  time.Time
+	revoked bool
 	// attempts are its failed calls, and the call that has ended it.
 	attempts breaker.Attempts
+	// listing are the failed lists that may still count. Those that do are among attempts.
+	listing breaker.Attempts
 	// first is when the first call of attempts began, or the last call if none counts. last is when the last call began.
 	first, last time.Time
 	// code and err are the last answer's.

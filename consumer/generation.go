@@ -62,6 +62,10 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
 		},
 	}
+	s.lister = &lister{
+		lists: c.cfg.Lists, queue: l.queue, breaker: c.lists, limiter: c.limiter.beside, pipeline: l, stalls: l.stalls, metrics: l.metrics,
+		loops: c.loops, log: owned.log, underWay: semaphore.NewWeighted(MaxLists),
+	}
 	s.work, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
 	for _, p := range owned.partitions {
 		s.fetchers = append(s.fetchers, c.newFetcher(p, owned, l))
@@ -78,6 +82,9 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWr
 		l.metrics.callWaiters.Set(float64(ready))
 		c.limiter.ready.Store(int64(ready))
 	})
+	if c.cfg.RevivedCheck > 0 {
+		l.queue.lists = newListQueue(c.cfg, c.lists, l.queue.spacing)
+	}
 	from := provenance{
 		topic: c.cfg.Topic, group: c.cfg.Group, outcomeTopic: c.cfg.OutcomeTopic, hidesAccounts: c.cfg.OutcomesHideAccounts,
 	}

@@ -29,6 +29,8 @@ type limiter struct {
 	waiting int
 	// told is when it was last logged that the API says too fast.
 	told time.Time
+	// beside, if not nil, is the limiter of the accounts' lists, which have a quota of their own. Its share is as large.
+	beside *limiter
 	// ready is how many conversations wait for a call, which is how many departures are worth having.
 	ready atomic.Int64
 	// loops watch the goroutine that leases; nil: nothing does.
@@ -56,6 +58,9 @@ type permit struct {
 
 // setShare says how many calls a second are this replica's from now on. Nothing leaves for one window.
 func (l *limiter) setShare(callsPerSecond float64) {
+	if l.beside != nil {
+		l.beside.setShare(callsPerSecond)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rules.SetShare(callsPerSecond, time.Now())

@@ -99,6 +99,6 @@ func TestTakerThatIsNotWoken(t *testing.T) {
 func testQueue(t *testing.T) *queue {
 	t.Helper()
 	cfg := Config{MaxAttempts: 6, RetryInitial: time.Second, RetryMax: time.Second, CallTimeout: time.Second, Metrics: NewMetrics(prometheus.NewRegistry())}
-	guard := newBreakerGuard(cfg, func() {})
+	guard := newBreakerGuard(cfg, guardedCalls(), func() {})
 	return newQueue(cfg, guard, func(*event) bool { return false }, func() bool { return false }, func(int) {})
 }

@@ -18,6 +18,7 @@ const (
 	OutcomeExhausted   Outcome = "exhausted"
 	OutcomeUndecodable Outcome = "undecodable"
 	OutcomeExpired     Outcome = "expired"
+	OutcomeRevived     Outcome = "revived"
 )
 
 // Metrics counts what a [Consumer] does, for Prometheus.
@@ -45,6 +46,8 @@ type Metrics struct {
 	offsetResets      prometheus.Counter
 	paused            *prometheus.GaugeVec
 	fetchFailures     *prometheus.CounterVec
+	lists             *prometheus.CounterVec
+	listWaiters       prometheus.Gauge
 }
 
 // NewMetrics makes the metrics and registers them. Names and labels are the documented ones, prefix
@@ -87,12 +90,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		outcomesWaiting:   gauge("outcomes_waiting", "Events that have not ended only because the broker has not acknowledged their outcome."),
 		outcomeRetries:    counter("outcome_retries_total", "Outcome writes that failed and are repeated."),
 		fetchFailures:     counterVec("fetch_failures_total", "Fetches that failed, or brought a batch that can't be read, by reason.", "reason"),
+		lists:             counterVec("lists_total", "Accounts' lists of conversations that were read, by the code of the answer: 0 success, doubt if the list may lack conversations, none for no answer.", "code"),
+		listWaiters:       gauge("list_waiters", "Events that wait for their account's list of conversations."),
 		commits:           counter("commits_total", "Offset commits that the broker has accepted."),
 		generations:       counter("generations_total", "Group generations that this replica has worked in."),
 		offsetResets:      counter("offset_resets_total", "Partitions whose committed offset was outside the log, or of a topic that is no more."),
 	}
 	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason.",
+		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason; lists: while events wait that need their account's list.",
 	}, []string{"reason"})
 	m.beginAtZero()
 	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -112,14 +117,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 // beginAtZero makes the labels that are known: the first one of a kind would be no increase otherwise.
 func (m *Metrics) beginAtZero() {
-	for _, reason := range []PauseReason{PauseHalt, PauseOutage, PauseDenied} {
+	for _, reason := range []PauseReason{PauseHalt, PauseOutage, PauseDenied, PauseLists} {
 		m.pausedFor(reason, false)
 	}
 	m.deleted, m.succeeded = m.events.WithLabelValues(string(OutcomeDeleted)), m.calls.WithLabelValues("0")
 	m.outcomes.WithLabelValues(string(OutcomeDeleted))
-	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired} {
+	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived} {
 		m.deadLetters.WithLabelValues(string(o))
 		m.outcomes.WithLabelValues(string(o))
+	}
+	for _, code := range []string{"0", "doubt", "none"} {
+		m.lists.WithLabelValues(code)
 	}
 	for _, reason := range fetchFaults() {
 		m.fetchFailures.WithLabelValues(reason)
@@ -159,6 +167,20 @@ func (m *Metrics) called(a Answer, took time.Duration) {
 		m.calls.WithLabelValues("none").Inc()
 	}
 	m.callDuration.Observe(took.Seconds())
+}
+
+// listed counts a list of conversations.
+func (m *Metrics) listed(a ListAnswer) {
+	code := "0"
+	switch {
+	case a.Failed != nil && a.Failed.Code != 0:
+		code = strconv.Itoa(a.Failed.Code)
+	case a.Failed != nil:
+		code = "none"
+	case a.Doubt != "":
+		code = "doubt"
+	}
+	m.lists.WithLabelValues(code).Inc()
 }
 
 func (m *Metrics) pausedFor(reason PauseReason, yes bool) {

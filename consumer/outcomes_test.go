@@ -150,6 +150,7 @@ func TestPromise11_EveryEndHasItsOutcome(t *testing.T) {
 			convdel_outcomes_total{outcome="exhausted"} 60
 			convdel_outcomes_total{outcome="expired"} 0
 			convdel_outcomes_total{outcome="permanent"} 60
+			convdel_outcomes_total{outcome="revived"} 0
 			convdel_outcomes_total{outcome="undecodable"} 0
 			# HELP convdel_outcomes_waiting Events that have not ended only because the broker has not acknowledged their outcome.
 			# TYPE convdel_outcomes_waiting gauge

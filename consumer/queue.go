@@ -2,13 +2,13 @@ package consumer
 
 import (
 	"container/heap"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 
 	"convdel/consumer/internal/breaker"
+	"convdel/consumer/internal/revival"
 	"convdel/schema"
 )
 
@@ -19,6 +19,8 @@ type pending struct {
 	conversation schema.Conversation
 	// queued are the events that the next call answers, calling those of the call under way.
 	queued, calling []*event
+	// revoked is how many of its events wait for another list before they are queued again.
+	revoked int
 	// oldest is the earliest event time of queued.
 	oldest time.Time
 	// arrival numbers conversations in the order in which they have become pending.
@@ -56,6 +58,8 @@ type queue struct {
 	spacing func() *backoff.ExponentialBackOff
 	// counted is told how many conversations are ready, whenever that changes. It must not call the queue.
 	counted func(ready int)
+	// lists says which events an account's list must allow; nil: none.
+	lists *listQueue
 
 	// mu is held while the breaker rules on an answer: all events are as they were when it opened. The breaker's lock and
 	// those of counted are taken inside it, never the other way round.
@@ -87,10 +91,23 @@ func newQueue(cfg Config, guard *breakerGuard, expired func(*event) bool, full f
 	}
 }
 
-// join puts an event with the others of its conversation.
-func (q *queue) join(ev *event) {
+// join puts an event with the others of its conversation, or has it wait for its account's list. It returns the event if it is not to be
+// executed.
+func (q *queue) join(ev *event) (over []ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	switch q.examineLocked(ev, time.Now()) {
+	case revival.Wait:
+		q.awaitListLocked(ev)
+	case revival.Revived:
+		over = append(over, ended{ev, OutcomeRevived})
+	case revival.Execute:
+		q.joinLocked(ev)
+	}
+	return over
+}
+
+func (q *queue) joinLocked(ev *event) {
 	p := q.conversations[ev.conversation]
 	if p == nil {
 		q.arrivals++
@@ -103,47 +120,35 @@ func (q *queue) join(ev *event) {
 	if len(p.queued) == 1 || ev.at.Before(p.oldest) {
 		p.oldest = ev.at
 	}
-	if p.in == q.fresh || p.in == q.failed {
+	switch {
+	case p.in == q.fresh || p.in == q.failed:
 		heap.Fix(p.in, p.index)
+	case p.in == nil && len(p.calling) == 0: // its events have waited for a list
+		q.pushReadyLocked(p)
 	}
 }
 
-// len is how many conversations are pending.
+// len is how many conversations are pending. Those of which all events wait for a list are not: no call can be made for them.
 func (q *queue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.conversations)
+	if q.lists.len() == 0 {
+		return len(q.conversations)
+	}
+	n := 0
+	for _, p := range q.conversations {
+		if len(p.queued)+len(p.calling) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
-// retrying is how many of them wait for their next attempt.
+// retrying is how many of them wait for their next attempt, and how many accounts' lists are waited for.
 func (q *queue) retrying() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting.Len()
-}
-
-// take takes a ready conversation for a call. Events that have no attempt left, or have become too old, are not called: they are
-// in over. p is nil where no event is left to call.
-func (q *queue) take(probe bool) (p *pending, over []ended) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if probe {
-		p = q.bestProbeLocked()
-	} else {
-		p = q.nextLocked()
-	}
-	if p == nil {
-		return nil, nil
-	}
-	heap.Remove(p.in, p.index)
-	q.countLocked()
-	p.calling, p.queued = p.queued, nil
-	p.call = q.breaker.begin(probe, p.calling)
-	if over = q.sortOut(p); len(p.calling) > 0 {
-		return p, over
-	}
-	q.putBackLocked(p, nil, 0)
-	return nil, over
+	return q.waiting.Len() + q.lists.accounts()
 }
 
 // countLocked tells how many conversations can be called.
@@ -155,26 +160,6 @@ func (q *queue) countLocked() {
 
 // readyLocked is how many conversations can be called.
 func (q *queue) readyLocked() int { return q.fresh.Len() + q.failed.Len() }
-
-// sortOut takes the events out of a call that are not to be called any more.
-func (q *queue) sortOut(p *pending) (over []ended) {
-	p.calling = slices.DeleteFunc(p.calling, func(ev *event) bool {
-		switch {
-		case ev.attempts.Counted >= q.maxAttempts:
-			over = append(over, ended{ev, OutcomeExhausted})
-		case q.expired(ev):
-			over = append(over, ended{ev, OutcomeExpired})
-		default:
-			if ev.attempts.None() {
-				ev.first = p.call.Began
-			}
-			return false
-		}
-		q.breaker.ended(ev)
-		return true
-	})
-	return over
-}
 
 // answered has the breaker rule on the answer to a call, and puts back the events that go on. It returns those that have ended.
 func (q *queue) answered(p *pending, a Answer) (over []ended) {
@@ -237,17 +222,18 @@ func (q *queue) forgetLocked() {
 		q.breaker.forget(p.calling)
 		p.backoff = nil
 	}
+	q.lists.all(q.breaker.forget)
 }
 
 // putBackLocked ends a call: the events of left, and those that arrived meanwhile, get another one after delay; with none of either
 // the conversation is not pending any more.
 func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
-	if len(left) == 0 {
+	if len(left) == 0 && p.revoked == 0 {
 		p.backoff, p.standing, p.failed, delay = nil, breaker.Standing{}, false, 0
 	}
 	p.queued = append(left, p.queued...)
 	if len(p.queued) == 0 {
-		delete(q.conversations, p.conversation)
+		q.dropLocked(p)
 		return
 	}
 	p.oldest = p.queued[0].at
@@ -263,6 +249,13 @@ func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
 	p.due = time.Now().Add(delay)
 	heap.Push(q.waiting, p)
 	q.wake()
+}
+
+// dropLocked forgets a conversation that has no event left.
+func (q *queue) dropLocked(p *pending) {
+	if len(p.queued)+len(p.calling)+p.revoked == 0 {
+		delete(q.conversations, p.conversation)
+	}
 }
 
 func (q *queue) pushReadyLocked(p *pending) {

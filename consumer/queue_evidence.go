@@ -13,7 +13,7 @@ func (q *queue) evidenceLocked(p *pending, kind breaker.Kind, quiet time.Duratio
 	return breaker.Evidence{
 		Call: p.call, Kind: kind, Conversation: p.conversation, Standing: &p.standing, Quiet: quiet,
 		Replay: onlyReplays(p.calling), Last: kind == breaker.Coded && q.anyLast(p.calling),
-		Few: failure && q.fewLocked(), Full: failure && q.full(),
+		Few: failure && q.fewLocked(), Full: failure && q.lists.len() == 0 && q.full(),
 	}
 }
 

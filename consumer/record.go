@@ -93,7 +93,7 @@ func (l *pipeline) accept(rec record, size int64) {
 		l.deadLetters.add(ev, OutcomeExpired)
 		return
 	}
-	l.queue.join(ev)
+	l.endAll(l.queue.join(ev))
 }
 
 // acceptUnreadable makes a dead letter of an admitted record that stands for offsets that can't be read.

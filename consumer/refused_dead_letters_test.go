@@ -49,6 +49,7 @@ func TestDeadLetterTopicRefusesForTenMinutes(t *testing.T) {
 			convdel_dead_letters_total{class="exhausted"} 60
 			convdel_dead_letters_total{class="expired"} 0
 			convdel_dead_letters_total{class="permanent"} 60
+			convdel_dead_letters_total{class="revived"} 0
 			convdel_dead_letters_total{class="undecodable"} 0
 		`), "convdel_dead_letters_total"); err != nil {
 			t.Error(err)

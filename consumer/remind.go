@@ -24,7 +24,7 @@ func (g *breakerGuard) remind(ctx context.Context) (stop func()) {
 			case next.IsZero() || !p.Since.Equal(since):
 				since, next = p.Since, p.Since.Add(remindEvery)
 			case !now.Before(next):
-				g.logPaused(ctx, p)
+				g.logPaused(p)
 				next = next.Add(remindEvery)
 			}
 			_ = wait(ctx, next, changed) // the loop looks at ctx
@@ -43,10 +43,10 @@ func (g *breakerGuard) look() (p *Pause, changed <-chan struct{}) {
 	return g.pausedLocked(), g.changed
 }
 
-func (g *breakerGuard) logPaused(ctx context.Context, p *Pause) {
+func (g *breakerGuard) logPaused(p *Pause) {
 	attrs := []slog.Attr{slog.String("reason", string(p.Reason)), slog.Time("since", p.Since), slog.String("error", p.LastError)}
 	if !p.NextProbe.IsZero() {
 		attrs = append(attrs, slog.Time("next_probe", p.NextProbe))
 	}
-	g.log.LogAttrs(ctx, slog.LevelError, "calls are still paused", attrs...)
+	g.tell(g.log, pauseLasts, attrs)
 }

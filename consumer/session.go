@@ -17,6 +17,7 @@ type session struct {
 	owned       *assignment
 	fetchers    []*fetcher
 	dispatcher  *dispatcher
+	lister      *lister
 	deadLetters *deadLetters
 	outcomes    *outcomes
 	committer   *committer
@@ -73,6 +74,7 @@ func (s *session) intake(ctx context.Context, end context.CancelFunc) {
 		tasks.Go(func() { s.leave(f.run(ctx), end) })
 	}
 	tasks.Go(func() { s.dispatcher.run(ctx, s.work) })
+	tasks.Go(func() { s.lister.run(ctx, s.work) })
 	tasks.Go(func() { s.owned.watchLag(ctx) })
 	tasks.Go(func() { s.leave(s.owned.watchTopic(ctx), end) })
 	tasks.Go(func() {
@@ -170,6 +172,7 @@ func (s *session) awaitWork(l *loop) {
 	done := make(chan struct{})
 	go func() {
 		s.dispatcher.wait() // calls make dead letters
+		s.lister.wait()     // lists, too
 		s.deadLetters.wait()
 		s.outcomes.wait() // the end of every event, dead letters' too
 		close(done)

@@ -3,7 +3,7 @@ package consumer
 // Unfinished is the number of events in memory that have not ended, by state. A stop leaves them to the next owner of their
 // partitions: their offsets are not committed.
 type Unfinished struct {
-	// Ready events can be called, Waiting ones wait for their next attempt.
+	// Ready events can be called, Waiting ones wait for their next attempt or their account's list.
 	Ready, Waiting int
 	// Calling events have a call under way. After a stop their call was cut off: the API may have executed it.
 	Calling int
@@ -45,5 +45,6 @@ func (q *queue) unfinished() (u Unfinished) {
 			u.Ready += len(p.queued)
 		}
 	}
+	u.Waiting += q.lists.len()
 	return u
 }

@@ -193,6 +193,7 @@ func (c *checker) checkBounds(s boundSettings, cfg *consumer.Config) {
 		c.conflict("max-record-bytes", s.MaxRecordBytes, fmt.Sprintf("must be at most --max-batch-bytes, which is %q", s.MaxBatchBytes))
 	}
 	cfg.MaxEventAge = c.duration("max-event-age", s.MaxEventAge, 0, 10*365*24*time.Hour)
+	cfg.RevivedCheck = c.duration("revived-check", s.RevivedCheck, 0, 10*365*24*time.Hour)
 	cfg.DrainTimeout = c.duration("drain-timeout", s.DrainTimeout, 100*time.Millisecond, 10*time.Minute)
 }
 

@@ -116,6 +116,7 @@ type boundSettings struct {
 	MaxBatchBytes    string `default:"67108864" help:"Bytes to which a batch may decompress; the rest of a larger batch becomes a dead letter." placeholder:"BYTES" setting:""`
 	MaxRecordBytes   string `default:"8388608" help:"Bytes of a record, 64 more for each header; a larger record becomes a dead letter without its value." placeholder:"BYTES" setting:""`
 	MaxEventAge      string `default:"0" help:"An older event is not executed and becomes a dead letter, class expired; 0 = no limit." placeholder:"TIME" setting:""`
+	RevivedCheck     string `default:"0" help:"An older event is executed only if its account's list of conversations shows no message since; otherwise it becomes a dead letter, class revived; 0 = not checked." placeholder:"TIME" setting:""`
 	DrainTimeout     string `default:"15s" help:"How long a stop waits for the calls under way." placeholder:"TIME" setting:""`
 }
 

@@ -69,7 +69,7 @@ func (s *Service) totals() slog.Attr {
 // DeadOutcomes are the outcomes that end as dead letters.
 func DeadOutcomes() []consumer.Outcome {
 	return []consumer.Outcome{
-		consumer.OutcomePermanent, consumer.OutcomeExhausted, consumer.OutcomeUndecodable, consumer.OutcomeExpired,
+		consumer.OutcomePermanent, consumer.OutcomeExhausted, consumer.OutcomeUndecodable, consumer.OutcomeExpired, consumer.OutcomeRevived,
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 // Config configures a [Service].
 type Config struct {
-	// Consumer and IM configure the two halves. [New] sets their connecting fields: API, Budget, Recheck, loggers, metrics.
+	// Consumer and IM configure the two halves. [New] sets their connecting fields: API, Lists, Budget, Recheck, loggers, metrics.
 	Consumer consumer.Config
 	IM       imclient.Config
 	// Redis is the budget that replicas share. Default: none.
@@ -56,7 +56,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	cfg.IM.Logger = log
-	if s.api, err = imclient.New(cfg.IM); err != nil {
+	if s.api, err = imclient.New(listingNeeds(cfg.IM, cfg.Consumer.RevivedCheck)); err != nil {
 		return nil, err
 	}
 	if cfg.Redis != nil {
@@ -65,7 +65,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		}
 		cfg.Consumer.Budget = s.budget
 	}
-	cfg.Consumer.API = &deleter{client: s.api}
+	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api}, &lister{client: s.api}
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log

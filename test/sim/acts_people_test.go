@@ -59,5 +59,5 @@ func laterMakers() []maker {
 			by := int64(1 + d.IntN(3))
 			return &act{detail: strconv.FormatInt(by, 10), redo: time.Minute, begin: func(w *world) { w.moveBack(by) }}
 		}},
-	}, outcomeMakers()...)
+	}, append(outcomeMakers(), listMakers()...)...)
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type api struct {
 
 	mu       sync.Mutex
 	calls    []*call
+	lists    []*call // without the other side
 	underway map[target][]*call
 	// timeout is how long replicas wait for an answer.
 	timeout time.Duration
@@ -60,7 +62,7 @@ func newAPI(sc *scenario) *api {
 	a := &api{underway: map[target][]*call{}, sigs: map[string]bool{}, timeout: sc.callTimeout}
 	usual := imtest.Uniform(sc.latency/2, sc.latency)
 	a.sim = imtest.New(imtest.Config{
-		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed,
+		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed, PageSize: sc.pageSize,
 		Latency: func(r *rand.Rand) time.Duration { return usual(r) + time.Duration(a.slow.Load()) },
 	})
 	return a
@@ -106,14 +108,11 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
 	c.clearRamble = body.ClearRamble == 1
 	a.mu.Lock()
 	a.sigs[r.URL.Query().Get("usersig")] = true
-	a.calls = append(a.calls, c)
-	for _, other := range a.underway[c.target] {
-		// The replica has just given the other call up if that has run into the timeout.
-		if c.at.Sub(other.at) < a.timeout-10*time.Millisecond {
-			a.overlaps = append(a.overlaps, c)
-		}
+	if list := strings.HasSuffix(r.URL.Path, "/get_list"); list {
+		a.lists = append(a.lists, c)
+	} else {
+		a.enterLocked(c)
 	}
-	a.underway[c.target] = append(a.underway[c.target], c)
 	a.mu.Unlock()
 
 	r.Body = io.NopCloser(bytes.NewReader(text))
@@ -122,6 +121,18 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.endLocked(c)
+}
+
+// enterLocked notes a delete that has arrived.
+func (a *api) enterLocked(c *call) {
+	a.calls = append(a.calls, c)
+	for _, other := range a.underway[c.target] {
+		// The replica has just given the other call up if that has run into the timeout.
+		if c.at.Sub(other.at) < a.timeout-10*time.Millisecond {
+			a.overlaps = append(a.overlaps, c)
+		}
+	}
+	a.underway[c.target] = append(a.underway[c.target], c)
 }
 
 func (a *api) endLocked(c *call) {

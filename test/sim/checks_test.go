@@ -64,7 +64,7 @@ func (c *commit) passes(offset int64) bool {
 func (l *ledger) judgeCalls() {
 	asked := map[schema.Conversation]time.Time{}
 	for _, e := range l.entries {
-		if e.fate == undecodable || e.fate == unreadable || e.fate == expired || e.fate == rolledBack {
+		if e.fate == undecodable || e.fate == unreadable || e.fate == expired || e.fate == revived || e.fate == rolledBack {
 			continue
 		}
 		if at, ok := asked[e.Conversation]; !ok || e.since.Before(at) {

@@ -27,10 +27,11 @@ const (
 	expired                 // a dead letter without a call
 	rolledBack              // no end: its transaction was aborted
 	unreadable              // a dead letter for the unreadable rest of a batch
+	revived                 // a dead letter without a call: its conversation has had a message since
 )
 
 func (f fate) String() string {
-	return [...]string{"good", "flaky", "refused", "poisoned", "undecodable", "expired", "rolled back", "unreadable"}[f]
+	return [...]string{"good", "flaky", "refused", "poisoned", "undecodable", "expired", "rolled back", "unreadable", "revived"}[f]
 }
 
 // planned is a record to be published.
@@ -58,6 +59,10 @@ type planned struct {
 	named bool
 	// batched says that the record is part of an odd batch and published with it.
 	batched bool
+	// old says that the event is older than the age from which on its account's list must permit it. speaks says that its
+	// conversation gets a message since, at the time message of the day, which may be before the day.
+	old, speaks bool
+	message     time.Duration
 	// alone says that no other record has the same conversation.
 	alone bool
 }

@@ -61,7 +61,7 @@ func (l *ledger) unmade(e *entry, d schema.DeadLetter) string {
 		return ""
 	}
 	answered := func(at time.Time, code int) bool {
-		return slices.ContainsFunc(l.calls[e.Conversation], func(c *call) bool {
+		return slices.ContainsFunc(l.asked(e), func(c *call) bool {
 			return !c.ok && (code < 0 || c.code == code) && !c.at.Before(at) && !c.at.After(at.Add(l.w.sc.callTimeout))
 		})
 	}
@@ -69,7 +69,7 @@ func (l *ledger) unmade(e *entry, d schema.DeadLetter) string {
 		return "its last attempt was not answered so"
 	}
 	failed := 0
-	for _, c := range l.calls[e.Conversation] {
+	for _, c := range l.asked(e) {
 		if !c.ok && !c.at.Before(d.FirstAttempt) && !c.at.After(d.LastAttempt.Add(l.w.sc.callTimeout)) {
 			failed++
 		}

@@ -72,6 +72,7 @@ func (w *world) audit() {
 	l.judgeOutcomes()
 	l.judgeCommits()
 	l.judgeCalls()
+	l.judgeRevived()
 	l.judgeRepeats()
 	l.judgeOutput()
 	if n := w.tap.careless; n > 0 {

@@ -91,6 +91,10 @@ func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) st
 			return "it must be " + e.fate.String()
 		}
 		return ""
+	case e.old && (d.Class == schema.ClassRevived || l.listsFailed(e, d)):
+		return l.wronglyKept(e, d, written)
+	case e.fate == revived:
+		return "it must be revived"
 	case d.Class == schema.ClassPermanent:
 		if !l.answered(e, d.Code) || d.Code != 50001 && d.Code != 50002 && d.Code != 50003 {
 			return "the API never said so"

@@ -234,7 +234,7 @@ func (w *world) config(r *replica, port int) service.Config {
 			Cluster: w.cluster(r.party), Topic: topic, Group: group, DeadLetterTopic: deadLetters, Start: consumer.StartEarliest(),
 			CallsPerSecond: sc.quota, ShareByPartitions: sc.quotaMode != byOne,
 			CallTimeout: sc.callTimeout, MaxAttempts: sc.maxAttempts, RetryMax: sc.retryMax,
-			MaxInFlight: sc.maxInFlight, MaxBatchBytes: maxBatchBytes, MaxRecordBytes: maxRecordBytes, MaxEventAge: sc.maxEventAge, DrainTimeout: sc.drainTimeout,
+			MaxInFlight: sc.maxInFlight, MaxBatchBytes: maxBatchBytes, MaxRecordBytes: maxRecordBytes, MaxEventAge: sc.maxEventAge, RevivedCheck: sc.revivedCheck, DrainTimeout: sc.drainTimeout,
 		},
 		IM: imclient.Config{
 			Endpoint: "http://" + fmtAddress(port), SDKAppID: sdkAppID, Identifier: admin, SecretKey: w.key,

@@ -25,6 +25,9 @@ type scenario struct {
 	// latency is the API's longest latency. lag is the longest latency of the network to the brokers.
 	latency, lag time.Duration
 	sasl, debug  bool
+	// revivedCheck is the age from which on an event needs its account's list; 0 is off. pageSize is how many conversations a page has.
+	revivedCheck time.Duration
+	pageSize     int
 	// outcomes says that the ends of events are recorded, accounts that accounts are, too.
 	outcomes, accounts bool
 	// transactions says that some events are published in transactions, and some of these are rolled back. It is false on
@@ -72,10 +75,14 @@ func draw(seed uint64) *scenario {
 	sc.transactions = sc.gentle && sc.brokers == 1
 	o := &drawer{Rand: rngOf(sc, 5), sc: sc} // a source of its own leaves the days otherwise as they were
 	sc.outcomes, sc.accounts = o.chance(0.6), o.chance(0.7)
+	if o := (&drawer{Rand: rngOf(sc, 6), sc: sc}); o.chance(0.5) {
+		sc.revivedCheck, sc.pageSize = time.Hour, pick(o.Rand, []int{0, 0, 2})
+	}
 	sc.length = d.between(time.Minute, 6*time.Minute)
 	sc.events = d.drawEvents()
 	sc.acts = d.drawActs()
 	sc.batches = drawBatches(sc)
+	drawOld(sc)
 	slices.SortStableFunc(sc.acts, func(a, b *act) int { return int(a.at - b.at) })
 	return sc
 }
@@ -89,14 +96,14 @@ func (sc *scenario) String() string {
 	}
 	fmt.Fprintf(&b, "seed %d, %s: %d replicas, %d brokers, %d partitions, quota %d (%s), latency up to %s, lag up to %s, sasl %t, outcomes %t, accounts %t\n",
 		sc.seed, mood, sc.replicas, sc.brokers, sc.partitions, sc.quota, sc.quotaMode, sc.latency, sc.lag, sc.sasl, sc.outcomes, sc.accounts)
-	fmt.Fprintf(&b, "max-attempts %d, max-in-flight %d, call-timeout %s, retry-max %s, drain-timeout %s, max-event-age %s\n",
-		sc.maxAttempts, sc.maxInFlight, sc.callTimeout, sc.retryMax, sc.drainTimeout, sc.maxEventAge)
+	fmt.Fprintf(&b, "max-attempts %d, max-in-flight %d, call-timeout %s, retry-max %s, drain-timeout %s, max-event-age %s, revived-check %s, pages of %d\n",
+		sc.maxAttempts, sc.maxInFlight, sc.callTimeout, sc.retryMax, sc.drainTimeout, sc.maxEventAge, sc.revivedCheck, sc.pageSize)
 	fates := map[fate]int{}
 	for _, e := range sc.events {
 		fates[e.fate]++
 	}
 	fmt.Fprintf(&b, "%d events in %s:", len(sc.events), sc.length.Round(time.Second))
-	for f := good; f <= unreadable; f++ {
+	for f := good; f <= revived; f++ {
 		if fates[f] > 0 {
 			fmt.Fprintf(&b, " %d %s", fates[f], f)
 		}

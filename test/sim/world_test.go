@@ -163,6 +163,7 @@ func (w *world) fail(invariant, format string, args ...any) {
 
 // live runs the day: publishers and acts, then the drain, then the end of all replicas.
 func (w *world) live() {
+	w.seedConversations()
 	for _, s := range w.hosts {
 		s.start()
 	}
@@ -170,6 +171,7 @@ func (w *world) live() {
 	var publishing sync.WaitGroup
 	publishing.Go(w.publish)
 	publishing.Go(w.publishBatches)
+	publishing.Go(w.speak)
 	w.perform()
 	publishing.Wait()
 	w.acting.Wait()
