@@ -29,7 +29,9 @@ func (q *Request) IsPart(e *schema.Event) bool {
 }
 
 // counts says whether a part asks for everything that the request asks for.
-func (q *Request) counts(e *schema.Event) bool { return q.IsPart(e) && (e.ClearRamble || !q.ClearRamble) }
+func (q *Request) counts(e *schema.Event) bool {
+	return q.IsPart(e) && (e.ClearRamble || !q.ClearRamble)
+}
 
 // Record is a record of the topic of events that bears the request's ID.
 type Record struct {
