@@ -28,6 +28,7 @@ type world struct {
 	keeps   map[schema.Conversation]bool
 	gone    map[string]bool // accounts that the API does not know
 	doubts  int             // how many lists more are not complete
+	late    int             // how many lists still show what was deleted
 	records []erasure.Record
 	// steps counts effects; the command is killed before effect kill, or, with half, in the middle of it.
 	steps, kill int
@@ -85,6 +86,12 @@ func (w *world) List(_ context.Context, account string) (*erasure.Listing, error
 	for c, at := range w.talks {
 		if c.From == account {
 			list.Entries = append(list.Entries, erasure.Entry{Conversation: c, LastMessage: at.Truncate(time.Second)})
+		}
+	}
+	for _, r := range w.records {
+		if w.late > 0 && r.End != nil && r.Event.From == account {
+			w.late--
+			list.Entries = append(list.Entries, erasure.Entry{Conversation: r.Event.Conversation, LastMessage: time.Now().Add(-time.Hour)})
 		}
 	}
 	slices.SortFunc(list.Entries, func(a, b erasure.Entry) int {
