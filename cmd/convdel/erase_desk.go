@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +27,9 @@ type eraseDesk struct {
 	sink     recordSink
 	deadline time.Time
 	pace     pacer
-	// calls counts those for lists. totals are the numbers of the search, waited those of the last wait.
-	calls          int
-	totals, waited evidence.Totals
+	// calls counts those for lists. totals are the numbers of the search, with what was unreadable since.
+	calls  int
+	totals evidence.Totals
 }
 
 // pacer spreads steps: rate of them a second.
@@ -187,7 +188,7 @@ func (d *eraseDesk) Await(ctx context.Context, pending []erasure.Record) ([]eras
 		Timeout: time.Until(d.deadline), Every: awaitPause, Since: since,
 		Trouble: func(err error) { say(d.con.stderr, "can't look, and will again: %s\n", visible(err.Error())) },
 	})
-	d.waited = totals
+	d.totals.UnreadOutcomes, d.totals.UnreadLetters = cmp.Or(totals.UnreadOutcomes, d.totals.UnreadOutcomes), cmp.Or(totals.UnreadLetters, d.totals.UnreadLetters)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +216,7 @@ func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing,
 	})
 	wait := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithMaxInterval(30*time.Second))
 	for {
-		for c := range list.All() {
+		for c := range list.All() { //nolint:contextcheck // the list has it
 			result.Entries = append(result.Entries, erasure.Entry{
 				Conversation: schema.Conversation{From: account, Type: schema.ConversationType(c.Type), To: c.To}, LastMessage: c.MsgTime,
 			})

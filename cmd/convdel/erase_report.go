@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"convdel/consumer/evidence"
 	"convdel/internal/erasure"
 	"convdel/schema"
 )
@@ -124,7 +125,10 @@ func reportOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *eraseRepo
 		r.Residue = append(r.Residue, eraseResidue{conversationJSON(left.Conversation, cfg.request.ClearRamble), expressible(left.LastMessage), left.Reason})
 	}
 	r.Reasons = append(append([]string{}, res.Failures...), res.Doubts...)
-	r.Notes = append(append([]string{}, leftOut(&cfg.evidence, desk.totals)...), eraseNotes(res)...)
+	r.Notes = append(eraseNotes(desk.totals, res), leftOut(&cfg.evidence, evidence.Totals{
+		OtherGroups: desk.totals.OtherGroups, Foreign: desk.totals.Foreign, Named: desk.totals.Named, Disputed: desk.totals.Disputed,
+		Unread: desk.totals.Unread, UnreadOutcomes: desk.totals.UnreadOutcomes, UnreadLetters: desk.totals.UnreadLetters,
+	})...)
 	if res.State == erasure.Planned {
 		r.Plan = planOf(cfg, desk, res)
 	}
@@ -132,8 +136,11 @@ func reportOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *eraseRepo
 }
 
 // eraseNotes says what was found and does not count.
-func eraseNotes(res *erasure.Result) []string {
-	var notes []string
+func eraseNotes(totals evidence.Totals, res *erasure.Result) []string {
+	notes := []string{}
+	if n := totals.Mentioned + totals.Unjudged; n > 0 {
+		notes = append(notes, countOf(n, "record is", "records are")+" no event and may name the request")
+	}
 	if n := res.Strangers; n > 0 {
 		notes = append(notes, countOf(n, "record bears", "records bear")+" the request's ID and no part of it: another account's, or not of that ID by this command")
 	}

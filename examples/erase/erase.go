@@ -61,7 +61,7 @@ func (e *Eraser) Erase(ctx context.Context, r Request) error {
 		}
 		// The list is read after the outcomes. Otherwise it could not prove that what they say is so.
 		list := e.API.Conversations(ctx, imclient.ListRequest{Account: r.Account, Permit: e.Permit})
-		listed := slices.Collect(list.All())
+		listed := slices.Collect(list.All()) //nolint:contextcheck // the list has it
 		if err := list.Err(); err != nil {
 			return err
 		}
@@ -81,11 +81,20 @@ func (e *Eraser) Erase(ctx context.Context, r Request) error {
 		default:
 			return nil
 		}
-		select {
-		case <-time.After(e.Pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := pause(ctx, e.Pause); err != nil {
+			return err
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

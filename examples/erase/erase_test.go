@@ -56,7 +56,7 @@ func surroundings(ctx context.Context) (eraser *erase.Eraser, sim *imtest.Server
 	}
 	return eraser, sim, func() {
 		cancel()
-		<-done
+		_ = <-done // the service is told to stop, and its log is discarded
 		client.CloseIdleConnections()
 		sim.Close()
 		broker.Close()
