@@ -49,14 +49,17 @@ func surroundings(ctx context.Context) (eraser *erase.Eraser, sim *imtest.Server
 		return nil, nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error)
-	go func() { done <- s.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Run(ctx) // it is told to stop; an error before that shows in the erasures
+	}()
 	eraser = &erase.Eraser{
 		API: client, Brokers: broker.ListenAddrs(), Topic: schema.Topic, OutcomeTopic: outcomes, Pause: 100 * time.Millisecond,
 	}
 	return eraser, sim, func() {
 		cancel()
-		_ = <-done // the service is told to stop, and its log is discarded
+		<-done
 		client.CloseIdleConnections()
 		sim.Close()
 		broker.Close()
