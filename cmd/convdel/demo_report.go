@@ -58,6 +58,9 @@ func (d *demo) reportLedger(l *ledger) {
 		}
 		row("    "+string(outcome), l.service[string(outcome)], service.Sum(codes), describeCodes(codes))
 	}
+	if l.erased > 0 {
+		d.printf("  %d of them are the parts of the erasure\n", l.erased)
+	}
 	if l.foreign > 0 {
 		d.printf("  %d of them are not the demo's own\n", l.foreign)
 	}
