@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/imclient/imtest"
@@ -147,6 +148,36 @@ func TestEraseGoesOn(t *testing.T) {
 			t.Errorf("part %s was published %d times", part, times)
 		}
 	}
+}
+
+// TestEraseAfterRetention: where the topic no longer has a part's record, its outcome proves the part, and the report says so.
+func TestEraseAfterRetention(t *testing.T) {
+	t.Parallel()
+	e := newEraser(t, imtest.Config{})
+	e.serve()
+	first := e.reported(exitDone, "has-3-alice", "--request-id", "R-1", "--yes")
+	if _, err := e.admin.DeleteRecords(t.Context(), e.upToTheEnd(schema.Topic)); err != nil {
+		t.Fatal(err)
+	}
+	again := e.reported(exitDone, "has-3-alice", "--request-id", "R-1", "--yes")
+	if again.State != "verified" || again.Deleted != 3 || again.Rounds != 0 || len(e.parts()) != 0 || again.Requested.Before(first.Requested.Add(-time.Minute)) ||
+		!strings.Contains(strings.Join(again.Notes, " "), "no longer in the topic") {
+		t.Errorf("%+v", again)
+	}
+}
+
+// upToTheEnd are the ends of a topic's partitions.
+func (e *eraser) upToTheEnd(topic string) kadm.Offsets {
+	e.t.Helper()
+	ends, err := e.ends(e.t.Context(), topic)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	all := make(kadm.Offsets)
+	for p, end := range ends {
+		all.AddOffset(topic, p, end, -1)
+	}
+	return all
 }
 
 // TestEraseEndsWithExceptions: what can't be deleted, what has come to life again, and an account that never had anything.

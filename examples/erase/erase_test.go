@@ -75,12 +75,14 @@ func ExampleEraser_Erase() {
 	}
 	defer stop()
 
+	fmt.Println("conversations:", len(sim.Conversations("has-50-alice")))
 	request := erase.Request{ID: "R-1", Account: "has-50-alice", Time: time.Now()}
 	fmt.Println("erased:", eraser.Erase(ctx, request))
 	fmt.Println("left:", len(sim.Conversations("has-50-alice")))
 	fmt.Println("again:", eraser.Erase(ctx, request))
 	fmt.Println("a typo:", eraser.Erase(ctx, erase.Request{ID: "R-2", Account: "alcie", Time: time.Now()}))
 	// Output:
+	// conversations: 50
 	// erased: <nil>
 	// left: 0
 	// again: <nil>
