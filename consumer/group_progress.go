@@ -36,6 +36,9 @@ type PartitionProgress struct {
 	Watermark int64
 	// ByService says that the service has committed it. Otherwise a tool has, or a version of the service that is too old to say.
 	ByService bool
+	// App is the app through which the service that has committed it deletes, as [Config.App], also where the commit is a former topic's. Empty if
+	// unknown.
+	App string
 	// DeadLetterTopic is the topic of that service's dead letters; empty if unknown.
 	DeadLetterTopic string
 
@@ -70,10 +73,10 @@ func (g *GroupReader) Read(ctx context.Context) ([]PartitionProgress, error) {
 func progressOf(c committed, topic offsets.TopicID) PartitionProgress {
 	origin := offsets.OriginOf(c.stamp.Topic, topic)
 	if c.offset < 0 || origin == offsets.FormerTopic {
-		return PartitionProgress{Watermark: -1}
+		return PartitionProgress{Watermark: -1, App: c.stamp.App}
 	}
 	p := PartitionProgress{
-		Watermark: c.offset, ByService: c.stamp.DeadLetterTopic != "" || c.stamp.Topic != offsets.TopicID{}, DeadLetterTopic: c.stamp.DeadLetterTopic,
+		Watermark: c.offset, App: c.stamp.App, ByService: c.stamp.DeadLetterTopic != "" || c.stamp.Topic != offsets.TopicID{}, DeadLetterTopic: c.stamp.DeadLetterTopic,
 	}
 	if origin == offsets.ThisTopic {
 		p.finished, _ = c.stamp.Finished()

@@ -30,6 +30,9 @@ func TestProgressOf(t *testing.T) {
 		"none":            {committed{offset: -1, stamp: offsets.Unstamped()}, -1, false, false},
 	} {
 		got := progressOf(c.c, topic)
+		if got.App != c.c.stamp.App {
+			t.Errorf("%s: app %q, want %q", name, got.App, c.c.stamp.App)
+		}
 		if got.Watermark != c.watermark || got.ByService != c.byService || got.Ended(9) != (c.watermark > 9) || got.Ended(10) || got.Ended(11) ||
 			got.Ended(12) != c.listed || got.Ended(13) != c.listed || got.Ended(14) {
 			t.Errorf("%s: %+v", name, got)

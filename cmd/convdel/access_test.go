@@ -134,9 +134,12 @@ func TestDocumentedRights(t *testing.T) {
 			}
 			for _, user := range append(order, "all") {
 				var worked bool
-				if strings.HasPrefix(command, "run") {
+				switch {
+				case strings.HasPrefix(command, "run"):
 					worked = s.works(user, strings.Fields(command)...)
-				} else {
+				case command == "erase":
+					worked = s.erases(user)
+				default:
 					run := invoke(t, s.as(user), "", append(strings.Fields(command), strings.Fields(line)...)...)
 					worked = run.status == exitDone
 					if !worked && user == "all" {
@@ -149,6 +152,23 @@ func TestDocumentedRights(t *testing.T) {
 			}
 		})
 	}
+}
+
+// erases runs an erasure as a user whose parts nobody executes, and returns whether it has published them and waited for their outcomes.
+func (s *shelf) erases(user string) bool {
+	s.t.Helper()
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sim.Close()
+	run := invoke(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_OUTCOME_TOPIC": outcomeTopic}), "",
+		"erase", "has-2-alice", "--request-id", user, "--yes", "--wait", "2s", "--format", "json")
+	if run.status != exitUnfinished {
+		return false
+	}
+	report := readJSON[eraseReport](s.t, run.stdout)
+	return report.Conversations == 2 && report.Deleted == 0
 }
 
 // works runs the service as a user, and returns whether an event that is deleted and one that becomes a dead letter both end.

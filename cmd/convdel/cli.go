@@ -20,7 +20,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // it failed while running
 	exitUsage  = 2 // wrong usage or settings: nothing was done
-	// These are statuses of wait.
+	// These are statuses of wait and erase.
 	exitUnfinished = 3 // not all has ended in the time given
 	exitExceptions = 4 // all has ended, and not all was deleted
 	// exitUnread is what a shell reports of a program that SIGPIPE has ended: the reader of its output has gone away.
@@ -33,6 +33,7 @@ type commands struct {
 	Demo        demoCommand        `cmd:"" help:"See it work: broker, API simulator and service in one process, with nothing to install."`
 	Publish     publishCommand     `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
 	Wait        waitCommand        `cmd:"" help:"Wait until published events have ended, and say how."`
+	Erase       eraseCommand       `cmd:"" help:"Erase all conversations of an account: list, publish, wait, verify, report."`
 	Events      eventsCommand      `cmd:"" help:"Find out what has become of events."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
@@ -46,7 +47,7 @@ Every setting is a flag and an environment variable: --im-endpoint is
 CONVDEL_IM_ENDPOINT. The flag wins.
 
 Exit status: 0 done; 1 it failed while running; 2 wrong usage or settings; wait
-also 3, not finished in the time, and 4, finished with exceptions.`
+and erase also 3, not finished in the time, and 4, finished with exceptions.`
 
 // console is the part of the process that a command may use.
 type console struct {
@@ -70,7 +71,7 @@ type usageError struct{ lines []string }
 
 func (e *usageError) Error() string { return strings.Join(e.lines, "\n") }
 
-// These are results of wait that it has reported.
+// These are results of wait and erase that they have reported.
 var (
 	errUnfinished = errors.New("not finished in the time given")
 	errExceptions = errors.New("finished with exceptions")

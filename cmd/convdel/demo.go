@@ -27,7 +27,9 @@ type demoCommand struct {
 
 // Help explains more than the flags' texts can.
 func (*demoCommand) Help() string {
-	return `The ledger at the end is checked against the broker's topics and the simulator's own record, whatever
+	return `Before the ledger, an account of the simulator is erased, with its plan and its report.
+
+The ledger at the end is checked against the broker's topics and the simulator's own record, whatever
 the service says of itself. The exit status is 0 only if it balances.`
 }
 
@@ -109,14 +111,8 @@ func newDemo(ctx context.Context, opts demoOptions, con *console) (*demo, error)
 // newService reads the service's settings from a command line, so that only these flags differ from `convdel run`. The
 // waits between attempts are short. Otherwise the demo would take minutes.
 func (d *demo) newService(ctx context.Context) (*service.Service, error) {
-	env := func(name string) (string, bool) {
-		if name == string(imSecretKey) {
-			return demoSecretKey, true
-		}
-		return "", false
-	}
 	var cmds commands
-	parser, err := newParser(&cmds, &console{stdout: io.Discard, stderr: io.Discard, env: env}, func(int) {})
+	parser, err := newParser(&cmds, &console{stdout: io.Discard, stderr: io.Discard, env: d.env}, func(int) {})
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +120,11 @@ func (d *demo) newService(ctx context.Context) (*service.Service, error) {
 		"run", "--brokers=" + d.broker.address, "--group=" + demoGroup, "--create-topics", "--start=earliest",
 		"--im-endpoint=" + d.sim.URL, "--im-sdkappid=" + strconv.Itoa(demoApp), "--im-identifier=" + demoIdentifier,
 		"--calls-per-second=" + strconv.Itoa(d.quota), "--retry-initial=100ms", "--retry-max=1s",
-		"--admin-addr=127.0.0.1:0", "--log-level=" + d.logLevel,
+		"--outcome-topic=" + demoOutcomes, "--admin-addr=127.0.0.1:0", "--log-level=" + d.logLevel,
 	}); err != nil {
 		return nil, err
 	}
-	cfg, err := cmds.Run.check(env)
+	cfg, err := cmds.Run.check(d.env)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +169,9 @@ func (d *demo) play(ctx context.Context) error {
 	})
 	if more := len(samples) - planned; more > 0 {
 		d.printf("published %d more events: they show that the API is well, and that the failing ones fail on their own\n", more)
+	}
+	if err == nil && !d.stay {
+		err = d.erase(ctx, run)
 	}
 	if err == nil && d.stay {
 		err = d.balance(ctx, start, samples)

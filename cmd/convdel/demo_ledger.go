@@ -16,10 +16,11 @@ import (
 
 // ledger says how the events ended, by the broker's topics and the simulator's records. It does not rely on the service.
 type ledger struct {
-	// published counts the records after the mark. foreign counts those of them that are not the demo's.
-	published, foreign int
-	deleted            int
-	letters            []letter
+	// published counts the records after the mark. erased counts those of them that are parts of the demo's erasure, foreign those
+	// that are not the demo's.
+	published, erased, foreign int
+	deleted                    int
+	letters                    []letter
 	// service counts the events that the service says have ended, by outcome.
 	service map[string]int
 	// leftover says that the service also ended events of an earlier run. regrouped says that it had to join its group
@@ -90,11 +91,7 @@ func (d *demo) readLetters(ctx context.Context, start mark, l *ledger) (map[stri
 	}
 	letters := map[string]letter{}
 	for _, r := range records {
-		headers := make([]schema.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			headers[i] = schema.Header{Key: h.Key, Value: h.Value}
-		}
-		parsed, err := schema.ParseDeadLetter(headers)
+		parsed, err := schema.ParseDeadLetter(headersOf(r))
 		switch {
 		case err != nil:
 			l.problem("dead letter %s: %v", r.Key, err)
@@ -107,6 +104,14 @@ func (d *demo) readLetters(ctx context.Context, start mark, l *ledger) (map[stri
 		}
 	}
 	return letters, nil
+}
+
+func headersOf(r *kgo.Record) []schema.Header {
+	headers := make([]schema.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = schema.Header{Key: h.Key, Value: h.Value}
+	}
+	return headers
 }
 
 // match finds the outcome of each record.
@@ -127,6 +132,10 @@ func (d *demo) match(l *ledger, events []*kgo.Record, letters map[string]letter,
 			l.deleted++
 		}
 		number, ok := sampleNumber(r, samples)
+		if event, err := schema.Decode(r.Value, headersOf(r)); ofErasure(&event, err) {
+			l.erased++
+			continue
+		}
 		if !ok {
 			l.foreign++
 			continue

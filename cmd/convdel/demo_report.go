@@ -58,6 +58,9 @@ func (d *demo) reportLedger(l *ledger) {
 		}
 		row("    "+string(outcome), l.service[string(outcome)], service.Sum(codes), describeCodes(codes))
 	}
+	if l.erased > 0 {
+		d.printf("  %d of them are the parts of the erasure\n", l.erased)
+	}
 	if l.foreign > 0 {
 		d.printf("  %d of them are not the demo's own\n", l.foreign)
 	}
@@ -83,11 +86,15 @@ func describeCodes(codes map[int]int) string {
 }
 
 func (d *demo) reportCalls() {
-	c := measureCalls(d.sim.Arrivals())
+	// The erasure comes later, at a pace of its own.
+	c := measureCalls(slices.DeleteFunc(d.sim.Arrivals(), func(a imtest.Arrival) bool { return a.From == demoErased }))
 	coalesced := d.service.Counts("convdel_coalesced_total")[""]
 	retries := d.service.Counts("convdel_retries_total")[""]
 	stats := d.sim.Stats()
 	d.printf("\nCalls, as the simulator saw them\n")
+	if !d.stay {
+		d.printf("  (without those of the erasure)\n")
+	}
 	d.printf("  made      %d in %.1f s, %d of them repeats; %d more events shared another's call\n",
 		c.calls, c.took.Seconds(), retries, coalesced)
 	if d.quota > 0 && c.busy > 3*time.Second {

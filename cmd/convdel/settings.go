@@ -137,6 +137,7 @@ const (
 	groupOps    = "operations"
 	groupEvent  = "event"
 	groupEvents = "events"
+	groupErase  = "erasure"
 	groupInput  = "input"
 	groupDemo   = "demo"
 	groupSim    = "simulator"
@@ -150,6 +151,7 @@ func flagGroups() []kong.Group {
 	return []kong.Group{
 		{Key: groupEvent, Title: "One event"},
 		{Key: groupEvents, Title: "Which events"},
+		{Key: groupErase, Title: "Erasure"},
 		{Key: groupInput, Title: "Input and output"},
 		{Key: groupDemo, Title: "Demo"},
 		{Key: groupSim, Title: "Simulator"},

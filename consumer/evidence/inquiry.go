@@ -47,6 +47,8 @@ type inquiry struct {
 	ends    map[string][]schema.Outcome
 	copies  map[string][]string
 	readFor int
+	// outcomesSince is when the first outcome of known records may have been written; zero if unknown.
+	outcomesSince time.Time
 	// everywhere says that outcomes of known records are looked for in all partitions. dropped are records that are none of these events,
 	// although an outcome, a dead letter or their headers say so.
 	everywhere bool

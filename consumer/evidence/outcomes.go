@@ -66,6 +66,9 @@ func (in *inquiry) beginOutcomes() {
 	f := outcome.Filter{}
 	if len(in.query.Records) > 0 {
 		f.Records, f.EveryPartition = in.ids(), in.everywhere
+		if !in.outcomesSince.IsZero() {
+			f.Since = in.outcomesSince.Add(-clockSkew)
+		}
 	} else if !in.query.Since.IsZero() {
 		f.Since = in.query.Since.Add(-clockSkew)
 	}

@@ -24,6 +24,8 @@ type Receipt struct {
 type Waiting struct {
 	// Timeout is for how long. Every is the time between two looks.
 	Timeout, Every time.Duration
+	// Since is a time before which no outcome of these events was written. It saves reading older ones. Zero: all are read.
+	Since time.Time
 	// Looked, unless nil, is called after each look, with the number of events that have ended.
 	Looked func(ended int)
 	// Trouble, unless nil, is called with the error of a look that failed and is repeated.
@@ -50,6 +52,7 @@ const (
 // record beyond the end of its partition, or one that asks for something else.
 func (r *Reader) Wait(ctx context.Context, receipts []Receipt, w Waiting) ([]*Event, Totals, error) {
 	in := r.inquire(Query{Records: idsOf(receipts)})
+	in.outcomesSince = w.Since
 	deadline := time.Now().Add(w.Timeout)
 	if err := in.begin(ctx, receipts); err != nil {
 		return nil, in.totals, err

@@ -1,0 +1,229 @@
+package erasure
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"convdel/schema"
+)
+
+// Desk does what an erasure needs done.
+type Desk interface {
+	// Find returns all records that bear the request's ID, with their ends.
+	Find(ctx context.Context) ([]Record, error)
+	// List reads an account's list. It tries again by itself what may succeed later, until the time is up.
+	List(ctx context.Context, account string) (*Listing, error)
+	// Publish publishes events in their order, and returns the records that are acknowledged, beside an error too. It stops early at the deadline.
+	Publish(ctx context.Context, events []schema.Event) ([]Record, error)
+	// Await returns the records with their ends once all have ended, or at the deadline.
+	Await(ctx context.Context, pending []Record) ([]Record, error)
+}
+
+// Options say how an erasure is run.
+type Options struct {
+	// Deadline ends the waiting.
+	Deadline time.Time
+	// Pause is the time between two looks at a list that is not complete, or that still shows what was deleted. Looks is how often a list is
+	// read again for the latter.
+	Pause time.Duration
+	Looks int
+	// Round, unless nil, is called with each ruling before it is followed.
+	Round func(Ruling)
+}
+
+// Source is the CloudEvents source of parts.
+const Source = "/convdel/erase"
+
+// Result is what has become of a request.
+type Result struct {
+	Ruling
+
+	Evidence Evidence
+	// Rounds is how many times parts were published. Read is when the account's last list was read.
+	Rounds int
+	Read   time.Time
+}
+
+// errStuck says that a record has no end, although the desk says that all have ended.
+var errStuck = errors.New("a part is neither pending nor ended")
+
+// Plan looks, and does nothing else.
+func Plan(ctx context.Context, desk Desk, q *Request) (Result, error) {
+	run := &running{desk: desk, q: q}
+	if err := run.find(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := run.look(ctx); err != nil {
+		return Result{}, err
+	}
+	res := run.result()
+	res.State = Planned
+	return res, nil
+}
+
+// Run goes on with a request until only exceptions are left, or until the deadline. The state is InProgress then.
+func Run(ctx context.Context, desk Desk, q *Request, o Options) (Result, error) {
+	run := &running{desk: desk, q: q, o: o}
+	err := run.find(ctx)
+	for err == nil {
+		if err = run.look(ctx); err != nil {
+			break
+		}
+		if o.Round != nil {
+			o.Round(run.ruling)
+		}
+		var over bool
+		if over, err = run.step(ctx); over {
+			break
+		}
+	}
+	return run.result(), err
+}
+
+// running is one run.
+type running struct {
+	desk   Desk
+	q      *Request
+	o      Options
+	ev     Evidence
+	ruling Ruling
+	rounds int
+	again  int
+}
+
+func (r *running) result() Result {
+	res := Result{Ruling: r.ruling, Evidence: r.ev, Rounds: r.rounds}
+	if list := r.ev.Lists[r.q.Account]; list != nil {
+		res.Read = list.Began
+	}
+	return res
+}
+
+func (r *running) find(ctx context.Context) (err error) {
+	r.ev.Records, err = r.desk.Find(ctx)
+	return err
+}
+
+// look reads the lists, that of the account first, and rules.
+func (r *running) look(ctx context.Context) error {
+	r.ev.Lists = make(map[string]*Listing)
+	accounts := []string{r.q.Account}
+	if r.q.OtherSides {
+		for i := range r.ev.Records {
+			if e := &r.ev.Records[i].Event; r.q.counts(e) {
+				accounts = append(accounts, e.From)
+			}
+		}
+	}
+	for len(accounts) > 0 {
+		for _, account := range accounts {
+			if r.ev.Lists[account] != nil {
+				continue
+			}
+			list, err := r.desk.List(ctx, account)
+			if err != nil {
+				return err
+			}
+			r.ev.Lists[account] = list
+		}
+		r.ruling = Rule(r.q, &r.ev)
+		accounts = r.ruling.Need
+	}
+	return nil
+}
+
+// step follows the ruling. It returns true if nothing is left to be done, or no time.
+func (r *running) step(ctx context.Context) (over bool, err error) {
+	late := !time.Now().Before(r.o.Deadline)
+	if len(r.ruling.Publish) > 0 && !late {
+		if err := r.publish(ctx); err != nil {
+			return true, err
+		}
+	}
+	if len(r.ruling.Pending) > 0 {
+		r.again = 0
+		if err := r.await(ctx); err != nil {
+			return true, err
+		}
+		return r.late(), nil
+	}
+	switch {
+	case late:
+		return true, nil
+	case len(r.ruling.Publish) > 0:
+		return false, nil
+	case r.ruling.State != InProgress && (!r.ruling.lingering || r.again >= r.o.Looks):
+		return true, nil
+	case r.ruling.State != InProgress:
+		r.again++
+	}
+	return false, pause(ctx, min(r.o.Pause, time.Until(r.o.Deadline)))
+}
+
+// late rules once more on what is known, and says whether the time is up.
+func (r *running) late() bool {
+	if time.Now().Before(r.o.Deadline) {
+		return false
+	}
+	r.ruling = Rule(r.q, &r.ev)
+	return true
+}
+
+// publish publishes what the ruling says. All parts have the request's time, so that the service can tell a later message.
+func (r *running) publish(ctx context.Context) error {
+	at := r.ruling.Requested
+	if at.IsZero() {
+		at = time.Now()
+	}
+	events := make([]schema.Event, len(r.ruling.Publish))
+	for i, c := range r.ruling.Publish {
+		events[i] = schema.Event{
+			Conversation: c, ClearRamble: r.q.ClearRamble, Time: at, ID: schema.PartID(r.q.ID, c), Source: Source, ErasureID: r.q.ID,
+		}
+	}
+	r.rounds++
+	records, err := r.desk.Publish(ctx, events)
+	r.ev.Records = append(r.ev.Records, records...)
+	r.ruling = Rule(r.q, &r.ev)
+	return err
+}
+
+// await waits for what is pending.
+func (r *running) await(ctx context.Context) error {
+	var pending []Record
+	at := make(map[string]int)
+	for i, rec := range r.ev.Records {
+		if rec.End == nil && r.q.counts(&rec.Event) {
+			pending = append(pending, rec)
+			at[rec.ID] = i
+		}
+	}
+	ended, err := r.desk.Await(ctx, pending)
+	if err != nil {
+		return err
+	}
+	progress := false
+	for _, rec := range ended {
+		if i, ok := at[rec.ID]; ok && rec.End != nil {
+			r.ev.Records[i] = rec
+			progress = true
+		}
+	}
+	if !progress && time.Now().Before(r.o.Deadline) {
+		return errStuck
+	}
+	return nil
+}
+
+// pause waits, or returns the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(max(0, d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
