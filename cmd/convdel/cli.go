@@ -38,7 +38,11 @@ type commands struct {
 	Events      eventsCommand      `cmd:"" help:"Find out what has become of events."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
+	Completion  completionCommand  `cmd:"" help:"Write a script that makes bash, zsh or fish complete command lines."`
+	HelpOn      helpCommand        `cmd:"" help:"Show the help of a command, or of all." name:"help"`
 	Version     versionCommand     `cmd:"" help:"Print version, commit and Go version."`
+
+	ShowVersion kong.VersionFlag `help:"Print version, commit and Go version." name:"version"`
 }
 
 const description = `convdel empties the Kafka topic conversation.delete.requested by deleting each
@@ -127,7 +131,7 @@ func newParser(cmds *commands, con *console, quit func(int)) (*kong.Kong, error)
 	return kong.New(cmds,
 		kong.Name("convdel"),
 		kong.Description(description),
-		kong.Vars{"topic": schema.Topic},
+		kong.Vars{"topic": schema.Topic, "version": readBuild().String()},
 		kong.ShortUsageOnError(),
 		kong.Writers(con.stdout, con.stderr),
 		kong.Exit(quit),
