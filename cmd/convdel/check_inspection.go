@@ -104,7 +104,10 @@ func (e *lateError) Error() string { return "no answer within " + short(e.limit)
 // Is makes it a [context.DeadlineExceeded].
 func (*lateError) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // this is how errors.Is asks
 
-// within asks for no longer than the limit, even if what asks does not heed its context.
+// grace is how long what asks may take to notice that the time is over. Then it is left alone.
+const grace = time.Second
+
+// within asks for no longer than the limit, and the grace if what asks does not heed its context.
 func within[T any](ctx context.Context, limit time.Duration, ask func(ctx context.Context) (T, error)) (T, error) {
 	type answer struct {
 		found T
@@ -117,15 +120,17 @@ func within[T any](ctx context.Context, limit time.Duration, ask func(ctx contex
 		found, err := ask(ctx)
 		answers <- answer{found, err}
 	}()
+	late := time.NewTimer(limit + grace)
+	defer late.Stop()
 	select {
 	case a := <-answers:
 		if a.err != nil && ctx.Err() != nil {
 			a.err = context.Cause(ctx)
 		}
 		return a.found, a.err
-	case <-ctx.Done():
+	case <-late.C:
 		var none T
-		return none, context.Cause(ctx)
+		return none, &lateError{limit}
 	}
 }
 
@@ -153,7 +158,7 @@ func (i *inspection) checkKafka(ctx context.Context) {
 	k := &kafkaInspection{inspection: i, kafkas: kafkas, user: check.User(i.settings.Username)}
 	k.topics(ctx)
 	k.group(ctx)
-	i.checkQuota(k.partitions(), k.members())
+	i.checkQuota(k.quota())
 }
 
 // withoutKafka notes the checks that can't be made without brokers.
@@ -170,7 +175,7 @@ func (i *inspection) withoutKafka(fix string, err error) {
 	} else {
 		i.put(check.NotChecked(check.OutcomeTopic, why, fix))
 	}
-	i.checkQuota(0, -1)
+	i.checkQuota(check.QuotaEvidence{Members: -1})
 }
 
 const outcomesOff = "not used: --outcome-topic is empty"
@@ -227,18 +232,16 @@ func (k *kafkaInspection) topics(ctx context.Context) {
 	}
 }
 
-func (k *kafkaInspection) partitions() int {
-	if k.events.Found == nil {
-		return 0
+// quota is what the topic and the group say about the quota.
+func (k *kafkaInspection) quota() check.QuotaEvidence {
+	e := check.QuotaEvidence{Members: -1, Created: k.cfg.Consumer.CreateTopics && errors.Is(k.events.Err, kafka.UnknownTopicOrPartition)}
+	if k.events.Found != nil {
+		e.Partitions = k.events.Found.Partitions
 	}
-	return k.events.Found.Partitions
-}
-
-func (k *kafkaInspection) members() int {
-	if k.found == nil {
-		return -1
+	if k.found != nil {
+		e.Members = len(k.found.Members)
 	}
-	return len(k.found.Members)
+	return e
 }
 
 // group checks the group, and looks for others.
@@ -252,7 +255,11 @@ func (k *kafkaInspection) group(ctx context.Context) {
 	all.Go(func() {
 		e.Found, e.Err = within(ctx, k.limit, func(ctx context.Context) (*inspect.Group, error) { return k.kafkas.Group(ctx, cfg.Group) })
 	})
+	absent := errors.Is(k.events.Err, kafka.UnknownTopicOrPartition)
 	all.Go(func() {
+		if absent {
+			return
+		}
 		e.Others, e.OthersErr = within(ctx, k.limit, func(ctx context.Context) (*inspect.Others, error) { return k.kafkas.Others(ctx, cfg.Topic, cfg.Group) })
 	})
 	all.Go(func() {
@@ -273,13 +280,12 @@ func (k *kafkaInspection) group(ctx context.Context) {
 }
 
 // checkQuota checks how the quota is shared.
-func (i *inspection) checkQuota(partitions, members int) {
+func (i *inspection) checkQuota(e check.QuotaEvidence) {
 	if !i.can(check.Quota, "calls-per-second", "quota") {
 		return
 	}
-	i.put(check.QuotaRow(check.QuotaEvidence{
-		CallsPerSecond: i.cfg.Consumer.CallsPerSecond, How: i.settings.Quota, Partitions: partitions, Members: members,
-	}))
+	e.CallsPerSecond, e.How = i.cfg.Consumer.CallsPerSecond, i.settings.Quota
+	i.put(check.QuotaRow(e))
 }
 
 // checkRedis checks the Redis that shares the quota.

@@ -18,7 +18,7 @@ const clientName = "convdel"
 type GroupEvidence struct {
 	Name, Topic string
 	// Found is the group, Beginning where it goes on in the topic, Others the topic's other groups. Each is nil if its error says why it
-	// is not known. Beginning is nil without an error if there is no topic to look at.
+	// is not known. Beginning and Others are nil without an error if there is no topic to look at.
 	Found        *inspect.Group
 	Err          error
 	Beginning    *consumer.Beginning
@@ -51,7 +51,7 @@ func GroupRow(e GroupEvidence) Row {
 		detail, fix := Failure(e.BeginningErr)
 		r.wrong(fix, "where the group begins is not known: %s", detail)
 	case e.Beginning == nil:
-		r.wrong("", "its offsets are not checked: there is no topic to look at")
+		r.wrong("see topic", "its offsets are not checked: there is no topic to look at")
 	default:
 		e.begins(&r)
 	}
@@ -166,8 +166,11 @@ func (e *GroupEvidence) goesOn(r *ruling) {
 
 // others rules on other groups of the topic.
 func (e *GroupEvidence) others(r *ruling) {
-	if e.OthersErr != nil || e.Others == nil {
-		r.fact("other groups of the topic are not known")
+	if e.OthersErr != nil {
+		detail, _ := Failure(e.OthersErr)
+		r.fact("other groups of the topic are not known: %s", detail)
+	}
+	if e.Others == nil {
 		return
 	}
 	const most = 5

@@ -22,8 +22,9 @@ type QuotaEvidence struct {
 	CallsPerSecond int
 	// How is the setting quota.
 	How string
-	// Partitions is the number of partitions of the topic; 0 if unknown. Members is the number of members of the group; -1 if unknown.
+	// Partitions is the number of partitions of the topic; 0 if unknown. Created says that the topic is not there yet, and run creates it. Members is the number of members of the group; -1 if unknown.
 	Partitions, Members int
+	Created             bool
 }
 
 // QuotaRow rules on the quota.
@@ -66,8 +67,12 @@ func (e *QuotaEvidence) local(r *ruling) {
 
 // shares rules on the parts of a quota that replicas share. With Redis, they are what a replica uses while Redis fails.
 func (e *QuotaEvidence) shares(r *ruling) {
+	if e.Created {
+		r.fact("the topic is not there yet")
+		return
+	}
 	if e.Partitions == 0 {
-		r.wrong("", "not checked against the partitions of the topic, which are not known")
+		r.wrong("see topic", "not checked against the partitions of the topic, which are not known")
 		return
 	}
 	if e.CallsPerSecond > 0 && e.Partitions > e.CallsPerSecond {
