@@ -85,7 +85,7 @@ func (i *Inspector) Others(ctx context.Context, topic, own string) (*Others, err
 	defer reader.Close()
 	var others, unseen collect[Other]
 	var asking errgroup.Group
-	asking.SetLimit(atOnce)
+	asking.SetLimit(groupsAtOnce)
 	for _, name := range names {
 		asking.Go(func() error {
 			other, consumes, err := otherOf(ctx, reader.Of(name), name)

@@ -16,24 +16,31 @@ import (
 	"convdel/consumer/internal/recordlog"
 )
 
-// atOnce is how many brokers or groups are asked at a time.
-const atOnce = 8
+const (
+	// groupsAtOnce is how many groups are asked at a time.
+	groupsAtOnce = 8
+	// brokersAtOnce is how many brokers are connected to at a time: usually all, so that one that is silent takes no time from another.
+	brokersAtOnce = 100
+)
 
 // ErrTooOld says that the brokers are older than Kafka 2.3.
 var ErrTooOld = recordlog.ErrTooOld
 
 // Inspector asks. It is safe for concurrent use. Make it with [New], and close it.
 type Inspector struct {
-	cluster   cluster.Config
+	// cluster remembers which brokers do not answer, and fresh does not.
+	cluster, fresh cluster.Config
+
 	transport *kafka.Transport
 	client    *kafka.Client
 }
 
 // New connects when it is first used.
 func New(c cluster.Config) *Inspector {
+	fresh := c
 	c = c.WithMemory()
 	t := c.Transport()
-	return &Inspector{cluster: c, transport: t, client: &kafka.Client{Addr: c.Addr(), Transport: t}}
+	return &Inspector{cluster: c, fresh: fresh, transport: t, client: &kafka.Client{Addr: c.Addr(), Transport: t}}
 }
 
 // Close closes the connections.
@@ -93,26 +100,29 @@ func (i *Inspector) Cluster(ctx context.Context) (*Cluster, error) {
 	for _, b := range answer.Brokers {
 		found.Known = append(found.Known, Broker{Address: net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))})
 	}
-	i.connect(ctx, found.Listed)
-	i.connect(ctx, found.Known)
+	var asking errgroup.Group
+	asking.SetLimit(brokersAtOnce)
+	for _, brokers := range [][]Broker{found.Listed, found.Known} {
+		for n := range brokers {
+			asking.Go(func() error {
+				brokers[n].Err = i.connect(ctx, brokers[n].Address)
+				return nil
+			})
+		}
+	}
+	_ = asking.Wait() // the errors are in the brokers
 	return found, nil
 }
 
-// connect connects to each of the brokers.
-func (i *Inspector) connect(ctx context.Context, brokers []Broker) {
-	var asking errgroup.Group
-	asking.SetLimit(atOnce)
-	for n := range brokers {
-		asking.Go(func() error {
-			conn, err := i.cluster.Connect(ctx, "tcp", brokers[n].Address)
-			if err == nil {
-				err = conn.Close()
-			}
-			brokers[n].Err = err
-			return nil
-		})
+// connect connects to a broker and asks it for its cluster.
+func (i *Inspector) connect(ctx context.Context, address string) error {
+	alone := i.fresh
+	alone.Brokers = []string{address}
+	conn, err := alone.Connect(ctx, "tcp", alone.GroupBrokers()[0])
+	if err != nil {
+		return err
 	}
-	_ = asking.Wait() // the errors are in brokers
+	return conn.Close()
 }
 
 // Topic is what the brokers say of a topic.
