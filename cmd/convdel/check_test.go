@@ -526,6 +526,12 @@ func TestCheckClockAndRedis(t *testing.T) {
 	if _, err := w.redis.Push("convdel:quota:1400000000", "x"); err != nil {
 		t.Fatal(err)
 	}
+	w.redis.RequireAuth("another")
+	refused := w.env().with(environment{"CONVDEL_REDIS_URL": "redis://:" + testPassword + "@" + w.redis.Addr()}) // no output may show it
+	if _, rows := checkup(t, refused); rows[check.Redis].OK || !strings.Contains(rows[check.Redis].Detail, "WRONGPASS") {
+		t.Errorf("%+v", rows[check.Redis])
+	}
+	w.redis.RequireAuth("")
 	if _, rows := checkup(t, w.env()); rows[check.Redis].OK || !strings.Contains(rows[check.Redis].Fix, "--redis-key") {
 		t.Errorf("%+v", rows[check.Redis])
 	}

@@ -57,9 +57,11 @@ func Inspect(ctx context.Context, cfg Config) (*Inspection, error) {
 			return nil, err
 		}
 	}
-	// A user may lack the right to INFO, which the budget does not need.
-	if info, err := client.Info(ctx).Result(); err == nil {
-		found.info(info)
+	// A user may lack the right to INFO, which the budget does not need. All sections together are longer than a reply may be.
+	for _, section := range []string{"server", "memory", "replication"} {
+		if info, err := client.Info(ctx, section).Result(); err == nil {
+			found.info(info)
+		}
 	}
 	return found, ctx.Err()
 }
