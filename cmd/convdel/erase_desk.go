@@ -30,6 +30,8 @@ type eraseDesk struct {
 	// calls counts those for lists. totals are the numbers of the search, with what was unreadable since.
 	calls  int
 	totals evidence.Totals
+	// nameless counts outcomes that bear the request's ID and name no conversation, while the topic no longer has their records.
+	nameless int
 }
 
 // pacer spreads steps: rate of them a second.
@@ -103,8 +105,12 @@ func (d *eraseDesk) Find(ctx context.Context) ([]erasure.Record, error) {
 		return nil, err
 	}
 	known := time.Now()
+	d.nameless = 0
 	var records []erasure.Record
 	for _, e := range events {
+		if nameless(e) {
+			d.nameless++
+		}
 		if rec, ok := partRecord(e, known); ok {
 			records = append(records, rec)
 		}
