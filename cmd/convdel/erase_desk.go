@@ -33,6 +33,8 @@ type eraseDesk struct {
 	// calls counts those for lists. totals are the numbers of the search, with what was unreadable since.
 	calls  int
 	totals evidence.Totals
+	// nameless counts outcomes that bear the request's ID and name no conversation, while the topic no longer has their records.
+	nameless int
 }
 
 // newEraseDesk returns a desk that works for a time, from now on.
@@ -114,8 +116,12 @@ func (d *eraseDesk) Find(ctx context.Context) ([]erasure.Record, error) {
 		return nil, err
 	}
 	known := time.Now()
+	d.nameless = 0
 	var records []erasure.Record
 	for _, e := range events {
+		if nameless(e) {
+			d.nameless++
+		}
 		if rec, ok := partRecord(e, known); ok {
 			records = append(records, rec)
 		}

@@ -154,7 +154,8 @@ func TestWaitForTheService(t *testing.T) {
 	s.produce(bad)
 	badID := schema.DeadLetter{Topic: schema.Topic, Partition: int(bad.Partition), Offset: bad.Offset}.ID()
 	_, receipts := s.receiptsOf(asksFor("a", "b") + asksFor("c", "d"))
-	if run := s.with(receipts, "wait", "--timeout", "0s"); run.status != exitUnfinished || !strings.Contains(run.stdout, "2 not finished") {
+	if run := s.with(receipts, "wait", "--timeout", "0s"); run.status != exitUnfinished || !strings.Contains(run.stdout, "2 not finished") ||
+		!strings.Contains(run.stdout, "pending: group convdel has committed nothing of the partition of 2 events: is its name right (--group)") {
 		t.Errorf("before the service: %+v", run)
 	}
 	start(t, required().with(environment{"CONVDEL_BROKERS": s.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": ""}), nil, "run")

@@ -25,8 +25,10 @@ type waitCommand struct {
 // Help explains more than the flags' texts can.
 func (*waitCommand) Help() string {
 	return `Returns when all events named have ended, and shows for each how. Standard input is the receipts of
-"publish --format ndjson"; of other lines of JSON the "id" counts:
+"publish --format ndjson"; of other lines of JSON the "id" counts. Lines that publish refuses have no receipt
+and are not waited for, so let the shell keep its exit status:
 
+    set -o pipefail
     convdel publish --format ndjson < events.ndjson | convdel wait --timeout 10m
     convdel wait --id conversation.delete.requested/3/1234
     convdel wait --erasure R-1 --outcome-topic conversation.delete.ended
@@ -104,11 +106,13 @@ func partsOf(ctx context.Context, con *console, reader *evidence.Reader, erasure
 		return nil, nil, err
 	}
 	for _, e := range events {
-		if e.Event == nil {
-			continue
+		switch {
+		case e.Event != nil:
+			conversation := e.Event.Conversation
+			parts = append(parts, evidence.Receipt{ID: e.ID, Conversation: &conversation, EventID: e.Event.ID})
+		case nameless(e):
+			parts = append(parts, evidence.Receipt{ID: e.ID})
 		}
-		conversation := e.Event.Conversation
-		parts = append(parts, evidence.Receipt{ID: e.ID, Conversation: &conversation, EventID: e.Event.ID})
 	}
 	if n := totals.Mentioned + totals.Unjudged; n > 0 {
 		say(con.stderr, "%s no event and may name the erasure; wait leaves them out (convdel events find --erasure shows them)\n", countOf(n, "record is", "records are"))

@@ -201,6 +201,50 @@ func TestEraseIsNotVerified(t *testing.T) {
 	}
 }
 
+// TestEraseAsksForMoreLater: what a request asks for besides, once its first run has deleted conversations, is asked for of these too. Lists no
+// longer show them.
+func TestEraseAsksForMoreLater(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string]func(q *erasure.Request){
+		"clear":            func(q *erasure.Request) { q.ClearRamble = true },
+		"other sides":      func(q *erasure.Request) { q.OtherSides = true },
+		"both":             func(q *erasure.Request) { q.ClearRamble, q.OtherSides = true, true },
+		"clear, and fewer": func(q *erasure.Request) { q.ClearRamble, q.OtherSides = true, false },
+	} {
+		for first := range 2 {
+			synctest.Test(t, func(t *testing.T) {
+				q := &erasure.Request{ID: "R-1", Account: "alice", OtherSides: name == "clear, and fewer"}
+				w := newWorld(q)
+				bob, carol := c2c("alice", "bob"), c2c("alice", "carol")
+				w.talks[bob] = time.Now().Add(-time.Hour)
+				if res, err := w.run(t.Context(), time.Hour); err != nil || res.State != erasure.Verified {
+					t.Fatalf("%s: %v, %+v", name, err, res.Ruling)
+				}
+				want := 1
+				if first == 1 { // a conversation besides, of which the first run knew nothing
+					w.talks[carol] = time.Now().Add(-time.Hour)
+					want++
+				}
+				more(q)
+				if q.OtherSides {
+					want *= 2
+				}
+				res, err := w.run(t.Context(), time.Hour)
+				if err != nil || res.State != erasure.Verified || len(res.Parts) < want {
+					t.Errorf("%s: %v, %+v", name, err, res.Ruling)
+				}
+				asked := map[schema.Conversation]bool{}
+				for _, rec := range w.records {
+					asked[rec.Event.Conversation] = asked[rec.Event.Conversation] || rec.Event.ClearRamble || !q.ClearRamble
+				}
+				if !asked[bob] || first == 1 && !asked[carol] || q.OtherSides != asked[c2c("bob", "alice")] {
+					t.Errorf("%s: %v", name, w.records)
+				}
+			})
+		}
+	}
+}
+
 // TestRuleTakesNoStrangersRecord: a record counts as a part only if it decodes to that conversation with that request and that part's ID.
 func TestRuleTakesNoStrangersRecord(t *testing.T) {
 	t.Parallel()

@@ -106,7 +106,8 @@ func Rule(q *Request, ev *Evidence) Ruling {
 	return r.Ruling
 }
 
-// takeRecords sorts the records by part, and returns the conversations of those that count.
+// takeRecords sorts the records by part, and returns their conversations. A conversation whose parts ask for too little is the request's
+// still: lists may no longer show it.
 func (r *ruling) takeRecords() []schema.Conversation {
 	var targets []schema.Conversation
 	for i := range r.ev.Records {
@@ -118,10 +119,11 @@ func (r *ruling) takeRecords() []schema.Conversation {
 		if at := schema.EventTime(rec.Event, nil, rec.Published); r.Requested.IsZero() || at.Before(r.Requested) {
 			r.Requested = at // that of a part that asks for too little, too: it is the same request
 		}
-		if !r.q.counts(&rec.Event) {
-			continue
+		if r.q.counts(&rec.Event) {
+			r.byPart[rec.Event.ID] = append(r.byPart[rec.Event.ID], rec)
+		} else if rec.Event.From != r.q.Account {
+			continue // the other side follows from the account's own conversation, if it is asked for
 		}
-		r.byPart[rec.Event.ID] = append(r.byPart[rec.Event.ID], rec)
 		targets = append(targets, rec.Event.Conversation)
 	}
 	return targets
