@@ -163,7 +163,7 @@ func repeatedName(object []byte) (name string, repeated bool) {
 		}
 		at := len(open) - 1
 		if text, ok := token.(string); ok && at >= 0 && open[at].names != nil && !open[at].value {
-			folded := strings.ToLower(text)
+			folded := strings.ToLower(strings.ToUpper(text)) // the long s and the Kelvin sign, too
 			if open[at].names[folded] {
 				return text, true
 			}

@@ -128,6 +128,7 @@ func TestOutcomesThatAreRefused(t *testing.T) {
 		{"with unknown fields", `"code":0`, `"code":0,"later":{"a":[1,{"b":2}]}`, ""},
 		{"an outcome twice", `"outcome":"deleted"`, `"outcome":"exhausted","outcome":"deleted"`, "more than once"},
 		{"an outcome twice in another case", `"outcome":"deleted"`, `"Outcome":"exhausted","outcome":"deleted"`, "more than once"},
+		{"a conversation twice in letters that fold to one", `"conversation":`, `"converſation":{"From_Account":"alice","Type":1,"To_Account":"carol"},"conversation":`, "more than once"},
 		{"a conversation's field twice", `"To_Account":"bob"`, `"To_Account":"bob","To_Account":"carol"`, "more than once"},
 		{"another record's id", `10457:deleted`, `10458:deleted`, "id: must be"},
 		{"another outcome's id", `10457:deleted`, `10457:expired`, "id: must be"},

@@ -67,7 +67,6 @@ func (e *eraseCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
 	client, err := imclient.New(cfg.im)
 	if err != nil {
 		return asUsage(err)
@@ -83,9 +82,12 @@ func (e *eraseCommand) Run(ctx context.Context, con *console) error {
 	defer reader.Close()
 	sink := newKafkaSink(cfg.evidence.Cluster, cfg.evidence.Topic)
 	defer func() { _ = sink.close() }() // each write was acknowledged, or has failed
-	desk := &eraseDesk{con: con, cfg: &cfg, reader: reader, lists: client, sink: sink, deadline: began.Add(cfg.wait), pace: pacer{rate: cfg.rate}}
+	patience := cfg.wait
 	if !e.Yes {
-		desk.deadline = began.Add(min(cfg.wait, planPatience))
+		patience = min(patience, planPatience)
+	}
+	desk := newEraseDesk(con, &cfg, reader, client, sink, patience)
+	if !e.Yes {
 		res, err := erasure.Plan(ctx, desk, &cfg.request)
 		if err != nil {
 			return stoppedBy(ctx, err)
@@ -110,6 +112,8 @@ func (e *eraseCommand) Run(ctx context.Context, con *console) error {
 const (
 	// planPatience is how long a plan tries to read lists.
 	planPatience = time.Minute
+	// readPatience is how long lists are read at least, however short the time is: there is a report then.
+	readPatience = 10 * time.Second
 	// listPause is the time between two looks at a list, lingerLooks how often one is read again that shows what was deleted.
 	listPause   = 2 * time.Second
 	lingerLooks = 3

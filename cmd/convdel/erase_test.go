@@ -3,17 +3,23 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"convdel/imclient"
 	"convdel/imclient/imtest"
+	"convdel/internal/erasure"
 	"convdel/internal/testkit"
 	"convdel/schema"
 )
@@ -332,5 +338,65 @@ func TestEraseReportIsTheContracts(t *testing.T) {
 	if string(part["event_id"]) != want || string(part["outcome"]) != `"deleted"` || part["record"] == nil || part["ended"] == nil || string(part["attempts"]) != "1" ||
 		string(part["conversation"]) != `{"From_Account":"has-1-alice","Type":1,"To_Account":"peer-1","ClearRamble":1}` {
 		t.Errorf("%s", report["parts"])
+	}
+}
+
+// TestEraseIsNotHeldUpByOneAccountsList: while one other account's list fails, whatever with, everything else is deleted.
+func TestEraseIsNotHeldUpByOneAccountsList(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]imtest.Fault{
+		"a server's fault": {Code: 60008}, "too fast": {HTTPStatus: 429, RetryAfter: time.Hour}, "locked": {Code: 70050}, "refused": {Code: 50003},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEraser(t, imtest.Config{})
+			fault.API, fault.Account = imtest.APIGetList, "bob"
+			for _, to := range []string{"bob", "carol"} {
+				at := time.Now().Add(-time.Hour)
+				e.sim.SetConversations(to, imtest.Conversation{Type: 1, To: "alice", MsgTime: at})
+				e.sim.AddConversations("alice", imtest.Conversation{Type: 1, To: to, MsgTime: at})
+			}
+			script := e.sim.Script(fault)
+			e.serve()
+			report := e.reported(exitUnfinished, "alice", "--request-id", "R-1", "--other-sides", "--yes", "--wait", "4s")
+			if len(e.sim.Conversations("alice"))+len(e.sim.Conversations("carol")) != 0 || len(e.sim.Conversations("bob")) != 1 || report.Deleted != 3 ||
+				len(report.Reasons) != 1 || !strings.Contains(report.Reasons[0], "the list of bob is not complete") {
+				t.Errorf("%+v", report)
+			}
+			script.Remove()
+			if report = e.reported(exitDone, "alice", "--request-id", "R-1", "--other-sides", "--yes"); report.State != "verified" || report.Deleted != 4 {
+				t.Errorf("%+v", report)
+			}
+		})
+	}
+}
+
+// TestEraseReadsListsInTime: a list whose pages never end, each with other cursors, does not hold up the command beyond its time.
+func TestEraseReadsListsInTime(t *testing.T) {
+	t.Parallel()
+	pages := atomic.Int64{}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := pages.Add(1)
+		_, _ = fmt.Fprintf(w, `{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","CompleteFlag":0,"TimeStamp":%d,"StartIndex":%d,"SessionItem":[]}`, n, n)
+	}))
+	defer api.Close()
+	client, err := imclient.New(imclient.Config{Endpoint: api.URL, SDKAppID: 1400000000, Identifier: "administrator", SecretKey: imclient.StaticKey(testSecretKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	cfg := &eraseConfig{rate: 200, flags: imclient.DefaultListFlags, request: erasure.Request{Account: "alice"}}
+	for _, account := range []string{"alice", "bob"} {
+		desk := newEraseDesk(&console{stderr: io.Discard}, cfg, nil, client, nil, time.Minute)
+		desk.deadline = time.Now().Add(100 * time.Millisecond)
+		desk.readUntil = desk.deadline
+		before := pages.Load()
+		list, err := desk.List(t.Context(), account)
+		if n := pages.Load() - before; err != nil || !list.Failed || list.Doubt != "the time is up" || n == 0 || n > 100 {
+			t.Errorf("%s: %+v, %v after %d pages", account, list, err, n)
+		}
+		if list, err = desk.List(t.Context(), account); err != nil || !list.Failed || list.Calls != 0 {
+			t.Errorf("%s, later: %+v, %v", account, list, err)
+		}
 	}
 }

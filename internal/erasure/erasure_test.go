@@ -41,6 +41,8 @@ func draw(t *rapid.T) *world {
 			delete(w.talks, c2c(c.To, "alice"))
 		case 3:
 			q.Also = append(q.Also, c)
+		case 4:
+			w.failing[c.To] = c.Type == schema.C2C && q.OtherSides
 		}
 	}
 	return w
@@ -74,6 +76,7 @@ func TestPromise11_EraseKilledAtEveryStep(t *testing.T) {
 				w.serve(rapid.IntRange(0, 5).Draw(rt, "served"))
 			}
 			w.kill = -1
+			clear(w.failing)
 			res, err := w.run(ctx, time.Hour)
 			if err != nil {
 				rt.Fatal(err)
@@ -141,6 +144,27 @@ func TestEraseLeavesLaterMessagesAlone(t *testing.T) {
 	})
 }
 
+// TestEraseIsNotHeldUpByAnothersList: an account whose list can't be read keeps nothing else from being deleted. Its own side is not deleted
+// blindly, and nothing is verified before its list was read.
+func TestEraseIsNotHeldUpByAnothersList(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(&erasure.Request{ID: "R-1", Account: "alice", OtherSides: true})
+		for _, to := range []string{"bob", "carol"} {
+			w.talks[c2c("alice", to)], w.talks[c2c(to, "alice")] = time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+		}
+		w.failing["bob"] = true
+		res, err := w.run(t.Context(), time.Minute)
+		if err != nil || res.State != erasure.InProgress || len(w.talks) != 1 || len(w.records) != 3 || len(res.Doubts) != 1 {
+			t.Errorf("%v, left %v, %+v", err, w.left(), res.Ruling)
+		}
+		w.failing["bob"] = false
+		if res, err = w.run(t.Context(), time.Minute); err != nil || res.State != erasure.Verified || len(w.talks) != 0 || len(w.again) != 0 {
+			t.Errorf("%v, left %v, %+v", err, w.left(), res.Ruling)
+		}
+	})
+}
+
 // TestEraseIsNotVerified: whatever keeps the lists from proving that everything is gone.
 func TestEraseIsNotVerified(t *testing.T) {
 	t.Parallel()
@@ -148,6 +172,7 @@ func TestEraseIsNotVerified(t *testing.T) {
 		edit func(w *world)
 		want erasure.State
 	}{
+		"the list can't be read":     {func(w *world) { w.failing["alice"] = true }, erasure.InProgress},
 		"the list is never complete": {func(w *world) { w.doubts = 1 << 30 }, erasure.InProgress},
 		"the service does not run":   {func(w *world) { w.stopped = true }, erasure.InProgress},
 		"the API keeps what it has deleted": {func(w *world) {

@@ -2,6 +2,8 @@ package erasure
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"convdel/schema"
@@ -81,11 +83,13 @@ type ruling struct {
 	byPart  map[string][]*Record
 	seen    map[schema.Conversation]bool
 	learned time.Time
+	// others are the other accounts whose lists have to prove something: they have parts, or nobody knows yet whether they need one.
+	others map[string]bool
 }
 
 // Rule weighs the evidence about a request.
 func Rule(q *Request, ev *Evidence) Ruling {
-	r := &ruling{q: q, ev: ev, byPart: make(map[string][]*Record), seen: make(map[schema.Conversation]bool)}
+	r := &ruling{q: q, ev: ev, byPart: make(map[string][]*Record), seen: make(map[schema.Conversation]bool), others: make(map[string]bool)}
 	targets := r.takeRecords()
 	if own := r.list(q.Account); own != nil {
 		for _, e := range own.Entries {
@@ -134,12 +138,17 @@ func (r *ruling) weigh(c schema.Conversation) bool {
 	}
 	r.seen[c] = true
 	var shown *Entry
-	if list := r.list(c.From); list != nil {
+	list := r.list(c.From)
+	if list != nil {
 		shown = list.entry(c)
 	}
 	if records := r.byPart[schema.PartID(r.q.ID, c)]; len(records) > 0 {
 		r.takePart(c, records, shown)
 		return true
+	}
+	if list != nil && list.Failed && shown == nil {
+		r.others[c.From] = true // it may have had a message: another look will tell
+		return false
 	}
 	reason := ""
 	if err := (schema.Event{Conversation: c}).Validate(); err != nil {
@@ -217,12 +226,12 @@ func (r *ruling) checkLists() {
 	if !r.q.OtherSides {
 		return
 	}
-	checked := map[string]bool{r.q.Account: true}
 	for _, p := range r.Parts {
-		if other := p.Conversation.From; !checked[other] {
-			checked[other] = true
-			r.checkList(other)
-		}
+		r.others[p.Conversation.From] = true
+	}
+	delete(r.others, r.q.Account)
+	for _, other := range slices.Sorted(maps.Keys(r.others)) {
+		r.checkList(other)
 	}
 }
 
