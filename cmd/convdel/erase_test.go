@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -261,7 +262,7 @@ func TestEraseRefuses(t *testing.T) {
 	}
 	blanks := make(map[string]string) // an ID may have blanks, and these are most likely none
 	for i, line := range []string{"c2c  bob", "c2c bob ", "c2c bob\t", "c2c bob # a friend", "g2c @TGS#1 "} {
-		name := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		name := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		if err := os.WriteFile(name, []byte(line+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
