@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -267,7 +268,7 @@ func TestEraseRefuses(t *testing.T) {
 	}
 	blanks := make(map[string]string) // an ID may have blanks, and these are most likely none
 	for i, line := range []string{"c2c  bob", "c2c bob ", "c2c bob\t", "c2c bob # a friend", "g2c @TGS#1 "} {
-		name := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		name := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		if err := os.WriteFile(name, []byte(line+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}

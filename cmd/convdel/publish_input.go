@@ -30,7 +30,7 @@ type inputLine struct {
 const lineBeginning = 512
 
 // byteOrderMark is what some editors put before a text in UTF-8. It is no part of the first line.
-var byteOrderMark = []byte("\ufeff")
+const byteOrderMark = "\ufeff"
 
 // lineReader cuts an input into chunks of lines. A chunk ends early when the input pauses, so that lines of a slow input
 // are not held back.
@@ -91,7 +91,7 @@ func (r *lineReader) next() (*inputLine, error) {
 			continue
 		}
 		if r.number++; r.number == 1 && !line.tooLong {
-			line.text = bytes.TrimPrefix(line.text, byteOrderMark)
+			line.text = bytes.TrimPrefix(line.text, []byte(byteOrderMark))
 		}
 		line.text = bytes.TrimRight(line.text, "\r\n")
 		if len(bytes.TrimSpace(line.text)) == 0 && !line.tooLong {

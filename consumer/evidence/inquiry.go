@@ -53,7 +53,9 @@ type inquiry struct {
 	// although an outcome, a dead letter or their headers say so.
 	everywhere bool
 	dropped    map[string]bool
-	totals     Totals
+	// begun says that the records of the receipts have been picked.
+	begun  bool
+	totals Totals
 	// passed and ahead count offsets, for the progress.
 	passed, ahead int64
 }
