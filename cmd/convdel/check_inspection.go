@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,7 +101,7 @@ type lateError struct{ limit time.Duration }
 func (e *lateError) Error() string { return "no answer within " + short(e.limit) }
 
 // Is makes it a [context.DeadlineExceeded].
-func (*lateError) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // this is how errors.Is asks
+func (*lateError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // grace is how long what asks may take to notice that the time is over. Then it is left alone.
 const grace = time.Second
@@ -294,7 +293,7 @@ func (i *inspection) checkRedis(ctx context.Context) {
 		return
 	}
 	if i.cfg.Redis == nil {
-		i.put(check.Off(check.Redis, fmt.Sprintf("not used: --quota is %s", i.settings.Quota)))
+		i.put(check.Off(check.Redis, "not used: --quota is "+i.settings.Quota))
 		return
 	}
 	i.put(check.RedisRow(within(ctx, i.limit, func(ctx context.Context) (*redisbudget.Inspection, error) {

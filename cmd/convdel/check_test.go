@@ -32,10 +32,10 @@ type ward struct {
 	redis *miniredis.Miniredis
 }
 
-// newWard starts three brokers, the API's simulator and Redis. Edit may change the topics' settings before they are created.
-func newWard(t *testing.T, opts ...kfake.Opt) *ward {
+// newWard starts three brokers, the API's simulator and Redis.
+func newWard(t *testing.T) *ward {
 	t.Helper()
-	cluster := kfake.MustCluster(append([]kfake.Opt{kfake.NumBrokers(3), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"})}, opts...)...)
+	cluster := kfake.MustCluster(kfake.NumBrokers(3), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.MetadataMinAge(watchEvery))
 	if err != nil {
 		t.Fatal(err)
@@ -389,7 +389,8 @@ func TestCheckGoesOn(t *testing.T) {
 		"Kafka away":         {nil, "--brokers 127.0.0.1:1", []check.Name{check.Kafka, check.Topic, check.DeadLetterTopic, check.OutcomeTopic, check.Group, check.Quota}, ""},
 		"wrong brokers":      {nil, "--brokers x", []check.Name{check.Settings, check.Kafka, check.Topic, check.DeadLetterTopic, check.OutcomeTopic, check.Group, check.Quota}, "--brokers"},
 		"all away": {
-			environment{"CONVDEL_REDIS_URL": "redis://127.0.0.1:1"}, "--brokers 127.0.0.1:1 --im-endpoint http://127.0.0.1:1 --max-calls x",
+			environment{"CONVDEL_REDIS_URL": "redis://127.0.0.1:1"},
+			"--brokers 127.0.0.1:1 --im-endpoint http://127.0.0.1:1 --max-calls x",
 			slices.DeleteFunc(slices.Clone(all), func(n check.Name) bool { return n == check.Credential }), "",
 		},
 	} {
@@ -461,14 +462,12 @@ func TestCheckAdvertised(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
 	w.create(3, goodTopics())
-	var once sync.Once
 	w.cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
 		asks, _ := req.(*kmsg.MetadataRequest)
 		if asks.Topics == nil || len(asks.Topics) > 0 {
 			return nil, nil, false
 		}
-		once.Do(func() {})
 		answer, _ := req.ResponseKind().(*kmsg.MetadataResponse)
 		answer.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 0, Host: "127.0.0.1", Port: 1}}
 		return answer, nil, true
@@ -541,8 +540,10 @@ func TestCheckClockAndRedis(t *testing.T) {
 func TestCheckRights(t *testing.T) {
 	t.Parallel()
 	all := []right{
-		{kmsg.ACLResourceTypeTopic, schema.Topic, kmsg.ACLOperationRead}, {kmsg.ACLResourceTypeTopic, schema.DeadLetterTopic, kmsg.ACLOperationWrite},
-		{kmsg.ACLResourceTypeGroup, "convdel", kmsg.ACLOperationRead}, {kmsg.ACLResourceTypeTopic, outcomeTopic, kmsg.ACLOperationWrite},
+		{kmsg.ACLResourceTypeTopic, schema.Topic, kmsg.ACLOperationRead},
+		{kmsg.ACLResourceTypeTopic, schema.DeadLetterTopic, kmsg.ACLOperationWrite},
+		{kmsg.ACLResourceTypeGroup, "convdel", kmsg.ACLOperationRead},
+		{kmsg.ACLResourceTypeTopic, outcomeTopic, kmsg.ACLOperationWrite},
 	}
 	rows := []check.Name{check.Topic, check.DeadLetterTopic, check.Group, check.OutcomeTopic}
 	describes := func(r right) right { return right{r.on, r.name, kmsg.ACLOperationDescribe} }
@@ -560,7 +561,8 @@ func TestCheckRights(t *testing.T) {
 			lacks := user == "none" || i == n
 			row := found[name]
 			want := fmt.Sprintf("--add --allow-principal User:%s --operation %s --%s %s", user, all[i].what, strings.ToLower(all[i].on.String()), all[i].name)
-			if row.OK == lacks && !(name == check.Group && user == "blind-0") || lacks && !strings.Contains(strings.ToLower(row.Fix), strings.ToLower(want)) {
+			cut := name == check.Group && user == "blind-0" // without the topic, where the group begins is not known
+			if row.OK == lacks && !cut || lacks && !strings.Contains(strings.ToLower(row.Fix), strings.ToLower(want)) {
 				t.Errorf("%s: %+v\nwant %s", user, row, want)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"sync/atomic"
 
@@ -117,7 +118,7 @@ func execute(ctx context.Context, args []string, con *console) int {
 
 // allowsUnknown returns true if a command goes on although there are variables that look like settings and are none.
 func allowsUnknown(parsed *kong.Context) bool {
-	_, allows := parsed.Selected().Target.Addr().Interface().(interface{ allowsUnknownVariables() })
+	_, allows := reflect.TypeAssert[interface{ allowsUnknownVariables() }](parsed.Selected().Target.Addr())
 	return allows
 }
 

@@ -48,16 +48,7 @@ _convdel() {
   case $path_ in
 `)
 	for _, c := range tree {
-		var next []string
-		for _, each := range [][]completion{c.commands, c.flags} {
-			for _, one := range each {
-				next = append(next, shellQuote(strings.ReplaceAll(one.name, ":", `\:`)+":"+one.help))
-			}
-		}
-		for _, word := range c.arguments {
-			next = append(next, shellQuote(word))
-		}
-		fmt.Fprintf(&b, "    %s) next=(%s) ;;\n", quotedPath(c.path), strings.Join(next, " "))
+		fmt.Fprintf(&b, "    %s) next=(%s) ;;\n", quotedPath(c.path), strings.Join(c.described(), " "))
 	}
 	b.WriteString(`  esac
   _describe 'convdel' next
@@ -69,6 +60,20 @@ else
 fi
 `)
 	return b.String()
+}
+
+// described are all words that may come next, as zsh's _describe takes them.
+func (c *completions) described() []string {
+	var next []string
+	for _, each := range [][]completion{c.commands, c.flags} {
+		for _, one := range each {
+			next = append(next, shellQuote(one.name+":"+one.help))
+		}
+	}
+	for _, word := range c.arguments {
+		next = append(next, shellQuote(word))
+	}
+	return next
 }
 
 // fishScript is a file for ~/.config/fish/completions.

@@ -56,17 +56,18 @@ ask() { # the words of a command line, as bash takes them apart
 		{"convdel help che", "check"},
 		{"convdel --ver", "--version"},
 	}
-	input := script(t, "bash") + ask
+	var input strings.Builder
+	input.WriteString(script(t, "bash") + ask)
 	for _, c := range cases {
-		input += "ask"
+		input.WriteString("ask")
 		for word := range strings.SplitSeq(c.line, " ") {
-			input += " " + shellQuote(word)
+			input.WriteString(" " + shellQuote(word))
 		}
-		input += "\n"
+		input.WriteString("\n")
 	}
-	input += "complete -p convdel\n"
+	input.WriteString("complete -p convdel\n")
 	command := exec.CommandContext(t.Context(), "bash", "--norc", "-s")
-	command.Stdin = strings.NewReader(input)
+	command.Stdin = strings.NewReader(input.String())
 	out, err := command.CombinedOutput()
 	answers := strings.Split(string(out), "\n")
 	if err != nil || len(answers) != len(cases)+2 || answers[len(cases)] != "complete -F _convdel convdel" {

@@ -19,8 +19,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// withBrokers starts three brokers in a bubble, and an inspector on a network where they can be made unwell.
-func withBrokers(t *testing.T, test func(t *testing.T, i *inspect.Inspector, ward *testkit.Ward, brokers []string)) {
+// room is three brokers in a bubble, and an inspector on a network where they can be made unwell.
+type room struct {
+	t       *testing.T
+	i       *inspect.Inspector
+	ward    *testkit.Ward
+	brokers []string
+}
+
+// withBrokers starts the brokers and the inspector.
+func withBrokers(t *testing.T, test func(r room)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		network := new(kfake.VirtualNetwork)
@@ -29,7 +37,7 @@ func withBrokers(t *testing.T, test func(t *testing.T, i *inspect.Inspector, war
 		ward := testkit.NewWard(network.DialContext)
 		i := inspect.New(cluster.Config{Brokers: kafkas.ListenAddrs(), Dial: ward.DialContext})
 		defer i.Close()
-		test(t, i, ward, kafkas.ListenAddrs())
+		test(room{t: t, i: i, ward: ward, brokers: kafkas.ListenAddrs()})
 		i.Close()
 		synctest.Wait()
 	})
@@ -41,8 +49,9 @@ func TestOneBrokerUnwell(t *testing.T) {
 	for _, ailment := range testkit.Ailments() {
 		t.Run(fmt.Sprint(ailment), func(t *testing.T) {
 			t.Parallel()
-			withBrokers(t, func(t *testing.T, i *inspect.Inspector, ward *testkit.Ward, brokers []string) {
-				ward.Make(brokers[1], ailment)
+			withBrokers(t, func(r room) {
+				t, i := r.t, r.i
+				r.ward.Make(r.brokers[1], ailment)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				began := time.Now()
@@ -57,7 +66,7 @@ func TestOneBrokerUnwell(t *testing.T) {
 					t.Fatalf("%+v", found)
 				}
 				for n, b := range found.Listed {
-					if (b.Err != nil) != (n == 1) || b.Address != brokers[n] {
+					if (b.Err != nil) != (n == 1) || b.Address != r.brokers[n] {
 						t.Errorf("%+v", b)
 					}
 				}
@@ -78,12 +87,13 @@ func TestOneBrokerUnwell(t *testing.T) {
 // TestAllFrozen: brokers that freeze between two questions end the second one in time.
 func TestAllFrozen(t *testing.T) {
 	t.Parallel()
-	withBrokers(t, func(t *testing.T, i *inspect.Inspector, ward *testkit.Ward, brokers []string) {
+	withBrokers(t, func(r room) {
+		t, i := r.t, r.i
 		if _, err := i.Topic(t.Context(), "events"); err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range brokers {
-			ward.Make(b, testkit.Frozen)
+		for _, b := range r.brokers {
+			r.ward.Make(b, testkit.Frozen)
 		}
 		for what, ask := range map[string]func(ctx context.Context) error{
 			"topic":  func(ctx context.Context) error { _, err := i.Topic(ctx, "events"); return err },
@@ -105,7 +115,8 @@ func TestAllFrozen(t *testing.T) {
 // TestTopicAndGroup: a topic, a group that does not exist, and a topic that does not exist, which stays so.
 func TestTopicAndGroup(t *testing.T) {
 	t.Parallel()
-	withBrokers(t, func(t *testing.T, i *inspect.Inspector, _ *testkit.Ward, _ []string) {
+	withBrokers(t, func(r room) {
+		t, i := r.t, r.i
 		found, err := i.Topic(t.Context(), "events")
 		if err != nil || found.Partitions != 4 || found.Settings["cleanup.policy"] != "delete" || found.SettingsErr != nil || found.Rights.Lack(inspect.Read) {
 			t.Errorf("%+v, %v", found, err)

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -104,9 +105,7 @@ func TestTopics(t *testing.T) {
 	good := map[string]string{"cleanup.policy": "delete", "retention.ms": "604800000", "min.insync.replicas": "2", "max.message.bytes": "1048588"}
 	with := func(changes ...string) map[string]string {
 		all := map[string]string{}
-		for k, v := range good {
-			all[k] = v
-		}
+		maps.Copy(all, good)
 		for i := 0; i < len(changes); i += 2 {
 			all[changes[i]] = changes[i+1]
 		}

@@ -80,10 +80,9 @@ func (e *GroupEvidence) members(r *ruling) {
 		}
 		r.odd("stop them: events of partitions that they own are not deleted", "members that are not convdel: %s%s", strings.Join(strangers, ", "), more)
 	}
-	switch {
-	case g.State == "Dead":
+	if g.State == "Dead" {
 		r.fact("group %s does not exist yet", e.Name)
-	default:
+	} else {
 		r.fact("group %s: %s, %s", e.Name, strings.ToLower(g.State), countOf(int64(len(g.Members)), "member", "members"))
 	}
 }

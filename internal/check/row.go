@@ -3,6 +3,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ const (
 	Redis           Name = "redis"
 	Clock           Name = "clock"
 	Endpoint        Name = "im-endpoint"
-	Credential      Name = "im-credential"
+	Credential      Name = "im-credential" //nolint:gosec // it is a name
 	Quota           Name = "quota"
 )
 
@@ -93,12 +94,7 @@ func (r *ruling) wrong(fix, format string, args ...any) {
 
 // fix notes advice, once.
 func (r *ruling) fix(advice string) {
-	for _, known := range r.fixes {
-		if known == advice {
-			return
-		}
-	}
-	if advice != "" {
+	if advice != "" && !slices.Contains(r.fixes, advice) {
 		r.fixes = append(r.fixes, advice)
 	}
 }
