@@ -33,7 +33,9 @@ func TestFaults(t *testing.T) {
 	_ = refused.Close()
 	dialing := func(err error) func(*imclient.Config) {
 		return func(c *imclient.Config) {
-			c.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: err} }
+			c.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Err: err}
+			}
 		}
 	}
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
