@@ -92,7 +92,7 @@ func decodeOutcome(value []byte) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	o.Group = group
+	o.Group = oneLine(group)
 	if envelope.ID != o.ID() {
 		return Outcome{}, &FieldError{Field: "id", Reason: "must be " + quote(o.ID()) + ", is " + quote(envelope.ID)}
 	}

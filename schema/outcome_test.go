@@ -164,6 +164,10 @@ func TestOutcomesThatAreRefused(t *testing.T) {
 	if _, err := schema.DecodeOutcome([]byte(key), nil); err == nil {
 		t.Error("a tombstone is an outcome")
 	}
+	value := strings.ReplaceAll(outcomeValue, "/convdel/convdel", "/convdel/\\u001b[2J")
+	if o, err := schema.DecodeOutcome([]byte(key), []byte(value)); err != nil || strings.ContainsRune(o.Group, 0x1b) {
+		t.Errorf("group %q, %v", o.Group, err)
+	}
 }
 
 // partIDOfR1 is the ID of the part of R-1 that [event] is.

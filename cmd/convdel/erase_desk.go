@@ -107,11 +107,10 @@ func checkGroup(ctx context.Context, con *console, cfg *eraseConfig) error {
 	return nil
 }
 
-// Find returns the records that bear the request's ID.
+// Find returns the records that bear the request's ID. Those behind an open transaction it waits for until the time is up: the request's time
+// may be among them, and they would be published again.
 func (d *eraseDesk) Find(ctx context.Context) ([]erasure.Record, error) {
-	end := showReading(d.con, d.reader)
-	events, totals, err := d.reader.Find(ctx, evidence.Query{ErasureID: d.cfg.request.ID, Since: d.cfg.since})
-	end()
+	events, totals, err := findAll(ctx, d.con, d.reader, evidence.Query{ErasureID: d.cfg.request.ID, Since: d.cfg.since}, d.deadline)
 	d.totals = totals
 	if err != nil {
 		return nil, err

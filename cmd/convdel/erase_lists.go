@@ -42,7 +42,7 @@ func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing,
 		return &again, nil
 	}
 	reading := d.read(ctx, account)
-	quiet, err := reading.further(d)
+	quiet, err := reading.further(d) //nolint:contextcheck // the list has it
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -66,7 +66,7 @@ func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing,
 func (d *eraseDesk) ownList(ctx context.Context, account string) (*erasure.Listing, error) {
 	reading := d.read(ctx, account)
 	for wait := listBackOff(); ; {
-		quiet, err := reading.further(d)
+		quiet, err := reading.further(d) //nolint:contextcheck // the list has it
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
