@@ -75,14 +75,15 @@ func TestLoginsOfAllCommands(t *testing.T) {
 				continue
 			}
 			tried++
-			if len(command.Positional) > 0 {
-				args = append(args, id(1))
-			}
-			if command.Name == "find" {
+			switch {
+			case command.Name == "erase":
+				args = append(args, "alice", "--request-id=R", "--outcome-topic=o")
+			case command.Name == "find":
 				args = append(args, "--account=a")
-			}
-			if command.Name == "discard" {
+			case command.Name == "discard":
 				args = append(args, "--reason=x", "--all")
+			case len(command.Positional) > 0:
+				args = append(args, id(1))
 			}
 			run := invoke(t, env, "", args...)
 			if run.status != exitUsage || run.stdout != "" || strings.Count(run.stderr, "\n") != 1 || !strings.Contains(run.stderr, "it needs --kafka-tls") {

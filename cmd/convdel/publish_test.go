@@ -22,7 +22,15 @@ func published(t *testing.T, b *demoBroker) []*kgo.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := b.read(t.Context(), schema.Topic, offsets{}, ends)
+	begins, err := b.admin.ListStartOffsets(t.Context(), schema.Topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := offsets{}
+	for p, o := range begins[schema.Topic] {
+		first[p] = o.Offset
+	}
+	records, err := b.read(t.Context(), schema.Topic, first, ends)
 	if err != nil {
 		t.Fatal(err)
 	}
