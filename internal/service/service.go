@@ -122,19 +122,31 @@ func (s *Service) Run(ctx context.Context) error {
 
 // advise adds the settings that help to an error.
 func advise(err error) error {
-	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
-		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	advice := Advice(err)
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && advice != "" {
+		return fmt.Errorf("topic %s does not exist: %s: %w", missing.Topic, advice, missing.Err)
+	}
+	if advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
+}
+
+// Advice says which settings help against an error of the start; empty if it is none of those that settings help against.
+func Advice(err error) string {
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(missing, kafka.UnknownTopicOrPartition) {
+		return "create it, or let --create-topics do so"
 	}
 	if undecided, ok := errors.AsType[*consumer.StartError](err); ok {
 		if undecided.Err != nil {
-			return fmt.Errorf("%w: stop them first, or use another --group", undecided)
+			return "stop them first, or use another --group"
 		}
-		return fmt.Errorf("%w: --start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31", undecided)
+		return "--start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31"
 	}
 	if taken, ok := errors.AsType[*consumer.GroupTakenError](err); ok {
-		return fmt.Errorf("%w: use another --group; or, to take this one over, which ends its running replicas, --adopt %s", taken, taken.App)
+		return "use another --group; or, to take this one over, which ends its running replicas, --adopt " + taken.App
 	}
-	return err
+	return ""
 }
 
 // AdminURL is the address that the admin server listens on, with the real port in place of port 0; empty when turned off.
