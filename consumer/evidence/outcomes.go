@@ -112,8 +112,8 @@ func (in *inquiry) takeOutcome(o schema.Outcome) *Event {
 		}
 	}
 	in.ends[id] = append(in.ends[id], o)
-	if o.ReplayOf != "" && !slices.Contains(in.copies[o.ReplayOf], id) {
-		in.copies[o.ReplayOf] = append(in.copies[o.ReplayOf], id)
+	if o.ReplayOf != "" {
+		in.copied(o.ReplayOf, id)
 	}
 	if known != nil || copied != nil {
 		return nil
@@ -126,7 +126,7 @@ func (in *inquiry) weighOutcomes(e *Event) {
 	e.Outcomes = e.Outcomes[:0]
 	for _, o := range in.ends[e.ID] {
 		switch {
-		case o.Group != in.cfg.Group && !o.Kind.Settles():
+		case o.Group != in.cfg.Group:
 			in.totals.OtherGroups++
 			continue
 		case e.contradicts(&o):

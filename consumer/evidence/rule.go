@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"time"
+
 	"convdel/schema"
 )
 
@@ -87,10 +89,22 @@ func (e *Event) byTombstone() Ruling {
 	return r
 }
 
-// deletedAgain returns the ruling of a replay that was deleted, whatever has become of the event's own record.
+// replayMargin is by how much the clocks of two replicas may lie apart when a replay ends soon after the event that it replays.
+const replayMargin = time.Minute
+
+// deletedAgain returns the ruling of a replay that was deleted, whatever has become of the event's own record. A replay is made of a dead
+// letter. So a record that has ended before the event had one is no replay of it, whatever its headers claim.
 func (e *Event) deletedAgain() (Ruling, bool) {
+	if !e.wasOver() {
+		return Ruling{}, false
+	}
+	first := e.firstEnd()
 	for _, again := range e.Replays {
-		if !again.Ruling.Deleted() {
+		at := again.Ruling.Time
+		if at.IsZero() {
+			at = again.Published
+		}
+		if !again.Ruling.Deleted() || !at.IsZero() && at.Before(first.Add(-replayMargin)) {
 			continue
 		}
 		if e.Letter != nil {
@@ -104,6 +118,34 @@ func (e *Event) deletedAgain() (Ruling, bool) {
 		return r, true
 	}
 	return Ruling{}, false
+}
+
+// wasOver says whether anything but its replays shows that the event has ended, if only as a dead letter.
+func (e *Event) wasOver() bool {
+	return len(e.Outcomes) > 0 || e.Letter != nil || e.Settled != nil || e.replaced || e.committed()
+}
+
+// firstEnd returns when the event had ended, at the latest; if that is not known, when it was published. It is zero if neither is.
+func (e *Event) firstEnd() time.Time {
+	at := time.Time{}
+	take := func(t time.Time) {
+		if at.IsZero() || !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	for _, o := range e.Outcomes {
+		take(o.Ended)
+	}
+	if e.Letter != nil {
+		take(e.Letter.LastAttempt)
+	}
+	if e.Settled != nil {
+		take(e.Settled.At)
+	}
+	if at.IsZero() {
+		return e.Published
+	}
+	return at
 }
 
 // replayed rules on an event that has ended only if all of its replays have.

@@ -260,6 +260,32 @@ func TestWaitOutlastsAnOutage(t *testing.T) {
 	})
 }
 
+// TestWaitBeginsInAnOutage: brokers that are away when it begins end no wait either, as while a partition elects its leader. Receipts of another topic
+// are refused once they are back.
+func TestWaitBeginsInAnOutage(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		e := asks("alice", "bob")
+		id := d.publish(0, e)
+		reader, other, short := d.reader(), d.reader(), d.reader()
+		d.dial.Sever()
+		done := d.wait(reader, time.Hour, receipts(id)...)
+		refused := d.wait(other, time.Hour, receipts(topic+"/0/9")...)
+		if got := <-d.wait(short, time.Minute, receipts(id)...); got.err == nil || got.took < time.Minute || got.took > 2*time.Minute {
+			t.Errorf("it has seen nothing until its time was up: %+v", got)
+		}
+		d.end(id, schema.OutcomeDeleted, &e)
+		d.dial.Mend()
+		if got := <-done; got.err != nil || !got.events[0].Ruling.Deleted() {
+			t.Errorf("%+v", got)
+		}
+		got := <-refused
+		if _, ok := errors.AsType[*evidence.ReceiptError](got.err); !ok || got.took > 3*time.Minute {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // TestWaitCanBeStopped: by its context.
 func TestWaitCanBeStopped(t *testing.T) {
 	t.Parallel()
