@@ -2,6 +2,7 @@ package deploycheck
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,24 @@ func TestRules(t *testing.T) {
 	for _, heading := range labelNames(operations, `(?m)^### (Convdel\w+)$`) {
 		if !slices.Contains(alerts, heading) {
 			t.Errorf("docs/operations.md has a page of %s, which is no alert", heading)
+		}
+	}
+}
+
+// TestOperationsLinks: each link of docs/operations.md leads to a file and to a heading that there are.
+func TestOperationsLinks(t *testing.T) {
+	for _, link := range labelNames(read(t, "docs/operations.md"), `\]\(([^)]+)\)`) {
+		file, anchor, _ := strings.Cut(link, "#")
+		if file == "" {
+			file = "operations.md"
+		}
+		text, found := read(t, "docs/"+file), anchor == ""
+		for _, heading := range labelNames(text, `(?m)^#+ (.*)$`) {
+			words := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading), "")
+			found = found || strings.ReplaceAll(words, " ", "-") == anchor
+		}
+		if !found {
+			t.Errorf("%s has no heading for %s", file, link)
 		}
 	}
 }
