@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/big"
@@ -226,7 +225,7 @@ func wantGrace(t *testing.T, grace time.Duration, settings map[string]string) {
 	t.Helper()
 	drain, err := time.ParseDuration(settings["CONVDEL_DRAIN_TIMEOUT"])
 	if err != nil || grace != drain+5*time.Second {
-		t.Error(fmt.Errorf("a stop may take %s: must be drain-timeout (%s) and 5 s: %w", grace, drain, err))
+		t.Errorf("a stop may take %s: must be drain-timeout (%s) and 5 s (%v)", grace, drain, err)
 	}
 }
 
