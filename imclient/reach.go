@@ -49,12 +49,11 @@ func (c *Client) reach(ctx context.Context) (*Reached, error) {
 	}
 	defer func() { _ = resp.Body.Close() }() // all of it that is wanted has been read by then
 	found := &Reached{Took: took, HTTPStatus: resp.StatusCode}
-	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		// The header names a whole second that has begun. The server wrote it at the end of took, about.
-		found.Dated, found.Ahead = true, began.Add(took).Round(0).Sub(at.Add(time.Second/2)).Truncate(time.Second)
+	if resp.dated {
+		found.Dated, found.Ahead = true, resp.skew.Truncate(time.Second)
 	}
 	if resp.StatusCode != http.StatusOK {
-		drain(resp)
+		drain(resp.Response)
 		return found, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))

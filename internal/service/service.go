@@ -15,6 +15,7 @@ import (
 	"convdel/consumer"
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
+	"convdel/internal/meter"
 )
 
 // Config configures a [Service].
@@ -45,6 +46,8 @@ type Service struct {
 	api      *imclient.Client
 	budget   *redisbudget.Budget // nil unless replicas share one
 	consumer *consumer.Consumer
+	metrics  *consumer.Metrics
+	own      *meter.Set    // the metrics that are not the consumer's
 	recheck  chan struct{} // tells the consumer that the secret key has changed
 	admin    *admin        // nil when turned off
 }
@@ -53,6 +56,7 @@ type Service struct {
 // parts: [imclient.ConfigError], [redisbudget.ConfigError], [consumer.ConfigError], or that of listening.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry(), recheck: make(chan struct{})}
+	s.own = meter.New(s.registry)
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	cfg.IM.Logger = log
@@ -69,7 +73,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
-	cfg.Consumer.Metrics = consumer.NewMetrics(s.registry)
+	s.metrics = consumer.NewMetrics(s.registry, knownCodes()...)
+	cfg.Consumer.Metrics = s.metrics
+	s.register()
 	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
 		return nil, err
 	}
@@ -157,5 +163,5 @@ func (s *Service) Stuck() []consumer.StuckLoop { return s.consumer.Stuck() }
 // Status is the consumer's status.
 func (s *Service) Status() consumer.Status { return s.consumer.Status() }
 
-// Counts reads a counter of the service's by the value of its label. A counter without a label has an empty value.
+// Counts reads a counter of the service's by the value of its first label. A counter without a label has an empty value.
 func (s *Service) Counts(name string) map[string]int { return countsOf(s.registry, name) }
