@@ -69,23 +69,23 @@ func guardedLists() guarded {
 // tellLocked says in log and metrics how the breaker has changed.
 func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
 	now, _ := g.breaker.Open()
+	at := time.Now()
 	switch change {
 	case breaker.Unchanged:
 	case breaker.Opened:
-		g.metrics.pausedFor(g.named(now.Reason), true)
+		g.metrics.pauses.begin(g.named(now.Reason), now.Since)
 		g.tell(g.log, pauseBegins, []slog.Attr{slog.String("reason", string(now.Reason)), slog.String("error", g.lastError)})
 	case breaker.OtherReason:
-		g.metrics.pausedFor(g.named(before.Reason), false)
-		g.metrics.pausedFor(g.named(now.Reason), true)
+		g.metrics.pauses.change(g.named(before.Reason), g.named(now.Reason), at)
 		g.tell(g.log, pauseChanges, []slog.Attr{
 			slog.String("reason", string(now.Reason)), slog.String("before", string(before.Reason)), slog.String("error", g.lastError),
 		})
 	case breaker.Closed:
-		g.metrics.pausedFor(g.named(before.Reason), false)
+		g.metrics.pauses.end(g.named(before.Reason), at)
 		g.closed()
 		g.tell(g.log, pauseEnds, []slog.Attr{
 			slog.String("reason", string(before.Reason)),
-			slog.Duration("paused_for", time.Since(before.Since).Round(time.Millisecond)), slog.Int("failed_probes", before.Probes),
+			slog.Duration("paused_for", at.Sub(before.Since).Round(time.Millisecond)), slog.Int("failed_probes", before.Probes),
 		})
 	}
 }

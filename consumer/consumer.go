@@ -86,10 +86,10 @@ func New(cfg Config) (*Consumer, error) {
 	c := &Consumer{cfg: cfg, log: cfg.Logger, limiter: newLimiter(cfg.CallsPerSecond, cfg.Budget), loops: newLoops()}
 	c.limiter.loops = c.loops
 	c.status.Store(&Status{Since: time.Now()})
-	cfg.Metrics.limiter.Store(c.limiter)
 	c.limiter.beside = newLimiter(cfg.CallsPerSecond, nil)
 	c.breaker = newBreakerGuard(cfg, guardedCalls(), c.limiter.ramp)
 	c.lists = newBreakerGuard(cfg, guardedLists(), c.limiter.beside.ramp)
+	cfg.Metrics.state.of.Store(c)
 	return c, nil
 }
 

@@ -91,7 +91,7 @@ func (d *deadLetters) send(ctx context.Context, batch []*deadLetter) error {
 }
 
 func (d *deadLetters) acknowledged(ctx context.Context, l *deadLetter) {
-	d.metrics.deadLetters.WithLabelValues(string(l.outcome)).Inc()
+	d.metrics.deadLettered(l.event, l.outcome)
 	d.log.LogAttrs(ctx, slog.LevelWarn, "dead letter",
 		slog.String("id", l.id(d.from.topic)), slog.String("class", string(l.outcome)), slog.Int("code", l.code),
 		slog.Int("attempts", l.attempts.Counted), slog.Any("error", l.err))

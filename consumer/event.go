@@ -49,6 +49,8 @@ type event struct {
 	clearRamble  bool
 	// names are its CloudEvents attributes, which its outcome repeats; nil if it has none, or if outcomes are not recorded.
 	names *eventNames
+	// trace is the ID of the trace that it belongs to, for exemplars; empty if it names none.
+	trace string
 	// origin says that an operator has published the record again, and from which dead letter; nil otherwise.
 	origin *schema.ReplayOrigin
 

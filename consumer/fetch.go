@@ -156,7 +156,6 @@ func (f *fetcher) fetchOnce(ctx context.Context) error {
 	if fetched.HighWatermark >= 0 { // a throttled fetch has none
 		p.sawEnd(fetched.HighWatermark)
 		p.stable.Store(fetched.Stable)
-		f.metrics.setLag(p.id, p.lag())
 	}
 	if !room.isShare() { // the answer is small, and its records may not be
 		share, err := f.capacity.roomToFetch(ctx, f.size.least())

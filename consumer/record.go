@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"convdel/consumer/internal/recordlog"
+	"convdel/internal/meter"
 	"convdel/schema"
 )
 
@@ -37,7 +38,7 @@ func (l *pipeline) deliver(ctx context.Context, p *partition, r *reservation, re
 		p.pass(read.Offset + 1)
 		return nil
 	case finished:
-		p.ended(p.add(read.Offset))
+		p.ended(p.add(read.Offset, read.Time))
 		l.committer.poke()
 		return nil
 	}
@@ -69,7 +70,7 @@ func (l *pipeline) admit(ctx context.Context, p *partition, r *reservation, size
 // accept decodes an admitted record, and its event joins the others of its conversation. A record that is no event, or a too old
 // one, becomes a dead letter without a call.
 func (l *pipeline) accept(rec record, size int64) {
-	ev := &event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: rec.time}
+	ev := &event{record: rec, size: size, trace: traceOf(rec.headers)}
 	l.stalls.moved()
 	decoded, err := rec.decode()
 	// No event has happened after it was read. A record without a time counts from then.
@@ -77,6 +78,7 @@ func (l *pipeline) accept(rec record, size int64) {
 	if ev.at = schema.EventTime(decoded, rec.headers, rec.time); ev.at.IsZero() || ev.at.After(now) {
 		ev.at = now
 	}
+	ev.seq = rec.partition.add(rec.offset, ev.at)
 	if origin, ok := schema.Origin(rec.headers); ok {
 		ev.origin = &origin
 	}
@@ -99,7 +101,8 @@ func (l *pipeline) accept(rec record, size int64) {
 // acceptUnreadable makes a dead letter of an admitted record that stands for offsets that can't be read.
 func (l *pipeline) acceptUnreadable(rec record, size int64, why error) {
 	l.stalls.moved()
-	l.deadLetters.add(&event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
+	now := time.Now()
+	l.deadLetters.add(&event{record: rec, seq: rec.partition.add(rec.offset, now), size: size, at: now, err: why}, OutcomeUndecodable)
 }
 
 // call deletes one conversation on behalf of all events in p.calling. Its ctx outlives the generation.
@@ -111,8 +114,9 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 		repeated = repeated || ev.called
 		ev.called, ev.shared = true, len(p.calling) > 1
 	}
+	trace := traceOfCall(p.calling)
 	if repeated {
-		d.metrics.retries.Inc()
+		meter.Inc(d.metrics.retries, trace)
 	}
 	l := loopOf(ctx)
 	l.rests()
@@ -121,7 +125,7 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	// An API that can't tell when it has sent the request counts from its answer: later than the truth, never earlier.
 	granted.sent()
 	d.stalls.moved()
-	d.metrics.called(answer, time.Since(p.call.Began))
+	d.metrics.called(answer, time.Since(p.call.Began), trace)
 	if ctx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
 		if p.call.Probe {
 			d.breaker.abandon()
@@ -154,7 +158,7 @@ func (l *pipeline) endAll(over []ended) {
 func (l *pipeline) end(ev *event, o Outcome) {
 	l.stalls.moved()
 	ev.partition.ended(ev.seq)
-	l.metrics.ended(o, time.Since(ev.at))
+	l.metrics.ended(o, time.Since(ev.at), ev.trace)
 	l.capacity.release(ev.size)
 	l.committer.poke()
 }

@@ -139,6 +139,8 @@ func TestDocumentedRights(t *testing.T) {
 					worked = s.works(user, strings.Fields(command)...)
 				case command == "erase":
 					worked = s.erases(user)
+				case command == "check":
+					worked = s.checks(user)
 				default:
 					run := invoke(t, s.as(user), "", append(strings.Fields(command), strings.Fields(line)...)...)
 					worked = run.status == exitDone
@@ -169,6 +171,21 @@ func (s *shelf) erases(user string) bool {
 	}
 	report := readJSON[eraseReport](s.t, run.stdout)
 	return report.Conversations == 2 && report.Deleted == 0
+}
+
+// checks runs check as a user, and returns whether all is ok.
+func (s *shelf) checks(user string, args ...string) bool {
+	s.t.Helper()
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sim.Close()
+	run := invoke(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL}), "", append([]string{"check"}, args...)...)
+	if run.status != exitDone && user == "all" {
+		s.t.Error(run.stdout, run.stderr)
+	}
+	return run.status == exitDone
 }
 
 // works runs the service as a user, and returns whether an event that is deleted and one that becomes a dead letter both end.

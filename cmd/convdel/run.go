@@ -11,6 +11,14 @@ import (
 // runCommand runs the service until it is told to stop.
 type runCommand struct{ serviceSettings }
 
+// Help shows an example.
+func (*runCommand) Help() string {
+	return `Runs until it is told to stop by SIGTERM or SIGINT. "convdel check" tells beforehand whether all that it needs is there.
+
+    export CONVDEL_IM_SECRET_KEY_FILE=/run/secrets/im-secret-key
+    convdel run --brokers kafka-1:9092,kafka-2:9092 --im-sdkappid 1400000001`
+}
+
 // Run checks the settings and then serves: settings → logger → imclient → consumer → admin. Package service has the last
 // three.
 func (r *runCommand) Run(ctx context.Context, con *console) error {

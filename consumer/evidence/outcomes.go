@@ -55,8 +55,11 @@ func (in *inquiry) readOutcomes(ctx context.Context) error {
 	}
 	in.readFor = len(in.byID)
 	in.totals.OtherGroups = 0
+	// An open transaction ends some time. A missing outcome may lie behind it.
+	hidden := totals.Unread != nil && slices.ContainsFunc(totals.Unread.Gaps, func(g outcome.Gap) bool { return g.Err == nil })
 	for _, e := range in.byID {
 		in.weighOutcomes(e)
+		e.outcomesHidden = hidden
 	}
 	return nil
 }

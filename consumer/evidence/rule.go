@@ -8,19 +8,20 @@ import (
 
 // These are the notes of rulings.
 const (
-	noteInferred      = "inferred: the offset has ended, and there is neither an outcome nor a dead letter"
-	noteNoRecord      = "its record is no longer in the topic, so only the evidence itself says to which conversation it belongs"
-	noteSkipped       = "another program than the service has committed the offset, so the event may never have been executed"
-	noteLost          = "its record is gone, and nothing says whether it was executed before"
-	noteForgotten     = "the record is no event, and its dead letter is gone: settled so long ago that the tombstone is gone, or lost"
-	noteUnreadable    = "its batch can't be read, and no dead letter stands for it"
-	noteAbsent        = "the topic has no record there: compaction has removed it, or the offset is a transaction's"
-	noteBeyond        = "the topic has no such record: its partition ends before it"
-	noteLettersHidden = "its offset has ended; not all dead letters can be read yet, since a transaction is open in their topic"
-	noteLettersUnread = "its offset has ended, there is no outcome, and a part of the dead letters can't be read"
-	noteSettled       = "settled by a program that does not say how"
-	noteNoReplay      = "it was replayed, and the record of the replay is not found"
-	noteLetterOpen    = "a replay of it was deleted; its dead letter is still open"
+	noteInferred       = "inferred: the offset has ended, and there is neither an outcome nor a dead letter"
+	noteNoRecord       = "its record is no longer in the topic, so only the evidence itself says to which conversation it belongs"
+	noteSkipped        = "another program than the service has committed the offset, so the event may never have been executed"
+	noteLost           = "its record is gone, and nothing says whether it was executed before"
+	noteForgotten      = "the record is no event, and its dead letter is gone: settled so long ago that the tombstone is gone, or lost"
+	noteUnreadable     = "its batch can't be read, and no dead letter stands for it"
+	noteAbsent         = "the topic has no record there: compaction has removed it, or the offset is a transaction's"
+	noteBeyond         = "the topic has no such record: its partition ends before it"
+	noteOutcomesHidden = "its offset has ended; not all outcomes can be read yet, since a transaction is open in their topic"
+	noteLettersHidden  = "its offset has ended; not all dead letters can be read yet, since a transaction is open in their topic"
+	noteLettersUnread  = "its offset has ended, there is no outcome, and a part of the dead letters can't be read"
+	noteSettled        = "settled by a program that does not say how"
+	noteNoReplay       = "it was replayed, and the record of the replay is not found"
+	noteLetterOpen     = "a replay of it was deleted; its dead letter is still open"
 )
 
 // rule weighs the evidence of an event. Its replays have been ruled on.
@@ -206,6 +207,9 @@ func (e *Event) byOffset() Ruling {
 		e.note(noteBeyond)
 		return Ruling{How: None, Record: e.ID, Basis: ByRecord, Proven: true}
 	case !e.committed():
+		return pending
+	case e.outcomesHidden:
+		e.note(noteOutcomesHidden)
 		return pending
 	}
 	unknown := Ruling{How: Unknown, Record: e.ID, Basis: ByOffset}

@@ -54,7 +54,8 @@ func newAdmin(ctx context.Context, cfg adminConfig) (*admin, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.registry, promhttp.HandlerOpts{
-		ErrorLog: textLog(cfg.log, slog.LevelError, "metrics not shown"),
+		EnableOpenMetrics: true, // where it is asked for: it has exemplars
+		ErrorLog:          textLog(cfg.log, slog.LevelError, "metrics not shown"),
 	}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerLive(w, cfg.stuck()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(w, r, cfg.status) })

@@ -32,7 +32,7 @@ func answerOf(err error) consumer.Answer {
 	if err == nil {
 		return consumer.Answer{Verdict: consumer.Deleted}
 	}
-	answer := consumer.Answer{Verdict: verdictOf(imclient.ClassOf(err)), Err: err}
+	answer := consumer.Answer{Verdict: verdictOf(imclient.ClassOf(err)), Reason: reasonOf(err), Err: err}
 	if api, ok := errors.AsType[*imclient.APIError](err); ok {
 		answer.Code = api.Code
 		answer.Denied = api.Code == codeDenied

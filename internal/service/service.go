@@ -15,6 +15,7 @@ import (
 	"convdel/consumer"
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
+	"convdel/internal/meter"
 )
 
 // Config configures a [Service].
@@ -45,6 +46,8 @@ type Service struct {
 	api      *imclient.Client
 	budget   *redisbudget.Budget // nil unless replicas share one
 	consumer *consumer.Consumer
+	metrics  *consumer.Metrics
+	own      *meter.Set    // the metrics that are not the consumer's
 	recheck  chan struct{} // tells the consumer that the secret key has changed
 	admin    *admin        // nil when turned off
 }
@@ -53,6 +56,7 @@ type Service struct {
 // parts: [imclient.ConfigError], [redisbudget.ConfigError], [consumer.ConfigError], or that of listening.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry(), recheck: make(chan struct{})}
+	s.own = meter.New(s.registry)
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	cfg.IM.Logger = log
@@ -69,7 +73,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
-	cfg.Consumer.Metrics = consumer.NewMetrics(s.registry)
+	s.metrics = consumer.NewMetrics(s.registry, knownCodes()...)
+	cfg.Consumer.Metrics = s.metrics
+	s.register()
 	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
 		return nil, err
 	}
@@ -116,19 +122,31 @@ func (s *Service) Run(ctx context.Context) error {
 
 // advise adds the settings that help to an error.
 func advise(err error) error {
-	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
-		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	advice := Advice(err)
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && advice != "" {
+		return fmt.Errorf("topic %s does not exist: %s: %w", missing.Topic, advice, missing.Err)
+	}
+	if advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
+}
+
+// Advice says which settings help against an error of the start; empty if it is none of those that settings help against.
+func Advice(err error) string {
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(missing, kafka.UnknownTopicOrPartition) {
+		return "create it, or let --create-topics do so"
 	}
 	if undecided, ok := errors.AsType[*consumer.StartError](err); ok {
 		if undecided.Err != nil {
-			return fmt.Errorf("%w: stop them first, or use another --group", undecided)
+			return "stop them first, or use another --group"
 		}
-		return fmt.Errorf("%w: --start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31", undecided)
+		return "--start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31"
 	}
 	if taken, ok := errors.AsType[*consumer.GroupTakenError](err); ok {
-		return fmt.Errorf("%w: use another --group; or, to take this one over, which ends its running replicas, --adopt %s", taken, taken.App)
+		return "use another --group; or, to take this one over, which ends its running replicas, --adopt " + taken.App
 	}
-	return err
+	return ""
 }
 
 // AdminURL is the address that the admin server listens on, with the real port in place of port 0; empty when turned off.
@@ -145,5 +163,5 @@ func (s *Service) Stuck() []consumer.StuckLoop { return s.consumer.Stuck() }
 // Status is the consumer's status.
 func (s *Service) Status() consumer.Status { return s.consumer.Status() }
 
-// Counts reads a counter of the service's by the value of its label. A counter without a label has an empty value.
+// Counts reads a counter of the service's by the value of its first label. A counter without a label has an empty value.
 func (s *Service) Counts(name string) map[string]int { return countsOf(s.registry, name) }
