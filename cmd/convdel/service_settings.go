@@ -64,6 +64,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 		c.note("admin-addr", "")
 	}
 	cfg.AdminHosts = c.hostNames("admin-hosts", s.AdminHosts)
+	cfg.AdminAccounts = c.yesNo("admin-accounts", s.AdminAccounts)
 	cfg.logLevel = c.logLevel(s.LogLevel)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.Consumer.MaxCalls == 0 {
