@@ -163,13 +163,19 @@ func settingsShown(set []slog.Attr) []status.Setting {
 	return shown
 }
 
-// shownStatus is the consumer's status as /readyz shows it: without accounts, unless the settings allow them.
+// shownStatus is the consumer's status as /readyz shows it.
 func (s *Service) shownStatus() consumer.Status {
 	st := s.consumer.Status()
-	if st.Paused != nil && !s.cfg.AdminAccounts {
-		shown := *st.Paused
-		shown.LastError = consumer.WithoutAccounts(shown.Err)
-		st.Paused = &shown
-	}
+	st.Paused = shownPause(st.Paused, s.cfg.AdminAccounts)
 	return st
+}
+
+// shownPause is a pause without the accounts that its last error names, unless they are allowed.
+func shownPause(p *consumer.Pause, accounts bool) *consumer.Pause {
+	if p == nil || accounts {
+		return p
+	}
+	shown := *p
+	shown.LastError = consumer.WithoutAccounts(p.Err)
+	return &shown
 }

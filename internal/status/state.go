@@ -127,7 +127,11 @@ func workText(s consumer.Snapshot, r *Report) string {
 	case left == 0:
 		text.WriteString("Works: nothing is left to do.")
 	default:
-		fmt.Fprintf(&text, "Works: %s unfinished, %s end a second. Time to empty: %s.", Count(left, "event is", "events are"), Number(r.Rates.Ended), r.Empty.Text)
+		fmt.Fprintf(&text, "Works: %s unfinished", Count(left, "event is", "events are"))
+		if r.Rates.Known {
+			fmt.Fprintf(&text, ", %s end a second", Number(r.Rates.Ended))
+		}
+		fmt.Fprintf(&text, ". Time to empty: %s.", r.Empty.Text)
 	}
 	if p := r.Paused; p != nil {
 		text.WriteString(" Events that need their account's list wait since " + p.Since.Format(time.RFC3339) + ": " + pauseText(p, r.At))
