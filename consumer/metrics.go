@@ -96,7 +96,7 @@ const (
 	listDoubt = "doubt"
 )
 
-const codesText = "the API's codes ([failures.md](failures.md)), `other` for codes that are not listed there"
+const codesText = "the API's [codes](#codes), `other` for any other one"
 
 func codeLabels(codes []Code) (labels []string) {
 	for _, c := range codes {
@@ -161,7 +161,7 @@ const reasonOther = "other"
 func (m *Metrics) registerCalls(codes []Code) {
 	labels := codeLabels(codes)
 	m.calls = m.set.CounterVec("calls_total",
-		"Calls to the API, by the answer's code: 0 success, none if there was no code, with the reason then. docs/failures.md says what each means and what to do.",
+		"Calls to the API, by the answer's code: 0 success, none if there was no code, with the reason then. docs/metrics.md says what each means and what to do.",
 		meter.Label{Name: "code", Text: "`0`, `none`, " + codesText},
 		meter.Label{Name: "reason", Values: callReasons(), Text: "empty with a code; otherwise `timeout`, `refused`, `reset` (cut off), `unreachable`, `dns`, `tls`, " +
 			"`http_4xx`, `http_5xx`, `http_other`, `not_json`, `no_code` (FAIL without a code), `key` (the secret key can't be used), `request` (the API has " +

@@ -27,8 +27,11 @@ type replica struct {
 
 // testCodes are the codes that metrics know.
 var testCodes = []consumer.Code{
-	{Number: 50001, Verdict: consumer.Permanent}, {Number: 50003, Verdict: consumer.Permanent}, {Number: 50004, Verdict: consumer.Transient},
-	{Number: 60007, Verdict: consumer.Throttled}, {Number: 60020, Verdict: consumer.Halt},
+	{Number: 50001, Verdict: consumer.Permanent},
+	{Number: 50003, Verdict: consumer.Permanent},
+	{Number: 50004, Verdict: consumer.Transient},
+	{Number: 60007, Verdict: consumer.Throttled},
+	{Number: 60020, Verdict: consumer.Halt},
 }
 
 // start starts a replica; edit may change its configuration.

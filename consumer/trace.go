@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"strings"
 
 	"convdel/schema"
@@ -12,9 +13,9 @@ const traceParent = "traceparent"
 // traceOf returns the ID of the trace that a record belongs to, 32 hexadecimal digits; empty if it names none, or if its publisher keeps
 // no trace of it. The last of several headers counts.
 func traceOf(headers []schema.Header) string {
-	for i := len(headers) - 1; i >= 0; i-- {
-		if headers[i].Key == traceParent {
-			return sampledTrace(headers[i].Value)
+	for _, h := range slices.Backward(headers) {
+		if h.Key == traceParent {
+			return sampledTrace(h.Value)
 		}
 	}
 	return ""

@@ -113,7 +113,7 @@ func (c *Client) send(ctx context.Context, path string, sig *signature, body []b
 	began := time.Now()
 	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
 	// URL with the signature in it.
-	resp, err := c.transport.RoundTrip(c.request(ctx, path, sig, body))
+	resp, err := c.transport.RoundTrip(c.request(ctx, path, sig, body)) //nolint:bodyclose // the caller closes that of the answer
 	hook.settle(err == nil)
 	if refusal, ok := errors.AsType[*tunnelError](err); ok {
 		return nil, refusal.networkError()

@@ -3,6 +3,7 @@ package imclient_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -76,7 +77,13 @@ func serve(t *testing.T, text string) net.Listener {
 			}
 			_, _ = conn.Read(make([]byte, 4096))
 			_, _ = conn.Write([]byte(text))
-			_ = conn.Close()
+			if half, ok := conn.(*net.TCPConn); ok {
+				_ = half.CloseWrite() // with bytes unread, a whole close would be a reset
+			}
+			go func() {
+				_, _ = io.Copy(io.Discard, conn)
+				_ = conn.Close()
+			}()
 		}
 	}()
 	t.Cleanup(func() { _ = listener.Close() })

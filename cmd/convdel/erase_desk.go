@@ -27,9 +27,23 @@ type eraseDesk struct {
 	sink     recordSink
 	deadline time.Time
 	pace     pacer
+	// readUntil is until when calls for lists are begun. later are the other accounts whose last list has failed.
+	readUntil time.Time
+	later     map[string]*laterList
 	// calls counts those for lists. totals are the numbers of the search, with what was unreadable since.
 	calls  int
 	totals evidence.Totals
+	// nameless counts outcomes that bear the request's ID and name no conversation, while the topic no longer has their records.
+	nameless int
+}
+
+// newEraseDesk returns a desk that works for a time, from now on.
+func newEraseDesk(con *console, cfg *eraseConfig, reader *evidence.Reader, lists *imclient.Client, sink recordSink, patience time.Duration) *eraseDesk {
+	now := time.Now()
+	return &eraseDesk{
+		con: con, cfg: cfg, reader: reader, lists: lists, sink: sink, pace: pacer{rate: cfg.rate}, later: make(map[string]*laterList),
+		deadline: now.Add(patience), readUntil: now.Add(max(patience, readPatience)),
+	}
 }
 
 // pacer spreads steps: rate of them a second.
@@ -93,18 +107,21 @@ func checkGroup(ctx context.Context, con *console, cfg *eraseConfig) error {
 	return nil
 }
 
-// Find returns the records that bear the request's ID.
+// Find returns the records that bear the request's ID. Those behind an open transaction it waits for until the time is up: the request's time
+// may be among them, and they would be published again.
 func (d *eraseDesk) Find(ctx context.Context) ([]erasure.Record, error) {
-	end := showReading(d.con, d.reader)
-	events, totals, err := d.reader.Find(ctx, evidence.Query{ErasureID: d.cfg.request.ID, Since: d.cfg.since})
-	end()
+	events, totals, err := findAll(ctx, d.con, d.reader, evidence.Query{ErasureID: d.cfg.request.ID, Since: d.cfg.since}, d.deadline)
 	d.totals = totals
 	if err != nil {
 		return nil, err
 	}
 	known := time.Now()
+	d.nameless = 0
 	var records []erasure.Record
 	for _, e := range events {
+		if nameless(e) {
+			d.nameless++
+		}
 		if rec, ok := partRecord(e, known); ok {
 			records = append(records, rec)
 		}
@@ -200,69 +217,4 @@ func (d *eraseDesk) Await(ctx context.Context, pending []erasure.Record) ([]eras
 		}
 	}
 	return ended, nil
-}
-
-// codeNotImported is what some of the API's calls answer for an account that it does not know, 50001 what this one does.
-const (
-	codeNoAccount   = 50001
-	codeNotImported = 70107
-)
-
-// List reads an account's list. A call that fails is made again until the time is up; then the list is not complete.
-func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing, error) {
-	result := &erasure.Listing{Began: time.Now()}
-	list := d.lists.Conversations(ctx, imclient.ListRequest{
-		Account: account, Flags: d.cfg.flags, Permit: func(ctx context.Context) error { return d.pace.wait(ctx, 1) },
-	})
-	wait := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithMaxInterval(30*time.Second))
-	for {
-		for c := range list.All() { //nolint:contextcheck // the list has it
-			result.Entries = append(result.Entries, erasure.Entry{
-				Conversation: schema.Conversation{From: account, Type: schema.ConversationType(c.Type), To: c.To}, LastMessage: c.MsgTime,
-			})
-		}
-		err := list.Err()
-		counts := list.Counts()
-		result.Calls, result.Unknown = counts.Calls, counts.Unknown
-		if err == nil {
-			d.calls += counts.Calls
-			result.Doubt = list.Doubt()
-			return result, nil
-		}
-		again, err := d.judge(ctx, err, result)
-		pause := max(again, wait.NextBackOff())
-		if err != nil || result.NoAccount != "" || !time.Now().Add(pause).Before(d.deadline) {
-			d.calls += counts.Calls
-			return result, err
-		}
-		if err := waitUntil(ctx, time.Now().Add(pause)); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// judge returns the error of a list that another call won't mend. Otherwise it returns how long the API wants to be left alone.
-func (d *eraseDesk) judge(ctx context.Context, err error, result *erasure.Listing) (time.Duration, error) {
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	result.Doubt = "a call has failed: " + err.Error()
-	api, isAPI := errors.AsType[*imclient.APIError](err)
-	if isAPI && (api.Code == codeNoAccount || api.Code == codeNotImported) {
-		result.NoAccount, result.Entries = err.Error(), nil
-		return 0, nil
-	}
-	switch imclient.ClassOf(err) {
-	case imclient.Permanent, imclient.Halt:
-		return 0, fmt.Errorf("list of conversations: %w", err)
-	case imclient.Throttled, imclient.Transient:
-	}
-	say(d.con.stderr, "can't read a list, and will again: %s\n", visible(err.Error()))
-	if isAPI {
-		return api.RetryAfter, nil
-	}
-	if network, ok := errors.AsType[*imclient.NetworkError](err); ok {
-		return network.RetryAfter, nil
-	}
-	return 0, nil
 }

@@ -85,6 +85,8 @@ type Event struct {
 	// letters says that the dead letters were read after the offset had ended, unread that a part of them can't be read. searched says that
 	// the replays were looked for.
 	letters, unread, searched bool
+	// outcomesHidden says that outcomes lie behind an open transaction, and this event's may be among them.
+	outcomesHidden bool
 }
 
 // committed says whether the event has ended for the group.

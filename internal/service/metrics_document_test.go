@@ -68,7 +68,7 @@ The rules in ` + "`deploy/prometheus/`" + ` alert on them. Each replica counts i
 same in all.
 
 Times are Unix timestamps: ` + "`time() - min(convdel_oldest_unfinished_timestamp_seconds)`" + ` is the age of the oldest unfinished event. A time that is 0 is not known
-yet, so compare with ` + "`> 0`" + ` before that.
+yet: compare with ` + "`> 0`" + ` first.
 
 Labels have few values, known beforehand, each there from the start at 0. Partitions are the exception: a replica has those that it owns, and none
 that it has lost. No label holds an account, an ID or a text of the API.
@@ -85,7 +85,13 @@ that it has lost. No label holds an account, an ID or a text of the API.
 	}
 	b.WriteString(`
 ` + "`go_…` and `process_…`" + ` are those of the Go runtime and of the process: memory, processor time, goroutines, open files.
-
+`)
+	b.WriteString("\n## Codes\n\nThese codes have labels of their own. Every other one counts as `other`; dead letters name it.\n\n| code | meaning | what to do |\n|---|---|---|\n")
+	for _, code := range imclient.Codes() {
+		meaning, advice := imclient.Explain(code)
+		fmt.Fprintf(&b, "| %d | %s | %s |\n", code, meaning, advice)
+	}
+	b.WriteString(`
 ## Exemplars
 
 A record's header ` + "`traceparent`" + ` (W3C Trace Context) names the trace that its publisher works in. If the publisher keeps the trace (the sampled flag), what is

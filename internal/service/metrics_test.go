@@ -60,11 +60,11 @@ func TestPromisedMetrics(t *testing.T) {
 	t.Parallel()
 	got := map[string]string{}
 	for _, m := range described(newIdleService(t)) {
-		kind := m.Kind
+		words := []string{m.Kind}
 		for _, l := range m.Labels {
-			kind += " " + l.Name
+			words = append(words, l.Name)
 		}
-		got[m.Name] = kind
+		got[m.Name] = strings.Join(words, " ")
 	}
 	for name, want := range promised {
 		if got[name] != want {
