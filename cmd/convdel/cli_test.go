@@ -57,7 +57,7 @@ func TestHelpShowsTheWholeSurface(t *testing.T) {
 		}
 	}
 	want := []string{
-		"run", "demo", "publish", "wait", "erase", "events find", "deadletters list", "deadletters show", "deadletters replay", "deadletters discard",
+		"run", "demo", "publish", "wait", "erase", "status", "events find", "deadletters list", "deadletters show", "deadletters replay", "deadletters discard",
 		"deadletters export", "imsim", "version",
 	}
 	if !slices.Equal(names, want) {

@@ -147,7 +147,7 @@ func writeReplicas(out io.Writer, f *status.Fleet, columns int) error {
 		if r := a.Report; r != nil {
 			g.row(head, []string{
 				visible(a.URL), visible(string(r.State)), status.Number(r.Quota.Used), status.Number(r.Quota.Share),
-				status.Thousands(r.Unfinished.Total), rateText(r.Rates), visible(r.Replica.Version),
+				leftText(r.Unfinished), rateText(r.Rates), visible(r.Replica.Version),
 			})
 		}
 	}
@@ -170,6 +170,13 @@ func writeReplicas(out io.Writer, f *status.Fleet, columns int) error {
 		}
 	}
 	return nil
+}
+
+func leftText(u status.Unfinished) string {
+	if !u.Known {
+		return "-"
+	}
+	return status.Thousands(u.Total)
 }
 
 func rateText(r status.Rates) string {

@@ -96,7 +96,7 @@ func testReport(partition int, state status.State) status.Report {
 	now := time.Now().UTC()
 	return status.Report{
 		At: now, State: state, Sentence: "It is \x1b[31m" + string(state) + ".", Replica: status.Replica{Version: "v1", Group: "g", Topic: "t"},
-		Quota: status.Quota{Used: 50, Share: 100, Limit: 200}, Rates: status.Rates{Ended: 50, Known: true}, Unfinished: status.Unfinished{Total: 500},
+		Quota: status.Quota{Used: 50, Share: 100, Limit: 200}, Rates: status.Rates{Ended: 50, Known: true}, Unfinished: status.Unfinished{Known: true, Total: 500},
 		Partitions:  []status.Partition{{Partition: partition, Committed: 10, End: 510, Unfinished: 500, Oldest: now.Add(-time.Minute)}},
 		Oldest:      []status.Event{{Record: fmt.Sprintf("t/%d/10", partition), Time: now.Add(-time.Minute), State: "waiting", Attempts: 3, LastError: "\u202eim api", Due: now.Add(time.Hour)}},
 		DeadLetters: []status.Letters{{Class: "permanent", Code: "50001", Letters: 1500}},

@@ -67,7 +67,7 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 	states := map[State]int{}
 	groups := map[string]bool{}
 	letters := map[Letters]int64{}
-	well, known, paused := 0, true, 0
+	well, owning, known, paused := 0, 0, true, 0
 	for _, a := range answers {
 		if a.Report == nil {
 			f.Notes = append(f.Notes, "no answer from "+a.URL+": "+a.Error)
@@ -80,6 +80,11 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 			paused++
 		}
 		well++
+		if r.Unfinished.Known {
+			owning++
+		} else {
+			f.Notes = append(f.Notes, a.URL+" owns no partition now, so more may be left")
+		}
 		f.add(r)
 		known = known && (r.Rates.Known || len(r.Partitions) == 0)
 		for _, l := range r.DeadLetters {
@@ -90,7 +95,9 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 	f.Rates.Known = known && well > 0
 	f.partitions(answers)
 	f.finish(letters)
-	f.Empty = TimeToEmpty(f.Unfinished, f.Rates, paused > 0 && paused == well)
+	if f.Empty = TimeToEmpty(f.Unfinished, f.Rates, paused > 0 && paused == well); owning == 0 {
+		f.Empty = notOwned()
+	}
 	if len(groups) > 1 {
 		f.Notes = append(f.Notes, "these replicas are of different groups or topics: the sums say little")
 	}
@@ -177,8 +184,11 @@ func fleetSentence(states map[State]int, asked int, f *Fleet) string {
 			parts = append(parts, fmt.Sprintf("%d %s", states[s], strings.ReplaceAll(string(s), "_k", " K")))
 		}
 	}
-	text := fmt.Sprintf("%d of %s: %s. %s unfinished", answered, Count(int64(asked), "replica answers", "replicas answer"), strings.Join(parts, ", "),
-		Count(f.Unfinished, "event is", "events are"))
+	text := fmt.Sprintf("%d of %s: %s.", answered, Count(int64(asked), "replica answers", "replicas answer"), strings.Join(parts, ", "))
+	if f.Empty == notOwned() {
+		return text + " How many events are unfinished is not known, since no partition is owned now."
+	}
+	text += " " + Count(f.Unfinished, "event is", "events are") + " unfinished"
 	if f.Unfinished > 0 {
 		text += "; time to empty: " + f.Empty.Text
 	}

@@ -72,6 +72,8 @@ type Quota struct {
 
 // Unfinished are events that have not ended. Unread counts each offset that was not read, though there may be holes.
 type Unfinished struct {
+	// Known is false while the replica is no member of the group: what is left is not its own to know then.
+	Known       bool  `json:"known"`
 	Total       int64 `json:"total"`
 	Unread      int64 `json:"unread"`
 	Ready       int   `json:"ready"`
@@ -150,7 +152,9 @@ func Of(s consumer.Snapshot, from Source) Report {
 	if p := s.Status.Paused; p != nil {
 		r.Paused = &Paused{Reason: string(p.Reason), Since: p.Since.UTC(), LastError: from.text(p.Err), NextProbe: p.NextProbe.UTC()}
 	}
-	r.Empty = TimeToEmpty(r.Unfinished.Total, r.Rates, isPaused(s))
+	if r.Empty = TimeToEmpty(r.Unfinished.Total, r.Rates, isPaused(s)); !r.Unfinished.Known {
+		r.Empty = notOwned()
+	}
 	r.State, r.Since = stateOf(s)
 	r.Sentence = sentenceOf(s, &r)
 	for _, p := range s.Partitions {

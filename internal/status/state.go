@@ -189,6 +189,9 @@ func TimeToEmpty(left int64, r Rates, paused bool) Empty {
 	return Empty{Known: true, Seconds: seconds, Text: "about " + Roughly(time.Duration(cmp.Or(min(seconds, longest), 1)*float64(time.Second)))}
 }
 
+// notOwned is the time to empty where nothing is known of what is left.
+func notOwned() Empty { return Empty{Text: "unknown, since no partition is owned now"} }
+
 const (
 	// keepsUp is for how many seconds' work a backlog is none.
 	keepsUp = 3

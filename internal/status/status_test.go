@@ -130,13 +130,19 @@ func TestSentences(t *testing.T) {
 		"stopping":      {consumer.Status{Since: since, Draining: true, Stopping: true, Absent: "drains", Unreached: "x"}, 3, Draining, []string{"told to stop", "nothing new begins"}},
 	} {
 		s := consumer.Snapshot{
-			At: noon, Status: c.status, Partitions: []consumer.OwnedPartition{{Unfinished: c.left}}, Unfinished: consumer.Unfinished{Calling: int(min(c.left, 3))},
+			At: noon, Status: c.status, Unfinished: consumer.Unfinished{Calling: int(min(c.left, 3))},
+		}
+		if c.left > 0 {
+			s.Partitions = []consumer.OwnedPartition{{Unfinished: c.left}}
 		}
 		r := Of(s, Source{History: &History{}})
 		for _, text := range c.says {
 			if !strings.Contains(r.Sentence, text) {
 				t.Errorf("%s: %q lacks %q", name, r.Sentence, text)
 			}
+		}
+		if known := c.status.Live || c.left > 0; r.Unfinished.Known != known || !known && (r.Empty.Known || !strings.Contains(r.Empty.Text, "no partition")) {
+			t.Errorf("%s: what is left: %+v, %+v, known %v", name, r.Unfinished, r.Empty, known)
 		}
 		if r.State != c.state || !strings.HasSuffix(r.Sentence, ".") || strings.HasSuffix(r.Sentence, "..") {
 			t.Errorf("%s: %s: %q", name, r.State, r.Sentence)
@@ -198,7 +204,7 @@ func TestReportHasLists(t *testing.T) {
 func report(generation int, state State, unfinished int64, partitions ...Partition) *Report {
 	return &Report{
 		At: noon, Replica: Replica{Generation: generation, Group: "g", Topic: "t"}, State: state, Quota: Quota{Used: 40, Share: 50, Limit: 200},
-		Rates: Rates{Ended: 30, Arriving: 10, Calls: 40, Known: true}, Unfinished: Unfinished{Total: unfinished}, Partitions: partitions,
+		Rates: Rates{Ended: 30, Arriving: 10, Calls: 40, Known: true}, Unfinished: Unfinished{Known: true, Total: unfinished}, Partitions: partitions,
 		DeadLetters: []Letters{{"permanent", "50001", 2}},
 		Oldest:      []Event{{Record: "t/1/" + string(rune('0'+generation)), Time: noon.Add(-time.Duration(generation) * time.Minute)}},
 	}
@@ -230,6 +236,9 @@ func TestFleet(t *testing.T) {
 	}
 	if !slices.Contains(f.Notes, "no answer from http://c: connection refused") {
 		t.Errorf("%q", f.Notes)
+	}
+	if away := FleetOf([]Answer{{URL: "http://a", Report: &Report{State: NoKafka}}}, noon); away.Empty.Known || !strings.Contains(away.Sentence, "is not known") {
+		t.Errorf("%+v", away)
 	}
 	if none := FleetOf([]Answer{{URL: "http://c", Error: "x"}}, noon); none.Answered() || none.Sentence != "No replica answers." {
 		t.Errorf("%+v", none)

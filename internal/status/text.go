@@ -51,6 +51,7 @@ func lineOf(l notable.Line) Line {
 
 func unfinishedOf(s consumer.Snapshot) Unfinished {
 	u := Unfinished{
+		Known: s.Status.Live || len(s.Partitions) > 0,
 		Ready: s.Unfinished.Ready, Waiting: s.Unfinished.Waiting, Calling: s.Unfinished.Calling, DeadLetters: s.Unfinished.DeadLetters,
 		Outcomes: s.Unfinished.Outcomes,
 	}

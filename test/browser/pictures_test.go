@@ -118,7 +118,7 @@ func partitions(unfinished ...int64) []consumer.OwnedPartition {
 		p := consumer.OwnedPartition{Partition: i, Committed: 1_204_310 + int64(i)*977, Unfinished: n}
 		p.End = p.Committed + n + 20
 		if n > 0 {
-			p.Oldest = noon.Add(-time.Duration(n/2+40) * time.Second / 3)
+			p.Oldest = noon.Add(-time.Duration(41-i) * time.Second)
 		}
 		all = append(all, p)
 	}
@@ -130,11 +130,13 @@ func line(before time.Duration, level slog.Level, message string, attrs ...notab
 }
 
 func working() scene {
+	owned := partitions(812, 640, 655, 701, 590, 633)
+	owned[3].Oldest = noon.Add(-4 * time.Minute)
 	return scene{
 		name: "working",
 		snapshot: consumer.Snapshot{
 			At: noon, Status: consumer.Status{Live: true, Generation: 7, Partitions: 6, Since: noon.Add(-26 * time.Hour)}, Share: 100, Limit: 200,
-			Unfinished: consumer.Unfinished{Ready: 1951, Waiting: 4, Calling: 8}, Partitions: partitions(812, 640, 655, 701, 590, 633),
+			Unfinished: consumer.Unfinished{Ready: 1951, Waiting: 4, Calling: 8}, Partitions: owned,
 			Counts: consumer.Counts{
 				Ended:   map[consumer.Outcome]int64{consumer.OutcomeDeleted: 1_204_000, consumer.OutcomePermanent: 41},
 				Letters: []consumer.LetterCount{{Class: consumer.OutcomePermanent, Code: "50001", Letters: 38}, {Class: consumer.OutcomeUndecodable, Code: "0", Letters: 3}},
@@ -165,11 +167,15 @@ func working() scene {
 
 func paused() scene {
 	since := noon.Add(-3 * time.Minute)
+	held := partitions(3120, 2904, 3001, 2988, 3040, 2950)
+	for i := range held {
+		held[i].Oldest = since.Add(time.Duration(i-2) * time.Second)
+	}
 	refused := errors.New("im api: code 70009: the signature does not match the secret key")
 	return scene{
 		name: "paused",
 		snapshot: consumer.Snapshot{
-			At: noon, Share: 100, Limit: 200, Unfinished: consumer.Unfinished{Ready: 2000}, Partitions: partitions(3120, 2904, 3001, 2988, 3040, 2950),
+			At: noon, Share: 100, Limit: 200, Unfinished: consumer.Unfinished{Ready: 2000}, Partitions: held,
 			Status: consumer.Status{
 				Live: true, Generation: 7, Partitions: 6, Since: noon.Add(-26 * time.Hour),
 				Paused: &consumer.Pause{Reason: consumer.PauseHalt, Since: since, NextProbe: noon.Add(12 * time.Second), Err: refused, LastError: refused.Error()},
