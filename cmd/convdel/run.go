@@ -47,7 +47,8 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 func newService(ctx context.Context, cfg serviceConfig, con *console) (s *service.Service, endLog func(), err error) {
 	b := readBuild()
 	cfg.Version, cfg.Commit = b.version, b.commit
-	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
+	cfg.Notable = newBook(cfg.AdminAccounts)
+	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat, cfg.Notable)
 	con.libraries.redirect(log)
 	s, err = service.New(ctx, cfg.Config, log)
 	return s, endLog, err

@@ -70,6 +70,7 @@ func (s *serviceSettings) read(c *checker, env func(string) (string, bool)) serv
 		c.note("admin-addr", "")
 	}
 	cfg.AdminHosts = c.hostNames("admin-hosts", s.AdminHosts)
+	cfg.AdminAccounts = c.yesNo("admin-accounts", s.AdminAccounts)
 	cfg.logLevel = c.logLevel(s.LogLevel)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.Consumer.MaxCalls == 0 {

@@ -16,6 +16,7 @@ import (
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 	"convdel/internal/meter"
+	"convdel/internal/notable"
 )
 
 // Config configures a [Service].
@@ -25,10 +26,13 @@ type Config struct {
 	IM       imclient.Config
 	// Redis is the budget that replicas share. Default: none.
 	Redis *redisbudget.Config
-	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
+	// AdminAddr is the address of the status page, /status, /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
 	// AdminHosts are names by which the admin address may be asked for, besides IP addresses, loopback's names and AdminAddr's own.
 	AdminHosts []string
+	// AdminAccounts has the admin address show accounts, and errors that name some. Notable holds the log's lines that it shows. Default: none.
+	AdminAccounts bool
+	Notable       *notable.Book
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
 	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
@@ -50,6 +54,7 @@ type Service struct {
 	own      *meter.Set    // the metrics that are not the consumer's
 	recheck  chan struct{} // tells the consumer that the secret key has changed
 	admin    *admin        // nil when turned off
+	board    *board        // nil when turned off
 }
 
 // New puts the parts together. It listens on the admin address, and does nothing else before Run. Errors are those of the
@@ -80,8 +85,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		return nil, err
 	}
 	if cfg.AdminAddr != "" {
+		s.board = s.newBoard()
 		s.admin, err = newAdmin(ctx, adminConfig{
-			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.consumer.Status, stuck: s.consumer.Stuck, log: log,
+			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.shownStatus, stuck: s.consumer.Stuck, board: s.board, log: log,
 		})
 	}
 	return s, err
@@ -100,6 +106,7 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	if s.admin != nil {
 		work.Go(s.admin.serve)
+		work.Go(func() error { return s.board.sample(ctx) })
 	}
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
 	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
