@@ -122,6 +122,7 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	l.rests()
 	answer := d.api.Delete(ctx, call).withVerdict()
 	l.works()
+	answer.Err = naming(answer.Err, call.From, call.To)
 	// An API that can't tell when it has sent the request counts from its answer: later than the truth, never earlier.
 	granted.sent()
 	d.stalls.moved()

@@ -34,17 +34,18 @@ type session struct {
 	final atomic.Pointer[error]
 }
 
-// ending says since when a session only ends what it has begun, and why.
+// ending says since when a session only ends what it has begun, and why. stopping says that Run was told to end.
 type ending struct {
-	since time.Time
-	why   string
+	since    time.Time
+	why      string
+	stopping bool
 }
 
 // ends notes that the session takes nothing new from now on. stop is closed when Run is told to end.
 func (s *session) ends(stop <-chan struct{}) {
 	e := ending{since: time.Now(), why: "its generation has ended, and it drains before it joins again"}
 	if closed(stop) {
-		e.why = "told to stop, and it drains"
+		e.why, e.stopping = "told to stop, and it drains", true
 	}
 	s.over.Store(&e)
 }
