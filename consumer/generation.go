@@ -75,7 +75,7 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 
 func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWriters) *pipeline {
 	l := &pipeline{
-		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics,
+		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics, traces: newEventTraces(c.cfg),
 	}
 	expired := func(ev *event) bool { return ev.expired(l.maxEventAge) }
 	l.queue = newQueue(c.cfg, c.breaker, expired, l.full, func(ready int) {

@@ -122,10 +122,11 @@ type boundSettings struct {
 
 // operationSettings are about logs and the admin addresses.
 type operationSettings struct {
-	AdminAddr  string `default:"127.0.0.1:8080" help:"Address of /metrics, /livez and /readyz; empty = none." placeholder:"HOST:PORT" setting:""`
-	AdminHosts string `help:"More names by which the admin address may be asked for, comma-separated. IP addresses, localhost and the name in --admin-addr always may." placeholder:"NAME,..." setting:""`
-	LogLevel   string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:""`
-	LogFormat  string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:""`
+	AdminAddr   string `default:"127.0.0.1:8080" help:"Address of /metrics, /livez and /readyz; empty = none." placeholder:"HOST:PORT" setting:""`
+	AdminHosts  string `help:"More names by which the admin address may be asked for, comma-separated. IP addresses, localhost and the name in --admin-addr always may." placeholder:"NAME,..." setting:""`
+	LogLevel    string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:""`
+	LogAccounts toggle `default:"true" help:"Show errors that name accounts as they are in the log; false hides the accounts." setting:""`
+	LogFormat   string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:""`
 }
 
 // These are the keys of the groups in which flags are shown.

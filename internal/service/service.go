@@ -16,6 +16,7 @@ import (
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 	"convdel/internal/meter"
+	"convdel/internal/tracing"
 )
 
 // Config configures a [Service].
@@ -29,6 +30,8 @@ type Config struct {
 	AdminAddr string
 	// AdminHosts are names by which the admin address may be asked for, besides IP addresses, loopback's names and AdminAddr's own.
 	AdminHosts []string
+	// Traces makes spans of events and calls. Default: none. Run closes it.
+	Traces *tracing.Tracing
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
 	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
@@ -69,12 +72,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		}
 		cfg.Consumer.Budget = s.budget
 	}
-	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api}, &lister{client: s.api}
+	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api, traced: cfg.Traces != nil}, &lister{client: s.api}
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
 	s.metrics = consumer.NewMetrics(s.registry, knownCodes()...)
 	cfg.Consumer.Metrics = s.metrics
+	if cfg.Traces != nil {
+		cfg.Consumer.Traces = cfg.Traces
+	}
 	s.register()
 	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
 		return nil, err
@@ -111,6 +117,9 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	})
 	err := work.Wait()
+	if s.cfg.Traces != nil {
+		s.cfg.Traces.Close()
+	}
 	err = advise(err)
 	s.api.CloseIdleConnections()
 	if s.budget != nil {
