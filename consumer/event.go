@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"convdel/consumer/internal/breaker"
@@ -73,6 +74,15 @@ type event struct {
 	// code and err are the last answer's.
 	code int
 	err  error
+}
+
+// told is what a line of the log says of an event: which one it is, its trace if it has one, and the attributes.
+func (ev *event) told(topic string, attrs ...slog.Attr) []slog.Attr {
+	all := append(make([]slog.Attr, 0, len(attrs)+2), slog.String("record", ev.id(topic)))
+	if ev.trace != "" {
+		all = append(all, slog.String("trace_id", ev.trace))
+	}
+	return append(all, attrs...)
 }
 
 // eventNames are the CloudEvents attributes of an event.

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -82,6 +83,7 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWr
 		l.metrics.callWaiters.Set(float64(ready))
 		c.limiter.ready.Store(int64(ready))
 	})
+	l.queue.retried = func(ev *event, a Answer, due time.Time) { c.causes.tell(owned.log, c.cfg.Topic, ev, a, due) }
 	if c.cfg.RevivedCheck > 0 {
 		l.queue.lists = newListQueue(c.cfg, c.lists, l.queue.spacing)
 	}

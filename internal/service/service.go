@@ -107,6 +107,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.admin != nil {
 		work.Go(s.admin.serve)
 	}
+	work.Go(func() error { return s.summarize(ctx) })
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
 	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
 	work.Go(func() error {
