@@ -17,6 +17,7 @@ import (
 	"convdel/imclient"
 	"convdel/internal/meter"
 	"convdel/internal/notable"
+	"convdel/internal/tracing"
 )
 
 // Config configures a [Service].
@@ -33,6 +34,8 @@ type Config struct {
 	// AdminAccounts has the admin address show accounts, and errors that name some. Notable holds the log's lines that it shows. Default: none.
 	AdminAccounts bool
 	Notable       *notable.Book
+	// Traces makes spans of events and calls. Default: none. Run closes it.
+	Traces *tracing.Tracing
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
 	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
@@ -74,12 +77,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		}
 		cfg.Consumer.Budget = s.budget
 	}
-	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api}, &lister{client: s.api}
+	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api, traced: cfg.Traces != nil}, &lister{client: s.api}
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
 	s.metrics = consumer.NewMetrics(s.registry, knownCodes()...)
 	cfg.Consumer.Metrics = s.metrics
+	if cfg.Traces != nil {
+		cfg.Consumer.Traces = cfg.Traces
+	}
 	s.register()
 	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
 		return nil, err
@@ -108,6 +114,7 @@ func (s *Service) Run(ctx context.Context) error {
 		work.Go(s.admin.serve)
 		work.Go(func() error { return s.board.sample(ctx) })
 	}
+	work.Go(func() error { return s.summarize(ctx) })
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
 	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
 	work.Go(func() error {
@@ -118,6 +125,9 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	})
 	err := work.Wait()
+	if s.cfg.Traces != nil {
+		s.cfg.Traces.Close()
+	}
 	err = advise(err)
 	s.api.CloseIdleConnections()
 	if s.budget != nil {
