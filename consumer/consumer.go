@@ -112,9 +112,9 @@ func (c *Consumer) Status() Status {
 		}
 	} else if over := at.over.Load(); over != nil {
 		s.Since, s.Absent, s.Draining, s.Stopping = over.since, over.why, true, over.stopping
-		s.Unreached = at.stalls.unreached()
+		s.Unreached = at.unreached()
 	} else {
-		s.Absent, s.Unreached = at.stalls.refused(), at.stalls.unreached()
+		s.Absent, s.Unreached = at.stalls.refused(), at.unreached()
 	}
 	s.Live = s.Live && s.Absent == ""
 	if s.Paused = c.breaker.paused(); s.Paused == nil {

@@ -49,6 +49,13 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 	err = s.run(ctx, cancel, stop)
 	left := s.unfinished()
 	c.left.Store(&left)
+	if text := s.unreached(); text != "" {
+		since := time.Now()
+		if over := s.over.Load(); over != nil {
+			since = over.since
+		}
+		c.trouble.Store(&trouble{text: text, unreached: true, since: since})
+	}
 	return err
 }
 

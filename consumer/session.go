@@ -32,6 +32,8 @@ type session struct {
 	over atomic.Pointer[ending]
 	// final is an error that Run ends with.
 	final atomic.Pointer[error]
+	// uncommitted is why the last commit fails; nil if it does not.
+	uncommitted atomic.Pointer[error]
 }
 
 // ending says since when a session only ends what it has begun, and why. stopping says that Run was told to end.
@@ -146,8 +148,10 @@ func (s *session) commitLast(ctx context.Context, stop <-chan struct{}) {
 	for began := time.Now(); ; {
 		err := s.committer.commit(ctx, false)
 		if err == nil || isFenced(err) {
+			s.uncommitted.Store(nil)
 			return
 		}
+		s.uncommitted.Store(&err)
 		limit := 2 * commitTimeout
 		if coordinatorLost(err) && !closed(stop) {
 			limit = s.drainTimeout + rebalanceSlack

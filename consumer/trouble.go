@@ -38,6 +38,14 @@ func isUnreached(err error) bool {
 	return !answered && !unknown && cluster.Refusal(err) == nil && !errors.Is(err, errRestart)
 }
 
+// unreached returns why the session can't go on, if that is since brokers are not reached; empty otherwise.
+func (s *session) unreached() string {
+	if why := s.uncommitted.Load(); why != nil && s.over.Load() != nil && isUnreached(*why) {
+		return fmt.Sprintf("offsets can't be committed: %v", *why)
+	}
+	return s.stalls.unreached()
+}
+
 // unreached returns why no partition can be read, if that is since brokers are not reached; empty otherwise.
 func (w *stallWatch) unreached() string {
 	text := ""

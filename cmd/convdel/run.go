@@ -13,6 +13,14 @@ import (
 // runCommand runs the service until it is told to stop.
 type runCommand struct{ serviceSettings }
 
+// Help shows an example.
+func (*runCommand) Help() string {
+	return `Runs until it is told to stop by SIGTERM or SIGINT. "convdel check" tells beforehand whether all that it needs is there.
+
+    export CONVDEL_IM_SECRET_KEY_FILE=/run/secrets/im-secret-key
+    convdel run --brokers kafka-1:9092,kafka-2:9092 --im-sdkappid 1400000001`
+}
+
 // Run checks the settings and then serves: settings → logger → imclient → consumer → admin. Package service has the last
 // three.
 func (r *runCommand) Run(ctx context.Context, con *console) error {
@@ -41,7 +49,8 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 func newService(ctx context.Context, cfg serviceConfig, con *console) (s *service.Service, endLog func(), err error) {
 	b := readBuild()
 	cfg.Version, cfg.Commit = b.version, b.commit
-	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
+	cfg.Notable = newBook(cfg.AdminAccounts)
+	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat, cfg.Notable)
 	if !cfg.logAccounts {
 		log = slog.New(withoutAccounts{log.Handler()})
 	}

@@ -23,7 +23,9 @@ func (h *Handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return notable(ctx, level) || h.next.Enabled(ctx, level)
 }
 
-func notable(ctx context.Context, level slog.Level) bool { return level >= slog.LevelWarn || isMarked(ctx) }
+func notable(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn || isMarked(ctx)
+}
 
 // WithAttrs returns a handler whose lines all have the attributes.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {

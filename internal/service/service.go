@@ -16,6 +16,7 @@ import (
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 	"convdel/internal/meter"
+	"convdel/internal/notable"
 	"convdel/internal/tracing"
 )
 
@@ -26,10 +27,13 @@ type Config struct {
 	IM       imclient.Config
 	// Redis is the budget that replicas share. Default: none.
 	Redis *redisbudget.Config
-	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
+	// AdminAddr is the address of the status page, /status, /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
 	// AdminHosts are names by which the admin address may be asked for, besides IP addresses, loopback's names and AdminAddr's own.
 	AdminHosts []string
+	// AdminAccounts has the admin address show accounts, and errors that name some. Notable holds the log's lines that it shows. Default: none.
+	AdminAccounts bool
+	Notable       *notable.Book
 	// Traces makes spans of events and calls. Default: none. Run closes it.
 	Traces *tracing.Tracing
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
@@ -53,6 +57,7 @@ type Service struct {
 	own      *meter.Set    // the metrics that are not the consumer's
 	recheck  chan struct{} // tells the consumer that the secret key has changed
 	admin    *admin        // nil when turned off
+	board    *board        // nil when turned off
 }
 
 // New puts the parts together. It listens on the admin address, and does nothing else before Run. Errors are those of the
@@ -86,8 +91,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		return nil, err
 	}
 	if cfg.AdminAddr != "" {
+		s.board = s.newBoard()
 		s.admin, err = newAdmin(ctx, adminConfig{
-			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.consumer.Status, stuck: s.consumer.Stuck, log: log,
+			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.shownStatus, stuck: s.consumer.Stuck, board: s.board, log: log,
 		})
 	}
 	return s, err
@@ -106,6 +112,7 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	if s.admin != nil {
 		work.Go(s.admin.serve)
+		work.Go(func() error { return s.board.sample(ctx) })
 	}
 	work.Go(func() error { return s.summarize(ctx) })
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
@@ -132,19 +139,31 @@ func (s *Service) Run(ctx context.Context) error {
 
 // advise adds the settings that help to an error.
 func advise(err error) error {
-	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
-		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	advice := Advice(err)
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && advice != "" {
+		return fmt.Errorf("topic %s does not exist: %s: %w", missing.Topic, advice, missing.Err)
+	}
+	if advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
+}
+
+// Advice says which settings help against an error of the start; empty if it is none of those that settings help against.
+func Advice(err error) string {
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(missing, kafka.UnknownTopicOrPartition) {
+		return "create it, or let --create-topics do so"
 	}
 	if undecided, ok := errors.AsType[*consumer.StartError](err); ok {
 		if undecided.Err != nil {
-			return fmt.Errorf("%w: stop them first, or use another --group", undecided)
+			return "stop them first, or use another --group"
 		}
-		return fmt.Errorf("%w: --start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31", undecided)
+		return "--start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31"
 	}
 	if taken, ok := errors.AsType[*consumer.GroupTakenError](err); ok {
-		return fmt.Errorf("%w: use another --group; or, to take this one over, which ends its running replicas, --adopt %s", taken, taken.App)
+		return "use another --group; or, to take this one over, which ends its running replicas, --adopt " + taken.App
 	}
-	return err
+	return ""
 }
 
 // AdminURL is the address that the admin server listens on, with the real port in place of port 0; empty when turned off.
