@@ -58,6 +58,6 @@ func (c *causes) tell(log *slog.Logger, topic string, ev *event, a Answer, due t
 	if a.Reason != "" {
 		attrs = append(attrs, slog.String("reason", a.Reason))
 	}
-	log.LogAttrs(context.Background(), slog.LevelWarn, "a call has failed: its event waits for the next attempt, and others with the same cause are not told",
+	log.LogAttrs(context.Background(), slog.LevelWarn, "a call has failed, the first one for its cause: the event waits for another attempt",
 		append(attrs, slog.Time("due", due), slog.Any("error", a.Err))...)
 }

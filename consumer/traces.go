@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"convdel/schema"
 )
 
 // Traces makes a span of each event and of each call for it. It must be safe for concurrent use, and must not wait for anything.
@@ -148,7 +150,7 @@ func parentOf(r *record) string {
 			}
 		}
 	}
-	if !bytes.Contains(r.value, parentMember) {
+	if len(r.value) > schema.MaxValueSize || !bytes.Contains(r.value, parentMember) {
 		return ""
 	}
 	var envelope struct {
