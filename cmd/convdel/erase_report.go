@@ -11,6 +11,7 @@ import (
 
 	"convdel/consumer/evidence"
 	"convdel/internal/erasure"
+	"convdel/internal/erasure/desk"
 	"convdel/schema"
 )
 
@@ -74,8 +75,8 @@ type erasePlan struct {
 }
 
 // show writes the report, and returns the error that stands for the exit status.
-func (e *eraseCommand) show(con *console, cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) error {
-	report := reportOf(cfg, desk, res)
+func (e *eraseCommand) show(con *console, cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) error {
+	report := reportOf(cfg, clerk, res)
 	write := func(w io.Writer) error {
 		out := bufio.NewWriter(w)
 		return errors.Join(writeLine(out, report), out.Flush())
@@ -103,7 +104,7 @@ func (e *eraseCommand) show(con *console, cfg *eraseConfig, desk *eraseDesk, res
 	return nil
 }
 
-func reportOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *eraseReport {
+func reportOf(cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) *eraseReport {
 	r := &eraseReport{
 		RequestID: cfg.request.ID, Account: cfg.request.Account, State: res.State, Requested: expressible(res.Requested), Rounds: res.Rounds,
 		Conversations: len(res.Parts), OtherSides: cfg.request.OtherSides, ClearRamble: cfg.request.ClearRamble,
@@ -125,12 +126,13 @@ func reportOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *eraseRepo
 		r.Residue = append(r.Residue, eraseResidue{conversationJSON(left.Conversation, cfg.request.ClearRamble), expressible(left.LastMessage), left.Reason})
 	}
 	r.Reasons = append(append([]string{}, res.Failures...), res.Doubts...)
-	r.Notes = append(eraseNotes(desk.totals, res), leftOut(&cfg.evidence, evidence.Totals{
-		OtherGroups: desk.totals.OtherGroups, Foreign: desk.totals.Foreign, Named: desk.totals.Named, Disputed: desk.totals.Disputed,
-		Unread: desk.totals.Unread, UnreadOutcomes: desk.totals.UnreadOutcomes, UnreadLetters: desk.totals.UnreadLetters,
+	totals := clerk.Totals()
+	r.Notes = append(eraseNotes(totals, res), leftOut(&cfg.evidence, evidence.Totals{
+		OtherGroups: totals.OtherGroups, Foreign: totals.Foreign, Named: totals.Named, Disputed: totals.Disputed,
+		Unread: totals.Unread, UnreadOutcomes: totals.UnreadOutcomes, UnreadLetters: totals.UnreadLetters,
 	})...)
 	if res.State == erasure.Planned {
-		r.Plan = planOf(cfg, desk, res)
+		r.Plan = planOf(cfg, clerk, res)
 	}
 	return r
 }
@@ -162,7 +164,7 @@ func eraseNotes(totals evidence.Totals, res *erasure.Result) []string {
 	return notes
 }
 
-func planOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *erasePlan {
+func planOf(cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) *erasePlan {
 	p := &erasePlan{Deletes: len(res.Publish)}
 	for _, c := range res.Publish {
 		switch {
@@ -174,7 +176,7 @@ func planOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *erasePlan {
 			p.G2C++
 		}
 	}
-	p.Lists = 2 * desk.calls // before and after
+	p.Lists = 2 * clerk.Calls() // before and after
 	p.Seconds = (p.Deletes + p.Lists + cfg.rate - 1) / cfg.rate
 	return p
 }
@@ -246,6 +248,15 @@ func (r *eraseReport) text(w io.Writer, cfg *eraseConfig) {
 	case erasure.Verified, erasure.Exceptions:
 		say(w, "%s\n", r.Limits)
 	}
+}
+
+// sayTrouble tells on standard error of what failed and is done again.
+func sayTrouble(con *console, of desk.Task, err error) {
+	what := "look"
+	if of == desk.Listing {
+		what = "read a list"
+	}
+	say(con.stderr, "can't %s, and will again: %s\n", what, visible(err.Error()))
 }
 
 // sayRound tells of a round on standard error.
