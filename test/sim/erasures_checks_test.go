@@ -79,6 +79,9 @@ func (w *world) judgeEnd(c *watched) {
 		}
 		r.left = w.othersLeft(c)
 	}
+	if r.state != erasure.Exceptions {
+		return // what it leaves is what the last list has shown, which may be old
+	}
 	for _, left := range r.result.Residue {
 		from := c.lists[left.Conversation.From]
 		revived := from.entries[left.Conversation].Unix() > r.result.Requested.Unix()

@@ -100,11 +100,12 @@ func (d *drawer) leaving(n int) *leaving {
 	v.request = erasure.Request{
 		ID: fmt.Sprintf("R-%d", n), Account: leaver + strconv.Itoa(n), OtherSides: d.chance(0.5), ClearRamble: d.chance(0.5),
 	}
-	for range d.IntN(5) {
-		v.kills = append(v.kills, kill{
-			step: pick(d.Rand, []step{finding, listing, listing, publishing, publishing, awaiting}), nth: 1 + d.IntN(3),
-			after: pick(d.Rand, []time.Duration{0, d.between(0, 50*time.Millisecond), d.between(0, time.Second), d.between(0, 10*time.Second)}),
-		})
+	for range d.IntN(6) {
+		v.kills = append(v.kills, pick(d.Rand, []kill{
+			{step: finding, nth: 1}, {step: listing, nth: 1}, {step: listing, nth: 1 + d.IntN(6)}, {step: publishing, nth: 1}, {step: publishing, nth: 1},
+			{step: publishing, nth: 2}, {step: awaiting, nth: 1}, {step: awaiting, nth: 1 + d.IntN(2)},
+		}))
+		v.kills[len(v.kills)-1].after = pick(d.Rand, []time.Duration{0, d.between(0, 10*time.Millisecond), d.between(0, 200*time.Millisecond), d.between(0, 3*time.Second)})
 	}
 	if d.chance(0.1) {
 		return v // an account without anything
