@@ -60,18 +60,23 @@ func (w *world) erase(ctx context.Context, v *leaving, port int) {
 	name := eraser + v.request.ID
 	w.api.serve(w, name, port)
 	rest(ctx, time.Until(w.began.Add(v.at)))
-	for n, more := 1, v.again; ctx.Err() == nil; n++ {
+	for n, more := 1, v.again; ; n++ {
 		r := &run{v: v, name: fmt.Sprintf("%s.%d", name, n), began: time.Now()}
 		v.course.mu.Lock()
 		v.course.runs = append(v.course.runs, r)
 		v.course.mu.Unlock()
 		if w.runErasure(ctx, r, n, port) {
-			if !more {
+			if more--; more < 0 {
 				break
 			}
-			more = false
+			if v.refused != 0 && v.replays {
+				rest(ctx, time.Until(w.began.Add(min(v.until, w.sc.length))))
+				w.replayNow(order{all: true, account: v.request.Account})
+			}
 		}
-		rest(ctx, v.pause)
+		if rest(ctx, v.pause); ctx.Err() != nil {
+			break
+		}
 	}
 	v.course.mu.Lock()
 	defer v.course.mu.Unlock()

@@ -28,11 +28,12 @@ type leaving struct {
 	// rate is how many parts are published a second, wait how long a run may take.
 	rate int
 	wait time.Duration
-	// plans says that the first run only plans. The next runs are killed, each in its own way. pause is the time between two runs. again says
-	// that one more run comes once the erasure is over.
-	plans, again bool
-	kills        []kill
-	pause        time.Duration
+	// plans says that the first run only plans. The next runs are killed, each in its own way. pause is the time between two runs. again is how
+	// many more runs come once the erasure is over, replays that dead letters of the account are replayed before.
+	plans, replays bool
+	kills          []kill
+	pause          time.Duration
+	again          int
 	// has are the entries of lists when the day begins, those of the account and those of others that bystanders are in.
 	has []entryOf
 	// messages arrive at their times. restless is how many more arrive while the account's list is read.
@@ -95,7 +96,7 @@ func drawLeaving(sc *scenario) {
 func (d *drawer) leaving(n int) *leaving {
 	v := &leaving{
 		at: d.between(time.Second, d.sc.length), rate: pick(d.Rand, []int{50, 50, 10}), wait: pick(d.Rand, []time.Duration{15 * time.Second, time.Minute, 10 * time.Minute}),
-		plans: d.chance(0.2), again: d.chance(0.4), pause: d.between(time.Second, 20*time.Second),
+		plans: d.chance(0.2), replays: d.chance(0.7), again: pick(d.Rand, []int{0, 0, 1}), pause: d.between(time.Second, 20*time.Second),
 	}
 	v.request = erasure.Request{
 		ID: fmt.Sprintf("R-%d", n), Account: leaver + strconv.Itoa(n), OtherSides: d.chance(0.5), ClearRamble: d.chance(0.5),
@@ -111,6 +112,7 @@ func (d *drawer) leaving(n int) *leaving {
 		return v // an account without anything
 	}
 	if d.chance(0.2) {
+		v.again = max(v.again, 1)
 		v.refused, v.until = 50001+d.IntN(2), pick(d.Rand, []time.Duration{v.at + d.between(0, 30*time.Second), 24 * time.Hour})
 	}
 	if d.chance(0.3) {
@@ -211,7 +213,7 @@ func (w *world) settleIn() {
 	}
 }
 
-// leaverMakers are acts in which the lists that erasures read can't be read, and an operator who replays their dead letters.
+// leaverMakers are acts in which the lists that erasures read can't be read, and operators who replay their dead letters.
 func leaverMakers() []maker {
 	lists := func(d *drawer, f imtest.Fault, detail string, most time.Duration) *act {
 		f.API, f.AccountPrefix = imtest.APIGetList, pick(d.Rand, []string{leaver, leaver, mate})
@@ -227,8 +229,9 @@ func leaverMakers() []maker {
 			code := pick(d.Rand, []int{50003, 60007, 60020, 70009})
 			return lists(d, imtest.Fault{Code: code}, strconv.Itoa(code), time.Minute)
 		}},
-		{name: "operator replays letters, those of erasures too", fits: erasing, draw: func(*drawer) *act {
-			return &act{begin: func(w *world) { w.replay(order{all: true}) }}
+		{name: "operator replays letters of an erasure", fits: erasing, draw: func(d *drawer) *act {
+			o := order{all: true, account: pick(d.Rand, d.sc.leaving).request.Account}
+			return &act{detail: o.String(), begin: func(w *world) { w.replay(o) }}
 		}},
 	}
 }
