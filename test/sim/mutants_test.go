@@ -252,7 +252,7 @@ func mutants() []mutant {
 			"r.Requested.IsZero() && e.LastMessage", "erased"),
 		one("an erasure forgets other sides", "internal/erasure/rule.go", "			r.weighOther(otherSide(c))\n",
 			"			_ = otherSide(c)\n", "erased"),
-		one("an erasure deletes other sides unasked", "internal/erasure/rule.go", "published := r.weigh(c); published && r.q.OtherSides",
+		one("an erasure deletes other sides unasked", "internal/erasure/rule.go", "published := r.weigh(c); published && q.OtherSides",
 			"published := r.weigh(c); published", "erased"),
 		one("an erasure publishes other sides without their lists", "internal/erasure/rule.go", "		r.seen[c] = true\n		r.Need = append(r.Need, c.From)\n",
 			"		r.weigh(c)\n", "erased"),
