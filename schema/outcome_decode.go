@@ -92,7 +92,7 @@ func decodeOutcome(value []byte) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	o.Group = group
+	o.Group = oneLine(group)
 	if envelope.ID != o.ID() {
 		return Outcome{}, &FieldError{Field: "id", Reason: "must be " + quote(o.ID()) + ", is " + quote(envelope.ID)}
 	}
@@ -163,7 +163,7 @@ func repeatedName(object []byte) (name string, repeated bool) {
 		}
 		at := len(open) - 1
 		if text, ok := token.(string); ok && at >= 0 && open[at].names != nil && !open[at].value {
-			folded := strings.ToLower(text)
+			folded := strings.ToLower(strings.ToUpper(text)) // the long s and the Kelvin sign, too
 			if open[at].names[folded] {
 				return text, true
 			}

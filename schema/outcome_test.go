@@ -128,6 +128,7 @@ func TestOutcomesThatAreRefused(t *testing.T) {
 		{"with unknown fields", `"code":0`, `"code":0,"later":{"a":[1,{"b":2}]}`, ""},
 		{"an outcome twice", `"outcome":"deleted"`, `"outcome":"exhausted","outcome":"deleted"`, "more than once"},
 		{"an outcome twice in another case", `"outcome":"deleted"`, `"Outcome":"exhausted","outcome":"deleted"`, "more than once"},
+		{"a conversation twice in letters that fold to one", `"conversation":`, `"converſation":{"From_Account":"alice","Type":1,"To_Account":"carol"},"conversation":`, "more than once"},
 		{"a conversation's field twice", `"To_Account":"bob"`, `"To_Account":"bob","To_Account":"carol"`, "more than once"},
 		{"another record's id", `10457:deleted`, `10458:deleted`, "id: must be"},
 		{"another outcome's id", `10457:deleted`, `10457:expired`, "id: must be"},
@@ -162,6 +163,10 @@ func TestOutcomesThatAreRefused(t *testing.T) {
 	}
 	if _, err := schema.DecodeOutcome([]byte(key), nil); err == nil {
 		t.Error("a tombstone is an outcome")
+	}
+	value := strings.ReplaceAll(outcomeValue, "/convdel/convdel", "/convdel/\\u001b[2J")
+	if o, err := schema.DecodeOutcome([]byte(key), []byte(value)); err != nil || strings.ContainsRune(o.Group, 0x1b) {
+		t.Errorf("group %q, %v", o.Group, err)
 	}
 }
 

@@ -72,7 +72,7 @@ func (e *lettersExportCommand) Run(ctx context.Context, con *console) error {
 	if e.Output != nil {
 		err = writePrivate(*e.Output, func(w io.Writer) error { return job.write(ctx, w) })
 	} else {
-		keepPrivate(con)
+		keepPrivate(con, "--output")
 		err = job.write(ctx, con.stdout)
 	}
 	if err != nil {

@@ -27,8 +27,8 @@ func TestDemoBalances(t *testing.T) {
 		for _, want := range []string{
 			"published 25 events: ", "more events: they show", "permanent 3 3 1 × code 50001, 1 × code 50002, 1 × code 50003",
 			"exhausted 5 5 3 × without a code, 1 × code 50004, 1 × code 50005", "undecodable 1 1 ", "dead letters 9 9 ",
-			"Dead letters, 3 of 9", "The ledger balances", "has-120-alice: planned to delete: 75 C2C, 25 G2C, 0 other sides",
-			"has-120-alice: verified", "120 parts, 120 deleted, 0 exceptions, 0 conversations left, 2 rounds", "120 of them are the parts of the erasure",
+			"Dead letters, 3 of 9", "The ledger balances", `"has-120-alice": planned to delete: 75 C2C, 25 G2C, 0 other sides`,
+			`"has-120-alice": verified`, "120 parts, 120 deleted, 0 exceptions, 0 conversations left, 2 rounds", "120 of them are the parts of the erasure",
 		} {
 			if !strings.Contains(flat, want) {
 				t.Errorf("run %d: output lacks %q:\n%s", run, want, p.stdout)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"convdel/consumer/evidence"
@@ -18,18 +16,18 @@ import (
 
 // eraseCommand erases all conversations of an account.
 type eraseCommand struct {
-	Account     string `arg:"" help:"The account (UserID)." name:"account"`
-	RequestID   string `group:"erasure" help:"Names the request (erasureid). The same one goes on where it was. Required." name:"request-id" placeholder:"ID"`
-	OtherSides  bool   `group:"erasure" help:"For each conversation of two also the other account's entry."`
-	ClearRamble bool   `group:"erasure" help:"Clear the messages stored for roaming, too."`
-	Also        string `group:"erasure" help:"Conversations that the list does not show: lines such as \"c2c bob\" or \"g2c @TGS#1\", or JSON objects of From_Account, Type and To_Account." placeholder:"FILE"`
-	Yes         bool   `group:"erasure" help:"Do it. Without this flag, the plan is shown."`
-	Rate        string `default:"50" group:"erasure" help:"Parts published, and calls for lists, a second." placeholder:"NUMBER"`
-	Wait        string `default:"30m" group:"erasure" help:"How long all of it may take." placeholder:"TIME"`
-	ListFlags   string `default:"63" group:"erasure" help:"AssistFlags of get_list: what lists show." placeholder:"NUMBER"`
-	Since       string `group:"erasure" help:"When the request was begun at the earliest: RFC 3339, a date, or an age such as 2d. It saves reading what is older; if it is too late, parts are published again. Default: all is read." placeholder:"TIME"`
-	Format      string `default:"table" group:"output" help:"table; json, the report as one object." placeholder:"FORMAT"`
-	Report      string `group:"output" help:"Write the report (JSON) to this file, which nobody else may read (mode 0600)." placeholder:"FILE"`
+	Account     string  `arg:"" help:"The account (UserID)." name:"account"`
+	RequestID   string  `group:"erasure" help:"Names the request (erasureid). The same one goes on where it was. Required." name:"request-id" placeholder:"ID"`
+	OtherSides  bool    `group:"erasure" help:"For each conversation of two also the other account's entry."`
+	ClearRamble bool    `group:"erasure" help:"Clear the messages stored for roaming, too."`
+	Also        *string `group:"erasure" help:"Conversations that the list does not show: lines such as \"c2c bob\" or \"g2c @TGS#1\", or JSON objects of From_Account, Type and To_Account." placeholder:"FILE"`
+	Yes         bool    `group:"erasure" help:"Do it. Without this flag, the plan is shown."`
+	Rate        string  `default:"50" group:"erasure" help:"Parts published, and calls for lists, a second." placeholder:"NUMBER"`
+	Wait        string  `default:"30m" group:"erasure" help:"How long all of it may take." placeholder:"TIME"`
+	ListFlags   string  `default:"63" group:"erasure" help:"AssistFlags of get_list: what lists show." placeholder:"NUMBER"`
+	Since       *string `group:"erasure" help:"When the request was begun at the earliest: RFC 3339, a date, or an age such as 2d. It saves reading what is older; if it is too late, parts are published again. Default: all is read." placeholder:"TIME"`
+	Format      string  `default:"table" group:"output" help:"table; json, the report as one object." placeholder:"FORMAT"`
+	Report      *string `group:"output" help:"Write the report (JSON) to this file, which nobody else may read (mode 0600)." placeholder:"FILE"`
 
 	evidenceSettings `embed:""`
 	apiSettings      `embed:"" group:"api"`
@@ -39,13 +37,15 @@ type eraseCommand struct {
 func (*eraseCommand) Help() string {
 	return `Reads the account's list of conversations, publishes an event for each, waits for their outcomes, and reads
 the list again, in rounds, since the API shows the most recent 100 to 500 conversations only. It ends when
-the list is empty, or nothing but exceptions is left. The service must be running, with an outcome topic.
+the list is empty, or nothing but exceptions is left. The service must be running, with --outcome-topic, and
+this command needs the same one.
 
     convdel erase alice --request-id R-1                                       # the plan
     convdel erase alice --request-id R-1 --other-sides --yes --report R-1.json
 
 The same command goes on where it was, after kill -9 too: all it knows is in Kafka. A conversation that gets a
-message after the request's first event is reported and left alone; a new request deletes it.
+message after the request's first event is reported and left alone; a new request deletes it. With --clear-ramble
+or --other-sides besides, it asks for that of what is deleted already, too.
 
 Block the account's logins first, and delete the account last. docs/erasure.md says what a report proves.
 
@@ -70,7 +70,6 @@ func (e *eraseCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
 	client, err := imclient.New(cfg.im)
 	if err != nil {
 		return asUsage(err)
@@ -86,12 +85,15 @@ func (e *eraseCommand) Run(ctx context.Context, con *console) error {
 	defer reader.Close()
 	writer := publish.NewWriter(cfg.evidence.Cluster, cfg.evidence.Topic)
 	defer func() { _ = writer.Close() }() // each write was acknowledged, or has failed
-	deadline := began.Add(cfg.wait)
+	patience := cfg.wait
 	if !e.Yes {
-		deadline = began.Add(min(cfg.wait, planPatience))
+		patience = min(patience, planPatience)
 	}
+	now := time.Now()
+	deadline := now.Add(patience)
 	clerk := desk.New(desk.Config{
-		Topic: cfg.evidence.Topic, RequestID: cfg.request.ID, Since: cfg.since, Rate: cfg.rate, Flags: cfg.flags, Deadline: deadline,
+		Topic: cfg.evidence.Topic, RequestID: cfg.request.ID, Account: cfg.request.Account, Since: cfg.since, Rate: cfg.rate, Flags: cfg.flags,
+		Deadline: deadline, ReadUntil: now.Add(max(patience, readPatience)),
 		Finding: func() (end func()) { return showReading(con, reader) },
 		Trouble: func(of desk.Task, err error) { sayTrouble(con, of, err) },
 	}, reader, client, writer)
@@ -135,6 +137,8 @@ func checkGroup(ctx context.Context, con *console, cfg *eraseConfig) error {
 const (
 	// planPatience is how long a plan tries to read lists.
 	planPatience = time.Minute
+	// readPatience is how long lists are read at least, however short the time is: there is a report then.
+	readPatience = 10 * time.Second
 	// listPause is the time between two looks at a list, lingerLooks how often one is read again that shows what was deleted.
 	listPause   = 2 * time.Second
 	lingerLooks = 3
@@ -154,15 +158,13 @@ func (e *eraseCommand) check(con *console) (eraseConfig, error) {
 	cfg.rate = int(c.number("rate", e.Rate, 1, 200, ""))
 	cfg.flags = int(c.number("list-flags", e.ListFlags, 1, 1<<20, ""))
 	cfg.wait = c.duration("wait", e.Wait, 0, 365*24*time.Hour)
-	if e.Since != "" {
-		cfg.since = c.moment("since", &e.Since, time.Now())
-	}
+	cfg.since = c.moment("since", e.Since, time.Now())
 	c.oneOf("format", e.Format, formatTable, formatJSON)
 	c.reportFile(e.Report)
 	cfg.request = erasure.Request{ID: e.RequestID, Account: e.Account, OtherSides: e.OtherSides, ClearRamble: e.ClearRamble}
 	c.checkErasure(&cfg.request)
-	if len(c.problems) == 0 && e.Also != "" {
-		cfg.request.Also = c.also(e.Also, e.Account)
+	if len(c.problems) == 0 && e.Also != nil {
+		cfg.request.Also = c.also(*e.Also, e.Account)
 	}
 	return cfg, c.err()
 }
@@ -185,11 +187,8 @@ func (c *checker) checkErasure(q *erasure.Request) {
 }
 
 // reportFile checks early what would only fail once the work is done.
-func (c *checker) reportFile(name string) {
-	if name == "" {
-		return
-	}
-	if at, err := os.Stat(filepath.Dir(name)); name == "-" || err != nil || !at.IsDir() {
-		c.wrong("report", name, "a file's name in a directory that is there")
+func (c *checker) reportFile(name *string) {
+	if name != nil && (*name == "" || *name == "-" || !canWritePrivate(*name)) {
+		c.wrong("report", *name, "the name of a file that can be written, in a directory that is there")
 	}
 }

@@ -47,7 +47,10 @@ func (c *checker) also(name, account string) []schema.Conversation {
 	return all
 }
 
-var errAlso = errors.New(`must be "c2c ID", "g2c ID" or a JSON object of From_Account, Type and To_Account`)
+var (
+	errAlso      = errors.New(`must be "c2c ID", "g2c ID" or a JSON object of From_Account, Type and To_Account`)
+	errAlsoBlank = errors.New("has a blank too many: an ID with blanks is written as a JSON object of From_Account, Type and To_Account")
+)
 
 // alsoLine reads a conversation of the account.
 func alsoLine(line inputLine, account string) (schema.Conversation, error) {
@@ -70,6 +73,9 @@ func alsoLine(line inputLine, account string) (schema.Conversation, error) {
 			event.Type = schema.G2C
 		default:
 			return schema.Conversation{}, errAlso
+		}
+		if strings.ContainsAny(to, " \t") {
+			return schema.Conversation{}, errAlsoBlank // a delete for an account that is not meant would succeed
 		}
 	}
 	if event.From != account {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 	"convdel/schema"
 )
 
-// eraseLimits says in each report what it proves.
-const eraseLimits = "Proves: the service recorded the delete of each part, and after that the API's own lists showed nothing of what was asked." +
-	" Does not prove: that nothing is left beyond the most recent 100 to 500 conversations that the API shows for as long as it keeps their messages;" +
+// eraseLimits says in each report, whatever its state, what a verified one proves.
+const eraseLimits = "The state \"verified\" proves, and no other state does: the service recorded the delete of each part, and after that the API's own lists" +
+	" showed nothing of what was asked. It does not prove: that nothing is left beyond the most recent 100 to 500 conversations that the API shows for as long as it keeps their messages;" +
 	" copies on devices; messages stored for roaming, unless they were cleared (ClearRamble); what other accounts keep, unless asked for (--other-sides);" +
 	" conversations that begin later. An outcome is worth as much as the right to write to its topic."
 
@@ -83,13 +84,13 @@ func (e *eraseCommand) show(con *console, cfg *eraseConfig, clerk *desk.Desk, re
 	}
 	var err error
 	if e.Format == formatJSON {
-		keepPrivate(con)
+		keepPrivate(con, "--report")
 		err = write(con.stdout)
 	} else {
 		report.text(con.stdout, cfg)
 	}
-	if e.Report != "" {
-		err = errors.Join(err, writePrivate(e.Report, write))
+	if e.Report != nil {
+		err = errors.Join(err, writePrivate(*e.Report, write))
 	}
 	if err != nil {
 		return err
@@ -125,9 +126,9 @@ func reportOf(cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) *eraseRep
 	for _, left := range res.Residue {
 		r.Residue = append(r.Residue, eraseResidue{conversationJSON(left.Conversation, cfg.request.ClearRamble), expressible(left.LastMessage), left.Reason})
 	}
-	r.Reasons = append(append([]string{}, res.Failures...), res.Doubts...)
+	r.Reasons = slices.Concat([]string{}, res.Failures, res.Doubts, unfinished(res))
 	totals := clerk.Totals()
-	r.Notes = append(eraseNotes(totals, res), leftOut(&cfg.evidence, evidence.Totals{
+	r.Notes = append(eraseNotes(clerk, res), leftOut(&cfg.evidence, evidence.Totals{
 		OtherGroups: totals.OtherGroups, Foreign: totals.Foreign, Named: totals.Named, Disputed: totals.Disputed,
 		Unread: totals.Unread, UnreadOutcomes: totals.UnreadOutcomes, UnreadLetters: totals.UnreadLetters,
 	})...)
@@ -137,14 +138,34 @@ func reportOf(cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) *eraseRep
 	return r
 }
 
+// unfinished says what is still to be done.
+func unfinished(res *erasure.Result) (reasons []string) {
+	pending, asked := 0, len(res.Publish)+len(res.Need)
+	for i := range res.Parts {
+		if res.Parts[i].End == nil {
+			pending++
+		}
+	}
+	if pending > 0 {
+		reasons = append(reasons, countOf(pending, "part has", "parts have")+" not ended: does the service work? (convdel status)")
+	}
+	if asked > 0 && res.State == erasure.InProgress {
+		reasons = append(reasons, countOf(asked, "part is", "parts are")+" not published yet")
+	}
+	return reasons
+}
+
 // eraseNotes says what was found and does not count.
-func eraseNotes(totals evidence.Totals, res *erasure.Result) []string {
+func eraseNotes(clerk *desk.Desk, res *erasure.Result) []string {
 	notes := []string{}
-	if n := totals.Mentioned + totals.Unjudged; n > 0 {
+	if n := clerk.Nameless(); n > 0 {
+		notes = append(notes, countOf(n, "outcome", "outcomes")+" with the request's ID left out: without accounts (outcome-accounts), and the topic no longer has the record")
+	}
+	if n := clerk.Totals().Mentioned + clerk.Totals().Unjudged; n > 0 {
 		notes = append(notes, countOf(n, "record is", "records are")+" no event and may name the request")
 	}
 	if n := res.Strangers; n > 0 {
-		notes = append(notes, countOf(n, "record bears", "records bear")+" the request's ID and no part of it: another account's, or not of that ID by this command")
+		notes = append(notes, countOf(n, "record", "records")+" with the request's ID left out: of another account, or not published by this command")
 	}
 	gone, unknown := 0, 0
 	for _, p := range res.Parts {
@@ -186,7 +207,7 @@ func partOf(p *erasure.Part, clearRamble bool) erasePart {
 	if end := p.End; end != nil {
 		part.Outcome, part.Code, part.Attempts, part.Ended = end.Outcome, end.Code, end.Attempts, expressible(end.Ended)
 		if part.Proven, part.Reason = end.Proven, end.Reason; !end.Proven && end.Outcome == string(schema.OutcomeDeleted) {
-			part.Reason = "no outcome says so: does the service record outcomes?"
+			part.Reason = "no outcome says so: does the service record outcomes, and does the topic still keep this one?"
 		}
 	}
 	return part
@@ -210,7 +231,7 @@ func conversationJSON(c schema.Conversation, clearRamble bool) json.RawMessage {
 
 // text writes the report for people.
 func (r *eraseReport) text(w io.Writer, cfg *eraseConfig) {
-	say(w, "erasure %s of %s: %s\n", visible(quote(r.RequestID)), visible(r.Account), strings.ReplaceAll(string(r.State), "_", " "))
+	say(w, "erasure %s of %q: %s\n", visible(quote(r.RequestID)), r.Account, strings.ReplaceAll(string(r.State), "_", " "))
 	if p := r.Plan; p != nil {
 		say(w, "to delete: %d C2C, %d G2C, %d other sides\n", p.C2C, p.G2C, p.OtherSides)
 		say(w, "calls, at least: %d deletes, %d for lists; %s at --rate %d\n", p.Deletes, p.Lists, time.Duration(p.Seconds)*time.Second, cfg.rate)

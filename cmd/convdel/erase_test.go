@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +87,7 @@ func TestPromise11_EraseAnAccount(t *testing.T) {
 	if p := plan.Plan; plan.State != "planned" || p == nil || p.C2C != 15 || p.G2C != 5 || p.OtherSides != 15 || p.Deletes != 35 || len(e.parts()) != 0 {
 		t.Errorf("plan: %+v, %+v, %d parts", plan, p, len(e.parts()))
 	}
-	shows(t, e.erase(account, "--request-id", "R-1"), `erasure "R-1" of `+account+": planned", "to delete: 15 C2C, 5 G2C, 0 other sides", "nothing is published without --yes")
+	shows(t, e.erase(account, "--request-id", "R-1"), `erasure "R-1" of "`+account+`": planned`, "to delete: 15 C2C, 5 G2C, 0 other sides", "nothing is published without --yes")
 	e.serve()
 	file := filepath.Join(t.TempDir(), "report.json")
 	done := e.reported(exitDone, account, "--request-id", "R-1", "--other-sides", "--yes", "--report", file)
@@ -113,7 +115,7 @@ func TestPromise11_EraseAnAccount(t *testing.T) {
 		}
 	}
 	run := e.erase(account, "--request-id", "R-1", "--other-sides", "--yes")
-	shows(t, run, `erasure "R-1" of `+account+": verified", "70 parts, 70 deleted, 0 exceptions, 0 conversations left")
+	shows(t, run, `erasure "R-1" of "`+account+`": verified`, "70 parts, 70 deleted, 0 exceptions, 0 conversations left")
 }
 
 // TestEraseGoesOn: what was published before the command was ended is not published again, and a stranger's record does not count.
@@ -137,6 +139,9 @@ func TestEraseGoesOn(t *testing.T) {
 	first := e.reported(exitUnfinished, account, "--request-id", "R-1", "--yes", "--wait", "1s")
 	if first.State != "in_progress" || first.Conversations != 4 || first.Deleted != 0 || len(first.Notes) == 0 || !first.Completed.IsZero() {
 		t.Errorf("%+v", first)
+	}
+	if reasons := strings.Join(first.Reasons, " "); !strings.Contains(reasons, "4 parts have not ended") || strings.HasPrefix(first.Limits, "Proves") {
+		t.Errorf("%q, %q", reasons, first.Limits)
 	}
 	e.serve()
 	done := e.reported(exitDone, account, "--request-id", "R-1", "--yes")
@@ -201,13 +206,50 @@ func TestEraseEndsWithExceptions(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 	also := filepath.Join(t.TempDir(), "also")
-	if err := os.WriteFile(also, []byte("c2c dave\n"+`{"From_Account":"carol","Type":2,"To_Account":"@TGS#1"}`+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(also, []byte("\ufeffc2c dave\r\n"+`{"From_Account":"carol","Type":2,"To_Account":"@TGS#1"}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if more := e.reported(exitDone, "carol", "--request-id", "R-3", "--yes", "--also", also); more.State != "verified" || more.Deleted != 2 {
 		t.Errorf("%+v", more)
 	}
 	shows(t, e.erase("carol", "--request-id", "R-3"), "planned", "2 parts, 2 deleted")
+}
+
+// TestEraseAsksForMoreLater: a request that was verified without ClearRamble asks for it of all its conversations again, though no list
+// shows them any more.
+func TestEraseAsksForMoreLater(t *testing.T) {
+	t.Parallel()
+	e := newEraser(t, imtest.Config{})
+	e.serve()
+	e.reported(exitDone, "has-2-alice", "--request-id", "R-1", "--yes")
+	more := e.reported(exitDone, "has-2-alice", "--request-id", "R-1", "--clear-ramble", "--yes")
+	if more.State != "verified" || more.Deleted != 2 || more.Rounds != 1 || !strings.Contains(string(more.Parts[0].Conversation), `"ClearRamble":1`) {
+		t.Errorf("%+v", more)
+	}
+	if other := e.reported(exitDone, "has-1-zed", "--request-id", "R-1", "--yes"); other.State != "verified" || len(other.Notes) != 1 ||
+		!strings.Contains(other.Notes[0], "4 records with the request's ID left out: of another account") {
+		t.Errorf("%+v", other)
+	}
+}
+
+// TestEraseWithoutAccounts: where neither a record nor an outcome says which conversation a part was, the report says that there are such.
+func TestEraseWithoutAccounts(t *testing.T) {
+	t.Parallel()
+	e := newEraser(t, imtest.Config{})
+	ids, _ := e.receiptsOf(asksFor("a", "b"))
+	for _, id := range ids {
+		e.deleted(id, func(o *schema.Outcome) { o.EventID, o.ErasureID = "x", "R-1" })
+	}
+	if _, err := e.admin.DeleteRecords(t.Context(), e.upToTheEnd(schema.Topic)); err != nil {
+		t.Fatal(err)
+	}
+	report := e.reported(exitExceptions, "a", "--request-id", "R-1", "--yes")
+	if text := strings.Join(report.Notes, " "); report.State != "exceptions" || !strings.Contains(text, "1 outcome with the request's ID left out: without accounts") {
+		t.Errorf("%+v", report)
+	}
+	if run := invoke(t, e.env, "", "wait", "--erasure", "R-1"); run.status != exitDone || !strings.Contains(run.stdout, "1 deleted") {
+		t.Errorf("%+v", run)
+	}
 }
 
 // TestEraseRefuses: what is wrong with a command is said before anything is published.
@@ -218,7 +260,15 @@ func TestEraseRefuses(t *testing.T) {
 	if err := os.WriteFile(also, []byte("bob\nc2c @TGS#1\n"+`{"From_Account":"eve","Type":1,"To_Account":"x"}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for args, want := range map[string]string{
+	blanks := make(map[string]string) // an ID may have blanks, and these are most likely none
+	for i, line := range []string{"c2c  bob", "c2c bob ", "c2c bob\t", "c2c bob # a friend", "g2c @TGS#1 "} {
+		name := filepath.Join(t.TempDir(), strconv.Itoa(i))
+		if err := os.WriteFile(name, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		blanks["alice --request-id R --also "+name] = "--also, line 1: has a blank too many"
+	}
+	wrong := map[string]string{
 		"alice":                                      "--request-id is missing",
 		"alice --request-id R --rate 0":              `--rate is "0"`,
 		"alice --request-id R --list-flags 0":        `--list-flags is "0"`,
@@ -233,7 +283,13 @@ func TestEraseRefuses(t *testing.T) {
 		"--request-id R":                             "<account>",
 		strings.Repeat("x", 33) + " --request-id R":  "ACCOUNT is ",
 		"alice --request-id R --outcome-topic=":      "--outcome-topic (CONVDEL_OUTCOME_TOPIC) is missing: must be the topic where",
-	} {
+		"alice --request-id R --report /":            `--report is "/"`,
+		"alice --request-id R --report /dev/null":    `--report is "/dev/null"`,
+		"alice --request-id R --report=":             "--report is missing",
+		"alice --request-id R --also=":               "--also is missing",
+	}
+	maps.Copy(wrong, blanks)
+	for args, want := range wrong {
 		run := e.erase(append(strings.Fields(args), "--yes")...)
 		if run.status != exitUsage || run.stdout != "" || !strings.Contains(run.stderr, want) {
 			t.Errorf("%s: %+v, want %q", args, run, want)
@@ -277,5 +333,35 @@ func TestEraseReportIsTheContracts(t *testing.T) {
 	if string(part["event_id"]) != want || string(part["outcome"]) != `"deleted"` || part["record"] == nil || part["ended"] == nil || string(part["attempts"]) != "1" ||
 		string(part["conversation"]) != `{"From_Account":"has-1-alice","Type":1,"To_Account":"peer-1","ClearRamble":1}` {
 		t.Errorf("%s", report["parts"])
+	}
+}
+
+// TestEraseIsNotHeldUpByOneAccountsList: while one other account's list fails, whatever with, everything else is deleted.
+func TestEraseIsNotHeldUpByOneAccountsList(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]imtest.Fault{
+		"a server's fault": {Code: 60008}, "too fast": {HTTPStatus: 429, RetryAfter: time.Hour}, "locked": {Code: 70050}, "refused": {Code: 50003},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEraser(t, imtest.Config{})
+			fault.API, fault.Account = imtest.APIGetList, "bob"
+			for _, to := range []string{"bob", "carol"} {
+				at := time.Now().Add(-time.Hour)
+				e.sim.SetConversations(to, imtest.Conversation{Type: 1, To: "alice", MsgTime: at})
+				e.sim.AddConversations("alice", imtest.Conversation{Type: 1, To: to, MsgTime: at})
+			}
+			script := e.sim.Script(fault)
+			e.serve()
+			report := e.reported(exitUnfinished, "alice", "--request-id", "R-1", "--other-sides", "--yes", "--wait", "4s")
+			if len(e.sim.Conversations("alice"))+len(e.sim.Conversations("carol")) != 0 || len(e.sim.Conversations("bob")) != 1 || report.Deleted != 3 ||
+				len(report.Reasons) != 1 || !strings.Contains(report.Reasons[0], "the list of bob is not complete") {
+				t.Errorf("%+v", report)
+			}
+			script.Remove()
+			if report = e.reported(exitDone, "alice", "--request-id", "R-1", "--other-sides", "--yes"); report.State != "verified" || report.Deleted != 4 {
+				t.Errorf("%+v", report)
+			}
+		})
 	}
 }

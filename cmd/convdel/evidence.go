@@ -119,11 +119,18 @@ func notesOf(events []*evidence.Event) []string {
 
 // limitsOf says for each kind of evidence that was used what it proves and what not.
 func limitsOf(cfg *evidence.Config, events []*evidence.Event) []string {
-	used := map[evidence.Basis]bool{}
+	used, strange := map[evidence.Basis]bool{}, 0
 	for _, e := range events {
 		used[e.Ruling.Basis] = true
+		if !e.Ruling.Final() && e.Commit == evidence.CommitNone {
+			strange++
+		}
 	}
 	var lines []string
+	if strange > 0 {
+		lines = append(lines, "pending: group "+cfg.Group+" has committed nothing of the partition of "+countOf(strange, "event", "events")+
+			": is its name right (--group), and is the service running?")
+	}
 	if used[evidence.ByOutcome] {
 		lines = append(lines, "outcome: the service recorded this end in "+cfg.OutcomeTopic+"; it is worth as much as the right to write there")
 	}

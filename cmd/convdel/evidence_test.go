@@ -152,7 +152,8 @@ func TestWaitForTheService(t *testing.T) {
 	s.produce(bad)
 	badID := schema.DeadLetter{Topic: schema.Topic, Partition: int(bad.Partition), Offset: bad.Offset}.ID()
 	_, receipts := s.receiptsOf(asksFor("a", "b") + asksFor("c", "d"))
-	if run := s.with(receipts, "wait", "--timeout", "0s"); run.status != exitUnfinished || !strings.Contains(run.stdout, "2 not finished") {
+	if run := s.with(receipts, "wait", "--timeout", "0s"); run.status != exitUnfinished || !strings.Contains(run.stdout, "2 not finished") ||
+		!strings.Contains(run.stdout, "pending: group convdel has committed nothing of the partition of 2 events: is its name right (--group)") {
 		t.Errorf("before the service: %+v", run)
 	}
 	start(t, required().with(environment{"CONVDEL_BROKERS": s.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": ""}), nil, "run")
@@ -196,8 +197,41 @@ func TestWaitForAnErasure(t *testing.T) {
 	if run := erasure("R-1"); run.status != exitDone || strings.Count(run.stdout, `"proven":true`) != 2 || strings.Contains(run.stdout, ids["x"]) {
 		t.Errorf("%+v", run)
 	}
-	if run := erasure("R-3"); run.status != exitFailed || run.stdout != "" || !strings.Contains(run.stderr, `no event of erasure "R-3" (3 records read)`) {
+	end := openTransaction(t, s.address) // all parts that can be read have ended
+	s.receiptsOf(part("d", "R-1") + part("e", "R-1") + part("f", "R-1"))
+	if run := erasure("R-1"); run.status != exitUnfinished || !strings.Contains(run.stderr, "behind an open transaction") {
+		t.Errorf("parts may lie behind an open transaction: %+v", run)
+	}
+	end()
+	if run := erasure("R-1"); run.status != exitUnfinished || strings.Count(run.stdout, "\n") != 5 {
 		t.Errorf("%+v", run)
+	}
+	if run := erasure("R-3"); run.status != exitFailed || run.stdout != "" || !strings.Contains(run.stderr, `no event of erasure "R-3" (6 records read)`) {
+		t.Errorf("%+v", run)
+	}
+}
+
+// openTransaction has a stranger write a record to each partition of the topic of events in a transaction, which end aborts.
+func openTransaction(t *testing.T, address string) (end func()) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("stranger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for p := range int32(demoPartitions) {
+		if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: schema.Topic, Partition: p, Value: []byte("x")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		t.Helper()
+		if err := client.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

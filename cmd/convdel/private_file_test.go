@@ -116,9 +116,9 @@ func TestStandardOutputIsKeptPrivate(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stderr testkit.Buffer
-		keepPrivate(&console{stdout: &output{file: file}, stderr: &stderr})
+		keepPrivate(&console{stdout: &output{file: file}, stderr: &stderr}, "--report")
 		_ = file.Close()
-		if mode := modeOf(t, path); mode != c.want || (stderr.String() != "") != c.warns {
+		if mode := modeOf(t, path); mode != c.want || strings.Contains(stderr.String(), "--report makes a private one") != c.warns || (stderr.String() != "") != c.warns {
 			t.Errorf("%s: mode %s, stderr %q", c.name, mode, stderr.String())
 		}
 	}

@@ -31,6 +31,9 @@ type inputLine struct {
 // lineBeginning is how much of a too long line is kept, enough to find a dead letter's ID.
 const lineBeginning = 512
 
+// byteOrderMark is what some editors put before a text in UTF-8. It is no part of the first line.
+const byteOrderMark = "\ufeff"
+
 // lineReader cuts an input into chunks of lines. A chunk ends early when the input pauses, so that lines of a slow input
 // are not held back.
 type lineReader struct {
@@ -89,7 +92,9 @@ func (r *lineReader) next() (*inputLine, error) {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		r.number++
+		if r.number++; r.number == 1 && !line.tooLong {
+			line.text = bytes.TrimPrefix(line.text, []byte(byteOrderMark))
+		}
 		line.text = bytes.TrimRight(line.text, "\r\n")
 		if len(bytes.TrimSpace(line.text)) == 0 && !line.tooLong {
 			line = nil

@@ -64,6 +64,18 @@ func TestLinesAreNumberedAsInTheInput(t *testing.T) {
 	}
 }
 
+// TestAByteOrderMarkIsNoPartOfTheInput: editors put it there, and nobody sees it.
+func TestAByteOrderMarkIsNoPartOfTheInput(t *testing.T) {
+	t.Parallel()
+	lines := readAll(t, strings.NewReader("\ufeffone\n\ufefftwo\n"))
+	if len(lines) != 2 || string(lines[0].text) != "one" || string(lines[1].text) != "\ufefftwo" || lines[1].number != 2 {
+		t.Errorf("%v", lines)
+	}
+	if lines := readAll(t, strings.NewReader("\ufeff\n\ufeff")); len(lines) != 1 || lines[0].number != 2 {
+		t.Errorf("%v", lines)
+	}
+}
+
 func TestNoInput(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "\n", "\r\n \n"} {

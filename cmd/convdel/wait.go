@@ -25,8 +25,10 @@ type waitCommand struct {
 // Help explains more than the flags' texts can.
 func (*waitCommand) Help() string {
 	return `Returns when all events named have ended, and shows for each how. Standard input is the receipts of
-"publish --format ndjson"; of other lines of JSON the "id" counts:
+"publish --format ndjson"; of other lines of JSON the "id" counts. Lines that publish refuses have no receipt
+and are not waited for, so let the shell keep its exit status:
 
+    set -o pipefail
     convdel publish --format ndjson < events.ndjson | convdel wait --timeout 10m
     convdel wait --id conversation.delete.requested/3/1234
     convdel wait --erasure R-1 --outcome-topic conversation.delete.ended
@@ -69,8 +71,9 @@ func (w *waitCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer reader.Close()
+	missing := error(nil)
 	if w.Erasure != nil {
-		if named, err = partsOf(ctx, con, reader, *w.Erasure, since); err != nil {
+		if named, missing, err = partsOf(ctx, con, reader, *w.Erasure, since, began.Add(timeout)); err != nil {
 			return stoppedBy(ctx, err)
 		}
 	}
@@ -78,7 +81,10 @@ func (w *waitCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return stoppedBy(ctx, err)
 	}
-	return w.show(con, &cfg, events, totals)
+	if err := w.show(con, &cfg, events, totals); err != nil {
+		return err
+	}
+	return missing
 }
 
 func (w *waitCommand) checkNames(c *checker) {
@@ -92,29 +98,35 @@ func (w *waitCommand) checkNames(c *checker) {
 	}
 }
 
-// partsOf finds the events of an erasure. Records that are no events are not among them, whatever they hold.
-func partsOf(ctx context.Context, con *console, reader *evidence.Reader, erasure string, since time.Time) ([]evidence.Receipt, error) {
-	end := showReading(con, reader)
-	events, totals, err := reader.Find(ctx, evidence.Query{ErasureID: erasure, Since: since})
-	end()
+// partsOf finds the events of an erasure. Records that are no events are not among them, whatever they hold. missing is how the command ends
+// at best if a part of the topic can't be read: nobody knows which events are there.
+func partsOf(ctx context.Context, con *console, reader *evidence.Reader, erasure string, since, deadline time.Time) (parts []evidence.Receipt, missing, err error) {
+	events, totals, err := reader.FindAll(ctx, evidence.Query{ErasureID: erasure, Since: since}, deadline, func() (end func()) { return showReading(con, reader) })
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var parts []evidence.Receipt
 	for _, e := range events {
-		if e.Event == nil {
-			continue
+		switch {
+		case e.Event != nil:
+			conversation := e.Event.Conversation
+			parts = append(parts, evidence.Receipt{ID: e.ID, Conversation: &conversation, EventID: e.Event.ID})
+		case e.Nameless():
+			parts = append(parts, evidence.Receipt{ID: e.ID})
 		}
-		conversation := e.Event.Conversation
-		parts = append(parts, evidence.Receipt{ID: e.ID, Conversation: &conversation, EventID: e.Event.ID})
 	}
 	if n := totals.Mentioned + totals.Unjudged; n > 0 {
 		say(con.stderr, "%s no event and may name the erasure; wait leaves them out (convdel events find --erasure shows them)\n", countOf(n, "record is", "records are"))
 	}
 	if len(parts) == 0 {
-		return nil, fmt.Errorf("no event of erasure %s (%s read)", quote(erasure), countOf(totals.Records, "record", "records"))
+		return nil, nil, fmt.Errorf("no event of erasure %s (%s read)", quote(erasure), countOf(totals.Records, "record", "records"))
 	}
-	return parts, nil
+	switch hidden, damaged := totals.Unread.Kinds(); {
+	case hidden:
+		missing = errUnfinished
+	case damaged:
+		missing = errExceptions
+	}
+	return parts, missing, nil
 }
 
 // waitFor waits, with a line of progress on a terminal.

@@ -85,6 +85,8 @@ type Event struct {
 	// letters says that the dead letters were read after the offset had ended, unread that a part of them can't be read. searched says that
 	// the replays were looked for.
 	letters, unread, searched bool
+	// outcomesHidden says that outcomes lie behind an open transaction, and this event's may be among them.
+	outcomesHidden bool
 }
 
 // committed says whether the event has ended for the group.
@@ -151,3 +153,8 @@ func (r Ruling) Final() bool { return r.How != "" }
 
 // Deleted says whether the conversation was deleted.
 func (r Ruling) Deleted() bool { return r.How == deleted }
+
+// Nameless says whether nothing tells what the event asks for: the topic no longer has its record, and its outcomes name no conversation.
+func (e *Event) Nameless() bool {
+	return e.Event == nil && e.Source != Present && e.Mention == mention.Nowhere
+}

@@ -190,6 +190,13 @@ func TestAnotherGroupsOutcomes(t *testing.T) {
 		if events[0].Ruling.Final() || totals.OtherGroups != 1 {
 			t.Errorf("%+v, %+v", events[0].Ruling, totals)
 		}
+		// Its operators settle its dead letters, not this group's.
+		for _, kind := range []schema.OutcomeKind{schema.OutcomeExhausted, schema.OutcomeReplayed, schema.OutcomeDiscarded} {
+			d.end(id, kind, &e, func(o *schema.Outcome) { o.Group = "staging" })
+			if got := d.one(d.reader(), id); got.Ruling.Final() || len(got.Outcomes) > 0 {
+				t.Errorf("%s by another group: %+v", kind, got.Ruling)
+			}
+		}
 	})
 }
 

@@ -45,7 +45,7 @@ type inquiry struct {
 	// whose outcomes say that they replay a record, by that record's ID. readFor is the number of events that it was begun for.
 	reading *outcome.Reading
 	ends    map[string][]schema.Outcome
-	copies  map[string][]string
+	copies  map[string]map[string]bool
 	readFor int
 	// outcomesSince is when the first outcome of known records may have been written; zero if unknown.
 	outcomesSince time.Time
@@ -53,14 +53,16 @@ type inquiry struct {
 	// although an outcome, a dead letter or their headers say so.
 	everywhere bool
 	dropped    map[string]bool
-	totals     Totals
+	// begun says that the records of the receipts have been picked.
+	begun  bool
+	totals Totals
 	// passed and ahead count offsets, for the progress.
 	passed, ahead int64
 }
 
 func (r *Reader) inquire(q Query) *inquiry {
 	in := &inquiry{
-		Reader: r, query: q, byID: make(map[string]*Event), copies: make(map[string][]string), dropped: make(map[string]bool),
+		Reader: r, query: q, byID: make(map[string]*Event), copies: make(map[string]map[string]bool), dropped: make(map[string]bool),
 	}
 	for _, id := range q.Records {
 		if _, partition, offset, err := schema.ParseID(id); err == nil {
@@ -126,10 +128,19 @@ func (in *inquiry) round(ctx context.Context, letters bool) error {
 	return nil
 }
 
+// copied notes that an outcome or a dead letter says that a record replays another one. Anybody can have a million of these written.
+func (in *inquiry) copied(origin, id string) {
+	if in.copies[origin] == nil {
+		in.copies[origin] = make(map[string]bool)
+	}
+	in.copies[origin][id] = true
+}
+
 // drop forgets an event that is none of those that are looked for.
 func (in *inquiry) drop(id string) {
 	in.dropped[id] = true
 	delete(in.byID, id)
+	delete(in.ends, id)
 }
 
 const (

@@ -61,9 +61,7 @@ func (in *inquiry) takeLetter(l *deadletter.Letter) *Event {
 			continue
 		}
 		old.replaced = old.replaced || slices.Contains(l.Replaces(), id)
-		if !slices.Contains(in.copies[id], l.ID()) {
-			in.copies[id] = append(in.copies[id], l.ID())
-		}
+		in.copied(id, l.ID())
 	}
 	if l.Batch != nil {
 		for _, e := range in.byID {

@@ -55,8 +55,11 @@ func (in *inquiry) readOutcomes(ctx context.Context) error {
 	}
 	in.readFor = len(in.byID)
 	in.totals.OtherGroups = 0
+	// An open transaction ends some time. A missing outcome may lie behind it.
+	hidden := totals.Unread != nil && slices.ContainsFunc(totals.Unread.Gaps, func(g outcome.Gap) bool { return g.Err == nil })
 	for _, e := range in.byID {
 		in.weighOutcomes(e)
+		e.outcomesHidden = hidden
 	}
 	return nil
 }
@@ -112,8 +115,8 @@ func (in *inquiry) takeOutcome(o schema.Outcome) *Event {
 		}
 	}
 	in.ends[id] = append(in.ends[id], o)
-	if o.ReplayOf != "" && !slices.Contains(in.copies[o.ReplayOf], id) {
-		in.copies[o.ReplayOf] = append(in.copies[o.ReplayOf], id)
+	if o.ReplayOf != "" {
+		in.copied(o.ReplayOf, id)
 	}
 	if known != nil || copied != nil {
 		return nil
@@ -126,7 +129,7 @@ func (in *inquiry) weighOutcomes(e *Event) {
 	e.Outcomes = e.Outcomes[:0]
 	for _, o := range in.ends[e.ID] {
 		switch {
-		case o.Group != in.cfg.Group && !o.Kind.Settles():
+		case o.Group != in.cfg.Group:
 			in.totals.OtherGroups++
 			continue
 		case e.contradicts(&o):

@@ -96,7 +96,7 @@ func (e *Event) earliest() time.Time {
 func (in *inquiry) pickCopies(ctx context.Context, candidates map[string]*Event) error {
 	var unknown []*Event
 	for id := range in.byID {
-		for _, copied := range in.copies[id] {
+		for copied := range in.copies[id] {
 			topic, partition, offset, err := schema.ParseID(copied)
 			if err != nil || topic != in.cfg.Topic || in.byID[copied] != nil || in.dropped[copied] {
 				continue

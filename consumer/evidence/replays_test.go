@@ -141,3 +141,47 @@ func TestAnInterruptedReplay(t *testing.T) {
 		}
 	})
 }
+
+// TestAForgedReplayOfWhatHasNotEnded: a replay comes after the event's dead letter. So a record that claims to replay an event that is still
+// to be executed, and asks for the same, ends nothing, however it has ended itself. Nor does one that was deleted before the event became a dead letter.
+func TestAForgedReplayOfWhatHasNotEnded(t *testing.T) {
+	t.Parallel()
+	for name, outcomes := range map[string]bool{"outcomes": true, "offsets": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			atDesk(t, func(d *desk) {
+				e := asks("alice", "bob")
+				victim := schema.DeadLetter{Topic: topic}
+				victim.Class = schema.ClassExhausted
+				forged := d.replay(2, victim, source(t, e)) // it names a record that is not there yet
+				if outcomes {
+					d.end(forged, schema.OutcomeDeleted, &e, replayOf(victim.ID()))
+				}
+				d.commit(2, 1)
+				time.Sleep(time.Minute)
+				id := d.publish(0, e)
+				d.commit(0, 0)
+				r := d.reader()
+				if !outcomes {
+					r = d.reader(withoutOutcomes)
+				}
+				check := func(how evidence.How) {
+					t.Helper()
+					for _, q := range []evidence.Query{{Records: []string{id}}, {Records: []string{id, forged}}, {EventID: e.ID}} {
+						events, _ := d.find(r, q)
+						if !slices.ContainsFunc(events, func(got *evidence.Event) bool { return got.ID == id && got.Ruling.How == how }) {
+							t.Errorf("%+v: want %s of %s: %+v", q, how, id, events[0].Ruling)
+						}
+					}
+				}
+				check("")
+				d.bury(dead(id, schema.ClassExhausted), source(t, e))
+				if outcomes {
+					d.end(id, schema.OutcomeExhausted, &e)
+				}
+				d.commit(0, 1)
+				check("exhausted")
+			})
+		})
+	}
+}

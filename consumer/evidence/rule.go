@@ -1,24 +1,27 @@
 package evidence
 
 import (
+	"time"
+
 	"convdel/schema"
 )
 
 // These are the notes of rulings.
 const (
-	noteInferred      = "inferred: the offset has ended, and there is neither an outcome nor a dead letter"
-	noteNoRecord      = "its record is no longer in the topic, so only the evidence itself says to which conversation it belongs"
-	noteSkipped       = "another program than the service has committed the offset, so the event may never have been executed"
-	noteLost          = "its record is gone, and nothing says whether it was executed before"
-	noteForgotten     = "the record is no event, and its dead letter is gone: settled so long ago that the tombstone is gone, or lost"
-	noteUnreadable    = "its batch can't be read, and no dead letter stands for it"
-	noteAbsent        = "the topic has no record there: compaction has removed it, or the offset is a transaction's"
-	noteBeyond        = "the topic has no such record: its partition ends before it"
-	noteLettersHidden = "its offset has ended; not all dead letters can be read yet, since a transaction is open in their topic"
-	noteLettersUnread = "its offset has ended, there is no outcome, and a part of the dead letters can't be read"
-	noteSettled       = "settled by a program that does not say how"
-	noteNoReplay      = "it was replayed, and the record of the replay is not found"
-	noteLetterOpen    = "a replay of it was deleted; its dead letter is still open"
+	noteInferred       = "inferred: the offset has ended, and there is neither an outcome nor a dead letter"
+	noteNoRecord       = "its record is no longer in the topic, so only the evidence itself says to which conversation it belongs"
+	noteSkipped        = "another program than the service has committed the offset, so the event may never have been executed"
+	noteLost           = "its record is gone, and nothing says whether it was executed before"
+	noteForgotten      = "the record is no event, and its dead letter is gone: settled so long ago that the tombstone is gone, or lost"
+	noteUnreadable     = "its batch can't be read, and no dead letter stands for it"
+	noteAbsent         = "the topic has no record there: compaction has removed it, or the offset is a transaction's"
+	noteBeyond         = "the topic has no such record: its partition ends before it"
+	noteOutcomesHidden = "its offset has ended; not all outcomes can be read yet, since a transaction is open in their topic"
+	noteLettersHidden  = "its offset has ended; not all dead letters can be read yet, since a transaction is open in their topic"
+	noteLettersUnread  = "its offset has ended, there is no outcome, and a part of the dead letters can't be read"
+	noteSettled        = "settled by a program that does not say how"
+	noteNoReplay       = "it was replayed, and the record of the replay is not found"
+	noteLetterOpen     = "a replay of it was deleted; its dead letter is still open"
 )
 
 // rule weighs the evidence of an event. Its replays have been ruled on.
@@ -87,10 +90,22 @@ func (e *Event) byTombstone() Ruling {
 	return r
 }
 
-// deletedAgain returns the ruling of a replay that was deleted, whatever has become of the event's own record.
+// replayMargin is by how much the clocks of two replicas may lie apart when a replay ends soon after the event that it replays.
+const replayMargin = time.Minute
+
+// deletedAgain returns the ruling of a replay that was deleted, whatever has become of the event's own record. A replay is made of a dead
+// letter. So a record that has ended before the event had one is no replay of it, whatever its headers claim.
 func (e *Event) deletedAgain() (Ruling, bool) {
+	if !e.wasOver() {
+		return Ruling{}, false
+	}
+	first := e.firstEnd()
 	for _, again := range e.Replays {
-		if !again.Ruling.Deleted() {
+		at := again.Ruling.Time
+		if at.IsZero() {
+			at = again.Published
+		}
+		if !again.Ruling.Deleted() || !at.IsZero() && at.Before(first.Add(-replayMargin)) {
 			continue
 		}
 		if e.Letter != nil {
@@ -104,6 +119,34 @@ func (e *Event) deletedAgain() (Ruling, bool) {
 		return r, true
 	}
 	return Ruling{}, false
+}
+
+// wasOver says whether anything but its replays shows that the event has ended, if only as a dead letter.
+func (e *Event) wasOver() bool {
+	return len(e.Outcomes) > 0 || e.Letter != nil || e.Settled != nil || e.replaced || e.committed()
+}
+
+// firstEnd returns when the event had ended, at the latest; if that is not known, when it was published. It is zero if neither is.
+func (e *Event) firstEnd() time.Time {
+	at := time.Time{}
+	take := func(t time.Time) {
+		if at.IsZero() || !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	for _, o := range e.Outcomes {
+		take(o.Ended)
+	}
+	if e.Letter != nil {
+		take(e.Letter.LastAttempt)
+	}
+	if e.Settled != nil {
+		take(e.Settled.At)
+	}
+	if at.IsZero() {
+		return e.Published
+	}
+	return at
 }
 
 // replayed rules on an event that has ended only if all of its replays have.
@@ -164,6 +207,9 @@ func (e *Event) byOffset() Ruling {
 		e.note(noteBeyond)
 		return Ruling{How: None, Record: e.ID, Basis: ByRecord, Proven: true}
 	case !e.committed():
+		return pending
+	case e.outcomesHidden:
+		e.note(noteOutcomesHidden)
 		return pending
 	}
 	unknown := Ruling{How: Unknown, Record: e.ID, Basis: ByOffset}

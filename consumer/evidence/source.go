@@ -179,17 +179,27 @@ func (s *source) look(ctx context.Context) error {
 	}
 	all := s.in.events.All()
 	if q.Conversation == nil || q.EveryPartition {
-		return s.scan(ctx, all, q.Since, s.take)
+		return s.search(ctx, all)
 	}
 	own := kafka.Murmur2Balancer{}.Balance(kafka.Message{Key: []byte(q.Conversation.Key())}, all...)
-	if err := s.scan(ctx, []int{own}, q.Since, s.take); err != nil {
+	if err := s.search(ctx, []int{own}); err != nil {
 		return err
 	}
 	if len(s.in.byID) > 0 {
 		s.in.totals.OnlyPartition = &own
 		return nil
 	}
-	return s.scan(ctx, slices.DeleteFunc(all, func(p int) bool { return p == own }), q.Since, s.take)
+	return s.search(ctx, slices.DeleteFunc(all, func(p int) bool { return p == own }))
+}
+
+// search looks in some partitions for what the query selects. What lies behind an open transaction is not found.
+func (s *source) search(ctx context.Context, partitions []int) error {
+	for _, p := range partitions {
+		if hidden := s.in.spans[p].Hidden(p); hidden != nil {
+			s.unread(*hidden)
+		}
+	}
+	return s.scan(ctx, partitions, s.in.query.Since, s.take)
 }
 
 // take judges a record of a scan.

@@ -54,15 +54,12 @@ func (r *Reader) Wait(ctx context.Context, receipts []Receipt, w Waiting) ([]*Ev
 	in := r.inquire(Query{Records: idsOf(receipts)})
 	in.outcomesSince = w.Since
 	deadline := time.Now().Add(w.Timeout)
-	if err := in.begin(ctx, receipts); err != nil {
+	if err := in.name(receipts); err != nil {
 		return nil, in.totals, err
 	}
 	for letters := false; ; {
 		last := !time.Now().Before(deadline)
-		err := in.unhide(ctx)
-		if err == nil {
-			err = in.round(ctx, letters || last)
-		}
+		err := in.look(ctx, letters || last)
 		if ctx.Err() != nil {
 			return nil, in.totals, ctx.Err()
 		}
@@ -106,8 +103,8 @@ func hopeless(err error) bool {
 	return elsewhere || missing || wrong || cluster.Refusal(err) != nil
 }
 
-// begin picks the records of the receipts, and compares the two.
-func (in *inquiry) begin(ctx context.Context, receipts []Receipt) error {
+// name takes up the events of the receipts.
+func (in *inquiry) name(receipts []Receipt) error {
 	for i := range receipts {
 		topic, partition, offset, err := schema.ParseID(receipts[i].ID)
 		if err != nil {
@@ -118,6 +115,24 @@ func (in *inquiry) begin(ctx context.Context, receipts []Receipt) error {
 		}
 		in.add(partition, offset).asked = &receipts[i]
 	}
+	return nil
+}
+
+// look looks once. As long as none has succeeded, it begins with the records of the receipts.
+func (in *inquiry) look(ctx context.Context, letters bool) error {
+	begin := in.unhide
+	if !in.begun {
+		begin = in.begin
+	}
+	if err := begin(ctx); err != nil {
+		return err
+	}
+	in.begun = true
+	return in.round(ctx, letters)
+}
+
+// begin picks the records of the receipts, and compares the two.
+func (in *inquiry) begin(ctx context.Context) error {
 	if err := in.reach(ctx); err != nil {
 		return err
 	}

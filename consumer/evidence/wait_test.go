@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/consumer/evidence"
@@ -240,6 +241,31 @@ func TestWaitInfersNothingFromDeadLettersThatCantBeRead(t *testing.T) {
 	})
 }
 
+// TestWaitInfersNothingFromOutcomesThatAreHidden: while a transaction is open in the topic of outcomes, the one that is missing may lie behind it.
+func TestWaitInfersNothingFromOutcomesThatAreHidden(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		e := asks("alice", "bob")
+		id := d.publish(0, e)
+		for (kafka.Murmur2Balancer{}).Balance(kafka.Message{Key: []byte(id)}, 0, 1, 2) != 0 { // the transaction's partition
+			id = d.publish(0, e)
+		}
+		end := d.transactIn(ends, []byte("x"))
+		d.end(id, schema.OutcomeDeleted, &e)
+		d.commit(0, 100)
+		short := <-d.wait(d.reader(), time.Minute, receipts(id)...)
+		if r := short.events[0]; short.err != nil || r.Ruling.Final() || !strings.Contains(strings.Join(r.Notes, ""), "a transaction is open") {
+			t.Errorf("%+v, %v", r, short.err)
+		}
+		done := d.wait(d.reader(), time.Hour, receipts(id)...)
+		time.Sleep(time.Minute)
+		end(kgo.TryAbort)
+		if got := <-done; got.err != nil || !got.events[0].Ruling.Proven || got.took < time.Minute {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // TestWaitOutlastsAnOutage: brokers that are away for a while end no wait, and nothing is missed.
 func TestWaitOutlastsAnOutage(t *testing.T) {
 	t.Parallel()
@@ -255,6 +281,32 @@ func TestWaitOutlastsAnOutage(t *testing.T) {
 		d.dial.Mend()
 		got := <-done
 		if got.err != nil || !got.events[0].Ruling.Deleted() || got.took > 12*time.Minute {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestWaitBeginsInAnOutage: brokers that are away when it begins end no wait either, as while a partition elects its leader. Receipts of another topic
+// are refused once they are back.
+func TestWaitBeginsInAnOutage(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		e := asks("alice", "bob")
+		id := d.publish(0, e)
+		reader, other, short := d.reader(), d.reader(), d.reader()
+		d.dial.Sever()
+		done := d.wait(reader, time.Hour, receipts(id)...)
+		refused := d.wait(other, time.Hour, receipts(topic+"/0/9")...)
+		if got := <-d.wait(short, time.Minute, receipts(id)...); got.err == nil || got.took < time.Minute || got.took > 2*time.Minute {
+			t.Errorf("it has seen nothing until its time was up: %+v", got)
+		}
+		d.end(id, schema.OutcomeDeleted, &e)
+		d.dial.Mend()
+		if got := <-done; got.err != nil || !got.events[0].Ruling.Deleted() {
+			t.Errorf("%+v", got)
+		}
+		got := <-refused
+		if _, ok := errors.AsType[*evidence.ReceiptError](got.err); !ok || got.took > 3*time.Minute {
 			t.Errorf("%+v", got)
 		}
 	})

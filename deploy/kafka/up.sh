@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts an Apache Kafka cluster (KRaft, each node broker and controller in one process) on loopback, without Docker, and prints
-# KAFKA_BROKERS. Maven fetches the jars, once. The script needs Java 17 or later and, the first time, Maven.
+# KAFKA_BROKERS. Maven fetches the jars, once. The script needs Java 17 or later and, the first time, Maven. With the argument jars
+# it fetches them and starts nothing.
 #
 #   BROKERS      number of nodes, 1 to 9 (1). With several, topics have up to 3 replicas, writes with acks=all need 2 of
 #                them, and a majority of the nodes must run
@@ -176,6 +177,11 @@ create() {
   announce
 }
 
+if [[ ${1-} == jars ]]; then
+  mkdir -p "$cache"
+  fetch_jars
+  exit
+fi
 [[ $brokers =~ ^[1-9]$ ]] || fail "BROKERS=$brokers: must be 1 to 9"
 mkdir -p "$cache"
 command -v java >/dev/null || fail "java not found: Kafka needs Java 17 or later"

@@ -41,6 +41,8 @@ func draw(t *rapid.T) *world {
 			delete(w.talks, c2c(c.To, "alice"))
 		case 3:
 			q.Also = append(q.Also, c)
+		case 4:
+			w.failing[c.To] = c.Type == schema.C2C && q.OtherSides
 		}
 	}
 	return w
@@ -74,6 +76,7 @@ func TestPromise11_EraseKilledAtEveryStep(t *testing.T) {
 				w.serve(rapid.IntRange(0, 5).Draw(rt, "served"))
 			}
 			w.kill = -1
+			clear(w.failing)
 			res, err := w.run(ctx, time.Hour)
 			if err != nil {
 				rt.Fatal(err)
@@ -141,6 +144,27 @@ func TestEraseLeavesLaterMessagesAlone(t *testing.T) {
 	})
 }
 
+// TestEraseIsNotHeldUpByAnothersList: an account whose list can't be read keeps nothing else from being deleted. Its own side is not deleted
+// blindly, and nothing is verified before its list was read.
+func TestEraseIsNotHeldUpByAnothersList(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(&erasure.Request{ID: "R-1", Account: "alice", OtherSides: true})
+		for _, to := range []string{"bob", "carol"} {
+			w.talks[c2c("alice", to)], w.talks[c2c(to, "alice")] = time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+		}
+		w.failing["bob"] = true
+		res, err := w.run(t.Context(), time.Minute)
+		if err != nil || res.State != erasure.InProgress || len(w.talks) != 1 || len(w.records) != 3 || len(res.Doubts) != 1 {
+			t.Errorf("%v, left %v, %+v", err, w.left(), res.Ruling)
+		}
+		w.failing["bob"] = false
+		if res, err = w.run(t.Context(), time.Minute); err != nil || res.State != erasure.Verified || len(w.talks) != 0 || len(w.again) != 0 {
+			t.Errorf("%v, left %v, %+v", err, w.left(), res.Ruling)
+		}
+	})
+}
+
 // TestEraseIsNotVerified: whatever keeps the lists from proving that everything is gone.
 func TestEraseIsNotVerified(t *testing.T) {
 	t.Parallel()
@@ -148,6 +172,7 @@ func TestEraseIsNotVerified(t *testing.T) {
 		edit func(w *world)
 		want erasure.State
 	}{
+		"the list can't be read":     {func(w *world) { w.failing["alice"] = true }, erasure.InProgress},
 		"the list is never complete": {func(w *world) { w.doubts = 1 << 30 }, erasure.InProgress},
 		"the service does not run":   {func(w *world) { w.stopped = true }, erasure.InProgress},
 		"the API keeps what it has deleted": {func(w *world) {
@@ -173,6 +198,50 @@ func TestEraseIsNotVerified(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestEraseAsksForMoreLater: what a request asks for besides, once its first run has deleted conversations, is asked for of these too. Lists no
+// longer show them.
+func TestEraseAsksForMoreLater(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string]func(q *erasure.Request){
+		"clear":            func(q *erasure.Request) { q.ClearRamble = true },
+		"other sides":      func(q *erasure.Request) { q.OtherSides = true },
+		"both":             func(q *erasure.Request) { q.ClearRamble, q.OtherSides = true, true },
+		"clear, and fewer": func(q *erasure.Request) { q.ClearRamble, q.OtherSides = true, false },
+	} {
+		for first := range 2 {
+			synctest.Test(t, func(t *testing.T) {
+				q := &erasure.Request{ID: "R-1", Account: "alice", OtherSides: name == "clear, and fewer"}
+				w := newWorld(q)
+				bob, carol := c2c("alice", "bob"), c2c("alice", "carol")
+				w.talks[bob] = time.Now().Add(-time.Hour)
+				if res, err := w.run(t.Context(), time.Hour); err != nil || res.State != erasure.Verified {
+					t.Fatalf("%s: %v, %+v", name, err, res.Ruling)
+				}
+				want := 1
+				if first == 1 { // a conversation besides, of which the first run knew nothing
+					w.talks[carol] = time.Now().Add(-time.Hour)
+					want++
+				}
+				more(q)
+				if q.OtherSides {
+					want *= 2
+				}
+				res, err := w.run(t.Context(), time.Hour)
+				if err != nil || res.State != erasure.Verified || len(res.Parts) < want {
+					t.Errorf("%s: %v, %+v", name, err, res.Ruling)
+				}
+				asked := map[schema.Conversation]bool{}
+				for _, rec := range w.records {
+					asked[rec.Event.Conversation] = asked[rec.Event.Conversation] || rec.Event.ClearRamble || !q.ClearRamble
+				}
+				if !asked[bob] || first == 1 && !asked[carol] || q.OtherSides != asked[c2c("bob", "alice")] {
+					t.Errorf("%s: %v", name, w.records)
+				}
+			})
+		}
 	}
 }
 

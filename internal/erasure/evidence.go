@@ -62,9 +62,12 @@ func (e *End) deleted() bool { return e.Outcome == string(schema.OutcomeDeleted)
 
 // Listing is one reading of an account's list of conversations.
 type Listing struct {
+	Account string
 	Entries []Entry
-	// Doubt says why the list may lack a conversation; empty if it is complete.
-	Doubt string
+	// Doubt says why the list may lack a conversation; empty if it is complete. Failed says that it is that a call has failed: Entries
+	// are those of the calls before.
+	Doubt  string
+	Failed bool
 	// NoAccount is the API's answer if it knows no such account.
 	NoAccount string
 	// Began is when the reading began. Calls is how many calls it took.

@@ -28,6 +28,7 @@ type world struct {
 	keeps   map[schema.Conversation]bool
 	gone    map[string]bool // accounts that the API does not know
 	doubts  int             // how many lists more are not complete
+	failing map[string]bool // accounts whose lists can't be read
 	late    int             // how many lists still show what was deleted
 	records []erasure.Record
 	// steps counts effects; the command is killed before effect kill, or, with half, in the middle of it.
@@ -44,7 +45,7 @@ type world struct {
 func newWorld(q *erasure.Request) *world {
 	return &world{
 		q: q, shown: 100, talks: map[schema.Conversation]time.Time{}, refused: map[schema.Conversation]string{},
-		keeps: map[schema.Conversation]bool{}, gone: map[string]bool{}, published: map[string]int{}, kill: -1,
+		keeps: map[schema.Conversation]bool{}, gone: map[string]bool{}, failing: map[string]bool{}, published: map[string]int{}, kill: -1,
 	}
 }
 
@@ -81,6 +82,10 @@ func (w *world) List(_ context.Context, account string) (*erasure.Listing, error
 	list := &erasure.Listing{Began: time.Now(), Calls: 1}
 	if w.gone[account] {
 		list.NoAccount = "code 50001"
+		return list, nil
+	}
+	if w.failing[account] {
+		list.Doubt, list.Failed = "a call has failed", true
 		return list, nil
 	}
 	for c, at := range w.talks {

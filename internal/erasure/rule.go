@@ -2,6 +2,8 @@ package erasure
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"convdel/schema"
@@ -81,11 +83,13 @@ type ruling struct {
 	byPart  map[string][]*Record
 	seen    map[schema.Conversation]bool
 	learned time.Time
+	// others are the other accounts whose lists have to prove something: they have parts, or nobody knows yet whether they need one.
+	others map[string]bool
 }
 
 // Rule weighs the evidence about a request.
 func Rule(q *Request, ev *Evidence) Ruling {
-	r := &ruling{q: q, ev: ev, byPart: make(map[string][]*Record), seen: make(map[schema.Conversation]bool)}
+	r := &ruling{q: q, ev: ev, byPart: make(map[string][]*Record), seen: make(map[schema.Conversation]bool), others: make(map[string]bool)}
 	targets := r.takeRecords()
 	if own := r.list(q.Account); own != nil {
 		for _, e := range own.Entries {
@@ -102,7 +106,8 @@ func Rule(q *Request, ev *Evidence) Ruling {
 	return r.Ruling
 }
 
-// takeRecords sorts the records by part, and returns the conversations of those that count.
+// takeRecords sorts the records by part, and returns their conversations. A conversation whose parts ask for too little is the request's
+// still: lists may no longer show it.
 func (r *ruling) takeRecords() []schema.Conversation {
 	var targets []schema.Conversation
 	for i := range r.ev.Records {
@@ -114,10 +119,11 @@ func (r *ruling) takeRecords() []schema.Conversation {
 		if at := schema.EventTime(rec.Event, nil, rec.Published); r.Requested.IsZero() || at.Before(r.Requested) {
 			r.Requested = at // that of a part that asks for too little, too: it is the same request
 		}
-		if !r.q.counts(&rec.Event) {
-			continue
+		if r.q.counts(&rec.Event) {
+			r.byPart[rec.Event.ID] = append(r.byPart[rec.Event.ID], rec)
+		} else if rec.Event.From != r.q.Account {
+			continue // the other side follows from the account's own conversation, if it is asked for
 		}
-		r.byPart[rec.Event.ID] = append(r.byPart[rec.Event.ID], rec)
 		targets = append(targets, rec.Event.Conversation)
 	}
 	return targets
@@ -132,12 +138,17 @@ func (r *ruling) weigh(c schema.Conversation) bool {
 	}
 	r.seen[c] = true
 	var shown *Entry
-	if list := r.list(c.From); list != nil {
+	list := r.list(c.From)
+	if list != nil {
 		shown = list.entry(c)
 	}
 	if records := r.byPart[schema.PartID(r.q.ID, c)]; len(records) > 0 {
 		r.takePart(c, records, shown)
 		return true
+	}
+	if list != nil && list.Failed && shown == nil {
+		r.others[c.From] = true // it may have had a message: another look will tell
+		return false
 	}
 	reason := ""
 	if err := (schema.Event{Conversation: c}).Validate(); err != nil {
@@ -215,12 +226,12 @@ func (r *ruling) checkLists() {
 	if !r.q.OtherSides {
 		return
 	}
-	checked := map[string]bool{r.q.Account: true}
 	for _, p := range r.Parts {
-		if other := p.Conversation.From; !checked[other] {
-			checked[other] = true
-			r.checkList(other)
-		}
+		r.others[p.Conversation.From] = true
+	}
+	delete(r.others, r.q.Account)
+	for _, other := range slices.Sorted(maps.Keys(r.others)) {
+		r.checkList(other)
 	}
 }
 

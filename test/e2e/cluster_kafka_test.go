@@ -75,7 +75,7 @@ func killBroker(t *testing.T, activeController bool) {
 
 // TestKafka_DeadLettersNotReplicated makes the dead-letter topic require three in-sync replicas and takes one away. Good
 // events go on. No offset of an event that needs a dead letter is committed. The dead letters are written when the node is
-// back.
+// back. The outcome topic of a second service is treated likewise, see unrecorded.
 //
 //nolint:paralleltest // the others would lose the node as well
 func TestKafka_DeadLettersNotReplicated(t *testing.T) {
@@ -84,9 +84,12 @@ func TestKafka_DeadLettersNotReplicated(t *testing.T) {
 	p := s.service("--drain-timeout", "3s")
 	s.produce(values(t, events("before", 0, 60))...)
 	s.await(time.Minute, "every offset committed", s.drained)
-	revive := s.killNode(s.coordinator(s.group)%3 + 1) // not the coordinator, which another test kills
+	coordinator := s.coordinator(s.group)
+	ends := newUnrecorded(t, coordinator)
+	revive := s.killNode(coordinator%3 + 1) // not the coordinator, which another test kills
 	s.await(time.Minute, "a replica missing", func() bool { return !s.inSync() && s.leads(s.topic, 3) && s.leads(s.dlt, 3) })
 
+	ends.whileRefused()
 	first := s.committed()
 	bad := events("code-50001", 0, 30)
 	s.produce(values(t, bad)...)
@@ -121,6 +124,7 @@ func TestKafka_DeadLettersNotReplicated(t *testing.T) {
 	if again := s.wantDeleted(all); again != 0 {
 		t.Errorf("%d events done twice", again)
 	}
+	ends.onceTaken()
 }
 
 // TestKafka_RetentionCutsTheLog lets the brokers' own retention remove records that a paused service has not read. The

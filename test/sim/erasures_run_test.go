@@ -20,10 +20,11 @@ import (
 const (
 	eraser     = "erasure " // the beginning of the names of erasures
 	eraserPort = 8700       // the first one's port of the API
-	// listPause and lingerLooks are those of `convdel erase`.
-	listPause   = 2 * time.Second
-	lingerLooks = 3
-	listFlags   = 63
+	// These are those of `convdel erase`.
+	readPatience = 10 * time.Second
+	listPause    = 2 * time.Second
+	lingerLooks  = 3
+	listFlags    = 63
 )
 
 // course is what has become of an erasure.
@@ -31,8 +32,8 @@ type course struct {
 	mu   sync.Mutex
 	runs []*run
 	over bool
-	// interrupted is how many messages have arrived while the list was read.
-	interrupted int
+	// pages is how many pages of the account's list were made.
+	pages int
 }
 
 // run is one run of the command.
@@ -170,7 +171,8 @@ func (w *world) goOn(ctx context.Context, clerk *watched, port int) (erasure.Res
 	defer func() { _ = writer.Close() }()
 	deadline := time.Now().Add(v.wait)
 	clerk.Desk = desk.New(desk.Config{
-		Topic: topic, RequestID: v.request.ID, Rate: v.rate, Flags: listFlags, Deadline: deadline, Trouble: func(desk.Task, error) {},
+		Topic: topic, RequestID: v.request.ID, Account: v.request.Account, Rate: v.rate, Flags: listFlags,
+		Deadline: deadline, ReadUntil: time.Now().Add(max(v.wait, readPatience)), Trouble: func(desk.Task, error) {},
 	}, reader, client, writer)
 	if clerk.plans {
 		return erasure.Plan(ctx, clerk, &v.request)
@@ -233,8 +235,12 @@ func (c *watched) Find(ctx context.Context) ([]erasure.Record, error) {
 // List is that of [erasure.Desk].
 func (c *watched) List(ctx context.Context, account string) (*erasure.Listing, error) {
 	c.begin(listing)
-	c.lists[account] = shownAt{time.Now(), c.w.listed(account)}
-	return c.Desk.List(ctx, account)
+	shown := shownAt{time.Now(), c.w.listed(account)}
+	list, err := c.Desk.List(ctx, account)
+	if list != nil && !list.Began.Before(shown.at) { // otherwise it is one that was read before
+		c.lists[account] = shown
+	}
+	return list, err
 }
 
 // Publish is that of [erasure.Desk].
@@ -296,21 +302,24 @@ func (w *world) talk() {
 	}
 }
 
-// interrupt has a message arrive between two pages of an account's list, or after the last.
+// interrupt has a message arrive between two pages of an account's list, or after the last: after every other page, in a conversation that
+// is there, or in a new one.
 func (w *world) interrupt(account string) {
 	for _, v := range w.sc.leaving {
-		if v.request.Account != account {
+		if v.request.Account != account || v.restless == 0 || len(v.has) == 0 {
 			continue
 		}
 		v.course.mu.Lock()
-		n := v.course.interrupted
-		goes := n < v.restless && len(v.course.runs) > 0
-		if goes {
-			v.course.interrupted++
-		}
+		v.course.pages++
+		n := v.course.pages
+		goes := len(v.course.runs) > 0 && n%2 == 0 && n <= 2*v.restless
 		v.course.mu.Unlock()
-		if goes {
+		switch {
+		case !goes:
+		case n%4 == 0:
 			w.say(v.has[n%len(v.has)].own(account))
+		default:
+			w.say(schema.Conversation{From: account, Type: schema.C2C, To: fmt.Sprintf("%snew-%s-%d", mate, v.request.ID, n)})
 		}
 	}
 }

@@ -96,7 +96,7 @@ func drawLeaving(sc *scenario) {
 func (d *drawer) leaving(n int) *leaving {
 	v := &leaving{
 		at: d.between(time.Second, d.sc.length), rate: pick(d.Rand, []int{50, 50, 10}), wait: pick(d.Rand, []time.Duration{15 * time.Second, time.Minute, 10 * time.Minute}),
-		plans: d.chance(0.2), replays: d.chance(0.7), again: pick(d.Rand, []int{0, 0, 1}), pause: d.between(time.Second, 20*time.Second),
+		plans: d.chance(0.2), replays: d.chance(0.7), again: pick(d.Rand, []int{0, 1, 1}), pause: d.between(time.Second, 20*time.Second),
 	}
 	v.request = erasure.Request{
 		ID: fmt.Sprintf("R-%d", n), Account: leaver + strconv.Itoa(n), OtherSides: d.chance(0.5), ClearRamble: d.chance(0.5),
@@ -115,7 +115,7 @@ func (d *drawer) leaving(n int) *leaving {
 		v.again = max(v.again, 1)
 		v.refused, v.until = 50001+d.IntN(2), pick(d.Rand, []time.Duration{v.at + d.between(0, 30*time.Second), 24 * time.Hour})
 	}
-	if d.chance(0.3) {
+	if d.chance(0.4) {
 		v.restless = 1 + d.IntN(4)
 	}
 	d.conversations(v, n)
@@ -143,13 +143,13 @@ func (d *drawer) conversations(v *leaving, n int) {
 		}
 		own = append(own, c)
 		if d.chance(0.1) { // it begins during the day
-			v.messages = append(v.messages, messageOf{c, d.between(0, d.sc.length)})
+			v.messages = append(v.messages, messageOf{c, min(d.sc.length, v.at+d.between(-10*time.Second, 20*time.Second))})
 			continue
 		}
 		v.has = append(v.has, entryOf{Conversation: c, last: -d.between(time.Hour, 100*time.Hour), pinned: d.chance(0.1)})
 	}
 	for range pick(d.Rand, []int{0, 0, 1, 3}) { // to both sides, as messages are
-		c, at := pick(d.Rand, own), d.between(max(0, v.at-10*time.Second), d.sc.length)
+		c, at := pick(d.Rand, own), min(d.sc.length, v.at+d.between(-10*time.Second, time.Minute))
 		v.messages = append(v.messages, messageOf{c, at})
 		if other, ok := d.otherSide(c); ok {
 			v.messages = append(v.messages, messageOf{other, at})

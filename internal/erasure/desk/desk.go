@@ -14,15 +14,15 @@ import (
 
 // Config configures a [Desk].
 type Config struct {
-	// Topic is the topic of events. RequestID names the request.
-	Topic, RequestID string
+	// Topic is the topic of events. RequestID names the request, Account is the one that it erases.
+	Topic, RequestID, Account string
 	// Since leaves out records with an earlier time.
 	Since time.Time
 	// Rate is how many parts are published, and how many calls for lists are made, a second. Flags are the AssistFlags of lists.
 	Rate, Flags int
-	// Deadline ends the waiting.
-	Deadline time.Time
-	// Finding, unless nil, is called before the topics are searched, and the function that it returns after that.
+	// Deadline ends the waiting. ReadUntil is until when calls for lists are begun.
+	Deadline, ReadUntil time.Time
+	// Finding, unless nil, is called before each search of the topics, and the function that it returns after that.
 	Finding func() (end func())
 	// Trouble is called with the error of something that is done again, and with what that is: [Waiting] or [Listing].
 	Trouble func(Task, error)
@@ -44,15 +44,18 @@ type Desk struct {
 	lists  *imclient.Client
 	writer *publish.Writer
 	pace   pacer
-	calls  int
-	totals evidence.Totals
+	// later are the other accounts whose last list has failed.
+	later    map[string]*laterList
+	calls    int
+	totals   evidence.Totals
+	nameless int
 }
 
 var _ erasure.Desk = (*Desk)(nil)
 
 // New makes a desk. The caller closes what it is given.
 func New(cfg Config, reader *evidence.Reader, lists *imclient.Client, writer *publish.Writer) *Desk {
-	return &Desk{cfg: cfg, reader: reader, lists: lists, writer: writer, pace: pacer{rate: cfg.Rate}}
+	return &Desk{cfg: cfg, reader: reader, lists: lists, writer: writer, pace: pacer{rate: cfg.Rate}, later: make(map[string]*laterList)}
 }
 
 // Calls is how many calls for lists were made.
@@ -61,17 +64,22 @@ func (d *Desk) Calls() int { return d.calls }
 // Totals are the numbers of the search, with what was unreadable since.
 func (d *Desk) Totals() evidence.Totals { return d.totals }
 
-// Find returns the records that bear the request's ID.
+// Nameless is how many outcomes bear the request's ID and name no conversation, while the topic no longer has their records.
+func (d *Desk) Nameless() int { return d.nameless }
+
+// Find returns the records that bear the request's ID. Those behind an open transaction it waits for until the time is up: the request's time
+// may be among them, and they would be published again.
 func (d *Desk) Find(ctx context.Context) ([]erasure.Record, error) {
-	end := func() {}
-	if d.cfg.Finding != nil {
-		end = d.cfg.Finding()
-	}
-	events, totals, err := d.reader.Find(ctx, evidence.Query{ErasureID: d.cfg.RequestID, Since: d.cfg.Since})
-	end()
+	events, totals, err := d.reader.FindAll(ctx, evidence.Query{ErasureID: d.cfg.RequestID, Since: d.cfg.Since}, d.cfg.Deadline, d.cfg.Finding)
 	d.totals = totals
 	if err != nil {
 		return nil, err
+	}
+	d.nameless = 0
+	for _, e := range events {
+		if e.Nameless() {
+			d.nameless++
+		}
 	}
 	return recordsOf(events, time.Now()), nil
 }
