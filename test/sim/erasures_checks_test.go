@@ -40,9 +40,9 @@ func (v *leaving) concerns(c schema.Conversation) bool {
 	return c.From == v.request.Account || v.request.OtherSides && c.Type == schema.C2C && c.To == v.request.Account
 }
 
-// forbids returns true if the API refuses deletes of an account that is erased, for some time at least.
+// forbids returns true if the API refuses deletes of an account that is erased, for some time at least, or does not know the account.
 func (w *world) forbids(account string, code int) bool {
-	return slices.ContainsFunc(w.sc.leaving, func(v *leaving) bool { return v.request.Account == account && v.refused == code })
+	return code == 50001 && strings.HasPrefix(account, deserted) || slices.ContainsFunc(w.sc.leaving, func(v *leaving) bool { return v.request.Account == account && v.refused == code })
 }
 
 // judgePublished checks parts that a run is about to publish.
@@ -84,7 +84,7 @@ func (w *world) judgeEnd(c *watched) {
 	}
 	for _, left := range r.result.Residue {
 		from := c.lists[left.Conversation.From]
-		revived := from.entries[left.Conversation].Unix() > r.result.Requested.Unix()
+		revived := !r.result.Requested.IsZero() && from.entries[left.Conversation].Unix() > r.result.Requested.Unix()
 		if !revived && !w.saidSince(left.Conversation, r.v.course.runs[0].began) {
 			w.fail("erased", "%s leaves %v (%s), which has had no message since", r.name, left.Conversation, left.Reason)
 		}
@@ -163,9 +163,14 @@ func (l *ledger) forgotten(e *entry) bool {
 	return !e.removed.IsZero() && !l.w.sc.accounts
 }
 
-// judgeAgain checks that a run publishes no part that had ended before the run began, or whose record was there to be read.
+// judgeAgain checks that a run publishes no part twice, none that had ended before the run began, and none whose record was there to be read.
 func (l *ledger) judgeAgain(r *run, parts map[schema.Conversation][]*entry) {
+	before := map[schema.Conversation]bool{}
 	for _, p := range r.published {
+		if before[p.Conversation] {
+			l.w.fail("erased", "at %s %s publishes %v for the second time", l.w.clock(p.at), r.name, p.Conversation)
+		}
+		before[p.Conversation] = true
 		for _, e := range parts[p.Conversation] {
 			if l.forgotten(e) {
 				continue
@@ -226,7 +231,8 @@ func (l *ledger) judgeExceptions(r *run, parts map[schema.Conversation][]*entry)
 		}
 		if !slices.ContainsFunc(parts[x.Conversation], func(e *entry) bool {
 			deleted, ended := l.endedBy(e, r.ended)
-			return ended && !deleted || !e.removed.IsZero()
+			_, letter := l.w.tap.tried[e.id] // it may be there before its outcome
+			return (ended || letter) && !deleted || !e.removed.IsZero()
 		}) {
 			l.w.fail("erased", "%s has the exception %v, %s, and nothing says so", r.name, x.Conversation, x.End.Outcome)
 		}

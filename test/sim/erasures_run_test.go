@@ -325,7 +325,7 @@ func (w *world) interrupt(account string) {
 }
 
 // own returns the account's side of a conversation.
-func (e *entryOf) own(account string) schema.Conversation {
+func (e entryOf) own(account string) schema.Conversation {
 	if e.From == account {
 		return e.Conversation
 	}

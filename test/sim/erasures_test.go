@@ -81,7 +81,7 @@ func erasing(sc *scenario) bool { return len(sc.leaving) > 0 }
 // drawLeaving draws the accounts that are erased.
 func drawLeaving(sc *scenario) {
 	d := &drawer{Rand: rngOf(sc, 8), sc: sc}
-	if !sc.outcomes || !d.chance(0.5) {
+	if !sc.outcomes || !d.chance(0.75) {
 		return
 	}
 	sc.listLimit = pick(d.Rand, []int{0, 8, 15})
@@ -95,7 +95,7 @@ func drawLeaving(sc *scenario) {
 
 func (d *drawer) leaving(n int) *leaving {
 	v := &leaving{
-		at: d.between(time.Second, d.sc.length), rate: pick(d.Rand, []int{50, 50, 10}), wait: pick(d.Rand, []time.Duration{15 * time.Second, time.Minute, 10 * time.Minute}),
+		at: d.between(time.Second, d.sc.length), rate: pick(d.Rand, []int{50, 50, 10}), wait: pick(d.Rand, []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, 10 * time.Minute}),
 		plans: d.chance(0.2), replays: d.chance(0.7), again: pick(d.Rand, []int{0, 1, 1}), pause: d.between(time.Second, 20*time.Second),
 	}
 	v.request = erasure.Request{
@@ -169,11 +169,12 @@ func (d *drawer) strangers(v *leaving) {
 		return
 	}
 	one := func() schema.Conversation { return pick(d.Rand, v.has).Conversation }
+	own := func() schema.Conversation { return pick(d.Rand, v.has).own(v.request.Account) }
 	for i := range 1 + d.IntN(4) {
-		e := &planned{id: fmt.Sprintf("stranger-%s-%d", v.request.ID, i), at: d.between(0, d.sc.length), named: true, erasureID: v.request.ID, clearRamble: d.chance(0.5)}
+		e := &planned{id: fmt.Sprintf("stranger-%s-%d", v.request.ID, i), at: min(d.sc.length, max(0, v.at+d.between(-20*time.Second, 5*time.Second))), named: true, erasureID: v.request.ID, clearRamble: d.chance(0.5)}
 		switch d.IntN(3) {
 		case 0:
-			e.Conversation, e.eventID = one(), schema.PartID(v.request.ID, one())
+			e.Conversation, e.eventID = own(), schema.PartID(v.request.ID, own())
 		case 1:
 			e.Conversation, e.eventID = one(), e.id
 		default:

@@ -287,7 +287,7 @@ func mutants() []mutant {
 		one("an erasure counts forged parts", "internal/erasure/evidence.go", "q.concerns(e.Conversation) && e.ID == schema.PartID(q.ID, e.Conversation)",
 			"q.concerns(e.Conversation)", "erased"),
 		one("an erasure does not see later messages", "internal/erasure/rule.go", "!r.Requested.IsZero() && e.LastMessage",
-			"r.Requested.IsZero() && e.LastMessage", "erased"),
+			"e == nil && e.LastMessage", "erased"),
 		one("an erasure forgets other sides", "internal/erasure/rule.go", "			r.weighOther(otherSide(c))\n",
 			"			_ = otherSide(c)\n", "erased"),
 		one("an erasure deletes other sides unasked", "internal/erasure/rule.go", "published := r.weigh(c); published && q.OtherSides",

@@ -57,9 +57,6 @@ func TestSimulation(t *testing.T) {
 	for n := first; n < first+count; n++ {
 		t.Run(fmt.Sprint("seed=", n), func(t *testing.T) {
 			t.Parallel()
-			if os.Getenv("ONLY_ERASURES") != "" && len(draw(n).leaving) == 0 {
-				return
-			}
 			if *stop && all.anyBroken() {
 				return
 			}
