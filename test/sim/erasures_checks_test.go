@@ -127,10 +127,12 @@ func (l *ledger) judgeErasures() {
 		l.judgeIDs(v)
 		for _, r := range v.course.runs {
 			l.judgeAgain(r, parts)
-			if r.state == erasure.Verified {
+			switch r.state {
+			case erasure.Verified:
 				l.judgeVerified(r, parts)
-			} else if r.state == erasure.Exceptions {
+			case erasure.Exceptions:
 				l.judgeExceptions(r, parts)
+			case erasure.Planned, erasure.InProgress:
 			}
 		}
 		l.judgeBystanders(v)

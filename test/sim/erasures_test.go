@@ -103,8 +103,14 @@ func (d *drawer) leaving(n int) *leaving {
 	}
 	for range d.IntN(6) {
 		v.kills = append(v.kills, pick(d.Rand, []kill{
-			{step: finding, nth: 1}, {step: listing, nth: 1}, {step: listing, nth: 1 + d.IntN(6)}, {step: publishing, nth: 1}, {step: publishing, nth: 1},
-			{step: publishing, nth: 2}, {step: awaiting, nth: 1}, {step: awaiting, nth: 1 + d.IntN(2)},
+			{step: finding, nth: 1},
+			{step: listing, nth: 1},
+			{step: listing, nth: 1 + d.IntN(6)},
+			{step: publishing, nth: 1},
+			{step: publishing, nth: 1},
+			{step: publishing, nth: 2},
+			{step: awaiting, nth: 1},
+			{step: awaiting, nth: 1 + d.IntN(2)},
 		}))
 		v.kills[len(v.kills)-1].after = pick(d.Rand, []time.Duration{0, d.between(0, 10*time.Millisecond), d.between(0, 200*time.Millisecond), d.between(0, 3*time.Second)})
 	}
@@ -181,7 +187,7 @@ func (d *drawer) strangers(v *leaving) {
 			e.Conversation = schema.Conversation{From: "stranger-" + e.id, Type: schema.C2C, To: "friend"}
 			e.eventID = schema.PartID(v.request.ID, e.Conversation)
 		}
-		if e.Conversation.To == "bystander" || e.eventID == schema.PartID(v.request.ID, e.Conversation) && strings.Contains(e.From+e.To, leaver) {
+		if e.To == "bystander" || e.eventID == schema.PartID(v.request.ID, e.Conversation) && strings.Contains(e.From+e.To, leaver) {
 			continue // it would be true, or erase what stays
 		}
 		e.key = []byte(e.Key())

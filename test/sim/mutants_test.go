@@ -160,7 +160,9 @@ func one(name, file, old, replacement string, breaks ...string) mutant {
 	return mutant{name, []edit{{file, old, replacement}}, breaks}
 }
 
-func mutants() []mutant {
+func mutants() []mutant { return append(serviceMutants(), erasureMutants()...) }
+
+func serviceMutants() []mutant {
 	return []mutant{
 		{"events end before their letters are acknowledged", []edit{
 			{
@@ -270,36 +272,5 @@ func mutants() []mutant {
 		one("what can't be read of a batch is passed over", "consumer/unreadable.go", "	f.pipeline.acceptUnreadable(rec, size, bad)\n", "	f.capacity.release(size)\n", "lost", "commit"),
 		one("a batch that can't be read is fetched for ever", "consumer/unreadable.go", "	return f.seen >= unreadableAfter\n", "	return f.seen >= 1000*unreadableAfter\n", "stuck"),
 		one("the letter of a batch names its first offset alone", "consumer/unreadable.go", "batch: &schema.Batch{First: bad.First, Last: bad.Last}}\n", "batch: &schema.Batch{First: bad.First, Last: bad.First}}\n", "headers"),
-		one("an erasure is verified before all parts have ended", "internal/erasure/rule.go", "len(r.Publish)+len(r.Need)+len(r.Pending)+len(r.Doubts) > 0",
-			"len(r.Publish)+len(r.Need)+len(r.Doubts) > 0", "erased"),
-		one("an erasure is verified by a list that is not complete", "internal/erasure/rule.go", "	case list.Doubt != \"\":\n",
-			"	case list.Doubt != \"\" && list.Began.IsZero():\n", "erased"),
-		one("an erasure is verified by a list from before the last outcome", "internal/erasure/rule.go", "	case list.Began.Before(r.learned):\n",
-			"	case list.Began.IsZero():\n", "erased"),
-		one("an erasure of nothing is verified", "internal/erasure/rule.go", "	if len(r.Parts)+len(r.Residue) == 0 {\n",
-			"	if len(r.Parts)+len(r.Residue) < 0 {\n", "erased"),
-		one("an erasure is verified although something is left", "internal/erasure/rule.go", "len(r.Exceptions)+len(r.Residue)+len(r.Failures) > 0",
-			"len(r.Exceptions)+len(r.Failures) > 0", "erased"),
-		one("an erasure publishes again what could not be deleted", "internal/erasure/rule.go", "records := r.byPart[schema.PartID(r.q.ID, c)]; len(records) > 0 {",
-			"records := r.byPart[schema.PartID(r.q.ID, c)]; len(records) > 0 && (shown == nil || records[0].End == nil || records[0].End.deleted()) {", "erased"),
-		one("an erasure goes on without a look at what it has published", "internal/erasure/run.go", "	r.ev.Records, err = r.desk.Find(ctx)\n",
-			"	_, err = r.desk.Find(ctx)\n", "erased"),
-		one("an erasure counts forged parts", "internal/erasure/evidence.go", "q.concerns(e.Conversation) && e.ID == schema.PartID(q.ID, e.Conversation)",
-			"q.concerns(e.Conversation)", "erased"),
-		one("an erasure does not see later messages", "internal/erasure/rule.go", "!r.Requested.IsZero() && e.LastMessage",
-			"e == nil && e.LastMessage", "erased"),
-		one("an erasure forgets other sides", "internal/erasure/rule.go", "			r.weighOther(otherSide(c))\n",
-			"			_ = otherSide(c)\n", "erased"),
-		one("an erasure deletes other sides unasked", "internal/erasure/rule.go", "published := r.weigh(c); published && q.OtherSides",
-			"published := r.weigh(c); published", "erased"),
-		one("an erasure publishes other sides without their lists", "internal/erasure/rule.go", "		r.seen[c] = true\n		r.Need = append(r.Need, c.From)\n",
-			"		r.weigh(c)\n", "erased"),
-		one("each run of an erasure has other IDs", "internal/erasure/run.go", "ID: schema.PartID(r.q.ID, c),",
-			"ID: schema.PartID(r.q.ID+time.Now().String(), c),", "erased"),
-		one("the plan of an erasure publishes", "internal/erasure/run.go", "	res := run.result()\n	res.State = Planned\n",
-			"	run.o.Deadline = time.Now().Add(time.Minute)\n	_, _ = run.step(ctx)\n	res := run.result()\n	res.State = Planned\n", "erased"),
-		one("a list that fails is an empty one", "internal/erasure/desk/list.go", "result.Failed, result.Doubt = true, \"a call has failed: \"+err.Error()",
-			"result.Failed, result.Doubt = true, \"\"", "erased"),
-		one("an erasure accepts the group of another app", "internal/erasure/desk/group.go", "p.App != \"\" && p.App != ours {", "p.App != \"\" && p.App == ours+ours {", "foreign"),
 	}
 }
