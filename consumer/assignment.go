@@ -58,10 +58,6 @@ func (a *assignment) checkOwner(ctx context.Context, partitions int) error {
 
 // leave takes this member's values off the metrics.
 func (a *assignment) leave() {
-	for id := range a.partitions {
-		a.metrics.dropLag(id)
-	}
-	a.metrics.inFlight.Set(0)
 	a.metrics.outcomesWaiting.Set(0)
 	a.metrics.callWaiters.Set(0)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"convdel/consumer/internal/recordlog"
@@ -37,17 +36,15 @@ type capacity struct {
 	maxEvents, maxBytes, maxLarge int64
 
 	fetched, events, bytes, large *semaphore.Weighted
-	inFlight                      prometheus.Gauge
 	// admitted is the number of events in flight.
 	admitted atomic.Int64
 }
 
-// newCapacity returns the capacity that a configuration allows. It keeps inFlight at the number of events in flight.
-func newCapacity(cfg Config, inFlight prometheus.Gauge) *capacity {
+// newCapacity returns the capacity that a configuration allows.
+func newCapacity(cfg Config) *capacity {
 	c := &capacity{
 		maxEvents: int64(cfg.MaxInFlight), maxBytes: cfg.MaxInFlightBytes,
 		maxLarge: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes}.Room(askMost),
-		inFlight: inFlight,
 	}
 	c.fetched = semaphore.NewWeighted(fetchBudget)
 	c.events = semaphore.NewWeighted(c.maxEvents)
@@ -72,7 +69,6 @@ func (c *capacity) admit(ctx context.Context, r *reservation, size int64, waits 
 	}
 	r.events--
 	r.bytes -= c.weight(size)
-	c.inFlight.Inc()
 	c.admitted.Add(1)
 	return nil
 }
@@ -117,7 +113,6 @@ func (c *capacity) cancel(r *reservation) {
 func (c *capacity) release(size int64) {
 	c.bytes.Release(c.weight(size))
 	c.events.Release(1)
-	c.inFlight.Dec()
 	c.admitted.Add(-1)
 }
 

@@ -25,11 +25,12 @@ const (
 type committer struct {
 	partitions map[int]*partition
 	// stamp is what every commit says, whatever its partition: whose it is, and of which topic.
-	stamp    offsets.Stamp
-	sender   *commitSender
-	accepted prometheus.Counter
-	log      *slog.Logger
-	poked    chan struct{}
+	stamp  offsets.Stamp
+	sender *commitSender
+	// accepted counts commits that the broker has accepted, failed the others.
+	accepted, failed prometheus.Counter
+	log              *slog.Logger
+	poked            chan struct{}
 }
 
 // poke says that there may be something to commit.
@@ -96,8 +97,12 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	l.works()
 	if err == nil {
 		c.accepted.Inc()
+		for _, one := range commits {
+			c.partitions[one.partition].committed.Store(one.offset)
+		}
 		return nil
 	}
+	c.failed.Inc()
 	for _, one := range commits {
 		c.partitions[one.partition].notCommitted()
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
 
@@ -98,12 +99,13 @@ func newTestCommitter(pool, fresh *fakeTransport) (*committer, *partition) {
 		partitions: map[int]*partition{0: p},
 		stamp:      offsets.Stamp{App: "1400000001", Topic: offsets.TopicID{Cluster: 1}},
 		sender:     &commitSender{member: &member{group: "g", id: "m", generation: 1}, topic: "t", pool: pool, fresh: fresh, log: log},
-		accepted:   prometheus.NewCounter(prometheus.CounterOpts{Name: "commits"}), log: log, poked: make(chan struct{}, 1),
+		accepted:   prometheus.NewCounter(prometheus.CounterOpts{Name: "commits"}), failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"}),
+		log: log, poked: make(chan struct{}, 1),
 	}, p
 }
 
 // finish delivers the next record and ends it.
-func (p *partition) finish() { p.ended(p.add(p.position())) }
+func (p *partition) finish() { p.ended(p.add(p.position(), time.Time{})) }
 
 // TestDrainLetsTheCommitUnderWayEnd: the drain begins while a commit is on its way. If the commit were given up, it would arrive
 // after the drain's own and undo it. That holds over the pool, and over new connections after the pool has failed.
@@ -239,7 +241,7 @@ func TestCommitWithLessMetadata(t *testing.T) {
 			return nil
 		}}
 		c, p := newTestCommitter(pool, &fakeTransport{})
-		p.add(10)
+		p.add(10, time.Time{})
 		p.finish()
 		for n := range 2 {
 			if err := c.commit(t.Context(), true); err != nil || len(pool.committed()) != n+1 || c.sender.detail != test.detail {
@@ -303,4 +305,30 @@ func TestFence(t *testing.T) {
 			t.Errorf("%v: %v, fenced %t, want %t", test.err, got, isFenced(got), test.want)
 		}
 	}
+}
+
+// TestCommitsAreCounted: those that the broker accepts, and those that fail for whatever reason. Only the former move the group's offset.
+func TestCommitsAreCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fails := true
+		verdict := func(offsetcommit.RequestPartition) error {
+			if fails {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}
+		c, p := newTestCommitter(&fakeTransport{verdict: verdict}, &fakeTransport{verdict: verdict})
+		for step, want := range []struct{ accepted, failed, committed float64 }{{0, 1, -1}, {0, 2, -1}, {1, 2, 12}} {
+			fails = step < 2
+			if step < 2 {
+				p.finish()
+			}
+			err := c.commit(t.Context(), false)
+			accepted, failed, committed := testutil.ToFloat64(c.accepted), testutil.ToFloat64(c.failed), float64(p.committed.Load())
+			if (err != nil) != fails || accepted != want.accepted || failed != want.failed || committed != want.committed {
+				t.Errorf("step %d: %v; %v accepted, %v failed, %v committed; want %+v", step, err, accepted, failed, committed, want)
+			}
+		}
+	})
 }

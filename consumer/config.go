@@ -90,6 +90,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics counts what happens. Required; see [NewMetrics].
 	Metrics *Metrics
+	// Traces makes a span of each event and of each call. Default: none.
+	Traces Traces
 }
 
 // API performs deletes. It must be safe for concurrent use and must honour ctx.
@@ -172,6 +174,9 @@ type Answer struct {
 	// Code is the API's error code, 0 for success and where the API itself has not answered: no answer, a timeout, an HTTP
 	// status, something other than JSON.
 	Code int
+	// Reason says in one word why the API itself has not answered, for metrics: timeout, refused, reset, unreachable, dns, tls, http_4xx,
+	// http_5xx, http_other, not_json, no_code, key, request or stopped. Any other word counts as other.
+	Reason string
 	// Quiet is for how long the API wants no call at all after a Halt or a Throttled answer, 0 if it does not say so.
 	Quiet time.Duration
 	// Unavailable says that a Throttled answer is that of an API that takes no calls at all. If all answers are, that is an

@@ -12,6 +12,7 @@ import (
 
 	"convdel/consumer/cluster"
 	"convdel/consumer/internal/recordlog"
+	"convdel/internal/notable"
 )
 
 const (
@@ -111,7 +112,7 @@ func (f *fetcher) recover(ctx context.Context, err error) error {
 func (f *fetcher) report(ctx context.Context, err error) {
 	if err == nil {
 		if f.p.failing.Swap(nil) != nil {
-			f.log.LogAttrs(ctx, slog.LevelInfo, "fetch works again", slog.Int64("offset", f.p.position()))
+			f.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "fetch works again", slog.Int64("offset", f.p.position()))
 		}
 		return
 	}
@@ -156,7 +157,6 @@ func (f *fetcher) fetchOnce(ctx context.Context) error {
 	if fetched.HighWatermark >= 0 { // a throttled fetch has none
 		p.sawEnd(fetched.HighWatermark)
 		p.stable.Store(fetched.Stable)
-		f.metrics.setLag(p.id, p.lag())
 	}
 	if !room.isShare() { // the answer is small, and its records may not be
 		share, err := f.capacity.roomToFetch(ctx, f.size.least())

@@ -2,10 +2,10 @@ package consumer
 
 import (
 	"strconv"
-	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"convdel/internal/meter"
 )
 
 // Outcome is how an event ended, and the label of convdel_events_total.
@@ -21,180 +21,182 @@ const (
 	OutcomeRevived     Outcome = "revived"
 )
 
-// Metrics counts what a [Consumer] does, for Prometheus.
+// Code is an error code that the API is known to answer with.
+type Code struct {
+	Number int
+	// Verdict is what it means for the events of a call.
+	Verdict Verdict
+}
+
+// Metrics counts what a [Consumer] does, for Prometheus. No label has a value that is not known beforehand, but for the partitions that
+// the consumer owns.
 type Metrics struct {
+	set *meter.Set
+	// codes are the labels of the known codes.
+	codes map[int]string
+	// state has the metrics that are computed when they are read.
+	state *stateCollector
+	// pauses are told by the breakers.
+	pauses *pauses
+
 	// deleted is the child of events for deleted events, succeeded the child of calls for code 0. Both are looked up once: a
 	// lookup costs more than the count itself.
 	deleted, succeeded prometheus.Counter
 
-	events, calls     *prometheus.CounterVec
-	callDuration      prometheus.Histogram
-	callWaiters       prometheus.Gauge
-	coalesced         prometheus.Counter
-	inFlight          prometheus.Gauge
-	retries           prometheus.Counter
-	eventAge          prometheus.Histogram
-	lag               *prometheus.GaugeVec
-	deadLetters       *prometheus.CounterVec
-	deadLetterRetries prometheus.Counter
-	outcomes          *prometheus.CounterVec
-	outcomesWaiting   prometheus.Gauge
-	outcomeRetries    prometheus.Counter
-	limiter           atomic.Pointer[limiter]
-	commits           prometheus.Counter
-	generations       prometheus.Counter
-	offsetResets      prometheus.Counter
-	paused            *prometheus.GaugeVec
-	fetchFailures     *prometheus.CounterVec
-	lists             *prometheus.CounterVec
-	listWaiters       prometheus.Gauge
+	events, calls             *prometheus.CounterVec
+	callDuration, eventAge    prometheus.Histogram
+	coalesced, retries        prometheus.Counter
+	callWaiters, listWaiters  prometheus.Gauge
+	lastSuccess               prometheus.Gauge
+	deadLetters, outcomes     *prometheus.CounterVec
+	deadLetterRetries         prometheus.Counter
+	outcomeRetries            prometheus.Counter
+	outcomesWaiting           prometheus.Gauge
+	lists, fetchFailures      *prometheus.CounterVec
+	commits, commitFailures   prometheus.Counter
+	generations, offsetResets prometheus.Counter
 }
 
-// NewMetrics makes the metrics and registers them. Names and labels are the documented ones, prefix
-// convdel_. It panics, as the Prometheus library does, if reg has them already.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "convdel", Name: name, Help: help})
-		reg.MustRegister(c)
-		return c
+// NewMetrics makes the metrics and registers them. Names and labels are the documented ones (docs/metrics.md), prefix convdel_. The codes
+// are those that have a label of their own; all others count as "other". It panics, as the Prometheus library does, if reg has the metrics
+// already.
+func NewMetrics(reg prometheus.Registerer, codes ...Code) *Metrics {
+	m := &Metrics{set: meter.New(reg), codes: make(map[int]string, len(codes)), pauses: newPauses()}
+	for _, c := range codes {
+		m.codes[c.Number] = strconv.Itoa(c.Number)
 	}
-	counterVec := func(name, help, label string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "convdel", Name: name, Help: help}, []string{label})
-		reg.MustRegister(c)
-		return c
-	}
-	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "convdel", Name: name, Help: help})
-		reg.MustRegister(g)
-		return g
-	}
-	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
-		h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "convdel", Name: name, Help: help, Buckets: buckets})
-		reg.MustRegister(h)
-		return h
-	}
-	m := &Metrics{
-		events: counterVec("events_total", "Events that have ended, by outcome.", "outcome"),
-		calls:  counterVec("calls_total", "Calls to the API, by the answer's code: 0 success, none for no answer.", "code"),
-		callDuration: histogram("call_duration_seconds", "Duration of one call.",
-			[]float64{.005, .01, .02, .04, .06, .08, .1, .15, .2, .3, .5, 1, 2, 5}),
-		callWaiters: gauge("call_waiters", "Conversations ready to be called, waiting for the quota or a free connection."),
-		coalesced:   counter("coalesced_total", "Events that another event's call for the same conversation answered."),
-		inFlight:    gauge("in_flight", "Events in memory, waiting or calling."),
-		retries:     counter("retries_total", "Calls that repeat an earlier one for the same events."),
-		eventAge: histogram("event_age_seconds", "From the event's time to its end.",
-			[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400}),
-		deadLetters:       counterVec("dead_letters_total", "Dead letters that the broker has acknowledged, by class.", "class"),
-		deadLetterRetries: counter("dead_letter_retries_total", "Dead-letter writes that failed and are repeated."),
-		outcomes:          counterVec("outcomes_total", "Outcomes that the broker has acknowledged, by outcome.", "outcome"),
-		outcomesWaiting:   gauge("outcomes_waiting", "Events that have not ended only because the broker has not acknowledged their outcome."),
-		outcomeRetries:    counter("outcome_retries_total", "Outcome writes that failed and are repeated."),
-		fetchFailures:     counterVec("fetch_failures_total", "Fetches that failed, or brought a batch that can't be read, by reason.", "reason"),
-		lists:             counterVec("lists_total", "Accounts' lists of conversations that were read, by the code of the answer: 0 success, doubt if the list may lack conversations, none for no answer.", "code"),
-		listWaiters:       gauge("list_waiters", "Events that wait for their account's list of conversations."),
-		commits:           counter("commits_total", "Offset commits that the broker has accepted."),
-		generations:       counter("generations_total", "Group generations that this replica has worked in."),
-		offsetResets:      counter("offset_resets_total", "Partitions whose committed offset was outside the log, or of a topic that is no more."),
-	}
-	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "convdel", Name: "paused", Help: "1 while no calls are made, by reason; lists: while events wait that need their account's list.",
-	}, []string{"reason"})
-	m.beginAtZero()
-	m.lag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "convdel", Name: "lag", Help: "Offsets between the committed one and the end of the log, by owned partition.",
-	}, []string{"partition"})
-	quota := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "convdel", Name: "quota_calls_per_second",
-		Help: "This replica's share of the quota now, less what throttled answers have taken; 0 without partitions.",
-	}, m.pace)
-	fallback := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "convdel", Name: "quota_fallback",
-		Help: "1 while the shared budget fails, or has just come back, and this replica keeps to its share; else 0.",
-	}, m.fallback)
-	reg.MustRegister(m.lag, m.paused, quota, fallback)
+	m.registerEvents(codes)
+	m.registerCalls(codes)
+	m.registerKafka()
+	m.state = newStateCollector(m.set, m.pauses)
+	reg.MustRegister(m.state)
 	return m
 }
 
-// beginAtZero makes the labels that are known: the first one of a kind would be no increase otherwise.
-func (m *Metrics) beginAtZero() {
-	for _, reason := range []PauseReason{PauseHalt, PauseOutage, PauseDenied, PauseLists} {
-		m.pausedFor(reason, false)
-	}
-	m.deleted, m.succeeded = m.events.WithLabelValues(string(OutcomeDeleted)), m.calls.WithLabelValues("0")
-	m.outcomes.WithLabelValues(string(OutcomeDeleted))
-	for _, o := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeUndecodable, OutcomeExpired, OutcomeRevived} {
-		m.deadLetters.WithLabelValues(string(o))
-		m.outcomes.WithLabelValues(string(o))
-	}
-	for _, code := range []string{"0", "doubt", "none"} {
-		m.lists.WithLabelValues(code)
-	}
-	for _, reason := range fetchFaults() {
-		m.fetchFailures.WithLabelValues(reason)
+// Described returns what documents say of the metrics.
+func (m *Metrics) Described() []meter.Metric { return m.set.Metrics() }
+
+// outcomes are all of them.
+func outcomeNames() []string {
+	return []string{
+		string(OutcomeDeleted), string(OutcomePermanent), string(OutcomeExhausted), string(OutcomeUndecodable), string(OutcomeExpired),
+		string(OutcomeRevived),
 	}
 }
 
-func (m *Metrics) pace() float64 {
-	if l := m.limiter.Load(); l != nil {
-		return l.pace()
+// The labels of codes that are none.
+const (
+	// codeNone is the label of a call or a list that the API has not answered with a code.
+	codeNone = "none"
+	// codeOther is the label of all codes that are not known.
+	codeOther = "other"
+	// codeZero is that of success, and of a dead letter for which the last call had no code.
+	codeZero = "0"
+	// listDoubt is the label of a list that may lack conversations.
+	listDoubt = "doubt"
+)
+
+const codesText = "the API's [codes](#codes), `other` for any other one"
+
+func codeLabels(codes []Code) (labels []string) {
+	for _, c := range codes {
+		labels = append(labels, strconv.Itoa(c.Number))
 	}
-	return 0
+	return append(labels, codeOther)
 }
 
-func (m *Metrics) fallback() float64 {
-	if l := m.limiter.Load(); l != nil && l.fallsBack() {
-		return 1
+func (m *Metrics) registerEvents(codes []Code) {
+	outcomes := outcomeNames()
+	m.events = m.set.CounterVec("events_total",
+		"Events that have ended, by outcome. All but deleted are dead letters: convdel deadletters list shows them.",
+		meter.Label{Name: "outcome", Values: outcomes})
+	m.deleted = m.events.WithLabelValues(string(OutcomeDeleted))
+	m.eventAge = m.set.Histogram("event_age_seconds",
+		"From the event's time to its end. If it rises, compare convdel_unfinished with the quota: more calls a second, or fewer events, help.",
+		[]float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400})
+	m.coalesced = m.set.Counter("coalesced_total",
+		"Events that another event's call for the same conversation answered. If there are many, publishers repeat themselves; nothing to do here.")
+	m.retries = m.set.Counter("retries_total",
+		"Calls that repeat an earlier one for the same events. If it rises faster than events end, convdel_calls_total says why, by code and reason.")
+	m.deadLetters = m.set.CounterVec("dead_letters_total",
+		"Dead letters that the broker has acknowledged, by class and the API's code, 0 if there was none. Read docs/dead-letters.md, then convdel deadletters list.",
+		meter.Label{Name: "class", Values: outcomes[1:]}, meter.Label{Name: "code", Text: "`0`, " + codesText})
+	m.deadLettersFromZero(codes)
+	m.deadLetterRetries = m.set.Counter("dead_letter_retries_total",
+		"Dead-letter writes that failed and are repeated. If it keeps rising, events can't end: see that the dead-letter topic exists, takes writes and is large enough.")
+	m.outcomes = m.set.CounterVec("outcomes_total",
+		"Outcomes that the broker has acknowledged, by outcome; 0 without outcome-topic. It follows convdel_events_total.",
+		meter.Label{Name: "outcome", Values: outcomes})
+	m.outcomesWaiting = m.set.Gauge("outcomes_waiting",
+		"Events that have not ended only because the broker has not acknowledged their outcome. If it stays high, see that the outcome topic takes writes.")
+	m.outcomeRetries = m.set.Counter("outcome_retries_total",
+		"Outcome writes that failed and are repeated. If it keeps rising, events can't end: see that the outcome topic exists and takes writes.")
+}
+
+// deadLettersFromZero makes the series that are to be expected: the first dead letter of a kind would be no increase otherwise.
+func (m *Metrics) deadLettersFromZero(codes []Code) {
+	for _, class := range outcomeNames()[1:] {
+		m.deadLetters.WithLabelValues(class, codeZero)
 	}
-	return 0
-}
-
-func (m *Metrics) ended(o Outcome, age time.Duration) {
-	if o == OutcomeDeleted {
-		m.deleted.Inc()
-	} else {
-		m.events.WithLabelValues(string(o)).Inc()
+	for _, class := range []Outcome{OutcomePermanent, OutcomeExhausted, OutcomeExpired} {
+		m.deadLetters.WithLabelValues(string(class), codeOther)
+		for _, c := range codes {
+			if (c.Verdict == Permanent) == (class == OutcomePermanent) && (c.Verdict == Permanent || c.Verdict == Transient) {
+				m.deadLetters.WithLabelValues(string(class), m.codes[c.Number])
+			}
+		}
 	}
-	m.eventAge.Observe(max(0, age.Seconds()))
 }
 
-func (m *Metrics) called(a Answer, took time.Duration) {
-	switch {
-	case a.Code != 0:
-		m.calls.WithLabelValues(strconv.Itoa(a.Code)).Inc()
-	case a.Verdict == Deleted:
-		m.succeeded.Inc()
-	default:
-		m.calls.WithLabelValues("none").Inc()
+// callReasons are the labels of calls that the API itself has not answered with a code.
+func callReasons() []string {
+	return []string{
+		"timeout", "refused", "reset", "unreachable", "dns", "tls", "http_4xx", "http_5xx", "http_other", "not_json", "no_code", "key", "request",
+		"stopped", reasonOther,
 	}
-	m.callDuration.Observe(took.Seconds())
 }
 
-// listed counts a list of conversations.
-func (m *Metrics) listed(a ListAnswer) {
-	code := "0"
-	switch {
-	case a.Failed != nil && a.Failed.Code != 0:
-		code = strconv.Itoa(a.Failed.Code)
-	case a.Failed != nil:
-		code = "none"
-	case a.Doubt != "":
-		code = "doubt"
+const reasonOther = "other"
+
+func (m *Metrics) registerCalls(codes []Code) {
+	labels := codeLabels(codes)
+	m.calls = m.set.CounterVec("calls_total",
+		"Calls to the API, by the answer's code: 0 success, none if there was no code, with the reason then. docs/metrics.md says what each means and what to do.",
+		meter.Label{Name: "code", Text: "`0`, `none`, " + codesText},
+		meter.Label{Name: "reason", Values: callReasons(), Text: "empty with a code; otherwise `timeout`, `refused`, `reset` (cut off), `unreachable`, `dns`, `tls`, " +
+			"`http_4xx`, `http_5xx`, `http_other`, `not_json`, `no_code` (FAIL without a code), `key` (the secret key can't be used), `request` (the API has " +
+			"no form for it), `stopped` (a drain has cut it off), `other` (the log has the error)"})
+	m.succeeded = m.calls.WithLabelValues(codeZero, "")
+	for _, l := range labels {
+		m.calls.WithLabelValues(l, "")
 	}
-	m.lists.WithLabelValues(code).Inc()
-}
-
-func (m *Metrics) pausedFor(reason PauseReason, yes bool) {
-	value := 0.0
-	if yes {
-		value = 1
+	for _, reason := range callReasons() {
+		m.calls.WithLabelValues(codeNone, reason)
 	}
-	m.paused.WithLabelValues(string(reason)).Set(value)
+	m.callDuration = m.set.Histogram("call_duration_seconds",
+		"Duration of one call. If it comes near call-timeout, the API or the way there is slow: ask the vendor, or raise call-timeout.",
+		[]float64{.005, .01, .02, .04, .06, .08, .1, .15, .2, .3, .5, 1, 2, 5})
+	m.callWaiters = m.set.Gauge("call_waiters",
+		"Conversations ready to be called, waiting for the quota or a free connection. More than 0 is usual with a backlog: the quota is the limit then.")
+	m.lastSuccess = m.set.Gauge("last_success_timestamp_seconds",
+		"When the API last executed a delete; 0 before the first. If it is long ago while convdel_unfinished is not 0, see convdel_paused and /readyz.")
+	m.lists = m.set.CounterVec("lists_total",
+		"Accounts' lists of conversations that were read, by the code of the answer: 0 success, doubt if the list may lack conversations, none for no answer. 0 without revived-check.",
+		meter.Label{Name: "code", Values: append([]string{codeZero, listDoubt, codeNone}, labels...), Text: "`0`, `doubt`, `none`, " + codesText})
+	m.listWaiters = m.set.Gauge("list_waiters",
+		"Events that wait for their account's list of conversations. If it stays high, convdel_lists_total says how lists are answered.")
 }
 
-func (m *Metrics) fetchFailed(err error) { m.fetchFailures.WithLabelValues(fetchFault(err)).Inc() }
-
-func (m *Metrics) setLag(partition int, lag int64) {
-	m.lag.WithLabelValues(strconv.Itoa(partition)).Set(float64(lag))
+func (m *Metrics) registerKafka() {
+	m.fetchFailures = m.set.CounterVec("fetch_failures_total",
+		"Fetches that failed, or brought a batch that can't be read, by reason. docs/partitions.md says what to do about each.",
+		meter.Label{Name: "reason", Values: fetchFaults()})
+	m.commits = m.set.Counter("commits_total",
+		"Offset commits that the broker has accepted. If it stands still while events end, see convdel_commit_failures_total.")
+	m.commitFailures = m.set.Counter("commit_failures_total",
+		"Offset commits that failed. Some during a rebalance or an election are usual; if it keeps rising, a restart repeats deletes: see the log, and the group's coordinator.")
+	m.generations = m.set.Counter("generations_total",
+		"Group generations that this replica has worked in. Each costs a second of calls; if it keeps rising, find out which replicas come and go.")
+	m.offsetResets = m.set.Counter("offset_resets_total",
+		"Partitions whose committed offset was outside the log, or of a topic that is no more. The log says how many events are lost: publish them again.")
 }
-
-func (m *Metrics) dropLag(partition int) { m.lag.DeleteLabelValues(strconv.Itoa(partition)) }

@@ -87,7 +87,8 @@ func (o *opener) newCommitter(found []committed) *committer {
 		stamp.Partitions = missing[0]
 	}
 	return &committer{
-		partitions: o.partitions, stamp: stamp, sender: o.sender, accepted: o.metrics.commits, log: o.log, poked: make(chan struct{}, 1),
+		partitions: o.partitions, stamp: stamp, sender: o.sender, accepted: o.metrics.commits, failed: o.metrics.commitFailures,
+		log: o.log, poked: make(chan struct{}, 1),
 	}
 }
 
@@ -100,6 +101,9 @@ func (o *opener) openAll(ctx context.Context, found []committed, topic recordlog
 		opening.Go(func() error {
 			from, err := o.resume(each, found[id], epochOf(topic, id), id < once)
 			opened[i] = newPartition(id, from, epochOf(topic, id))
+			if from.Watermark == found[id].offset {
+				opened[i].committed.Store(from.Watermark)
+			}
 			return err
 		})
 	}

@@ -144,7 +144,7 @@ func TestPromise11_EveryEndHasItsOutcome(t *testing.T) {
 			}
 		}
 		if err := testutil.GatherAndCompare(r.registry, strings.NewReader(`
-			# HELP convdel_outcomes_total Outcomes that the broker has acknowledged, by outcome.
+			# HELP convdel_outcomes_total Outcomes that the broker has acknowledged, by outcome; 0 without outcome-topic. It follows convdel_events_total.
 			# TYPE convdel_outcomes_total counter
 			convdel_outcomes_total{outcome="deleted"} 480
 			convdel_outcomes_total{outcome="exhausted"} 60
@@ -152,7 +152,7 @@ func TestPromise11_EveryEndHasItsOutcome(t *testing.T) {
 			convdel_outcomes_total{outcome="permanent"} 60
 			convdel_outcomes_total{outcome="revived"} 0
 			convdel_outcomes_total{outcome="undecodable"} 0
-			# HELP convdel_outcomes_waiting Events that have not ended only because the broker has not acknowledged their outcome.
+			# HELP convdel_outcomes_waiting Events that have not ended only because the broker has not acknowledged their outcome. If it stays high, see that the outcome topic takes writes.
 			# TYPE convdel_outcomes_waiting gauge
 			convdel_outcomes_waiting 0
 		`), "convdel_outcomes_total", "convdel_outcomes_waiting"); err != nil {

@@ -12,12 +12,15 @@ import (
 type partition struct {
 	id int
 
-	// mu guards the tracker and shrunk. While it is held nothing waits and no other lock is taken, so it may be taken under
+	// mu guards the tracker, shrunk and unread…. While it is held nothing waits and no other lock is taken, so it may be taken under
 	// any other one.
 	mu      sync.Mutex
 	tracker *offsets.Tracker
 	// shrunk is closed when the tracker's span shrinks; nil while nothing waits for that.
 	shrunk chan struct{}
+	// unreadAt is the position at which the end of the log was last seen beyond it, -1 if it was not; unreadSince is since when.
+	unreadAt    int64
+	unreadSince time.Time
 
 	// epoch is the leader's, as fetches name it: a leader of another epoch refuses. [recordlog.NoEpoch]: not known.
 	epoch atomic.Int32
@@ -26,12 +29,15 @@ type partition struct {
 	noCommits atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
 	end, seen, stable atomic.Int64
+	// committed is the group's offset, -1 if there is none.
+	committed atomic.Int64
 	// failing is why the partition can't be read; nil if it can.
 	failing atomic.Pointer[error]
 }
 
 func newPartition(id int, from offsets.Handover, epoch int32) *partition {
-	p := &partition{id: id, tracker: offsets.Resume(from)}
+	p := &partition{id: id, tracker: offsets.Resume(from), unreadAt: -1}
+	p.committed.Store(-1)
 	p.epoch.Store(epoch)
 	return p
 }
@@ -43,11 +49,11 @@ func (p *partition) read(offset int64, epoch int32) (finished bool) {
 	return p.tracker.Read(offset, epoch)
 }
 
-// add begins to track a delivered record. Every record that is added is ended later.
-func (p *partition) add(offset int64) offsets.Seq {
+// add begins to track a delivered record, of an event of a time. Every record that is added is ended later.
+func (p *partition) add(offset int64, at time.Time) offsets.Seq {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.tracker.Add(offset)
+	return p.tracker.Add(offset, at.UnixMilli())
 }
 
 // ended marks a record as ended. If the span has shrunk, it wakes the fetching that waits for that.
@@ -129,15 +135,6 @@ func (p *partition) notCommitted() {
 	defer p.mu.Unlock()
 	p.tracker.NotCommitted()
 }
-
-// sawEnd notes a high watermark.
-func (p *partition) sawEnd(end int64) {
-	p.end.Store(end)
-	p.seen.Store(time.Now().UnixNano())
-}
-
-// lag is how far the watermark is behind the end of the log.
-func (p *partition) lag() int64 { return max(0, p.end.Load()-p.watermark()) }
 
 // todo is how far the watermark is behind the records that can be read: those behind an open transaction can't.
 func (p *partition) todo() int64 { return max(0, p.stable.Load()-p.watermark()) }

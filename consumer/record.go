@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"convdel/consumer/internal/recordlog"
+	"convdel/internal/meter"
 	"convdel/schema"
 )
 
@@ -23,6 +24,7 @@ type pipeline struct {
 	committer   *committer
 	stalls      *stallWatch
 	metrics     *Metrics
+	traces      *eventTraces
 }
 
 // errSpanFull says that a partition has to wait for its oldest event.
@@ -31,13 +33,14 @@ var errSpanFull = errors.New("too many records are open behind one that has not 
 // deliver admits and accepts a record of p, on what r has reserved. Of transactional producers, it uses only what they have
 // committed: a rolled-back delete must not be executed.
 func (l *pipeline) deliver(ctx context.Context, p *partition, r *reservation, read *recordlog.Record, waits bool) error {
+	fetched := l.traces.now()
 	finished := p.read(read.Offset, read.Epoch)
 	switch {
 	case !read.Use:
 		p.pass(read.Offset + 1)
 		return nil
 	case finished:
-		p.ended(p.add(read.Offset))
+		p.ended(p.add(read.Offset, read.Time))
 		l.committer.poke()
 		return nil
 	}
@@ -46,7 +49,7 @@ func (l *pipeline) deliver(ctx context.Context, p *partition, r *reservation, re
 	}
 	l.accept(record{
 		partition: p, offset: read.Offset, time: read.Time, key: read.Key, value: read.Value, headers: read.Headers, omitted: omittedOf(read.Omitted),
-	}, read.Size)
+	}, read.Size, fetched)
 	return nil
 }
 
@@ -67,9 +70,10 @@ func (l *pipeline) admit(ctx context.Context, p *partition, r *reservation, size
 }
 
 // accept decodes an admitted record, and its event joins the others of its conversation. A record that is no event, or a too old
-// one, becomes a dead letter without a call.
-func (l *pipeline) accept(rec record, size int64) {
-	ev := &event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: rec.time}
+// one, becomes a dead letter without a call. fetched is for its span alone.
+func (l *pipeline) accept(rec record, size int64, fetched time.Time) {
+	ev := &event{record: rec, size: size, trace: traceOf(rec.headers)}
+	l.traces.begin(ev, fetched)
 	l.stalls.moved()
 	decoded, err := rec.decode()
 	// No event has happened after it was read. A record without a time counts from then.
@@ -77,6 +81,7 @@ func (l *pipeline) accept(rec record, size int64) {
 	if ev.at = schema.EventTime(decoded, rec.headers, rec.time); ev.at.IsZero() || ev.at.After(now) {
 		ev.at = now
 	}
+	ev.seq = rec.partition.add(rec.offset, ev.at)
 	if origin, ok := schema.Origin(rec.headers); ok {
 		ev.origin = &origin
 	}
@@ -99,7 +104,10 @@ func (l *pipeline) accept(rec record, size int64) {
 // acceptUnreadable makes a dead letter of an admitted record that stands for offsets that can't be read.
 func (l *pipeline) acceptUnreadable(rec record, size int64, why error) {
 	l.stalls.moved()
-	l.deadLetters.add(&event{record: rec, seq: rec.partition.add(rec.offset), size: size, at: time.Now(), err: why}, OutcomeUndecodable)
+	now := time.Now()
+	ev := &event{record: rec, seq: rec.partition.add(rec.offset, now), size: size, at: now, err: why}
+	l.traces.begin(ev, now)
+	l.deadLetters.add(ev, OutcomeUndecodable)
 }
 
 // call deletes one conversation on behalf of all events in p.calling. Its ctx outlives the generation.
@@ -108,20 +116,27 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	repeated := false
 	for _, ev := range p.calling {
 		call.ClearRamble = call.ClearRamble || ev.clearRamble
-		repeated = repeated || ev.called
-		ev.called, ev.shared = true, len(p.calling) > 1
+		repeated = repeated || ev.calls > 0
+		ev.calls++
+		ev.shared = len(p.calling) > 1
 	}
+	trace := traceOfCall(p.calling)
 	if repeated {
-		d.metrics.retries.Inc()
+		meter.Inc(d.metrics.retries, trace)
 	}
+	callCtx, span := beginCall(ctx, p.calling)
 	l := loopOf(ctx)
 	l.rests()
-	answer := d.api.Delete(ctx, call).withVerdict()
+	answer := d.api.Delete(callCtx, call).withVerdict()
 	l.works()
+	if span != nil {
+		span.End(answer)
+	}
+	answer.Err = naming(answer.Err, call.From, call.To)
 	// An API that can't tell when it has sent the request counts from its answer: later than the truth, never earlier.
 	granted.sent()
 	d.stalls.moved()
-	d.metrics.called(answer, time.Since(p.call.Began))
+	d.metrics.called(answer, time.Since(p.call.Began), trace)
 	if ctx.Err() != nil && answer.Verdict != Deleted && answer.Verdict != Permanent {
 		if p.call.Probe {
 			d.breaker.abandon()
@@ -154,7 +169,8 @@ func (l *pipeline) endAll(over []ended) {
 func (l *pipeline) end(ev *event, o Outcome) {
 	l.stalls.moved()
 	ev.partition.ended(ev.seq)
-	l.metrics.ended(o, time.Since(ev.at))
+	l.metrics.ended(o, time.Since(ev.at), ev.trace)
+	l.traces.end(ev, o)
 	l.capacity.release(ev.size)
 	l.committer.poke()
 }

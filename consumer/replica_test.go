@@ -25,6 +25,15 @@ type replica struct {
 	net      *testkit.Dialer
 }
 
+// testCodes are the codes that metrics know.
+var testCodes = []consumer.Code{
+	{Number: 50001, Verdict: consumer.Permanent},
+	{Number: 50003, Verdict: consumer.Permanent},
+	{Number: 50004, Verdict: consumer.Transient},
+	{Number: 60007, Verdict: consumer.Throttled},
+	{Number: 60020, Verdict: consumer.Halt},
+}
+
 // start starts a replica; edit may change its configuration.
 func (w *world) start(edit ...func(*consumer.Config)) *replica {
 	w.t.Helper()
@@ -36,7 +45,7 @@ func (w *world) start(edit ...func(*consumer.Config)) *replica {
 		API:            w.api,
 		CallsPerSecond: 200, ShareByPartitions: true,
 		Logger:  slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", len(w.replicas)),
-		Metrics: consumer.NewMetrics(r.registry),
+		Metrics: consumer.NewMetrics(r.registry, testCodes...),
 	}
 	for _, e := range edit {
 		e(&cfg)

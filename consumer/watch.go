@@ -63,7 +63,6 @@ func (a *assignment) watchLag(ctx context.Context) {
 			if err == nil {
 				p.sawEnd(end)
 			}
-			a.metrics.setLag(p.id, p.lag())
 		}
 	}
 }

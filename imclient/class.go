@@ -79,3 +79,15 @@ func ClassOf(err error) Class {
 	}
 	return Transient
 }
+
+// Codes returns the codes that [Explain] knows, apart from 0, in ascending order. There are few: a metric may have one as a label.
+func Codes() []int {
+	var known []int
+	unknown, _ := explainUnknown()
+	for code := 50000; code < 80000; code++ {
+		if meaning, _ := Explain(code); meaning != unknown {
+			known = append(known, code)
+		}
+	}
+	return known
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,19 @@ func TestExplainEveryCode(t *testing.T) {
 	}
 	if want := 1 + 3 + 11 + 4 + 20; known != want { // 1 for code 0.
 		t.Errorf("%d codes explained, want the %d of the list", known, want)
+	}
+}
+
+// TestCodes: the list of codes is the vendor's, in order.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	var want []int
+	for _, list := range codes {
+		want = append(want, list...)
+	}
+	slices.Sort(want)
+	if got := imclient.Codes(); !slices.Equal(got, want) {
+		t.Errorf("Codes() = %v, want %v", got, want)
 	}
 }
 

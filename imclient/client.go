@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // These are the paths of the two kinds of calls.
@@ -31,6 +32,7 @@ type Client struct {
 	deadlines *deadlines
 	transport *http.Transport
 	signer    *signer
+	clock     *clock
 	buffers   sync.Pool // Of *bytes.Buffer, for answers.
 	// success is the body of the last answer that was a success. The API repeats it byte for byte, and to compare it is
 	// cheaper than to decode it.
@@ -71,6 +73,7 @@ func New(cfg Config) (*Client, error) {
 		deadlines: newDeadlines(cfg.CallTimeout, cfg.MaxConcurrent),
 		transport: newTransport(cfg, endpoint, proxy),
 		signer:    newSigner(cfg),
+		clock:     newClock(),
 		shown:     cfg,
 	}, nil
 }
@@ -104,20 +107,25 @@ func (c *Client) call(ctx context.Context, r *DeleteRequest) error {
 }
 
 // send sends a request and returns its answer. sent is a request's Sent.
-func (c *Client) send(ctx context.Context, path string, sig *signature, body []byte, sent func()) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, path string, sig *signature, body []byte, sent func()) (*answer, error) {
 	hook := &callHook{sent: sent}
-	ctx = hook.trace(ctx)
+	return c.roundTrip(c.request(hook.trace(ctx), path, sig, body), hook, sig.sig)
+}
+
+// roundTrip makes a call whose context has the hook. Its errors do not show the signature.
+func (c *Client) roundTrip(req *http.Request, hook *callHook, sig string) (*answer, error) {
+	began := time.Now()
 	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
 	// URL with the signature in it.
-	resp, err := c.transport.RoundTrip(c.request(ctx, path, sig, body))
+	resp, err := c.transport.RoundTrip(req) //nolint:bodyclose // the caller closes that of the answer
 	hook.settle(err == nil)
 	if refusal, ok := errors.AsType[*tunnelError](err); ok {
 		return nil, refusal.networkError()
 	}
 	if err != nil {
-		return nil, &NetworkError{Reason: "no answer", Err: newCause(err, sig.sig)}
+		return nil, &NetworkError{Reason: "no answer", Fault: faultOf(err), Err: newCause(err, sig)}
 	}
-	return resp, nil
+	return newAnswer(resp, began, time.Now()), nil
 }
 
 // request is http.NewRequestWithContext without parsing the same URL again for each call.

@@ -35,8 +35,8 @@ type APIError struct {
 	// one. So call again at once; this call uses up no attempt. Renewed is false if the call's own signature was made for
 	// that reason. Then its age is not the reason, more likely a clock, and the class is [Halt].
 	Renewed bool
-	// ClockSkew is how far this machine's clock is ahead of the server's (negative: behind), by the answer's Date header,
-	// at best to the second. It is 0 if the answer has no such header.
+	// ClockSkew is how far this machine's clock is ahead of the server's (negative: behind), by the answer's Date header and
+	// the middle of the call, in whole seconds. It is 0 if the answer has no such header.
 	ClockSkew time.Duration
 }
 
@@ -78,6 +78,8 @@ func (e *APIError) Class() Class {
 type NetworkError struct {
 	// Reason says which of these happened.
 	Reason string
+	// Fault is the same in one word.
+	Fault Fault
 	// HTTPStatus is 0 if there was no HTTP answer.
 	HTTPStatus int
 	// Throttled says that the status is 429, or 503 with a Retry-After. What stands before the API takes no more calls for a

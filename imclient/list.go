@@ -192,7 +192,7 @@ func (c *Client) page(ctx context.Context, r *ListRequest, at cursors) (page, er
 	}
 	defer func() { _ = resp.Body.Close() }() // All of it that is wanted has been read by then.
 	var buf bytes.Buffer
-	if err := readAnswer(resp, sig, &buf, maxListBody); err != nil {
+	if err := readAnswer(resp.Response, sig, &buf, maxListBody); err != nil {
 		return page{}, err
 	}
 	if err := c.judgeResult(resp, sig, buf.Bytes()); err != nil {
@@ -200,7 +200,7 @@ func (c *Client) page(ctx context.Context, r *ListRequest, at cursors) (page, er
 	}
 	p, err := decodePage(buf.Bytes(), at)
 	if err != nil {
-		return page{}, notTheAPIs(resp, sig, buf.Len(), err)
+		return page{}, notTheAPIs(resp.Response, sig, buf.Len(), err)
 	}
 	return p, nil
 }

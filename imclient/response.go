@@ -13,18 +13,19 @@ import (
 const maxBody = 64 << 10
 
 // judge turns the answer to a delete into nil, an *APIError or a *NetworkError.
-func (c *Client) judge(resp *http.Response, used *signature) error {
+func (c *Client) judge(resp *answer, used *signature) error {
 	buf, _ := c.buffers.Get().(*bytes.Buffer)
 	if buf == nil {
 		buf = new(bytes.Buffer)
 	}
 	defer c.buffers.Put(buf)
 	buf.Reset()
-	if err := readAnswer(resp, used, buf, maxBody); err != nil {
+	if err := readAnswer(resp.Response, used, buf, maxBody); err != nil {
 		return err
 	}
 	if known := c.success.Load(); known != nil && bytes.Equal(*known, buf.Bytes()) {
 		used.accept()
+		c.clock.note(resp)
 		return nil
 	}
 	if err := c.judgeResult(resp, used, buf.Bytes()); err != nil {
@@ -43,11 +44,11 @@ func readAnswer(resp *http.Response, used *signature, to *bytes.Buffer, most int
 		return statusError("http status ", resp)
 	}
 	if _, err := to.ReadFrom(io.LimitReader(resp.Body, int64(most)+1)); err != nil {
-		return &NetworkError{Reason: "answer cut off", HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+		return &NetworkError{Reason: "answer cut off", HTTPStatus: resp.StatusCode, Fault: faultOf(err), Err: newCause(err, used.sig)}
 	}
 	if to.Len() > most {
 		reason := fmt.Sprintf("answer larger than %d bytes", most)
-		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode}
+		return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode, Fault: FaultNotJSON}
 	}
 	return nil
 }
@@ -61,27 +62,30 @@ func drain(resp *http.Response) {
 }
 
 // judgeResult returns nil if a body says success. It draws the conclusions about the signature.
-func (c *Client) judgeResult(resp *http.Response, used *signature, body []byte) error {
+func (c *Client) judgeResult(resp *answer, used *signature, body []byte) error {
 	ok, code, info, err := decodeResult(body)
 	switch {
 	case err != nil:
-		return notTheAPIs(resp, used, len(body), err)
+		return notTheAPIs(resp.Response, used, len(body), err)
 	case !ok:
 		return c.apiError(resp, used, code, info)
 	}
 	used.accept()
+	c.clock.note(resp)
 	return nil
 }
 
 // notTheAPIs returns the error for a body of so many bytes that is not the API's.
 func notTheAPIs(resp *http.Response, used *signature, size int, err error) error {
 	reason := fmt.Sprintf("answer is not the api's json (%d bytes, content type %q)", size, scrub(resp.Header.Get("Content-Type"), used.sig))
-	return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode, Err: newCause(err, used.sig)}
+	return &NetworkError{Reason: reason, HTTPStatus: resp.StatusCode, Fault: FaultNotJSON, Err: newCause(err, used.sig)}
 }
 
 // statusError is the error for an answer with a status other than 200.
 func statusError(reason string, resp *http.Response) *NetworkError {
-	e := &NetworkError{Reason: reason + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Throttled: throttled(resp)}
+	e := &NetworkError{
+		Reason: reason + strconv.Itoa(resp.StatusCode), HTTPStatus: resp.StatusCode, Fault: faultOfStatus(resp.StatusCode), Throttled: throttled(resp),
+	}
 	if e.Throttled {
 		e.RetryAfter = retryAfter(resp.Header, time.Now())
 	}
@@ -89,12 +93,13 @@ func statusError(reason string, resp *http.Response) *NetworkError {
 }
 
 // apiError builds the error for a code, and draws the conclusions about the signature.
-func (c *Client) apiError(resp *http.Response, used *signature, code int, info string) error {
+func (c *Client) apiError(resp *answer, used *signature, code int, info string) error {
+	c.clock.note(resp)
 	e := &APIError{
 		Code:       code,
 		Info:       scrub(info, used.sig),
 		HTTPStatus: resp.StatusCode,
-		ClockSkew:  clockSkew(resp.Header.Get("Date")),
+		ClockSkew:  resp.skew.Truncate(time.Second),
 	}
 	switch {
 	case Classify(code) == Throttled:
@@ -106,13 +111,4 @@ func (c *Client) apiError(resp *http.Response, used *signature, code int, info s
 		used.accept()
 	}
 	return e
-}
-
-// clockSkew is how far this machine's clock is ahead of a Date header, 0 if there is none.
-func clockSkew(date string) time.Duration {
-	t, err := http.ParseTime(date)
-	if err != nil {
-		return 0
-	}
-	return time.Now().Round(0).Sub(t).Truncate(time.Second)
 }

@@ -81,7 +81,7 @@ func (r *route) encrypt(ctx context.Context, conn net.Conn, address string) (net
 	secure := tls.Client(conn, cfg)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // nothing was sent
-		return nil, err
+		return nil, &handshakeError{err}
 	}
 	return secure, nil
 }

@@ -86,7 +86,7 @@ func (s *signer) get(ctx context.Context) (*signature, error) {
 		select {
 		case s.renewing <- struct{}{}:
 		case <-ctx.Done():
-			return nil, &NetworkError{Reason: "no signature in time", Err: newCause(context.Cause(ctx), "")}
+			return nil, &NetworkError{Reason: "no signature in time", Fault: faultOf(context.Cause(ctx)), Err: newCause(context.Cause(ctx), "")}
 		}
 	}
 	defer func() { <-s.renewing }()

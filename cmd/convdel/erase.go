@@ -26,7 +26,7 @@ type eraseCommand struct {
 	Wait        string  `default:"30m" group:"erasure" help:"How long all of it may take." placeholder:"TIME"`
 	ListFlags   string  `default:"63" group:"erasure" help:"AssistFlags of get_list: what lists show." placeholder:"NUMBER"`
 	Since       *string `group:"erasure" help:"When the request was begun at the earliest: RFC 3339, a date, or an age such as 2d. It saves reading what is older; if it is too late, parts are published again. Default: all is read." placeholder:"TIME"`
-	Format      string  `default:"table" group:"output" help:"table; json, the report as one object." placeholder:"FORMAT"`
+	Format      string  `default:"table" group:"output" help:"table; json, the report as one object." placeholder:"FORMAT" words:"table,json"`
 	Report      *string `group:"output" help:"Write the report (JSON) to this file, which nobody else may read (mode 0600)." placeholder:"FILE"`
 
 	evidenceSettings `embed:""`

@@ -15,13 +15,13 @@ import (
 type publishCommand struct {
 	From        *string `group:"event" help:"Account whose conversation is deleted. Without this flag, events are read from standard input." placeholder:"USERID"`
 	To          *string `group:"event" help:"The other side: an account, or a group's ID with --type g2c." placeholder:"ID"`
-	Type        string  `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE"`
+	Type        string  `default:"c2c" group:"event" help:"c2c (or 1), a conversation of two; g2c (or 2), a group's." placeholder:"TYPE" words:"c2c,g2c"`
 	ClearRamble bool    `group:"event" help:"Clear the messages stored for roaming, too."`
 
-	CloudEvent string `group:"input" help:"bare, structured or binary. Without this flag, events from flags are bare and events from standard input unchanged." name:"cloud-event" placeholder:"WRAPPING"`
+	CloudEvent string `group:"input" help:"bare, structured or binary. Without this flag, events from flags are bare and events from standard input unchanged." name:"cloud-event" placeholder:"WRAPPING" words:"bare,structured,binary"`
 	Strict     bool   `group:"input" help:"Stop at the first bad line; no line behind it is published."`
 	DryRun     bool   `group:"input" help:"Check events and print the records, without publishing them."`
-	Format     string `default:"" group:"input" help:"A receipt for each record that is acknowledged: table; json, one object; ndjson, one object a line, which wait takes. Without this flag, their number alone." placeholder:"FORMAT"`
+	Format     string `default:"" group:"input" help:"A receipt for each record that is acknowledged: table; json, one object; ndjson, one object a line, which wait takes. Without this flag, their number alone." placeholder:"FORMAT" words:"table,json,ndjson"`
 
 	brokerSettings   `embed:"" group:"kafka"`
 	securitySettings `embed:"" group:"kafka"`

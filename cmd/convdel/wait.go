@@ -17,7 +17,7 @@ type waitCommand struct {
 	Erasure *string `group:"events" help:"All events of this request (erasureid) that the topic has at the start." placeholder:"ID"`
 	Since   *string `group:"events" help:"With --erasure: leave out events that were published before: RFC 3339, a date, or an age such as 90m, 2d or 1w." placeholder:"TIME"`
 	Timeout string  `default:"30m" group:"output" help:"How long to wait." placeholder:"TIME"`
-	Format  string  `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT"`
+	Format  string  `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT" words:"table,json,ndjson"`
 
 	evidenceSettings `embed:""`
 }

@@ -7,7 +7,7 @@
 // Nothing here locks, waits, logs, or asks for the time. A caller that shares a Tracker between goroutines locks it.
 //
 //	t := offsets.Resume(offsets.At(150))
-//	first, second := t.Add(150), t.Add(153)
+//	first, second := t.Add(150, at), t.Add(153, at)
 //	t.End(second)
 //	now, _ := t.Snapshot() // Watermark 150, Finished 153 to 153
 //	t.End(first)

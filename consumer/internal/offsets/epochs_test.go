@@ -36,7 +36,7 @@ func TestEpochsAgainstModel(t *testing.T) {
 				if rapid.Bool().Draw(t, "a marker") {
 					tr.Pass(r.offset + 1)
 				} else {
-					open = append(open, tr.Add(r.offset))
+					open = append(open, tr.Add(r.offset, 0))
 				}
 				seen, position, next = append(seen, r), r.offset+1, nil
 			},
@@ -84,7 +84,7 @@ func TestInheritedListKeepsItsEpoch(t *testing.T) {
 	t.Parallel()
 	tr := Resume(Handover{Watermark: 10, Finished: []Range{{20, 29}}, LastRead: LastRead{Epoch: 3, End: 30}})
 	tr.Read(10, 2)
-	tr.End(tr.Add(10))
+	tr.End(tr.Add(10, 0))
 	if now, _ := tr.Snapshot(); now.LastRead.Epoch != 3 || now.LastRead.End != 30 || now.Epoch != 2 {
 		t.Errorf("%+v", now)
 	}

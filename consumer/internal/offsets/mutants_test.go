@@ -59,6 +59,11 @@ func mutants() []mutation.Mutant {
 		{"ranges span what has not ended", "tracker.go", "		case !e.ended:\n			open = false\n", "		case !e.ended:\n"},
 		{"ranges are of one record", "tracker.go", "			open = true\n", ""},
 		{"a ring that grows loses its order", "tracker.go", "		bigger[n%uint64(len(bigger))] = *t.at(n)\n", "		bigger[n%uint64(len(t.entries))] = *t.at(n)\n"},
+		{"what has ended is unfinished", "tracker.go", "	t.open--\n", ""},
+		{"what is read again is unfinished twice", "tracker.go", "max(0, min(r.Last+1, end)-max(r.First, t.position))", "max(0, min(r.Last+1, end)-r.First)"},
+		{"what is inherited is unfinished", "tracker.go", "	return int64(t.open) + unread\n", "	return int64(t.open) + max(0, end-t.position)\n"},
+		{"the first record is the oldest", "tracker.go", "!e.ended && (!ok || e.at < at)", "!e.ended && !ok"},
+		{"what has ended is the oldest", "tracker.go", "!e.ended && (!ok || e.at < at)", "(!ok || e.at < at)"},
 
 		{"a list is longer than its room", "finished.go", "DecodedLen(max(0, room-len(asRanges)))", "DecodedLen(max(0, room))"},
 		{"a gap is from a range's first offset", "finished.go", "		from = r.Last\n	}\n	if len(buf) == 0 {", "		from = r.First\n	}\n	if len(buf) == 0 {"},

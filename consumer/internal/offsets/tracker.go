@@ -7,6 +7,8 @@ type Tracker struct {
 	// entries is a ring: entry number n is entries[n % len(entries)]. The numbers in use are head <= n < tail.
 	entries    []entry
 	head, tail uint64
+	// open is how many of them have not ended.
+	open int
 	// position is the offset to fetch next, behind every delivered record. read is the offset behind the last record that
 	// was fetched, delivered or not; 0 if none was. No record lies between the two.
 	position, read int64
@@ -22,8 +24,8 @@ type Tracker struct {
 }
 
 type entry struct {
-	offset int64
-	ended  bool
+	offset, at int64
+	ended      bool
 }
 
 // Seq numbers the delivered records of one [Tracker], in the order of their delivery.
@@ -62,14 +64,15 @@ func (t *Tracker) Read(offset int64, epoch int32) (finished bool) {
 	return len(t.inherited) > 0 && offset >= t.inherited[0].First
 }
 
-// Add takes a delivered record. Its offset is at or above the position.
-func (t *Tracker) Add(offset int64) Seq {
+// Add takes a delivered record of the time at, in milliseconds. Its offset is at or above the position.
+func (t *Tracker) Add(offset, at int64) Seq {
 	if t.tail-t.head == uint64(len(t.entries)) {
 		t.grow()
 	}
 	seq := t.tail
-	*t.at(seq) = entry{offset: offset}
+	*t.at(seq) = entry{offset: offset, at: at}
 	t.tail++
+	t.open++
 	t.position = max(t.position, offset+1)
 	t.read = max(t.read, offset+1)
 	return Seq(seq)
@@ -93,10 +96,11 @@ func (t *Tracker) Skip(position int64) {
 	}
 }
 
-// End marks a delivered record as ended. It returns true if the span has shrunk.
+// End marks a delivered record as ended, once. It returns true if the span has shrunk.
 func (t *Tracker) End(seq Seq) (shrunk bool) {
 	t.at(uint64(seq)).ended = true
 	t.changed = true
+	t.open--
 	before := t.head
 	for t.head < t.tail && t.at(t.head).ended {
 		t.head++
@@ -109,6 +113,35 @@ func (t *Tracker) Position() int64 { return t.position }
 
 // Span is how many delivered records are at or above the watermark, ended ones included.
 func (t *Tracker) Span() int { return int(t.tail - t.head) } //nolint:gosec // it counts entries, which are in memory
+
+// Unfinished is how many records have not ended of a log that ends at an offset: the delivered ones, and each offset that has not been
+// read, though there may be holes among these. The offsets that the previous owner has finished do not count.
+func (t *Tracker) Unfinished(end int64) int64 {
+	unread := max(0, end-t.position)
+	for _, r := range t.inherited {
+		unread -= max(0, min(r.Last+1, end)-max(r.First, t.position))
+	}
+	return int64(t.open) + unread
+}
+
+// Oldest is the least time of the delivered records that have not ended. It returns false if there are none.
+func (t *Tracker) Oldest() (at int64, ok bool) {
+	for n := t.head; n < t.tail; n++ {
+		if e := t.at(n); !e.ended && (!ok || e.at < at) {
+			at, ok = e.at, true
+		}
+	}
+	return at, ok
+}
+
+// Open calls a function with the offset and the time of each delivered record that has not ended, in the order of their offsets.
+func (t *Tracker) Open(of func(offset, at int64)) {
+	for n := t.head; n < t.tail; n++ {
+		if e := t.at(n); !e.ended {
+			of(e.offset, e.at)
+		}
+	}
+}
 
 // Watermark is the lowest unfinished offset; the position if every delivered record has ended.
 func (t *Tracker) Watermark() int64 {

@@ -37,7 +37,7 @@ func TestWatermarkAgainstModel(t *testing.T) {
 			"deliver": func(t *rapid.T) {
 				for range rapid.IntRange(1, 80).Draw(t, "records") {
 					offset := model.position + rapid.Int64Range(0, 3).Draw(t, "hole")
-					seqs[offset] = tr.Add(offset)
+					seqs[offset] = tr.Add(offset, timeOf(offset))
 					model.open[offset] = true
 					model.position = offset + 1
 				}
@@ -68,7 +68,28 @@ func TestWatermarkAgainstModel(t *testing.T) {
 	})
 }
 
+// timeOf gives the records of the model times that do not ascend with their offsets.
+func timeOf(offset int64) int64 { return offset*7919%1000 - 500 }
+
+// compareUnfinished compares how many records have not ended, and the oldest of them.
+func compareUnfinished(t *rapid.T, tr *Tracker, model *naivePartition) {
+	unread := rapid.Int64Range(-5, 5).Draw(t, "unread")
+	if got, want := tr.Unfinished(model.position+unread), int64(len(model.open))+max(0, unread); got != want {
+		t.Fatalf("%d unfinished, want %d", got, want)
+	}
+	oldest, some := int64(0), false
+	for o := range model.open {
+		if at := timeOf(o); !some || at < oldest {
+			oldest, some = at, true
+		}
+	}
+	if at, ok := tr.Oldest(); at != oldest || ok != some {
+		t.Fatalf("the oldest is of %d (%v), want %d (%v)", at, ok, oldest, some)
+	}
+}
+
 func compare(t *rapid.T, tr *Tracker, model *naivePartition) {
+	compareUnfinished(t, tr, model)
 	now, _ := tr.Snapshot()
 	watermark := now.Watermark
 	if want := model.watermark(); watermark != want {
@@ -97,7 +118,7 @@ func compare(t *rapid.T, tr *Tracker, model *naivePartition) {
 	complete := len(metadata) < 3000
 	for _, o := range offsets {
 		has := next.Read(o, NoEpoch)
-		if seq := next.Add(o); has {
+		if seq := next.Add(o, 0); has {
 			next.End(seq)
 		}
 		if has && model.open[o] {
@@ -133,7 +154,7 @@ func compareInherited(t *rapid.T, tr *Tracker, inherited []Range) {
 func TestInheritedListIsPassed(t *testing.T) {
 	t.Parallel()
 	tr := Resume(Handover{Watermark: 10, Finished: []Range{{12, 13}}, LastRead: NothingRead()})
-	tr.Add(10)
+	tr.Add(10, 0)
 	tr.Skip(14)
 	if now, _ := tr.Snapshot(); now.Watermark != 10 || len(now.Finished) > 0 {
 		t.Errorf("%+v", now)
@@ -144,7 +165,7 @@ func TestInheritedListIsPassed(t *testing.T) {
 func TestSpanShrinks(t *testing.T) {
 	t.Parallel()
 	tr := Resume(At(10))
-	first, second := tr.Add(10), tr.Add(20)
+	first, second := tr.Add(10, 0), tr.Add(20, 0)
 	if tr.End(second) || tr.Span() != 2 {
 		t.Fatalf("span %d behind an unfinished offset, want 2", tr.Span())
 	}
@@ -170,7 +191,7 @@ func TestChanged(t *testing.T) {
 		{"empty offsets are skipped", func() { tr.Skip(12) }, true},
 		{"the same again", func() { tr.Skip(12) }, false},
 		{"a marker is passed", func() { tr.Read(12, 1); tr.Pass(13) }, true},
-		{"a record is delivered", func() { seq = tr.Add(13) }, false},
+		{"a record is delivered", func() { seq = tr.Add(13, 0) }, false},
 		{"offsets above it are skipped", func() { tr.Skip(20) }, false},
 		{"it ends", func() { tr.End(seq) }, true},
 		{"its commit fails", tr.NotCommitted, true},
@@ -199,7 +220,7 @@ func TestRestart(t *testing.T) {
 	if tr.Read(103, 1) {
 		t.Error("an offset of the log before counts as finished")
 	}
-	tr.Add(103)
+	tr.Add(103, 0)
 	if tr.Restart(0) || tr.Position() != 104 {
 		t.Errorf("restarted after a delivery, at %d", tr.Position())
 	}
@@ -212,7 +233,7 @@ func TestHandovers(t *testing.T) {
 	open := map[int64]Seq{}
 	for _, o := range []int64{10, 11, 15, 16, 30} {
 		first.Read(o, 4)
-		open[o] = first.Add(o)
+		open[o] = first.Add(o, 0)
 	}
 	for _, o := range []int64{11, 15, 30} {
 		first.End(open[o])
@@ -237,7 +258,7 @@ func TestHandovers(t *testing.T) {
 		if finished := second.Read(step.offset, 4); finished != step.finished {
 			t.Errorf("offset %d: finished %t", step.offset, finished)
 		}
-		second.End(second.Add(step.offset))
+		second.End(second.Add(step.offset, 0))
 		if now, _ := second.Snapshot(); !reflect.DeepEqual(now, step.want) {
 			t.Errorf("after offset %d: %+v, want %+v", step.offset, now, step.want)
 		}
@@ -249,7 +270,25 @@ func BenchmarkTracker(b *testing.B) {
 	var offset int64
 	for b.Loop() {
 		tr.Read(offset, 3)
-		tr.End(tr.Add(offset))
+		tr.End(tr.Add(offset, 0))
 		offset++
+	}
+}
+
+// TestUnfinishedLeavesOutWhatIsInherited: what the previous owner has finished is not counted, whether or not it has been read again.
+func TestUnfinishedLeavesOutWhatIsInherited(t *testing.T) {
+	t.Parallel()
+	tr := Resume(Handover{Watermark: 10, Finished: []Range{{First: 12, Last: 14}, {First: 18, Last: 19}}, LastRead: NothingRead()})
+	for _, step := range []struct {
+		offset    int64
+		end, want int64
+	}{{10, 20, 5}, {11, 20, 5}, {12, 20, 5}, {13, 20, 5}, {14, 13, 2}, {15, 19, 5}, {16, 30, 15}, {18, 30, 14}} {
+		seq := tr.Add(step.offset, 0)
+		if tr.Read(step.offset, NoEpoch) {
+			tr.End(seq)
+		}
+		if got := tr.Unfinished(step.end); got != step.want {
+			t.Errorf("with %d read, of a log that ends at %d: %d unfinished, want %d", step.offset, step.end, got, step.want)
+		}
 	}
 }
