@@ -1,5 +1,6 @@
 # Most targets need Go alone. The kafka targets need Java 17 and Maven, test-kafka needs kcat too, test-publishing kcat, Python 3
-# and Node. The redis targets need redis-server, test-alerts promtool, test-deploy Python 3 and Node. No target needs Docker.
+# and Node. The redis targets need redis-server, test-alerts promtool, test-deploy Python 3 and Node, test-status chromium. No target
+# needs Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -150,6 +151,10 @@ MUTANTS := $(RULES) ./test/sim
 
 # It first tries the day that caught a broken service last, which test/sim/testdata/caught.txt names, and scans all days if that
 # one does not. The scan replaces the line: commit it.
+.PHONY: test-status
+test-status: ## Open the status page in headless Chromium; needs chromium. PICTURES=-update writes docs/pictures anew
+	cd test/browser && go vet . && go test -count=1 -timeout 5m . $(PICTURES)
+
 .PHONY: sim-check
 sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
 	GOGC=$(SIM_GOGC) go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='

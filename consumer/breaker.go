@@ -29,8 +29,10 @@ type Pause struct {
 	Reason PauseReason
 	// Since is when it began, NextProbe when the next call is tried; zero while one is under way.
 	Since, NextProbe time.Time
-	// LastError is the last answer's, free of secrets.
+	// LastError is the last answer's, free of secrets. Err is the error of which it is the text, nil if there is none: [WithoutAccounts] shows
+	// it without the accounts that it may name.
 	LastError string
+	Err       error
 }
 
 // breakerGuard keeps the breaker: it has the lock, the clock, the log and the metrics. The queue takes the guard's lock while
@@ -45,7 +47,7 @@ type breakerGuard struct {
 	mu      sync.Mutex
 	breaker *breaker.Breaker
 	// lastError is the one that the breaker has opened for, or that of the last probe.
-	lastError string
+	lastError error
 	// changed is closed and replaced when those that wait must look again.
 	changed chan struct{}
 }
@@ -69,7 +71,15 @@ func (g *breakerGuard) pausedLocked() *Pause {
 	if !open {
 		return nil
 	}
-	return &Pause{Reason: g.named(p.Reason), Since: p.Since, NextProbe: p.NextProbe, LastError: g.lastError}
+	return &Pause{Reason: g.named(p.Reason), Since: p.Since, NextProbe: p.NextProbe, LastError: textOf(g.lastError), Err: g.lastError}
+}
+
+// textOf is the text of an error; empty for nil.
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // isOpen says whether only probes may be called.
@@ -139,10 +149,7 @@ func (g *breakerGuard) answered(e breaker.Evidence, a Answer, events []*event) b
 		g.failedLocked(e, ruling, events, now)
 	}
 	if ruling.Change == breaker.Opened || e.Call.Probe {
-		g.lastError = ""
-		if a.Err != nil {
-			g.lastError = a.Err.Error()
-		}
+		g.lastError = a.Err
 	}
 	if e.Call.Probe || g.breaker.IsOpen() { // it has changed, or fewer are pending: fetching looks again
 		g.wakeLocked()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"convdel/consumer/internal/breaker"
+	"convdel/internal/notable"
 )
 
 // guarded is what a breaker guards: the calls that delete, or the accounts' lists of conversations.
@@ -41,7 +42,7 @@ func guardedCalls() guarded {
 			case pauseLasts:
 				log.LogAttrs(ctx, slog.LevelError, "calls are still paused", attrs...)
 			case pauseEnds:
-				log.LogAttrs(ctx, slog.LevelInfo, "calls resumed", attrs...)
+				log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "calls resumed", attrs...)
 			}
 		},
 	}
@@ -60,7 +61,7 @@ func guardedLists() guarded {
 			case pauseLasts:
 				log.LogAttrs(ctx, slog.LevelError, "lists of conversations are still paused: events that need one wait", attrs...)
 			case pauseEnds:
-				log.LogAttrs(ctx, slog.LevelInfo, "lists of conversations resumed", attrs...)
+				log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "lists of conversations resumed", attrs...)
 			}
 		},
 	}
@@ -74,11 +75,11 @@ func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
 	case breaker.Unchanged:
 	case breaker.Opened:
 		g.metrics.pauses.begin(g.named(now.Reason), now.Since)
-		g.tell(g.log, pauseBegins, []slog.Attr{slog.String("reason", string(now.Reason)), slog.String("error", g.lastError)})
+		g.tell(g.log, pauseBegins, []slog.Attr{slog.String("reason", string(now.Reason)), errorAttr(g.lastError)})
 	case breaker.OtherReason:
 		g.metrics.pauses.change(g.named(before.Reason), g.named(now.Reason), at)
 		g.tell(g.log, pauseChanges, []slog.Attr{
-			slog.String("reason", string(now.Reason)), slog.String("before", string(before.Reason)), slog.String("error", g.lastError),
+			slog.String("reason", string(now.Reason)), slog.String("before", string(before.Reason)), errorAttr(g.lastError),
 		})
 	case breaker.Closed:
 		g.metrics.pauses.end(g.named(before.Reason), at)
@@ -88,4 +89,12 @@ func (g *breakerGuard) tellLocked(change breaker.Change, before breaker.Pause) {
 			slog.Duration("paused_for", at.Sub(before.Since).Round(time.Millisecond)), slog.Int("failed_probes", before.Probes),
 		})
 	}
+}
+
+// errorAttr has the log show an error; an empty text for none.
+func errorAttr(err error) slog.Attr {
+	if err == nil {
+		return slog.String("error", "")
+	}
+	return slog.Any("error", err)
 }

@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"convdel/consumer/internal/offsets"
+	"convdel/internal/notable"
 )
 
 const (
@@ -48,7 +48,9 @@ type Consumer struct {
 	// left is what the last session has left undone; nil before that.
 	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
-	trouble atomic.Pointer[string]
+	trouble atomic.Pointer[trouble]
+	// causes are those of retries.
+	causes causes
 	// member names this replica in the group; nil until it has joined.
 	member atomic.Pointer[member]
 	// began is the ID that the topic had when Run began.
@@ -69,6 +71,10 @@ type Status struct {
 	Since time.Time
 	// Absent says why the consumer is no working member of the group, as far as known; empty if it is one.
 	Absent string
+	// Unreached says that brokers can't be reached, or don't answer, which is the reason of Absent, or why no partition can be read.
+	Unreached string
+	// Draining says that the consumer only ends what it has begun; Stopping, that it was told to end and will not join again.
+	Draining, Stopping bool
 	// Paused says why no calls are made, or, with PauseLists, why events wait that need their account's list; nil if neither is so.
 	Paused *Pause
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
@@ -98,13 +104,17 @@ func (c *Consumer) Status() Status {
 	s := *c.status.Load()
 	at := c.session.Load()
 	if at == nil {
-		if why := c.trouble.Load(); why != nil {
-			s.Absent = *why
+		if t := c.trouble.Load(); t != nil {
+			s.Absent = t.text
+			if t.unreached {
+				s.Unreached, s.Since = t.text, t.since
+			}
 		}
 	} else if over := at.over.Load(); over != nil {
-		s.Since, s.Absent = over.since, over.why
+		s.Since, s.Absent, s.Draining, s.Stopping = over.since, over.why, true, over.stopping
+		s.Unreached = at.unreached()
 	} else {
-		s.Absent = at.stalls.refused()
+		s.Absent, s.Unreached = at.stalls.refused(), at.unreached()
 	}
 	s.Live = s.Live && s.Absent == ""
 	if s.Paused = c.breaker.paused(); s.Paused == nil {
@@ -169,7 +179,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 			continue
 		}
 		text := fmt.Sprintf("generations end as soon as they begin, as they do while topic %s is not there", c.cfg.Topic)
-		c.trouble.CompareAndSwap(nil, &text)
+		c.trouble.CompareAndSwap(nil, &trouble{text: text, since: time.Now()})
 		if pause(ctx, shortestGeneration) != nil {
 			return nil
 		}
@@ -214,7 +224,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		}
 		c.cfg.Metrics.generations.Inc()
 		log := c.log.With(slog.Int("generation", member.generation))
-		log.LogAttrs(ctx, slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
+		log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
 		c.setStatus(true, member.generation, len(ids))
 		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
 			final = c.workOn(generation, ctx.Done(), c.newOpener(member, ids, shares, kafkas, log), kafkas.to)
@@ -224,7 +234,7 @@ func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *conn
 		}
 		c.setStatus(false, member.generation, 0)
 		c.session.Store(nil)
-		log.LogAttrs(ctx, slog.LevelInfo, "generation ends")
+		log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation ends")
 		if ctx.Err() != nil || final != nil {
 			// Before this function returns, or kafka-go would join the group again.
 			c.resign(context.WithoutCancel(ctx), member, kafkas.client)
@@ -305,12 +315,6 @@ func (c *Consumer) resign(ctx context.Context, m *member, client *kafka.Client) 
 func (c *Consumer) working(s *session) {
 	c.session.Store(s)
 	c.trouble.Store(nil)
-}
-
-// troubled notes why this replica is no working member of the group, for [Status].
-func (c *Consumer) troubled(what string, err error) {
-	text := cmp.Or(refusedText(what, err), fmt.Sprintf("%s: %v", what, err))
-	c.trouble.Store(&text)
 }
 
 func (c *Consumer) setStatus(live bool, generation, partitions int) {

@@ -12,6 +12,7 @@ import (
 
 	"convdel/consumer/cluster"
 	"convdel/consumer/internal/recordlog"
+	"convdel/internal/notable"
 )
 
 const (
@@ -111,7 +112,7 @@ func (f *fetcher) recover(ctx context.Context, err error) error {
 func (f *fetcher) report(ctx context.Context, err error) {
 	if err == nil {
 		if f.p.failing.Swap(nil) != nil {
-			f.log.LogAttrs(ctx, slog.LevelInfo, "fetch works again", slog.Int64("offset", f.p.position()))
+			f.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "fetch works again", slog.Int64("offset", f.p.position()))
 		}
 		return
 	}

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -48,6 +49,13 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 	err = s.run(ctx, cancel, stop)
 	left := s.unfinished()
 	c.left.Store(&left)
+	if text := s.unreached(); text != "" {
+		since := time.Now()
+		if over := s.over.Load(); over != nil {
+			since = over.since
+		}
+		c.trouble.Store(&trouble{text: text, unreached: true, since: since})
+	}
 	return err
 }
 
@@ -75,13 +83,14 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 
 func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWriters) *pipeline {
 	l := &pipeline{
-		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics,
+		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics, traces: newEventTraces(c.cfg),
 	}
 	expired := func(ev *event) bool { return ev.expired(l.maxEventAge) }
 	l.queue = newQueue(c.cfg, c.breaker, expired, l.full, func(ready int) {
 		l.metrics.callWaiters.Set(float64(ready))
 		c.limiter.ready.Store(int64(ready))
 	})
+	l.queue.retried = func(ev *event, a Answer, due time.Time) { c.causes.tell(owned.log, c.cfg.Topic, ev, a, due) }
 	if c.cfg.RevivedCheck > 0 {
 		l.queue.lists = newListQueue(c.cfg, c.lists, l.queue.spacing)
 	}

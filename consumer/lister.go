@@ -103,6 +103,7 @@ func (l *lister) read(ctx, work context.Context, a *account, granted *permit) {
 	}
 	if answer.Failed != nil {
 		failed := answer.Failed.withVerdict()
+		failed.Err = naming(failed.Err, a.Name)
 		answer.Failed = &failed
 	}
 	list.Close(answer.Doubt)

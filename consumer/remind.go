@@ -44,7 +44,7 @@ func (g *breakerGuard) look() (p *Pause, changed <-chan struct{}) {
 }
 
 func (g *breakerGuard) logPaused(p *Pause) {
-	attrs := []slog.Attr{slog.String("reason", string(p.Reason)), slog.Time("since", p.Since), slog.String("error", p.LastError)}
+	attrs := []slog.Attr{slog.String("reason", string(p.Reason)), slog.Time("since", p.Since), errorAttr(p.Err)}
 	if !p.NextProbe.IsZero() {
 		attrs = append(attrs, slog.Time("next_probe", p.NextProbe))
 	}

@@ -32,19 +32,22 @@ type session struct {
 	over atomic.Pointer[ending]
 	// final is an error that Run ends with.
 	final atomic.Pointer[error]
+	// uncommitted is why the last commit fails; nil if it does not.
+	uncommitted atomic.Pointer[error]
 }
 
-// ending says since when a session only ends what it has begun, and why.
+// ending says since when a session only ends what it has begun, and why. stopping says that Run was told to end.
 type ending struct {
-	since time.Time
-	why   string
+	since    time.Time
+	why      string
+	stopping bool
 }
 
 // ends notes that the session takes nothing new from now on. stop is closed when Run is told to end.
 func (s *session) ends(stop <-chan struct{}) {
 	e := ending{since: time.Now(), why: "its generation has ended, and it drains before it joins again"}
 	if closed(stop) {
-		e.why = "told to stop, and it drains"
+		e.why, e.stopping = "told to stop, and it drains", true
 	}
 	s.over.Store(&e)
 }
@@ -60,6 +63,7 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 	s.cancelWork()
 	writing.Wait()
 	s.dispatcher.close()
+	s.dispatcher.pipeline.traces.leave()
 	s.owned.leave()
 	if err := s.final.Load(); err != nil {
 		return *err
@@ -144,8 +148,10 @@ func (s *session) commitLast(ctx context.Context, stop <-chan struct{}) {
 	for began := time.Now(); ; {
 		err := s.committer.commit(ctx, false)
 		if err == nil || isFenced(err) {
+			s.uncommitted.Store(nil)
 			return
 		}
+		s.uncommitted.Store(&err)
 		limit := 2 * commitTimeout
 		if coordinatorLost(err) && !closed(stop) {
 			limit = s.drainTimeout + rebalanceSlack

@@ -65,6 +65,17 @@ func newWrites[W unwritten](by writer[W], loops *loops, what string) *writes[W] 
 	return s
 }
 
+// eachUnwritten calls a function with each record that waits for a write. Those that are being written are not among them.
+func (s *writes[W]) eachUnwritten(of func(W)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, list := range [][]W{s.queue.fresh, s.queue.failed, s.queue.incomplete} {
+		for _, w := range list {
+			of(w)
+		}
+	}
+}
+
 // take takes a record. Once the queue is closed it takes none, and returns false.
 func (s *writes[W]) take(w W) bool {
 	s.mu.Lock()

@@ -289,7 +289,7 @@ func TestCheckFinds(t *testing.T) {
 		"outcomes do not fit":     {"--outcome-topic brief", check.OutcomeTopic, false, "its event would never end", "set max.message.bytes=32768"},
 		"start not decided":       {"", check.Group, false, "run would not start: group convdel has no offsets", "--start earliest (all of them)"},
 		"start leaves out":        {"--start latest", check.Group, true, "and leaves out 1 record", "--start earliest"},
-		"start at the earliest":   {"--start earliest", check.Group, true, "by --start earliest it begins with 1 record ahead, the oldest record of the topic 3h old", ""},
+		"start at the earliest":   {"--start earliest", check.Group, true, "by --start earliest it begins with 1 record ahead, the oldest record of the topic 3h", ""},
 		"offsets beyond the end":  {"--group ahead", check.Group, true, "offsets beyond the end of the log: partitions 3", "docs/partitions.md"},
 		"another app's group":     {"--group taken", check.Group, false, "group taken belongs to app 1400000009", "--adopt 1400000009"},
 		"taken over":              {"--group taken --adopt 1400000009", check.Group, true, "run takes the group over", "remove --adopt"},

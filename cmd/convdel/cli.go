@@ -36,6 +36,7 @@ type commands struct {
 	Wait        waitCommand        `cmd:"" help:"Wait until published events have ended, and say how."`
 	Erase       eraseCommand       `cmd:"" help:"Erase all conversations of an account: list, publish, wait, verify, report."`
 	Check       checkCommand       `cmd:"" help:"Try everything that run needs, and say what is wrong and what to do. It changes nothing."`
+	Status      statusCommand      `cmd:"" help:"Show what the replicas are doing, why not, and how long still."`
 	Events      eventsCommand      `cmd:"" help:"Find out what has become of events."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`

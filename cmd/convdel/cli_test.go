@@ -57,8 +57,8 @@ func TestHelpShowsTheWholeSurface(t *testing.T) {
 		}
 	}
 	want := []string{
-		"run", "demo", "publish", "wait", "erase", "check", "events find", "deadletters list", "deadletters show", "deadletters replay", "deadletters discard",
-		"deadletters export", "imsim", "completion", "help", "version",
+		"run", "demo", "publish", "wait", "erase", "check", "status", "events find", "deadletters list", "deadletters show", "deadletters replay",
+		"deadletters discard", "deadletters export", "imsim", "completion", "help", "version",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("commands %v, want %v", names, want)

@@ -200,5 +200,6 @@ func (d *demo) invite() {
 	d.printf("  convdel publish --brokers %s --from code-50001-alice --to bob\n", d.broker.address)
 	d.printf("  echo '{\"From_Account\":\"alice\",\"Type\":1,\"To_Account\":\"bob\"}' |\n    kcat -b %s -t %s -P\n", d.broker.address, schema.Topic)
 	d.printf("  kcat -b %s -t %s -C -f '%%k %%h %%s\\n'\n", d.broker.address, schema.DeadLetterTopic)
+	d.printf("  convdel status --admin %s    or open %s\n", d.service.AdminURL(), d.service.AdminURL())
 	d.printf("  curl %s/metrics    curl %s/readyz\n", d.service.AdminURL(), d.service.AdminURL())
 }

@@ -31,7 +31,7 @@ const libraryKey = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb9
 // printAsLibraries runs in that process. It prints secrets in the ways in which libraries print.
 func printAsLibraries(sig string) {
 	log.SetPrefix("before: ")
-	first, _ := newLogger(os.Stderr, slog.LevelInfo, formatJSON)
+	first, _ := newLogger(os.Stderr, slog.LevelInfo, formatJSON, nil)
 	libraries := takeOverLibraries(first)
 	log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=%v", "HTTP/1.1 200 OK\r\n\r\nusersig="+sig, io.EOF)
 	log.Print("key ", libraryKey)
@@ -43,7 +43,7 @@ func printAsLibraries(sig string) {
 	slog.Error("global " + sig)                                                                                        //nolint:forbidigo,sloglint // as a library does
 	slog.With("sig", sig).WithGroup("group").Debug("with attributes")                                                  //nolint:forbidigo,sloglint // as a library does
 	unasked(sig)
-	second, _ := newLogger(os.Stderr, slog.LevelInfo, formatJSON)
+	second, _ := newLogger(os.Stderr, slog.LevelInfo, formatJSON, nil)
 	libraries.redirect(second.With("redirected", true))
 	log.Print("to another logger")
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
 
+	"convdel/consumer"
+	"convdel/imclient"
+	"convdel/internal/notable"
 	"convdel/internal/repeats"
 )
 
@@ -28,8 +31,8 @@ func (c *checker) logLevel(text string) slog.Level {
 }
 
 // newLogger returns a logger that writes to w: coloured lines on a terminal, otherwise JSON. Times are in UTC. Lines that repeat too
-// often are counted; end writes the last counts.
-func newLogger(w io.Writer, level slog.Level, format string) (log *slog.Logger, end func()) {
+// often are counted; end writes the last counts. A book, if not nil, keeps notable lines.
+func newLogger(w io.Writer, level slog.Level, format string, book *notable.Book) (log *slog.Logger, end func()) {
 	onTerminal := isTerminal(w)
 	var lines slog.Handler
 	if format == formatText || format == formatAuto && onTerminal {
@@ -39,8 +42,20 @@ func newLogger(w io.Writer, level slog.Level, format string) (log *slog.Logger, 
 	} else {
 		lines = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC})
 	}
+	if book != nil {
+		lines = notable.New(lines, book)
+	}
 	h := repeats.New(lines)
 	return slog.New(h), h.Close
+}
+
+// newBook returns a book for the log's notable lines, which the status page shows.
+func newBook(accounts bool) *notable.Book {
+	shown := notable.Shown{Clean: imclient.Scrub}
+	if !accounts {
+		shown.Error = func(err error) string { return consumer.WithoutAccounts(err) }
+	}
+	return notable.NewBook(shown)
 }
 
 // inUTC puts times into UTC: a line's own one and those of attributes.

@@ -16,7 +16,7 @@ func TestLogFormats(t *testing.T) {
 		json   bool
 	}{{formatAuto, true}, {formatJSON, true}, {formatText, false}} {
 		var out bytes.Buffer // not a terminal
-		log, _ := newLogger(&out, slog.LevelWarn, c.format)
+		log, _ := newLogger(&out, slog.LevelWarn, c.format, nil)
 		log.Info("too quiet")
 		log.Warn("hello", slog.Int("partition", 3))
 		line := out.String()
@@ -64,7 +64,7 @@ func TestLogTimesAreInUTC(t *testing.T) {
 		formatJSON: {`"time":"2026-11-24T17:30:00.123Z"`, `"due":"2026-11-24T17:30:00.123Z"`},
 	} {
 		var out bytes.Buffer
-		log, _ := newLogger(&out, slog.LevelInfo, format)
+		log, _ := newLogger(&out, slog.LevelInfo, format, nil)
 		r := slog.NewRecord(at, slog.LevelInfo, "hello", 0)
 		r.AddAttrs(slog.Group("pause", slog.Time("due", at)))
 		if err := log.Handler().Handle(t.Context(), r); err != nil {

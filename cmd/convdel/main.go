@@ -15,7 +15,7 @@ func main() {
 	time.Local = time.UTC // libraries write times as well
 	ctx, stop := context.WithCancelCause(context.Background())
 	stderr := newErrorOutput(os.Stderr, ctx.Done())
-	log, _ := newLogger(stderr, slog.LevelInfo, formatAuto) // until a command has a log of its own
+	log, _ := newLogger(stderr, slog.LevelInfo, formatAuto, nil) // until a command has a log of its own
 	con := &console{
 		stdin: os.Stdin, stdout: &output{file: os.Stdout, gone: func() { stop(nil) }}, stderr: stderr, env: os.LookupEnv,
 		libraries: takeOverLibraries(log),

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"convdel/imclient"
 	"convdel/internal/service"
+	"convdel/internal/tracing"
 )
 
 // runCommand runs the service until it is told to stop.
@@ -47,8 +49,17 @@ func (r *runCommand) Run(ctx context.Context, con *console) error {
 func newService(ctx context.Context, cfg serviceConfig, con *console) (s *service.Service, endLog func(), err error) {
 	b := readBuild()
 	cfg.Version, cfg.Commit = b.version, b.commit
-	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat)
+	cfg.Notable = newBook(cfg.AdminAccounts)
+	log, endLog := newLogger(con.stderr, cfg.logLevel, cfg.logFormat, cfg.Notable)
+	if !cfg.logAccounts {
+		log = slog.New(withoutAccounts{log.Handler()})
+	}
 	con.libraries.redirect(log)
+	if cfg.traces != nil {
+		if cfg.Traces, err = tracing.New(ctx, cfg.traces, tracing.Config{API: cfg.IM.Endpoint, Version: cfg.Version}, log); err != nil {
+			return nil, endLog, err
+		}
+	}
 	s, err = service.New(ctx, cfg.Config, log)
 	return s, endLog, err
 }

@@ -14,6 +14,7 @@ import (
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 	"convdel/internal/service"
+	"convdel/internal/tracing"
 )
 
 // These are the values of quota.
@@ -46,6 +47,10 @@ type serviceConfig struct {
 
 	logLevel  slog.Level
 	logFormat string
+	// logAccounts says that log lines may name accounts.
+	logAccounts bool
+	// traces say where spans go; nil: there are none.
+	traces *tracing.Settings
 }
 
 // check reads all settings. It returns a *usageError with a line for each wrong one.
@@ -70,7 +75,10 @@ func (s *serviceSettings) read(c *checker, env func(string) (string, bool)) serv
 		c.note("admin-addr", "")
 	}
 	cfg.AdminHosts = c.hostNames("admin-hosts", s.AdminHosts)
+	cfg.AdminAccounts = c.yesNo("admin-accounts", s.AdminAccounts)
 	cfg.logLevel = c.logLevel(s.LogLevel)
+	cfg.logAccounts = c.yesNo("log-accounts", s.LogAccounts)
+	cfg.traces = c.traces(env, cfg.Consumer.Cluster.Insecure)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.Consumer.MaxCalls == 0 {
 		cfg.Consumer.MaxCalls = callsNeeded(cfg.Consumer)

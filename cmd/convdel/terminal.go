@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"convdel/internal/status"
 )
 
 // Anybody who may publish chooses what records hold. So no text of a record reaches a terminal that the terminal could take
@@ -140,22 +142,7 @@ func pad(text string, columns int) string {
 }
 
 // roughly writes a length of time in its two largest units: 3d4h, 2h5m, 40s.
-func roughly(d time.Duration) string {
-	sign := ""
-	if d < 0 {
-		sign, d = "-", -d
-	}
-	const day = 24 * time.Hour
-	switch {
-	case d >= day:
-		return fmt.Sprintf("%s%dd%dh", sign, d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%s%dh%dm", sign, d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%s%dm%ds", sign, d/time.Minute, d%time.Minute/time.Second)
-	}
-	return fmt.Sprintf("%s%ds", sign, d/time.Second)
-}
+func roughly(d time.Duration) string { return status.Roughly(d) }
 
 // ago returns how long before now a time is.
 func ago(t, now time.Time) string {

@@ -62,14 +62,14 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 func (h *Handler) Close() { h.book.flush(true) }
 
 // line counts a line, and has the summary written when it is due.
-func (b *book) line(k kind) (write bool, before summary) {
+func (b *book) line(k kind, failure slog.Value) (write bool, before summary) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return true, summary{}
 	}
 	now := time.Now()
-	r := b.counter.line(k, now)
+	r := b.counter.line(k, failure, now)
 	if !r.due.IsZero() {
 		time.AfterFunc(r.due.Sub(now), func() { b.flush(false) })
 	}
@@ -91,20 +91,21 @@ func (b *book) flush(end bool) {
 func (b *book) tell(s summary) {
 	r := slog.NewRecord(time.Now(), s.kind.level, "more lines like this within a minute", 0)
 	r.AddAttrs(slog.String("like", s.kind.message))
-	for _, a := range []slog.Attr{
-		slog.String("class", s.kind.class), slog.String("reason", s.kind.reason), slog.String("error", s.kind.failure),
-	} {
+	for _, a := range []slog.Attr{slog.String("class", s.kind.class), slog.String("reason", s.kind.reason)} {
 		if a.Value.String() != "" {
 			r.AddAttrs(a)
 		}
+	}
+	if s.kind.failure != "" {
+		r.AddAttrs(slog.Attr{Key: "error", Value: s.failure})
 	}
 	r.AddAttrs(slog.Int("more", s.more))
 	_ = b.root.Handle(context.Background(), r) // there is nobody else to tell
 }
 
-// kindOf returns the kind of a line.
-func kindOf(r *slog.Record) kind {
-	k := kind{level: r.Level, message: r.Message}
+// kindOf returns the kind of a line, and the value of which its failure is the text.
+func kindOf(r *slog.Record) (k kind, failure slog.Value) {
+	k = kind{level: r.Level, message: r.Message}
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
 		case "class":
@@ -113,10 +114,11 @@ func kindOf(r *slog.Record) kind {
 			k.reason = a.Value.Resolve().String()
 		case "error":
 			if r.Level >= slog.LevelError {
-				k.failure = a.Value.Resolve().String()
+				failure = a.Value.Resolve()
+				k.failure = failure.String()
 			}
 		}
 		return true
 	})
-	return k
+	return k, failure
 }

@@ -34,13 +34,16 @@ type tally struct {
 	ends time.Time
 	// written and kept are the numbers of lines that were written and that were not.
 	written, kept int
+	// failure is the value of which the kind's failure is the text. Handlers may show it in another way.
+	failure slog.Value
 }
 
 // summary says how many lines of a kind were not written.
 type summary struct {
-	kind kind
-	more int
-	ends time.Time
+	kind    kind
+	failure slog.Value
+	more    int
+	ends    time.Time
 }
 
 // counter decides which lines are written. It has neither a clock nor a lock.
@@ -57,7 +60,7 @@ type ruling struct {
 }
 
 // line counts a line at a time.
-func (c *counter) line(k kind, now time.Time) (r ruling) {
+func (c *counter) line(k kind, failure slog.Value, now time.Time) (r ruling) {
 	t := c.kinds[k]
 	if t == nil && len(c.kinds) >= maxKinds && !c.forget(now) {
 		k.class, k.reason, k.failure = "", "", ""
@@ -67,11 +70,11 @@ func (c *counter) line(k kind, now time.Time) (r ruling) {
 		return ruling{write: true}
 	}
 	if t != nil && !now.Before(t.ends) {
-		r.before = summary{kind: k, more: t.kept, ends: t.ends}
+		r.before = summary{kind: k, failure: t.failure, more: t.kept, ends: t.ends}
 		t = nil
 	}
 	if t == nil {
-		t = &tally{ends: now.Add(window)}
+		t = &tally{ends: now.Add(window), failure: failure}
 		c.kinds[k] = t
 	}
 	if r.write = t.written < firstLines; r.write {
@@ -101,7 +104,7 @@ func (c *counter) due(now time.Time, all bool) (list []summary) {
 			continue
 		}
 		if t.kept > 0 {
-			list = append(list, summary{kind: k, more: t.kept, ends: t.ends})
+			list = append(list, summary{kind: k, failure: t.failure, more: t.kept, ends: t.ends})
 		}
 		delete(c.kinds, k)
 	}

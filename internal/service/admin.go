@@ -15,7 +15,7 @@ import (
 	"convdel/consumer"
 )
 
-// admin answers operators and their machines over HTTP: /metrics, /livez and /readyz. Strangers may reach its address. So requests have
+// admin answers operators and their machines over HTTP: the status page, /status, /metrics, /livez and /readyz. Strangers may reach its address. So requests have
 // no body, bounded headers and a time limit, and name the address by a known name; connections are bounded.
 type admin struct {
 	listener *listener
@@ -31,6 +31,8 @@ type adminConfig struct {
 	status   func() consumer.Status
 	// stuck returns the loops that stand still. It must answer at once, whatever stands still.
 	stuck func() []consumer.StuckLoop
+	// board answers / and /status; nil: nothing does.
+	board *board
 	log   *slog.Logger
 }
 
@@ -59,6 +61,10 @@ func newAdmin(ctx context.Context, cfg adminConfig) (*admin, error) {
 	}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answerLive(w, cfg.stuck()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answerReady(w, r, cfg.status) })
+	if cfg.board != nil {
+		mux.HandleFunc("GET "+statusPath, cfg.board.serveJSON)
+		mux.HandleFunc("GET /{$}", cfg.board.servePage)
+	}
 	return &admin{
 		listener: newListener(tcp),
 		server: &http.Server{

@@ -85,7 +85,7 @@ func TestAdminAnswers(t *testing.T) {
 	if code, body := a.get("/metrics"); code != http.StatusOK || !strings.Contains(body, "convdel_commits_total 0") {
 		t.Errorf("metrics: %d %s", code, body)
 	}
-	if code, _ := a.get("/"); code != http.StatusNotFound {
+	if code, _ := a.get("/anything"); code != http.StatusNotFound {
 		t.Errorf("anything else: %d", code)
 	}
 }

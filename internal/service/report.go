@@ -7,10 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"convdel/consumer"
+	"convdel/internal/notable"
 )
 
 func (s *Service) logStart(ctx context.Context) {
-	s.log.LogAttrs(ctx, slog.LevelInfo, "convdel starts", slog.String("version", s.cfg.Version), slog.String("commit", s.cfg.Commit),
+	s.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "convdel starts", slog.String("version", s.cfg.Version), slog.String("commit", s.cfg.Commit),
 		slog.GroupAttrs("settings", s.cfg.Set...))
 	s.log.LogAttrs(ctx, slog.LevelDebug, "settings at their defaults", slog.GroupAttrs("settings", s.cfg.Defaults...))
 	for _, warning := range s.cfg.Warnings {
@@ -26,7 +27,7 @@ func (s *Service) logTold(ctx context.Context) {
 	if ctx.Err() == nil {
 		return
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "told to stop: calls under way end, nothing new begins",
+	s.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "told to stop: calls under way end, nothing new begins",
 		slog.String("by", context.Cause(ctx).Error()), slog.String("drain_timeout", s.cfg.Consumer.DrainTimeout.String()), s.unfinished("in_memory"))
 }
 

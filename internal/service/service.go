@@ -16,6 +16,8 @@ import (
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 	"convdel/internal/meter"
+	"convdel/internal/notable"
+	"convdel/internal/tracing"
 )
 
 // Config configures a [Service].
@@ -25,10 +27,15 @@ type Config struct {
 	IM       imclient.Config
 	// Redis is the budget that replicas share. Default: none.
 	Redis *redisbudget.Config
-	// AdminAddr is the address of /metrics, /livez and /readyz, host:port. Default: none.
+	// AdminAddr is the address of the status page, /status, /metrics, /livez and /readyz, host:port. Default: none.
 	AdminAddr string
 	// AdminHosts are names by which the admin address may be asked for, besides IP addresses, loopback's names and AdminAddr's own.
 	AdminHosts []string
+	// AdminAccounts has the admin address show accounts, and errors that name some. Notable holds the log's lines that it shows. Default: none.
+	AdminAccounts bool
+	Notable       *notable.Book
+	// Traces makes spans of events and calls. Default: none. Run closes it.
+	Traces *tracing.Tracing
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
 	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
@@ -50,6 +57,7 @@ type Service struct {
 	own      *meter.Set    // the metrics that are not the consumer's
 	recheck  chan struct{} // tells the consumer that the secret key has changed
 	admin    *admin        // nil when turned off
+	board    *board        // nil when turned off
 }
 
 // New puts the parts together. It listens on the admin address, and does nothing else before Run. Errors are those of the
@@ -69,19 +77,23 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		}
 		cfg.Consumer.Budget = s.budget
 	}
-	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api}, &lister{client: s.api}
+	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api, traced: cfg.Traces != nil}, &lister{client: s.api}
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
 	s.metrics = consumer.NewMetrics(s.registry, knownCodes()...)
 	cfg.Consumer.Metrics = s.metrics
+	if cfg.Traces != nil {
+		cfg.Consumer.Traces = cfg.Traces
+	}
 	s.register()
 	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
 		return nil, err
 	}
 	if cfg.AdminAddr != "" {
+		s.board = s.newBoard()
 		s.admin, err = newAdmin(ctx, adminConfig{
-			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.consumer.Status, stuck: s.consumer.Stuck, log: log,
+			addr: cfg.AdminAddr, hosts: cfg.AdminHosts, registry: s.registry, status: s.shownStatus, stuck: s.consumer.Stuck, board: s.board, log: log,
 		})
 	}
 	return s, err
@@ -100,7 +112,9 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	if s.admin != nil {
 		work.Go(s.admin.serve)
+		work.Go(func() error { return s.board.sample(ctx) })
 	}
+	work.Go(func() error { return s.summarize(ctx) })
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
 	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
 	work.Go(func() error {
@@ -111,6 +125,9 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	})
 	err := work.Wait()
+	if s.cfg.Traces != nil {
+		s.cfg.Traces.Close()
+	}
 	err = advise(err)
 	s.api.CloseIdleConnections()
 	if s.budget != nil {

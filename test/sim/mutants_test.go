@@ -161,7 +161,9 @@ func one(name, file, old, replacement string, breaks ...string) mutant {
 	return mutant{name, []edit{{file, old, replacement}}, breaks}
 }
 
-func mutants() []mutant {
+func mutants() []mutant { return append(serviceMutants(), erasureMutants()...) }
+
+func serviceMutants() []mutant {
 	return []mutant{
 		{"events end before their letters are acknowledged", []edit{
 			{

@@ -134,6 +134,15 @@ func (t *Tracker) Oldest() (at int64, ok bool) {
 	return at, ok
 }
 
+// Open calls a function with the offset and the time of each delivered record that has not ended, in the order of their offsets.
+func (t *Tracker) Open(of func(offset, at int64)) {
+	for n := t.head; n < t.tail; n++ {
+		if e := t.at(n); !e.ended {
+			of(e.offset, e.at)
+		}
+	}
+}
+
 // Watermark is the lowest unfinished offset; the position if every delivered record has ended.
 func (t *Tracker) Watermark() int64 {
 	if t.head == t.tail {

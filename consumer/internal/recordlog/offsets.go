@@ -55,24 +55,24 @@ func (l *Log) listOffset(ctx context.Context, partition int, which int64, isolat
 		return 0, errors.New("offset response without the partition")
 	}
 	got := &answer.Topics[0].Partitions[0]
-	switch code := kafka.Error(got.ErrorCode); code {
-	case 0:
+	switch code := kafka.Error(got.ErrorCode); {
+	case code == 0:
 		return got.Offset, nil
-	case kafka.OffsetNotAvailable:
-		return 0, offsetNotAvailable{}
+	case errors.Is(code, kafka.OffsetNotAvailable):
+		return 0, noOffsetError{}
 	default:
 		return 0, code
 	}
 }
 
-// offsetNotAvailable is an answer for which kafka-go has no text: a leader was elected, and fewer replicas are in sync than the topic demands.
-type offsetNotAvailable struct{}
+// noOffsetError is an answer for which kafka-go has no text: a leader was elected, and fewer replicas are in sync than the topic demands.
+type noOffsetError struct{}
 
-func (offsetNotAvailable) Error() string {
+func (noOffsetError) Error() string {
 	return "[78] Offset Not Available: the partition's new leader does not know yet what is replicated; too few replicas may be in sync"
 }
 
-func (offsetNotAvailable) Unwrap() error { return kafka.OffsetNotAvailable }
+func (noOffsetError) Unwrap() error { return kafka.OffsetNotAvailable }
 
 // epochVersion is the first version of OffsetForLeaderEpoch that needs only the right to read the topic, since Kafka 2.3.
 const epochVersion = 3

@@ -1,0 +1,60 @@
+package consumer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"convdel/consumer/cluster"
+)
+
+// trouble is why this replica is no working member of the group, for [Status].
+type trouble struct {
+	text string
+	// unreached says that no broker has answered, since is since when.
+	unreached bool
+	since     time.Time
+}
+
+// troubled notes why this replica is no working member of the group.
+func (c *Consumer) troubled(what string, err error) {
+	t := &trouble{
+		text: cmp.Or(refusedText(what, err), fmt.Sprintf("%s: %v", what, err)), unreached: isUnreached(err), since: time.Now(),
+	}
+	if before := c.trouble.Load(); before != nil && before.unreached && t.unreached {
+		t.since = before.since
+	}
+	c.trouble.Store(t)
+}
+
+// isUnreached says whether an error is that no broker was reached, or that none has answered. What brokers answer, refusals among it, is
+// another kind.
+func isUnreached(err error) bool {
+	_, answered := errors.AsType[kafka.Error](err)
+	_, unknown := errors.AsType[*partitionsError](err)
+	return !answered && !unknown && cluster.Refusal(err) == nil && !errors.Is(err, errRestart)
+}
+
+// unreached returns why the session can't go on, if that is since brokers are not reached; empty otherwise.
+func (s *session) unreached() string {
+	if why := s.uncommitted.Load(); why != nil && s.over.Load() != nil && isUnreached(*why) {
+		return fmt.Sprintf("offsets can't be committed: %v", *why)
+	}
+	return s.stalls.unreached()
+}
+
+// unreached returns why no partition can be read, if that is since brokers are not reached; empty otherwise.
+func (w *stallWatch) unreached() string {
+	text := ""
+	for id, p := range w.partitions {
+		why := p.failing.Load()
+		if why == nil || !isUnreached(*why) {
+			return ""
+		}
+		text = fmt.Sprintf("partition %d can't be read: %v", id, *why)
+	}
+	return text
+}
