@@ -1,5 +1,6 @@
 # Most targets need Go alone. The kafka targets need Java 17 and Maven, test-kafka needs kcat too, test-publishing kcat, Python 3
-# and Node. The redis targets need redis-server, test-alerts promtool, test-status chromium. No target needs Docker.
+# and Node. The redis targets need redis-server, test-alerts promtool, test-deploy Python 3 and Node, test-status chromium. No target
+# needs Docker.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -103,8 +104,36 @@ test-publishing: kafka-up ## Run the programs of docs/publishing.md on that Kafk
 
 .PHONY: test-alerts
 test-alerts: ## Check the alert rules and run their tests; needs promtool
-	promtool check rules deploy/prometheus/alerts.yml
-	promtool test rules deploy/prometheus/alerts_test.yml
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool test rules deploy/prometheus/rules_test.yml
+
+.PHONY: test-deploy
+test-deploy: build ## Check deploy/ and the releases' configuration: queries, manifests, unit, schemas; needs Python 3 and Node
+	@rm -rf .cache/deploy && mkdir -p .cache/deploy
+	CONVDEL=$(CURDIR)/bin/convdel RENDERED=$(CURDIR)/.cache/deploy go test -C .ci/deploycheck -count=1 ./...
+	.ci/deploycheck/schemas.sh .cache/deploy
+
+GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
+# The notes of a release are its part of CHANGELOG.md. A tag without a part is an error.
+.PHONY: release-notes
+release-notes:
+	@awk -v version='$(patsubst v%,%,$(TAG))' 'index($$0, "## [" version "] - ") == 1 {on = found = 1; next} /^## / {on = 0} on {print} \
+		END {if (!found) {print "CHANGELOG.md has no part of version " version > "/dev/stderr"; exit 1}}' CHANGELOG.md
+
+# Compiling goreleaser takes some ten minutes, once.
+.PHONY: release
+release: export PATH := $(CURDIR)/.cache/bin:$(PATH)
+release: ## Release the commit's tag: binaries, image, SBOMs, checksums; IMAGE_REPOSITORY names the image, SNAPSHOT=1 only tries it
+	@mkdir -p .cache
+	GOBIN=$(CURDIR)/.cache/bin go install $(CYCLONEDX)
+ifdef SNAPSHOT
+	IMAGE_REPOSITORY=localhost/convdel $(GORELEASER) release --snapshot --clean --skip=ko
+else
+	@$(MAKE) --no-print-directory release-notes TAG=$$(git describe --exact-match --tags) >.cache/release-notes.md
+	$(GORELEASER) release --clean --release-notes .cache/release-notes.md
+endif
 
 # The simulation takes SEEDS days from the seed FROM on, or the day of SEED alone.
 # A day makes much garbage and keeps little: with Go's default of GOGC, a fifth of its time is the collector's.

@@ -54,7 +54,7 @@ func (b *beginning) once(ctx context.Context) error {
 	missing := withoutOffset(found)
 	if len(missing) < len(found) && (b.decided == nil || len(missing) == 0) {
 		b.logFound(ctx, found)
-		return b.checkLost(ctx, source, topic, found)
+		return checkLost(ctx, &b.cfg, source, topic, found)
 	}
 	if b.decided == nil {
 		if b.extents, b.decided, err = decideStart(ctx, &b.cfg, source, topic.Partitions); err != nil {
@@ -86,13 +86,13 @@ func (b *beginning) logFound(ctx context.Context, found []committed) {
 }
 
 // checkLost returns a [*StartError] for a partition that has lost its offset, if [Config.Start] does not say where it begins.
-func (b *beginning) checkLost(ctx context.Context, source *recordlog.Log, topic recordlog.Topic, found []committed) error {
+func checkLost(ctx context.Context, cfg *Config, source *recordlog.Log, topic recordlog.Topic, found []committed) error {
 	once := onceCommitted(found, offsets.TopicID(topic.ID))
 	for _, id := range withoutOffset(found) {
 		if id >= once {
 			continue // added later: it begins at its first record
 		}
-		if _, err := beginAnew(ctx, &b.cfg, source, id, lostOffset(b.cfg.Topic, id)); err != nil {
+		if _, err := beginAnew(ctx, cfg, source, id, lostOffset(cfg.Topic, id)); err != nil {
 			return err
 		}
 	}

@@ -90,6 +90,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics counts what happens. Required; see [NewMetrics].
 	Metrics *Metrics
+	// Traces makes a span of each event and of each call. Default: none.
+	Traces Traces
 }
 
 // API performs deletes. It must be safe for concurrent use and must honour ctx.

@@ -49,6 +49,8 @@ type Consumer struct {
 	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[trouble]
+	// causes are those of retries.
+	causes causes
 	// member names this replica in the group; nil until it has joined.
 	member atomic.Pointer[member]
 	// began is the ID that the topic had when Run began.

@@ -92,9 +92,8 @@ func (d *deadLetters) send(ctx context.Context, batch []*deadLetter) error {
 
 func (d *deadLetters) acknowledged(ctx context.Context, l *deadLetter) {
 	d.metrics.deadLettered(l.event, l.outcome)
-	d.log.LogAttrs(ctx, slog.LevelWarn, "dead letter",
-		slog.String("id", l.id(d.from.topic)), slog.String("class", string(l.outcome)), slog.Int("code", l.code),
-		slog.Int("attempts", l.attempts.Counted), slog.Any("error", l.err))
+	d.log.LogAttrs(ctx, slog.LevelWarn, "dead letter", l.told(d.from.topic, slog.String("class", string(l.outcome)), slog.Int("code", l.code),
+		slog.Int("attempts", l.attempts.Counted), slog.Any("error", l.err))...)
 	d.written(l.event, l.outcome)
 }
 
@@ -104,7 +103,7 @@ func (d *deadLetters) failed(l *deadLetter) { d.giveBack(l) }
 func (d *deadLetters) putOff(ctx context.Context, failed []*deadLetter, delay time.Duration, why error) {
 	d.metrics.deadLetterRetries.Add(float64(len(failed)))
 	d.log.LogAttrs(ctx, slog.LevelError, "dead letters not written, will retry",
-		slog.String("dead_letter_topic", d.topic), slog.Int("letters", len(failed)), slog.String("first", failed[0].id(d.from.topic)),
+		slog.String("dead_letter_topic", d.topic), slog.Int("letters", len(failed)), slog.String("record", failed[0].id(d.from.topic)),
 		slog.Duration("retry_in", delay), slog.Any("error", why))
 }
 
@@ -115,7 +114,7 @@ func (d *deadLetters) refused(ctx context.Context, l *deadLetter, why error) boo
 	}
 	if l.form.leftOut() != "" {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "the dead-letter topic takes no letter as large: it is written without all of its source record",
-			slog.String("id", l.id(d.from.topic)), slog.String("left_out", l.form.leftOut()), slog.Any("error", why))
+			l.told(d.from.topic, slog.String("left_out", l.form.leftOut()), slog.Any("error", why))...)
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"convdel/consumer/internal/breaker"
@@ -49,13 +50,17 @@ type event struct {
 	clearRamble  bool
 	// names are its CloudEvents attributes, which its outcome repeats; nil if it has none, or if outcomes are not recorded.
 	names *eventNames
-	// trace is the ID of the trace that it belongs to, for exemplars; empty if it names none.
+	// trace is the ID of the trace that it belongs to, for exemplars and the log: that of its span, or else its publisher's; empty if it has
+	// none.
 	trace string
+	// span is nil if none is recorded.
+	span EventSpan
 	// origin says that an operator has published the record again, and from which dead letter; nil otherwise.
 	origin *schema.ReplayOrigin
 
-	// called says that there was a call for it, shared that the last one answered other events as well.
-	called, shared bool
+	// calls is how many there were for it. shared says that the last one answered other events as well.
+	calls  int
+	shared bool
 	// listed is when the list began that lets it be called, zero if none has. revoked says that it waits for another one, and that its
 	// conversation is kept meanwhile.
 	listed  time.Time
@@ -69,6 +74,15 @@ type event struct {
 	// code and err are the last answer's.
 	code int
 	err  error
+}
+
+// told is what a line of the log says of an event: which one it is, its trace if it has one, and the attributes.
+func (ev *event) told(topic string, attrs ...slog.Attr) []slog.Attr {
+	all := append(make([]slog.Attr, 0, len(attrs)+2), slog.String("record", ev.id(topic)))
+	if ev.trace != "" {
+		all = append(all, slog.String("trace_id", ev.trace))
+	}
+	return append(all, attrs...)
 }
 
 // eventNames are the CloudEvents attributes of an event.

@@ -83,13 +83,14 @@ func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *c
 
 func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWriters) *pipeline {
 	l := &pipeline{
-		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics,
+		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics, traces: newEventTraces(c.cfg),
 	}
 	expired := func(ev *event) bool { return ev.expired(l.maxEventAge) }
 	l.queue = newQueue(c.cfg, c.breaker, expired, l.full, func(ready int) {
 		l.metrics.callWaiters.Set(float64(ready))
 		c.limiter.ready.Store(int64(ready))
 	})
+	l.queue.retried = func(ev *event, a Answer, due time.Time) { c.causes.tell(owned.log, c.cfg.Topic, ev, a, due) }
 	if c.cfg.RevivedCheck > 0 {
 		l.queue.lists = newListQueue(c.cfg, c.lists, l.queue.spacing)
 	}

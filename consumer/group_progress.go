@@ -29,6 +29,11 @@ func NewGroupReader(cluster cluster.Config, group, topic string) *GroupReader {
 // Close closes the connections.
 func (g *GroupReader) Close() { g.transport.CloseIdleConnections() }
 
+// Of returns a reader for another group, on the same connections.
+func (g *GroupReader) Of(group string) *GroupReader {
+	return &GroupReader{group: group, transport: g.transport, log: &recordlog.Log{Transport: g.transport, Addr: g.log.Addr, Topic: g.log.Topic, Group: group}}
+}
+
 // PartitionProgress is how far a group has come in one partition, by what it has committed.
 type PartitionProgress struct {
 	// Watermark is the committed offset: the group counts each record below it as ended. It is -1 if the group has committed

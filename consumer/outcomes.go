@@ -148,7 +148,7 @@ func (o *outcomes) refused(_ context.Context, out *outcome, _ error) bool {
 func (o *outcomes) putOff(ctx context.Context, failed []*outcome, delay time.Duration, why error) {
 	o.metrics.outcomeRetries.Add(float64(len(failed)))
 	o.log.LogAttrs(ctx, slog.LevelError, "outcomes not written, will retry: their events have not ended before",
-		slog.String("outcome_topic", o.from.outcomeTopic), slog.Int("outcomes", len(failed)), slog.String("first", failed[0].id(o.from.topic)),
+		slog.String("outcome_topic", o.from.outcomeTopic), slog.Int("outcomes", len(failed)), slog.String("record", failed[0].id(o.from.topic)),
 		slog.Duration("retry_in", delay), slog.Any("error", why))
 }
 

@@ -58,6 +58,9 @@ type queue struct {
 	spacing func() *backoff.ExponentialBackOff
 	// counted is told how many conversations are ready, whenever that changes. It must not call the queue.
 	counted func(ready int)
+	// retried, if not nil, is told of a failed call: the first of its events that go on, the answer, and when the next call is due. It must not
+	// call the queue.
+	retried func(ev *event, a Answer, due time.Time)
 	// lists says which events an account's list must allow; nil: none.
 	lists *listQueue
 
@@ -189,13 +192,13 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 	case kind == breaker.Throttled:
 		q.putBackLocked(p, calling, a.Quiet+q.delay(p))
 	default:
-		q.retryLocked(p, calling, a.Quiet, &over)
+		q.retryLocked(p, calling, a, &over)
 	}
 	return over
 }
 
 // retryLocked puts back the events that have an attempt left, to wait for quiet and the backoff.
-func (q *queue) retryLocked(p *pending, calling []*event, quiet time.Duration, over *[]ended) {
+func (q *queue) retryLocked(p *pending, calling []*event, a Answer, over *[]ended) {
 	left := calling[:0]
 	for _, ev := range calling {
 		if ev.attempts.Counted >= q.maxAttempts {
@@ -204,7 +207,10 @@ func (q *queue) retryLocked(p *pending, calling []*event, quiet time.Duration, o
 			left = append(left, ev)
 		}
 	}
-	q.putBackLocked(p, left, quiet+q.delay(p))
+	q.putBackLocked(p, left, a.Quiet+q.delay(p))
+	if q.retried != nil && len(left) > 0 && kindOf(a).Failure() {
+		q.retried(left[0], a, p.due)
+	}
 }
 
 // delay is how long to wait after a failed call: exponential, with jitter.

@@ -24,6 +24,7 @@ type pipeline struct {
 	committer   *committer
 	stalls      *stallWatch
 	metrics     *Metrics
+	traces      *eventTraces
 }
 
 // errSpanFull says that a partition has to wait for its oldest event.
@@ -32,6 +33,7 @@ var errSpanFull = errors.New("too many records are open behind one that has not 
 // deliver admits and accepts a record of p, on what r has reserved. Of transactional producers, it uses only what they have
 // committed: a rolled-back delete must not be executed.
 func (l *pipeline) deliver(ctx context.Context, p *partition, r *reservation, read *recordlog.Record, waits bool) error {
+	fetched := l.traces.now()
 	finished := p.read(read.Offset, read.Epoch)
 	switch {
 	case !read.Use:
@@ -47,7 +49,7 @@ func (l *pipeline) deliver(ctx context.Context, p *partition, r *reservation, re
 	}
 	l.accept(record{
 		partition: p, offset: read.Offset, time: read.Time, key: read.Key, value: read.Value, headers: read.Headers, omitted: omittedOf(read.Omitted),
-	}, read.Size)
+	}, read.Size, fetched)
 	return nil
 }
 
@@ -68,9 +70,10 @@ func (l *pipeline) admit(ctx context.Context, p *partition, r *reservation, size
 }
 
 // accept decodes an admitted record, and its event joins the others of its conversation. A record that is no event, or a too old
-// one, becomes a dead letter without a call.
-func (l *pipeline) accept(rec record, size int64) {
+// one, becomes a dead letter without a call. fetched is for its span alone.
+func (l *pipeline) accept(rec record, size int64, fetched time.Time) {
 	ev := &event{record: rec, size: size, trace: traceOf(rec.headers)}
+	l.traces.begin(ev, fetched)
 	l.stalls.moved()
 	decoded, err := rec.decode()
 	// No event has happened after it was read. A record without a time counts from then.
@@ -102,7 +105,9 @@ func (l *pipeline) accept(rec record, size int64) {
 func (l *pipeline) acceptUnreadable(rec record, size int64, why error) {
 	l.stalls.moved()
 	now := time.Now()
-	l.deadLetters.add(&event{record: rec, seq: rec.partition.add(rec.offset, now), size: size, at: now, err: why}, OutcomeUndecodable)
+	ev := &event{record: rec, seq: rec.partition.add(rec.offset, now), size: size, at: now, err: why}
+	l.traces.begin(ev, now)
+	l.deadLetters.add(ev, OutcomeUndecodable)
 }
 
 // call deletes one conversation on behalf of all events in p.calling. Its ctx outlives the generation.
@@ -111,17 +116,22 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	repeated := false
 	for _, ev := range p.calling {
 		call.ClearRamble = call.ClearRamble || ev.clearRamble
-		repeated = repeated || ev.called
-		ev.called, ev.shared = true, len(p.calling) > 1
+		repeated = repeated || ev.calls > 0
+		ev.calls++
+		ev.shared = len(p.calling) > 1
 	}
 	trace := traceOfCall(p.calling)
 	if repeated {
 		meter.Inc(d.metrics.retries, trace)
 	}
+	callCtx, span := beginCall(ctx, p.calling)
 	l := loopOf(ctx)
 	l.rests()
-	answer := d.api.Delete(ctx, call).withVerdict()
+	answer := d.api.Delete(callCtx, call).withVerdict()
 	l.works()
+	if span != nil {
+		span.End(answer)
+	}
 	answer.Err = naming(answer.Err, call.From, call.To)
 	// An API that can't tell when it has sent the request counts from its answer: later than the truth, never earlier.
 	granted.sent()
@@ -160,6 +170,7 @@ func (l *pipeline) end(ev *event, o Outcome) {
 	l.stalls.moved()
 	ev.partition.ended(ev.seq)
 	l.metrics.ended(o, time.Since(ev.at), ev.trace)
+	l.traces.end(ev, o)
 	l.capacity.release(ev.size)
 	l.committer.poke()
 }

@@ -63,6 +63,7 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 	s.cancelWork()
 	writing.Wait()
 	s.dispatcher.close()
+	s.dispatcher.pipeline.traces.leave()
 	s.owned.leave()
 	if err := s.final.Load(); err != nil {
 		return *err

@@ -65,9 +65,9 @@ func (c *Consumer) prepareTopicsOnce(ctx context.Context, kafkas *connections) e
 	return nil
 }
 
-// headerRoom is what a dead letter's headers take at most, about: its record is that much larger
+// LetterHeaderBytes is what a dead letter's headers take at most, about: its record is that much larger
 // than the source record.
-const headerRoom = 3 << 10
+const LetterHeaderBytes = 3 << 10
 
 // deadLetterBytes is the size of records that a new dead-letter topic takes: that of Kafka's default, which
 // is 1 MiB and 12 bytes, with room for the headers.
@@ -89,23 +89,23 @@ func (c *Consumer) checkDeadLetterTopic(ctx context.Context, client *kafka.Clien
 	}
 	largest, err := strconv.Atoi(events["max.message.bytes"])
 	room, err2 := strconv.Atoi(letters["max.message.bytes"])
-	if err == nil && err2 == nil && room < largest+headerRoom {
-		level := slog.LevelInfo // Kafka's defaults: only records within headerRoom of the limit are concerned
+	if err == nil && err2 == nil && room < largest+LetterHeaderBytes {
+		level := slog.LevelInfo // Kafka's defaults: only records within LetterHeaderBytes of the limit are concerned
 		if room < largest {
 			level = slog.LevelWarn
 		}
 		log.LogAttrs(ctx, level, "the largest records would not fit as dead letters, which will lack their values; raise max.message.bytes",
-			slog.Int("max_message_bytes", room), slog.Int("needed", largest+headerRoom))
+			slog.Int("max_message_bytes", room), slog.Int("needed", largest+LetterHeaderBytes))
 	}
 }
 
 const (
-	// outcomeBytes is the size of the largest outcome, about.
-	outcomeBytes = 32 << 10
+	// OutcomeBytes is the size of the largest outcome, about.
+	OutcomeBytes = 32 << 10
 	// outcomeRetention is how long a new outcome topic keeps records: a request for erasure may be answered within three months.
 	outcomeRetention = 90 * 24 * time.Hour
-	// A topic that keeps outcomes for less than shortestRetention is warned of.
-	shortestRetention = 7 * 24 * time.Hour
+	// LeastOutcomeRetention is how long an outcome topic has to keep records so that no warning is given.
+	LeastOutcomeRetention = 7 * 24 * time.Hour
 )
 
 // checkOutcomeTopic warns of settings by which outcomes would be lost or not fit. It can't tell where the brokers don't let it
@@ -121,13 +121,13 @@ func (c *Consumer) checkOutcomeTopic(ctx context.Context, client *kafka.Client) 
 		log.LogAttrs(ctx, slog.LevelWarn, "outcomes will be lost: the topic keeps only the last one of each event; set cleanup.policy=delete",
 			slog.String("cleanup_policy", policy))
 	}
-	if ms, err := strconv.ParseInt(config["retention.ms"], 10, 64); err == nil && ms >= 0 && ms < shortestRetention.Milliseconds() {
+	if ms, err := strconv.ParseInt(config["retention.ms"], 10, 64); err == nil && ms >= 0 && ms < LeastOutcomeRetention.Milliseconds() {
 		log.LogAttrs(ctx, slog.LevelWarn, "outcomes will be gone soon; raise retention.ms, to 90 days for instance",
-			slog.Int64("retention_ms", ms), slog.Int64("least", shortestRetention.Milliseconds()))
+			slog.Int64("retention_ms", ms), slog.Int64("least", LeastOutcomeRetention.Milliseconds()))
 	}
-	if room, err := strconv.Atoi(config["max.message.bytes"]); err == nil && room < outcomeBytes {
+	if room, err := strconv.Atoi(config["max.message.bytes"]); err == nil && room < OutcomeBytes {
 		log.LogAttrs(ctx, slog.LevelWarn, "an outcome may not fit, and its event would never end; raise max.message.bytes",
-			slog.Int("max_message_bytes", room), slog.Int("needed", outcomeBytes))
+			slog.Int("max_message_bytes", room), slog.Int("needed", OutcomeBytes))
 	}
 }
 

@@ -10,15 +10,22 @@ import (
 // traceParent is the header by which a publisher names the trace that the event belongs to (W3C Trace Context).
 const traceParent = "traceparent"
 
+// eventTraceParent is that header of a binary event, where the event keeps the trace itself (CloudEvents' extension Distributed Tracing).
+const eventTraceParent = "ce_traceparent"
+
 // traceOf returns the ID of the trace that a record belongs to, 32 hexadecimal digits; empty if it names none, or if its publisher keeps
-// no trace of it. The last of several headers counts.
+// no trace of it. The header of the last hop counts before that of the event, and the last of several headers.
 func traceOf(headers []schema.Header) string {
+	trace := ""
 	for _, h := range slices.Backward(headers) {
 		if h.Key == traceParent {
 			return sampledTrace(h.Value)
 		}
+		if h.Key == eventTraceParent && trace == "" {
+			trace = sampledTrace(h.Value)
+		}
 	}
-	return ""
+	return trace
 }
 
 // sampledTrace reads a traceparent, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01. A later version may have more fields.

@@ -41,6 +41,14 @@ func TestTraceOf(t *testing.T) {
 	if got := traceOf([]schema.Header{of("traceparent", other), of("traceparent", trace), of("x", other)}); got != trace {
 		t.Errorf("of two headers %q counts", got)
 	}
+	if got := traceOf([]schema.Header{of("ce_traceparent", trace), of("ce_traceparent", other)}); got != other {
+		t.Errorf("of an event's own headers %q counts", got)
+	}
+	for _, headers := range [][]schema.Header{{of("ce_traceparent", other), of("traceparent", trace)}, {of("traceparent", trace), of("ce_traceparent", other)}} {
+		if got := traceOf(headers); got != trace {
+			t.Errorf("beside the event's own header %q counts", got)
+		}
+	}
 	if got := traceOf(nil); got != "" {
 		t.Errorf("without headers: %q", got)
 	}

@@ -109,17 +109,21 @@ func (c *Client) call(ctx context.Context, r *DeleteRequest) error {
 // send sends a request and returns its answer. sent is a request's Sent.
 func (c *Client) send(ctx context.Context, path string, sig *signature, body []byte, sent func()) (*answer, error) {
 	hook := &callHook{sent: sent}
-	ctx = hook.trace(ctx)
+	return c.roundTrip(c.request(hook.trace(ctx), path, sig, body), hook, sig.sig)
+}
+
+// roundTrip makes a call whose context has the hook. Its errors do not show the signature.
+func (c *Client) roundTrip(req *http.Request, hook *callHook, sig string) (*answer, error) {
 	began := time.Now()
 	// The transport itself, not an http.Client: no redirects to follow, no *url.Error that prints the
 	// URL with the signature in it.
-	resp, err := c.transport.RoundTrip(c.request(ctx, path, sig, body)) //nolint:bodyclose // the caller closes that of the answer
+	resp, err := c.transport.RoundTrip(req) //nolint:bodyclose // the caller closes that of the answer
 	hook.settle(err == nil)
 	if refusal, ok := errors.AsType[*tunnelError](err); ok {
 		return nil, refusal.networkError()
 	}
 	if err != nil {
-		return nil, &NetworkError{Reason: "no answer", Fault: faultOf(err), Err: newCause(err, sig.sig)}
+		return nil, &NetworkError{Reason: "no answer", Fault: faultOf(err), Err: newCause(err, sig)}
 	}
 	return newAnswer(resp, began, time.Now()), nil
 }

@@ -1,7 +1,7 @@
 // Command composecheck validates docker-compose.yml without a Docker engine, as far as that goes: the
 // reference implementation of the Compose Specification loads it, with its JSON Schema, interpolation and
 // consistency checks, and this program then asks what the specification does not: whether images are
-// pinned, whether what is waited for can come, and whether convdel knows the flags and variables it is given.
+// pinned, whether what is waited for can come, whether what is mounted is there, and whether convdel knows the flags and variables it is given.
 //
 // It is a module of its own, so that convdel's stays without what only this needs.
 //
@@ -37,6 +37,7 @@ func main() {
 		service := project.Services[name]
 		problems = append(problems, images(service)...)
 		problems = append(problems, waits(project, service)...)
+		problems = append(problems, mounts(service)...)
 		if _, own := service.Environment["CONVDEL_IM_SDKAPPID"]; own {
 			problems = append(problems, settings(service, os.Args[2])...)
 		}
@@ -56,9 +57,9 @@ func main() {
 	fmt.Printf("%s is valid: services %s\n", filepath.Base(os.Args[1]), strings.Join(project.ServiceNames(), ", "))
 }
 
-// load reads the file with an empty environment, so that its defaults are what is checked.
+// load reads the file, with the services of all profiles and with an empty environment, so that its defaults are what is checked.
 func load(path string) (*types.Project, error) {
-	options, err := cli.NewProjectOptions([]string{path}, cli.WithWorkingDirectory(filepath.Dir(path)))
+	options, err := cli.NewProjectOptions([]string{path}, cli.WithWorkingDirectory(filepath.Dir(path)), cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +95,20 @@ func waits(project *types.Project, service types.ServiceConfig) []string {
 			if target.Restart != "no" {
 				problems = append(problems, fmt.Sprintf("service %s waits for the end of %s, which restarts", service.Name, other))
 			}
+		}
+	}
+	return problems
+}
+
+// mounts wants what is mounted from the host to be there: Docker makes an empty directory of it otherwise.
+func mounts(service types.ServiceConfig) []string {
+	var problems []string
+	for _, volume := range service.Volumes {
+		if volume.Type != types.VolumeTypeBind {
+			continue
+		}
+		if _, err := os.Stat(volume.Source); err != nil {
+			problems = append(problems, fmt.Sprintf("service %s: %v", service.Name, err))
 		}
 	}
 	return problems

@@ -42,7 +42,7 @@ func documentedOutcomeRights(t *testing.T) map[string][]right {
 func TestDocumentedOutcomeRights(t *testing.T) {
 	t.Parallel()
 	rights, outcomes := documentedRights(t), documentedOutcomeRights(t)
-	for _, command := range []string{"run", "run --create-topics", "deadletters replay", "deadletters discard"} {
+	for _, command := range []string{"run", "run --create-topics", "check", "deadletters replay", "deadletters discard"} {
 		if outcomes[command] == nil {
 			t.Errorf("docs/access.md lacks the rights of %s on the outcome topic", command)
 		}
@@ -93,6 +93,9 @@ func (s *shelf) worksWithOutcomes(user, command string, more ...string) bool {
 	s.t.Helper()
 	if strings.HasPrefix(command, "run") {
 		return s.works(user, append(strings.Fields(command), "--outcome-topic", accessOutcomes)...)
+	}
+	if command == "check" {
+		return s.checks(user, "--outcome-topic", accessOutcomes)
 	}
 	s.put(letterOf(1, func(l *testLetter) { l.OutcomeTopic = accessOutcomes }))
 	args := append(strings.Fields(command), "--all", "--yes")

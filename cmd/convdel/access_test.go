@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"convdel/imclient/imtest"
+	"convdel/internal/status"
 	"convdel/schema"
 )
 
@@ -139,6 +140,10 @@ func TestDocumentedRights(t *testing.T) {
 					worked = s.works(user, strings.Fields(command)...)
 				case command == "erase":
 					worked = s.erases(user)
+				case command == "check":
+					worked = s.checks(user)
+				case command == "status":
+					worked = s.tells(user)
 				default:
 					run := invoke(t, s.as(user), "", append(strings.Fields(command), strings.Fields(line)...)...)
 					worked = run.status == exitDone
@@ -169,6 +174,32 @@ func (s *shelf) erases(user string) bool {
 	}
 	report := readJSON[eraseReport](s.t, run.stdout)
 	return report.Conversations == 2 && report.Deleted == 0
+}
+
+// checks runs check as a user, and returns whether all is ok.
+func (s *shelf) checks(user string, args ...string) bool {
+	s.t.Helper()
+	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer sim.Close()
+	run := invoke(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL}), "", append([]string{"check"}, args...)...)
+	if run.status != exitDone && user == "all" {
+		s.t.Error(run.stdout, run.stderr)
+	}
+	return run.status == exitDone
+}
+
+// tells asks Kafka for the status as a user, and returns whether all of it was told.
+func (s *shelf) tells(user string) bool {
+	s.t.Helper()
+	run := invoke(s.t, s.as(user), "", "status", "--admin", "http://127.0.0.1:1", "--format", "json")
+	if run.status != exitDone {
+		return false
+	}
+	fleet := readJSON[status.Fleet](s.t, run.stdout)
+	return fleet.Kafka != nil && fleet.Kafka.DeadLetters >= 0 && len(fleet.Partitions) == 2
 }
 
 // works runs the service as a user, and returns whether an event that is deleted and one that becomes a dead letter both end.

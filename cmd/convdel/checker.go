@@ -17,6 +17,8 @@ import (
 // once. It remembers what it has read, for the log line at the start.
 type checker struct {
 	problems []string
+	// faulty are the flags, and the secrets' variables, that the problems are about.
+	faulty []string
 	// warnings are about settings that are allowed but rarely intended. files are those that secrets come from.
 	warnings []string
 	files    []service.SecretFile
@@ -75,12 +77,18 @@ func (c *checker) wrong(flag, text, allowed string) {
 	if text != "" {
 		is = "is " + quote(text)
 	}
-	c.problems = append(c.problems, fmt.Sprintf("%s %s: must be %s", c.name(flag), is, allowed))
+	c.problem(flag, "%s %s: must be %s", c.name(flag), is, allowed)
 }
 
 // conflict notes that a flag's text does not fit another setting, or the files it names.
 func (c *checker) conflict(flag, text, why string) {
-	c.problems = append(c.problems, fmt.Sprintf("%s is %s: %s", c.name(flag), quote(text), why))
+	c.problem(flag, "%s is %s: %s", c.name(flag), quote(text), why)
+}
+
+// problem notes a problem with a flag, or with a secret.
+func (c *checker) problem(name, format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf(format, args...))
+	c.faulty = append(c.faulty, name)
 }
 
 // name returns a flag's name for errors.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"sync/atomic"
 
@@ -34,11 +35,16 @@ type commands struct {
 	Publish     publishCommand     `cmd:"" help:"Publish events, from flags or from lines of JSON on standard input."`
 	Wait        waitCommand        `cmd:"" help:"Wait until published events have ended, and say how."`
 	Erase       eraseCommand       `cmd:"" help:"Erase all conversations of an account: list, publish, wait, verify, report."`
+	Check       checkCommand       `cmd:"" help:"Try everything that run needs, and say what is wrong and what to do. It changes nothing."`
 	Status      statusCommand      `cmd:"" help:"Show what the replicas are doing, why not, and how long still."`
 	Events      eventsCommand      `cmd:"" help:"Find out what has become of events."`
 	Deadletters deadlettersCommand `cmd:"" help:"Look at dead letters and settle them."`
 	Imsim       imsimCommand       `cmd:"" help:"Run the simulator of Tencent IM's API alone."`
+	Completion  completionCommand  `cmd:"" help:"Write a script that makes bash, zsh or fish complete command lines."`
+	HelpOn      helpCommand        `cmd:"" help:"Show the help of a command, or of all." name:"help"`
 	Version     versionCommand     `cmd:"" help:"Print version, commit and Go version."`
+
+	ShowVersion kong.VersionFlag `help:"Print version, commit and Go version." name:"version"`
 }
 
 const description = `convdel empties the Kafka topic conversation.delete.requested by deleting each
@@ -58,8 +64,9 @@ type console struct {
 	env func(name string) (string, bool)
 	// libraries is where the output of libraries goes; nil in tests.
 	libraries *libraryLog
-	// environ are all environment variables, as NAME=value.
+	// environ are all environment variables, as NAME=value. unknown is what is wrong with their names; nil if nothing is.
 	environ []string
+	unknown *usageError
 	// atOnce is called before the process ends without a drain, with the signal's name; nil if nothing is to be said.
 	atOnce atomic.Pointer[func(signal string)]
 }
@@ -99,14 +106,21 @@ func execute(ctx context.Context, args []string, con *console) int {
 	if err != nil {
 		return report(con, parseError(err))
 	}
-	if err := unknownVariables(con.environ, knownVariables(parser.Model)); err != nil {
-		return report(con, err)
+	con.unknown = unknownVariables(con.environ, knownVariables(parser.Model))
+	if con.unknown != nil && !allowsUnknown(parsed) {
+		return report(con, con.unknown)
 	}
 	if err := repeatedFlags(parsed); err != nil {
 		return report(con, err)
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return report(con, parsed.Run(con))
+}
+
+// allowsUnknown returns true if a command goes on although there are variables that look like settings and are none.
+func allowsUnknown(parsed *kong.Context) bool {
+	_, allows := reflect.TypeAssert[interface{ allowsUnknownVariables() }](parsed.Selected().Target.Addr())
+	return allows
 }
 
 // namesCommand returns true if args name a command.
@@ -119,7 +133,7 @@ func newParser(cmds *commands, con *console, quit func(int)) (*kong.Kong, error)
 	return kong.New(cmds,
 		kong.Name("convdel"),
 		kong.Description(description),
-		kong.Vars{"topic": schema.Topic},
+		kong.Vars{"topic": schema.Topic, "version": readBuild().String()},
 		kong.ShortUsageOnError(),
 		kong.Writers(con.stdout, con.stderr),
 		kong.Exit(quit),

@@ -57,8 +57,8 @@ func TestHelpShowsTheWholeSurface(t *testing.T) {
 		}
 	}
 	want := []string{
-		"run", "demo", "publish", "wait", "erase", "status", "events find", "deadletters list", "deadletters show", "deadletters replay", "deadletters discard",
-		"deadletters export", "imsim", "version",
+		"run", "demo", "publish", "wait", "erase", "check", "status", "events find", "deadletters list", "deadletters show", "deadletters replay",
+		"deadletters discard", "deadletters export", "imsim", "completion", "help", "version",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("commands %v, want %v", names, want)
@@ -110,9 +110,61 @@ func TestWrongUsage(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	run := invoke(t, nil, "", "version")
-	if run.status != exitDone || !strings.HasPrefix(run.stdout, "convdel ") ||
-		!strings.Contains(run.stdout, "commit ") || !strings.Contains(run.stdout, runtime.Version()) {
-		t.Errorf("status %d, stdout %q", run.status, run.stdout)
+	for _, arg := range []string{"version", "--version"} {
+		run := invoke(t, nil, "", arg)
+		if run.status != exitDone || !strings.HasPrefix(run.stdout, "convdel ") || strings.Count(run.stdout, "\n") != 1 ||
+			!strings.Contains(run.stdout, "commit ") || !strings.Contains(run.stdout, runtime.Version()) {
+			t.Errorf("%s: status %d, stdout %q", arg, run.status, run.stdout)
+		}
+	}
+	for _, format := range []string{"json", "ndjson"} {
+		run := invoke(t, nil, "", "version", "--format", format)
+		if row := readJSON[versionRow](t, run.stdout); row.Go != runtime.Version() || row.Version == "" || row.Commit == "" {
+			t.Errorf("%s: %s", format, run.stdout)
+		}
+	}
+}
+
+// TestHelpHasExamples: the help of each command has an example of it, and each example parses.
+func TestHelpHasExamples(t *testing.T) {
+	t.Parallel()
+	for _, command := range model(t).Leaves(true) {
+		help := invoke(t, nil, "", append(strings.Fields(command.Path()), "-h")...).stdout
+		examples := 0
+		for line := range strings.Lines(help) {
+			_, example, found := strings.Cut(line, "convdel "+command.Path())
+			if !found || !strings.HasPrefix(line, "    ") {
+				continue
+			}
+			examples++
+			flags, _, _ := strings.Cut(example, "|")
+			for word := range strings.FieldsSeq(flags) {
+				name, _, _ := strings.Cut(word, "=")
+				known := slices.ContainsFunc(command.AllFlags(false), func(group []*kong.Flag) bool {
+					return slices.ContainsFunc(group, func(f *kong.Flag) bool { return "--"+f.Name == name })
+				})
+				if strings.HasPrefix(name, "--") && !known {
+					t.Errorf("%s -h: %q has no flag of it: %s", command.Path(), strings.TrimSpace(line), name)
+				}
+			}
+		}
+		if examples == 0 {
+			t.Errorf("%s -h has no example:\n%s", command.Path(), help)
+		}
+	}
+}
+
+// TestHelpCommand: help shows what -h shows.
+func TestHelpCommand(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][]string{nil, {"run"}, {"deadletters"}, {"deadletters", "list"}, {"help"}} {
+		asked := invoke(t, nil, "", append([]string{"help"}, c...)...)
+		shown := invoke(t, nil, "", append(slices.Clone(c), "-h")...)
+		if asked.status != exitDone || asked.stdout == "" || asked.stdout != shown.stdout || asked.stderr != "" {
+			t.Errorf("help %v: status %d\n%s%s", c, asked.status, asked.stdout, asked.stderr)
+		}
+	}
+	if run := invoke(t, nil, "", "help", "frob"); run.status != exitUsage || !strings.Contains(run.stderr, "unexpected argument frob") {
+		t.Errorf("help frob: status %d, %s", run.status, run.stderr)
 	}
 }

@@ -104,7 +104,7 @@ func (w *words) Decode(ctx *kong.DecodeContext) error {
 
 // filterFlags select dead letters.
 type filterFlags struct {
-	Class   words   `group:"filter" help:"exhausted, permanent, undecodable, expired or revived; several by commas, or by several flags." placeholder:"CLASS"`
+	Class   words   `group:"filter" help:"exhausted, permanent, undecodable, expired or revived; several by commas, or by several flags." placeholder:"CLASS" words:"exhausted,permanent,undecodable,expired,revived"`
 	Code    words   `group:"filter" help:"The API's last code; 0 = none." placeholder:"CODE"`
 	Account *string `group:"filter" help:"Either side of the conversation." placeholder:"ID"`
 	Since   *string `group:"filter" help:"Dead-lettered at that time or later: RFC 3339, a date, or an age such as 90m, 2d or 1w." placeholder:"TIME"`

@@ -27,7 +27,7 @@ type lettersListCommand struct {
 	Settled bool   `group:"output" help:"The settled letters instead, as long as the topic keeps their tombstones. Then --since and --until go by when a letter was settled."`
 	Summary bool   `group:"output" help:"Count the letters by class and code, with meaning and remedy."`
 	Watch   bool   `group:"output" help:"Go on with new letters as they come; ctrl-C ends it."`
-	Format  string `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT"`
+	Format  string `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT" words:"table,json,ndjson"`
 
 	tableSettings `embed:""`
 }

@@ -16,7 +16,8 @@ import (
 
 // lettersShowCommand shows one dead letter, open or settled.
 type lettersShowCommand struct {
-	ID string `arg:"" help:"TOPIC/PARTITION/OFFSET, as list and the service's log show it." name:"id"`
+	ID     string `arg:"" help:"TOPIC/PARTITION/OFFSET, as list and the service's log show it." name:"id"`
+	Format string `default:"table" group:"output" help:"table, a page to read; json or ndjson, one object, with the letter as export writes it." placeholder:"FORMAT" words:"table,json,ndjson"`
 
 	tableSettings `embed:""`
 }
@@ -29,6 +30,7 @@ letter, as long as the topic keeps its tombstone: who settled it, when and why, 
 compaction has left.
 
     convdel deadletters show conversation.delete.requested/3/1234
+    convdel deadletters show conversation.delete.requested/3/1234 --format json | jq -r .do
 
 What does not print is shown escaped or in hexadecimal, and long values are cut. "deadletters export
 --id ID" has all of it.`
@@ -36,9 +38,10 @@ What does not print is shown escaped or in hexadecimal, and long values are cut.
 
 // Run shows the letter, if it is open or its tombstone is there.
 func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
-	var c checker
+	c := checker{flagsOnly: []string{"format"}}
 	cfg := c.table(s.tableSettings, con.env)
 	c.letterID("ID", s.ID)
+	c.oneOf("format", s.Format, formatTable, formatJSON, formatNDJSON)
 	if err := c.err(); err != nil {
 		return err
 	}
@@ -57,6 +60,9 @@ func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
 	}
 	out := bufio.NewWriter(con.stdout)
 	if open != nil {
+		if s.Format != formatTable {
+			return errors.Join(writeLine(out, shownOpen(open)), out.Flush())
+		}
 		s.show(out, open, time.Now())
 		return out.Flush()
 	}
@@ -67,8 +73,45 @@ func (s *lettersShowCommand) Run(ctx context.Context, con *console) error {
 	if fates[0].settled == nil {
 		return fmt.Errorf("%s: %w of %s: %s", s.ID, errNotOpen, cfg.letters, fates[0])
 	}
+	if s.Format != formatTable {
+		return errors.Join(writeLine(out, shownSettled(fates[0])), out.Flush())
+	}
 	s.showSettled(out, fates[0], time.Now())
 	return out.Flush()
+}
+
+// shownLetter is a letter in the JSON of show.
+type shownLetter struct {
+	ID string `json:"id"`
+	// State is open or settled. Meaning and Do explain an open letter.
+	State   string `json:"state"`
+	Meaning string `json:"meaning,omitempty"`
+	Do      string `json:"do,omitempty"`
+	// How, By, Reason and Settled are those of a settled letter. FailedAgain is the open letter of its replay.
+	How         string    `json:"how,omitempty"`
+	By          string    `json:"by,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Settled     time.Time `json:"settled,omitzero"`
+	FailedAgain string    `json:"failed_again,omitempty"`
+	// Letter is null if compaction has removed it.
+	Letter *exportedLetter `json:"letter"`
+}
+
+func shownOpen(l *deadletter.Letter) shownLetter {
+	row, letter := shownLetter{ID: l.ID(), State: "open"}, exportOf(l)
+	row.Meaning, row.Do = explainLetter(&l.DeadLetter)
+	row.Letter = &letter
+	return row
+}
+
+func shownSettled(f fate) shownLetter {
+	s := f.settled
+	row := shownLetter{ID: f.id, State: "settled", How: howSettled(s), By: s.By, Reason: s.Reason, Settled: expressible(s.At), FailedAgain: f.newer}
+	if s.Letter != nil {
+		letter := exportOf(s.Letter)
+		row.Letter = &letter
+	}
+	return row
 }
 
 var errNotOpen = errors.New("not an open dead letter")

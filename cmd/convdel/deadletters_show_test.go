@@ -112,3 +112,26 @@ func TestNothingCommandsTheTerminal(t *testing.T) {
 		t.Errorf("export has lost something: %s", exported)
 	}
 }
+
+// TestLettersShowFormats: a letter as JSON, open and then settled.
+func TestLettersShowFormats(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.put(letterOf(1))
+	for _, format := range []string{"json", "ndjson"} {
+		row := readJSON[shownLetter](t, s.do("show", id(1), "--format", format).stdout)
+		if row.ID != id(1) || row.State != "open" || row.Meaning == "" || row.Do == "" || row.Letter == nil || row.Letter.Value != string(goodValue(1)) {
+			t.Errorf("%+v", row)
+		}
+	}
+	if run := s.do("discard", "--id", id(1), "--reason", "old", "--by", "ops", "--yes"); run.status != exitDone {
+		t.Fatal(run.stderr)
+	}
+	row := readJSON[shownLetter](t, s.do("show", id(1), "--format", "json").stdout)
+	if row.State != "settled" || row.How != settledDiscarded || row.By != "ops" || row.Reason != "old" || row.Settled.IsZero() || row.Letter == nil || row.Do != "" {
+		t.Errorf("%+v", row)
+	}
+	if run := s.do("show", id(1), "--format", "xml"); run.status != exitUsage {
+		t.Errorf("status %d", run.status)
+	}
+}

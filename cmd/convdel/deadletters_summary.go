@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ func (l *lettersListCommand) next(g *letterGroup) string {
 // longestSummaryError bounds how much of an error is shown. The command show has the whole error.
 const longestSummaryError = 160
 
-func writeLine(out *bufio.Writer, v any) error {
+func writeLine(out io.Writer, v any) error {
 	line, err := appendLine(nil, v)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"convdel/consumer/cluster"
 	"convdel/imclient/imtest"
+	"convdel/internal/publish"
 	"convdel/internal/service"
 	"convdel/schema"
 )
@@ -22,12 +23,17 @@ type demoCommand struct {
 	DataDir   string `group:"demo" help:"Directory of the broker's data. Without this flag, the data is in memory." placeholder:"DIR"`
 	Letters   string `default:"12" group:"demo" help:"Dead letters to list at the end." placeholder:"NUMBER"`
 	Stay      bool   `group:"demo" help:"Keep everything running after the ledger, to publish and look around."`
-	LogLevel  string `default:"error" group:"demo" help:"Lowest level of the service's log lines to show." placeholder:"LEVEL"`
+	LogLevel  string `default:"error" group:"demo" help:"Lowest level of the service's log lines to show." placeholder:"LEVEL" words:"debug,info,warn,error"`
 }
 
 // Help explains more than the flags' texts can.
 func (*demoCommand) Help() string {
-	return `Before the ledger, an account of the simulator is erased, with its plan and its report.
+	return `Needs nothing: no broker, no account, no settings.
+
+    convdel demo
+    convdel demo --events 20000 --stay
+
+Before the ledger, an account of the simulator is erased, with its plan and its report.
 
 The ledger at the end is checked against the broker's topics and the simulator's own record, whatever
 the service says of itself. The exit status is 0 only if it balances.`
@@ -217,19 +223,19 @@ func (s *served) end() error {
 
 // publish publishes the samples.
 func (d *demo) publish(ctx context.Context, samples []sample) error {
-	sink := newKafkaSink(cluster.Config{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
-	records := make([]record, len(samples))
+	sink := publish.NewWriter(cluster.Config{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
+	records := make([]publish.Record, len(samples))
 	for i, s := range samples {
 		records[i] = s.record
 	}
 	for len(records) > 0 {
 		n := min(len(records), maxChunkLines)
-		if _, err := sink.write(ctx, records[:n]); err != nil {
-			return errors.Join(err, sink.close())
+		if _, err := sink.Write(ctx, records[:n]); err != nil {
+			return errors.Join(err, sink.Close())
 		}
 		records = records[n:]
 	}
-	return sink.close()
+	return sink.Close()
 }
 
 // balance draws up the ledger and prints it. It fails if the ledger does not balance.

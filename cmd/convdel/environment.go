@@ -39,7 +39,7 @@ var fromKubernetes = regexp.MustCompile(`^CONVDEL(_[A-Z0-9_]+)?_SERVICE_(HOST|PO
 
 // unknownVariables returns an error with a line for each variable of the environment that looks like a setting and is none. The
 // environment holds NAME=value. No line shows a value, since the variable may be a misspelt secret.
-func unknownVariables(environment, known []string) error {
+func unknownVariables(environment, known []string) *usageError {
 	var lines []string
 	for _, variable := range environment {
 		name, _, _ := strings.Cut(variable, "=")

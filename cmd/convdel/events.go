@@ -27,11 +27,11 @@ type eventsFindCommand struct {
 	Account       *string `group:"events" help:"Either side of the conversation." placeholder:"ID"`
 	From          *string `group:"events" help:"With --to: the account whose conversation it is." placeholder:"USERID"`
 	To            *string `group:"events" help:"With --from: the other side, an account, or a group's ID with --type g2c." placeholder:"ID"`
-	Type          *string `group:"events" help:"Of --from and --to: c2c (or 1), which is meant without it, or g2c (or 2)." placeholder:"TYPE"`
+	Type          *string `group:"events" help:"Of --from and --to: c2c (or 1), which is meant without it, or g2c (or 2)." placeholder:"TYPE" words:"c2c,g2c"`
 	Erasure       *string `group:"events" help:"The request of which the event is a part (erasureid)." placeholder:"ID"`
 	Since         *string `group:"events" help:"Published at that time or later: RFC 3339, a date, or an age such as 90m, 2d or 1w. It saves reading what is older." placeholder:"TIME"`
 	AllPartitions bool    `group:"events" help:"With --from and --to: read all partitions, even if the conversation's own has some of its events."`
-	Format        string  `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT"`
+	Format        string  `default:"table" group:"output" help:"table; json, one object; ndjson, one object a line." placeholder:"FORMAT" words:"table,json,ndjson"`
 
 	evidenceSettings `embed:""`
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -16,6 +18,27 @@ func helpText(value *kong.Value) string {
 		text += " $" + envName(value.Name)
 	}
 	return text
+}
+
+// helpCommand shows the help of a command.
+type helpCommand struct {
+	Command []string `arg:"" help:"The command, such as deadletters list." name:"command" optional:""`
+}
+
+// Help shows examples.
+func (*helpCommand) Help() string {
+	return `Shows what the command shows with -h:
+
+    convdel help
+    convdel help deadletters list`
+}
+
+// Run shows the help, as -h does.
+func (h *helpCommand) Run(ctx context.Context, con *console) error {
+	if execute(ctx, append(slices.Clone(h.Command), "--help"), con) != exitDone {
+		return &usageError{} // it has been told
+	}
+	return nil
 }
 
 // helpWidth is the width of help texts.

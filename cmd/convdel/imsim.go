@@ -34,6 +34,8 @@ func (*imsimCommand) Help() string {
 	return fmt.Sprintf("The simulator checks signatures. The secret key is in $%s, or in a file named by $%s.",
 		imSecretKey, imSecretKey.file()) + `
 
+    CONVDEL_IM_SECRET_KEY=any convdel imsim --im-sdkappid 1400000001 --quota 100
+
 The beginning of From_Account can ask for a fault:
 
 ` + simulatorFaults

@@ -84,7 +84,7 @@ func (c *checker) kafkaLogin(s securitySettings, env func(string) (string, bool)
 			c.conflict("kafka-username", s.Username, "it needs --kafka-sasl")
 		}
 		if password.given() {
-			c.problems = append(c.problems, fmt.Sprintf("%s is set, or its file: it needs --kafka-sasl", kafkaPassword))
+			c.problem(string(kafkaPassword), "%s is set, or its file: it needs --kafka-sasl", kafkaPassword)
 		}
 		return nil
 	}

@@ -37,7 +37,7 @@ func newLogger(w io.Writer, level slog.Level, format string, book *notable.Book)
 	var lines slog.Handler
 	if format == formatText || format == formatAuto && onTerminal {
 		lines = tint.NewTextHandler(w, &tint.Options{
-			Level: level, TimeFormat: "2006-01-02T15:04:05.000Z07:00", ReplaceAttr: inUTC, NoColor: !onTerminal || os.Getenv("NO_COLOR") != "",
+			Level: level, TimeFormat: "2006-01-02T15:04:05.000Z07:00", ReplaceAttr: inUTC, NoColor: !coloured(w, os.LookupEnv),
 		})
 	} else {
 		lines = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC})

@@ -61,16 +61,16 @@ func (c *checker) secret(s secretName, env func(string) (string, bool), required
 	path, _ := env(s.file())
 	switch {
 	case value != "" && path != "":
-		c.problems = append(c.problems, fmt.Sprintf("%s and %s are both set: must be only one of them", s, s.file()))
+		c.problem(string(s), "%s and %s are both set: must be only one of them", s, s.file())
 	case path != "":
 		return c.secretFile(s, path)
 	case value != "":
 		var err error
 		if value, err = secret.Parse(value); err != nil {
-			c.problems = append(c.problems, fmt.Sprintf("%s is wrong: must be the secret and nothing else (%v)", s, err))
+			c.problem(string(s), "%s is wrong: must be the secret and nothing else (%v)", s, err)
 		}
 	case required:
-		c.problems = append(c.problems, fmt.Sprintf("%s is missing: must be set, or %s must name a file that holds it", s, s.file()))
+		c.problem(string(s), "%s is missing: must be set, or %s must name a file that holds it", s, s.file())
 	}
 	return secretSource{value: value}
 }
@@ -79,7 +79,7 @@ func (c *checker) secret(s secretName, env func(string) (string, bool), required
 func (c *checker) secretFile(s secretName, path string) secretSource {
 	file := secret.NewFile(path)
 	if err := file.Check(); err != nil {
-		c.problems = append(c.problems, fmt.Sprintf("%s is %q: must be a readable file that holds the secret (%v)", s.file(), file, err))
+		c.problem(string(s), "%s is %q: must be a readable file that holds the secret (%v)", s.file(), file, err)
 	}
 	if mode, exposed := secret.Exposed(path); exposed {
 		c.warnings = append(c.warnings,

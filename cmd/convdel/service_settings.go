@@ -14,6 +14,7 @@ import (
 	"convdel/consumer/redisbudget"
 	"convdel/imclient"
 	"convdel/internal/service"
+	"convdel/internal/tracing"
 )
 
 // These are the values of quota.
@@ -46,11 +47,21 @@ type serviceConfig struct {
 
 	logLevel  slog.Level
 	logFormat string
+	// logAccounts says that log lines may name accounts.
+	logAccounts bool
+	// traces say where spans go; nil: there are none.
+	traces *tracing.Settings
 }
 
 // check reads all settings. It returns a *usageError with a line for each wrong one.
 func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig, error) {
 	var c checker
+	cfg := s.read(&c, env)
+	return cfg, c.err()
+}
+
+// read reads all settings. Those that are wrong are noted in c.
+func (s *serviceSettings) read(c *checker, env func(string) (string, bool)) serviceConfig {
 	var cfg serviceConfig
 	cfg.Consumer.Cluster = c.cluster(s.brokerSettings, s.securitySettings, env)
 	c.checkTopics(s, &cfg.Consumer)
@@ -66,6 +77,8 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.AdminHosts = c.hostNames("admin-hosts", s.AdminHosts)
 	cfg.AdminAccounts = c.yesNo("admin-accounts", s.AdminAccounts)
 	cfg.logLevel = c.logLevel(s.LogLevel)
+	cfg.logAccounts = c.yesNo("log-accounts", s.LogAccounts)
+	cfg.traces = c.traces(env, cfg.Consumer.Cluster.Insecure)
 	cfg.logFormat = c.oneOf("log-format", s.LogFormat, formatAuto, formatText, formatJSON)
 	if cfg.Consumer.MaxCalls == 0 {
 		cfg.Consumer.MaxCalls = callsNeeded(cfg.Consumer)
@@ -76,7 +89,7 @@ func (s *serviceSettings) check(env func(string) (string, bool)) (serviceConfig,
 	cfg.Set, cfg.Defaults = c.split(defaultTexts())
 	cfg.SecretFiles = c.files
 	cfg.Warnings = slices.Concat(c.warnings, warnings(s, env, cfg.Consumer.Cluster.TLS != nil))
-	return cfg, c.err()
+	return cfg
 }
 
 func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
@@ -180,7 +193,7 @@ func (c *checker) checkQuota(s paceSettings, env func(string) (string, bool), cf
 	redis := &redisbudget.Config{URL: from.read, Key: key, CallsPerSecond: cfg.Consumer.CallsPerSecond, Insecure: cfg.Consumer.Cluster.Insecure}
 	wrong, ok := errors.AsType[*redisbudget.ConfigError](redis.Validate())
 	if _, err := from.read(); ok && wrong.Field == "URL" && from.given() && err == nil {
-		c.problems = append(c.problems, redisURL.says(from)+" "+wrong.Reason)
+		c.problem(string(redisURL), "%s %s", redisURL.says(from), wrong.Reason)
 	}
 	return redis
 }

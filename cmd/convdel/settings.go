@@ -60,7 +60,7 @@ type groupSettings struct {
 	outcomeSettings     `embed:""`
 	OutcomeAccounts     toggle `default:"true" help:"Record the conversation of each event in the outcome topic. Without it, IDs and erasures are recorded still, and IDs that publishers choose, or that follow from the account, can be guessed." setting:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
-	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:""`
+	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:"" words:"recent,earliest,latest"`
 	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed). The running replicas of that app end. Remove this setting afterwards." placeholder:"NUMBER" setting:""`
 }
 
@@ -85,7 +85,7 @@ type securitySettings struct {
 	CAFile   string `help:"Certificates to trust instead of the system's, PEM. Read again for each new connection." name:"kafka-ca-file" placeholder:"FILE" setting:""`
 	CertFile string `help:"Own certificate, PEM. Read again for each new connection, with its key." name:"kafka-cert-file" placeholder:"FILE" setting:""`
 	KeyFile  string `help:"Key of the own certificate, PEM." name:"kafka-key-file" placeholder:"FILE" setting:""`
-	SASL     string `help:"Mechanism of the login: plain, scram-sha-256 or scram-sha-512. Empty = no login." name:"kafka-sasl" placeholder:"HOW" setting:""`
+	SASL     string `help:"Mechanism of the login: plain, scram-sha-256 or scram-sha-512. Empty = no login." name:"kafka-sasl" placeholder:"HOW" setting:"" words:"plain,scram-sha-256,scram-sha-512"`
 	Username string `help:"User to log in as." name:"kafka-username" placeholder:"NAME" setting:""`
 	Insecure toggle `default:"false" help:"Allow secrets on unencrypted connections to other hosts: a login without --kafka-tls, an http:// endpoint, a redis:// URL with a password." setting:""`
 }
@@ -100,7 +100,7 @@ type apiSettings struct {
 // paceSettings say how fast and how often the API is called.
 type paceSettings struct {
 	CallsPerSecond string `default:"200" help:"The app's quota, all replicas together; 0 = no limit." placeholder:"NUMBER" setting:""`
-	Quota          string `default:"partitions" help:"partitions: this replica uses the share of the quota that it owns of the partitions; redis: all replicas share the quota in Redis; local: a single replica uses all of it." placeholder:"HOW" setting:""`
+	Quota          string `default:"partitions" help:"partitions: this replica uses the share of the quota that it owns of the partitions; redis: all replicas share the quota in Redis; local: a single replica uses all of it." placeholder:"HOW" setting:"" words:"partitions,redis,local"`
 	RedisKey       string `help:"With --quota=redis: services with the same key share the quota. Default: convdel:quota:SDKAPPID." placeholder:"NAME" setting:""`
 	CallTimeout    string `default:"5s" help:"How long one call may take." placeholder:"TIME" setting:""`
 	MaxCalls       string `default:"0" help:"Calls under way at once; 0 = as many as the quota and the timeout need." placeholder:"NUMBER" setting:""`
@@ -125,8 +125,9 @@ type operationSettings struct {
 	AdminAddr     string `default:"127.0.0.1:8080" help:"Address of the status page, /status, /metrics, /livez and /readyz; empty = none." placeholder:"HOST:PORT" setting:""`
 	AdminHosts    string `help:"More names by which the admin address may be asked for, comma-separated. IP addresses, localhost and the name in --admin-addr always may." placeholder:"NAME,..." setting:""`
 	AdminAccounts toggle `default:"false" help:"Show accounts on the admin address, and errors that name them." setting:""`
-	LogLevel      string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:""`
-	LogFormat     string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:""`
+	LogLevel      string `default:"info" help:"debug, info, warn or error." placeholder:"LEVEL" setting:"" words:"debug,info,warn,error"`
+	LogAccounts   toggle `default:"true" help:"Show errors that name accounts as they are in the log; false hides the accounts." setting:""`
+	LogFormat     string `default:"auto" help:"text, json, or auto: text on a terminal, JSON elsewhere." placeholder:"FORMAT" setting:"" words:"auto,text,json"`
 }
 
 // These are the keys of the groups in which flags are shown.

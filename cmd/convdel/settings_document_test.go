@@ -41,7 +41,7 @@ All durations and times have the same forms: a duration is such as 500ms, 30s, 1
 how long ago.
 A wrong value stops the start with exit status 2 and one line that names the setting, its value and the allowed values.
 An environment variable that begins with ` + "`CONVDEL_`" + ` and is no setting of any command stops every command, likewise: the line names the nearest
-setting. Letters of the other case and hyphens make no difference to that. What Kubernetes sets for Services called convdel or convdel-… is left
+setting. ` + "`convdel check`" + ` reports such mistakes and goes on. Letters of the other case and hyphens make no difference to that. What Kubernetes sets for Services called convdel or convdel-… is left
 alone. An empty variable is an empty value, not the default.
 `)
 	for _, group := range flagGroups() {

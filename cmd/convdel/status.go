@@ -19,7 +19,7 @@ type statusCommand struct {
 	Admin  string `default:"http://127.0.0.1:8080" group:"output" help:"Admin addresses of the replicas, comma-separated." placeholder:"URL,..."`
 	Watch  bool   `group:"output" help:"Ask again and again, until it is told to stop."`
 	Every  string `default:"2s" group:"output" help:"With --watch: how often." placeholder:"TIME"`
-	Format string `default:"table" group:"output" help:"table, or json, one object." placeholder:"FORMAT"`
+	Format string `default:"table" group:"output" help:"table; json, one object." placeholder:"FORMAT" words:"table,json"`
 
 	brokerSettings      `embed:"" group:"kafka"`
 	memberSettings      `embed:"" group:"kafka"`

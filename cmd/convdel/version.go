@@ -7,14 +7,45 @@ import (
 )
 
 // versionCommand prints the binary's version.
-type versionCommand struct{}
+type versionCommand struct {
+	Format string `default:"table" group:"output" help:"table, one line; json or ndjson, one object." placeholder:"FORMAT" words:"table,json,ndjson"`
+}
+
+// Help shows examples.
+func (*versionCommand) Help() string {
+	return `The build says of itself what it is:
+
+    convdel version
+    convdel version --format json | jq -r .commit`
+}
+
+// versionRow is the version for programs.
+type versionRow struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
 
 // Run prints one line.
-func (*versionCommand) Run(con *console) error {
+func (v *versionCommand) Run(con *console) error {
+	c := checker{flagsOnly: []string{"format"}}
+	c.oneOf("format", v.Format, formatTable, formatJSON, formatNDJSON)
+	if err := c.err(); err != nil {
+		return err
+	}
 	b := readBuild()
-	_, err := fmt.Fprintf(con.stdout, "convdel %s (commit %s, %s, %s/%s)\n",
-		b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if v.Format != formatTable {
+		return writeLine(con.stdout, versionRow{b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+	}
+	_, err := fmt.Fprintln(con.stdout, b)
 	return err
+}
+
+// String is the version in one line.
+func (b build) String() string {
+	return fmt.Sprintf("convdel %s (commit %s, %s, %s/%s)", b.version, b.commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // build is what the Go toolchain has stamped into the binary.

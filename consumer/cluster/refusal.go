@@ -43,12 +43,15 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	text := fmt.Sprintf("%v: check %s", e.Err, e.Reason.check())
+	text := fmt.Sprintf("%v: %s", e.Err, e.Advice())
 	if e.Broker != "" {
 		return e.Broker + ": " + text
 	}
 	return text
 }
+
+// Advice names the settings to check.
+func (e *RefusedError) Advice() string { return "check " + e.Reason.check() }
 
 // Unwrap returns the verdict.
 func (e *RefusedError) Unwrap() error { return e.Err }

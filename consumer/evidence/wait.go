@@ -48,8 +48,9 @@ const (
 // Wait returns the events of receipts, in their order, once all have ended or the time is up: then some are not final. The dead letters are
 // read as seldom as possible: once nothing else can tell of the events that are left, and at the end.
 //
-// A look that fails is repeated until the time is up, unless brokers refuse this client. The error is a [*ReceiptError] if a receipt names a
-// record beyond the end of its partition, or one that asks for something else.
+// A look that fails is repeated until the time is up, unless brokers refuse this client. If the last one fails, what was seen before counts. It is an error
+// if the records themselves were never seen. The error is a [*ReceiptError] if a receipt names a record beyond the end of its partition, or one that asks
+// for something else.
 func (r *Reader) Wait(ctx context.Context, receipts []Receipt, w Waiting) ([]*Event, Totals, error) {
 	in := r.inquire(Query{Records: idsOf(receipts)})
 	in.outcomesSince = w.Since
@@ -63,18 +64,18 @@ func (r *Reader) Wait(ctx context.Context, receipts []Receipt, w Waiting) ([]*Ev
 		if ctx.Err() != nil {
 			return nil, in.totals, ctx.Err()
 		}
-		if err != nil && (last || hopeless(err)) {
+		if err != nil && (hopeless(err) || last && !in.begun) {
 			return nil, in.totals, err
+		}
+		if err != nil && w.Trouble != nil {
+			w.Trouble(err)
 		}
 		pending := in.pending()
 		if w.Looked != nil {
 			w.Looked(len(receipts) - len(pending))
 		}
-		if err == nil && (len(pending) == 0 || last) {
+		if last || err == nil && len(pending) == 0 {
 			return in.top(), in.totals, nil
-		}
-		if err != nil && w.Trouble != nil {
-			w.Trouble(err)
 		}
 		if again := err == nil && onlyLetters(pending); again && !letters {
 			letters = true

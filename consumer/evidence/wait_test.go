@@ -286,6 +286,23 @@ func TestWaitOutlastsAnOutage(t *testing.T) {
 	})
 }
 
+// TestWaitEndsInAnOutage: what has not been seen to end by then is not final, and no error.
+func TestWaitEndsInAnOutage(t *testing.T) {
+	t.Parallel()
+	atDesk(t, func(d *desk) {
+		e := asks("alice", "bob")
+		one, two := d.publish(0, e), d.publish(0, e)
+		d.end(one, schema.OutcomeDeleted, &e)
+		done := d.wait(d.reader(), 5*time.Minute, receipts(one, two)...)
+		time.Sleep(time.Minute)
+		d.dial.Sever()
+		got := <-done
+		if got.err != nil || got.took < 5*time.Minute || !got.events[0].Ruling.Proven || got.events[1].Ruling.Final() {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // TestWaitBeginsInAnOutage: brokers that are away when it begins end no wait either, as while a partition elects its leader. Receipts of another topic
 // are refused once they are back.
 func TestWaitBeginsInAnOutage(t *testing.T) {

@@ -8,16 +8,39 @@ import (
 
 	"convdel/consumer"
 	"convdel/imclient"
+	"convdel/internal/tracing"
 )
 
 // deleter makes the consumer's calls with the API's client. It is a [consumer.API].
-type deleter struct{ client *imclient.Client }
+type deleter struct {
+	client *imclient.Client
+	// traced says that calls have spans.
+	traced bool
+}
 
 // Delete makes one call.
 func (c *deleter) Delete(ctx context.Context, call consumer.Call) consumer.Answer {
-	return answerOf(c.client.DeleteConversation(ctx, imclient.DeleteRequest{
+	err := c.client.DeleteConversation(ctx, imclient.DeleteRequest{
 		From: call.From, Type: int(call.Type), To: call.To, ClearRamble: call.ClearRamble, Sent: call.Sent,
-	}))
+	})
+	if c.traced {
+		tracing.Answered(ctx, statusOf(err))
+	}
+	return answerOf(err)
+}
+
+// statusOf is the status of the HTTP answer, 0 if there was none.
+func statusOf(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	if api, ok := errors.AsType[*imclient.APIError](err); ok {
+		return api.HTTPStatus
+	}
+	if network, ok := errors.AsType[*imclient.NetworkError](err); ok {
+		return network.HTTPStatus
+	}
+	return 0
 }
 
 // codeDenied is the code of an answer that refuses the administrator's permission. The usual reason is a wrong

@@ -5,9 +5,12 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"convdel/consumer"
 	"convdel/imclient"
 	"convdel/internal/meter"
+	"convdel/internal/tracing"
 )
 
 // knownCodes are the API's codes with what they mean, for the labels of metrics.
@@ -52,6 +55,36 @@ func (s *Service) register() {
 	s.own.GaugeFunc("api_clock_skew_seconds",
 		"How far this machine's clock is ahead of the API's (negative: behind), to about a second, by the last answer; 0 before that. From a minute on, set the clock: signatures have times.",
 		func() float64 { skew, _ := s.api.ClockSkew(); return skew.Seconds() })
+	s.registry.MustRegister(&spanCounts{of: s.cfg.Traces, spans: s.own.Computed("counter", "spans_total",
+		"Spans that have ended, by result: sent, failed (the collector did not take them) or dropped (too many waited); 0 without traces. No event waits for them. If failed or dropped rises, see docs/traces.md.",
+		meter.Label{Name: "result", Values: []string{spansSent, spansFailed, spansDropped}})})
+}
+
+// The results of spans.
+const (
+	spansSent    = "sent"
+	spansFailed  = "failed"
+	spansDropped = "dropped"
+)
+
+// spanCounts reads the numbers of spans when metrics are read.
+type spanCounts struct {
+	of    *tracing.Tracing // nil without traces
+	spans *prometheus.Desc
+}
+
+// Describe names the metric.
+func (c *spanCounts) Describe(to chan<- *prometheus.Desc) { to <- c.spans }
+
+// Collect reads the numbers.
+func (c *spanCounts) Collect(to chan<- prometheus.Metric) {
+	var n tracing.Counts
+	if c.of != nil {
+		n = c.of.Counts()
+	}
+	for result, count := range map[string]uint64{spansSent: n.Sent, spansFailed: n.Failed, spansDropped: n.Dropped} {
+		to <- prometheus.MustNewConstMetric(c.spans, prometheus.CounterValue, float64(count), result)
+	}
 }
 
 func timestamp(t time.Time) float64 {

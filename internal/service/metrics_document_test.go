@@ -96,7 +96,7 @@ that it has lost. No label holds an account, an ID or a text of the API.
 
 A record's header ` + "`traceparent`" + ` (W3C Trace Context) names the trace that its publisher works in. If the publisher keeps the trace (the sampled flag), what is
 counted for the event has its ` + "`trace_id`" + ` as an exemplar: events by outcome, their age, calls, their duration, retries and dead letters. Of a call for several events,
-the first event with a trace counts. This needs no setting. Exemplars are in the OpenMetrics format alone, and Prometheus keeps them with
+the first event with a trace counts. A CloudEvents header ` + "`ce_traceparent`" + ` counts where there is none. This needs no setting. With [traces](traces.md), the exemplar is the trace of the event's own span, which has a link to the publisher's. Exemplars are in the OpenMetrics format alone, and Prometheus keeps them with
 ` + "`--enable-feature=exemplar-storage`" + `.
 `)
 	return b.String()

@@ -17,6 +17,7 @@ import (
 	"convdel/imclient"
 	"convdel/internal/meter"
 	"convdel/internal/notable"
+	"convdel/internal/tracing"
 )
 
 // Config configures a [Service].
@@ -33,6 +34,8 @@ type Config struct {
 	// AdminAccounts has the admin address show accounts, and errors that name some. Notable holds the log's lines that it shows. Default: none.
 	AdminAccounts bool
 	Notable       *notable.Book
+	// Traces makes spans of events and calls. Default: none. Run closes it.
+	Traces *tracing.Tracing
 	// SecretFiles are the files that secrets come from. The log tells when one turns bad. Default: none.
 	SecretFiles []SecretFile
 	// Set are the settings that differ from their defaults, Defaults the others, each with the value that counts, for the log,
@@ -74,12 +77,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Service, error) {
 		}
 		cfg.Consumer.Budget = s.budget
 	}
-	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api}, &lister{client: s.api}
+	cfg.Consumer.API, cfg.Consumer.Lists = &deleter{client: s.api, traced: cfg.Traces != nil}, &lister{client: s.api}
 	cfg.Consumer.App = strconv.Itoa(cfg.IM.SDKAppID)
 	cfg.Consumer.Recheck = s.recheck
 	cfg.Consumer.Logger = log
 	s.metrics = consumer.NewMetrics(s.registry, knownCodes()...)
 	cfg.Consumer.Metrics = s.metrics
+	if cfg.Traces != nil {
+		cfg.Consumer.Traces = cfg.Traces
+	}
 	s.register()
 	if s.consumer, err = consumer.New(cfg.Consumer); err != nil {
 		return nil, err
@@ -108,6 +114,7 @@ func (s *Service) Run(ctx context.Context) error {
 		work.Go(s.admin.serve)
 		work.Go(func() error { return s.board.sample(ctx) })
 	}
+	work.Go(func() error { return s.summarize(ctx) })
 	work.Go(func() error { return watchKey(ctx, s.cfg.IM.SecretKey, s.recheck) })
 	work.Go(func() error { return watchSecretFiles(ctx, s.cfg.SecretFiles, s.log) })
 	work.Go(func() error {
@@ -118,6 +125,9 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	})
 	err := work.Wait()
+	if s.cfg.Traces != nil {
+		s.cfg.Traces.Close()
+	}
 	err = advise(err)
 	s.api.CloseIdleConnections()
 	if s.budget != nil {
@@ -129,19 +139,31 @@ func (s *Service) Run(ctx context.Context) error {
 
 // advise adds the settings that help to an error.
 func advise(err error) error {
-	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(err, kafka.UnknownTopicOrPartition) {
-		return fmt.Errorf("topic %s does not exist: create it, or let --create-topics do so: %w", missing.Topic, missing.Err)
+	advice := Advice(err)
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && advice != "" {
+		return fmt.Errorf("topic %s does not exist: %s: %w", missing.Topic, advice, missing.Err)
+	}
+	if advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
+}
+
+// Advice says which settings help against an error of the start; empty if it is none of those that settings help against.
+func Advice(err error) string {
+	if missing, ok := errors.AsType[*consumer.TopicError](err); ok && errors.Is(missing, kafka.UnknownTopicOrPartition) {
+		return "create it, or let --create-topics do so"
 	}
 	if undecided, ok := errors.AsType[*consumer.StartError](err); ok {
 		if undecided.Err != nil {
-			return fmt.Errorf("%w: stop them first, or use another --group", undecided)
+			return "stop them first, or use another --group"
 		}
-		return fmt.Errorf("%w: --start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31", undecided)
+		return "--start earliest (all of them), --start latest (none), or --start with a time, such as 36h or 2026-01-31"
 	}
 	if taken, ok := errors.AsType[*consumer.GroupTakenError](err); ok {
-		return fmt.Errorf("%w: use another --group; or, to take this one over, which ends its running replicas, --adopt %s", taken, taken.App)
+		return "use another --group; or, to take this one over, which ends its running replicas, --adopt " + taken.App
 	}
-	return err
+	return ""
 }
 
 // AdminURL is the address that the admin server listens on, with the real port in place of port 0; empty when turned off.

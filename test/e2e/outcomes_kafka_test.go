@@ -57,7 +57,7 @@ func (u *unrecorded) whileRefused() {
 	u.first = u.committed()
 	u.produce(values(u.tb, u.good)...)
 	u.await(time.Minute, "as many events deleted as may wait", func() bool { return len(u.deleted("good")) == mayWait })
-	wait := u.stage.start(nil, append([]string{"wait", "--timeout", "1s", "--id", schema.DeadLetter{Topic: u.topic, Offset: u.first[0]}.ID()}, u.evidenceFlags()...)...)
+	wait := u.stage.start(nil, append([]string{"wait", "--timeout", "5s", "--id", schema.DeadLetter{Topic: u.topic, Offset: u.first[0]}.ID()}, u.evidenceFlags()...)...)
 	const unfinished = 3
 	if status := wait.status(time.Minute); status != unfinished {
 		u.tb.Errorf("wait: exit status %d\n%s", status, wait.stderr.String())

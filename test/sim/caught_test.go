@@ -15,7 +15,7 @@ import (
 )
 
 // caughtFile has a line for each mutant: the seed of the day that caught it last, and its name. It is a hint and no evidence: a
-// day that no longer catches its mutant costs the time of a scan from the first day on, which then replaces the line.
+// day that no longer catches its mutant costs the time of a scan of all days, which then replaces the line.
 var caughtFile = filepath.Join("testdata", "caught.txt")
 
 // caught is the content of that file.

@@ -55,11 +55,24 @@ func (l *Log) listOffset(ctx context.Context, partition int, which int64, isolat
 		return 0, errors.New("offset response without the partition")
 	}
 	got := &answer.Topics[0].Partitions[0]
-	if got.ErrorCode != 0 {
-		return 0, kafka.Error(got.ErrorCode)
+	switch code := kafka.Error(got.ErrorCode); {
+	case code == 0:
+		return got.Offset, nil
+	case errors.Is(code, kafka.OffsetNotAvailable):
+		return 0, noOffsetError{}
+	default:
+		return 0, code
 	}
-	return got.Offset, nil
 }
+
+// noOffsetError is an answer for which kafka-go has no text: a leader was elected, and fewer replicas are in sync than the topic demands.
+type noOffsetError struct{}
+
+func (noOffsetError) Error() string {
+	return "[78] Offset Not Available: the partition's new leader does not know yet what is replicated; too few replicas may be in sync"
+}
+
+func (noOffsetError) Unwrap() error { return kafka.OffsetNotAvailable }
 
 // epochVersion is the first version of OffsetForLeaderEpoch that needs only the right to read the topic, since Kafka 2.3.
 const epochVersion = 3

@@ -1,0 +1,92 @@
+package tracing
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"convdel/imclient"
+)
+
+// Counts are numbers of spans since the start.
+type Counts struct{ Sent, Failed, Dropped uint64 }
+
+// sender sends spans in the background. It is a span processor: the SDK's own one in a bound that counts what it drops.
+type sender struct {
+	sdktrace.SpanProcessor
+
+	exporter sdktrace.SpanExporter
+	settings *Settings
+	log      *slog.Logger
+	// most is how many spans may wait, waiting is how many do, those that are being sent included.
+	most    int64
+	waiting atomic.Int64
+
+	sent, failed, dropped atomic.Uint64
+	// over ends what is being sent.
+	over   context.Context //nolint:containedctx // the sender is the scope that it stands for
+	giveUp context.CancelFunc
+}
+
+// envQueue is the SDK's bound on the spans that wait.
+const envQueue = "OTEL_BSP_MAX_QUEUE_SIZE"
+
+func newSender(exporter sdktrace.SpanExporter, s *Settings, log *slog.Logger) *sender {
+	n := &sender{exporter: exporter, settings: s, log: log, most: sdktrace.DefaultMaxQueueSize}
+	if size, err := strconv.Atoi(strings.TrimSpace(os.Getenv(envQueue))); err == nil && size > 0 {
+		n.most = int64(size)
+	}
+	n.over, n.giveUp = context.WithCancel(context.Background())
+	n.SpanProcessor = sdktrace.NewBatchSpanProcessor(exporting{n}, sdktrace.WithMaxQueueSize(int(n.most)))
+	return n
+}
+
+// OnEnd takes a span, or drops it if too many wait.
+func (n *sender) OnEnd(span sdktrace.ReadOnlySpan) {
+	if !span.SpanContext().IsSampled() {
+		return // it is not sent
+	}
+	if n.waiting.Add(1) > n.most {
+		n.waiting.Add(-1)
+		n.dropped.Add(1)
+		return
+	}
+	n.SpanProcessor.OnEnd(span)
+}
+
+func (n *sender) counts() Counts {
+	return Counts{Sent: n.sent.Load(), Failed: n.failed.Load(), Dropped: n.dropped.Load()}
+}
+
+// exporting is the exporter that the SDK's processor calls.
+type exporting struct{ *sender }
+
+// ExportSpans sends spans. The log has what goes wrong.
+func (e exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.over, cancel)()
+	defer e.waiting.Add(-int64(len(spans)))
+	err := e.exporter.ExportSpans(ctx, spans)
+	if err == nil {
+		e.sent.Add(uint64(len(spans)))
+		return nil
+	}
+	e.failed.Add(uint64(len(spans)))
+	e.log.LogAttrs(ctx, slog.LevelWarn, "spans not sent: they are lost, no event is", slog.Int("spans", len(spans)), slog.String("error", shown(e.settings, err)))
+	return nil
+}
+
+// Shutdown ends the exporter.
+func (e exporting) Shutdown(ctx context.Context) error { return e.exporter.Shutdown(ctx) }
+
+// shown is the text of an error, without secrets and without what a collector has answered, which may repeat them.
+func shown(s *Settings, err error) string {
+	text, _, _ := strings.Cut(err.Error(), "body: ")
+	return imclient.Scrub(strings.TrimSuffix(s.hide(text), " ("))
+}
