@@ -97,7 +97,7 @@ func hideForm(text, form string) string {
 	var b strings.Builder
 	rest := 0
 	for _, at := range find.FindAllStringIndex(text, -1) {
-		if anywhere || !(wordBefore(text[:at[0]]) || wordAfter(text[at[1]:])) {
+		if anywhere || !wordBefore(text[:at[0]]) && !wordAfter(text[at[1]:]) {
 			b.WriteString(text[rest:at[0]] + hiddenAccount)
 			rest = at[1]
 		}

@@ -10,6 +10,7 @@ import (
 
 	"convdel/consumer/cluster"
 	"convdel/imclient/imtest"
+	"convdel/internal/publish"
 	"convdel/internal/service"
 	"convdel/schema"
 )
@@ -222,19 +223,19 @@ func (s *served) end() error {
 
 // publish publishes the samples.
 func (d *demo) publish(ctx context.Context, samples []sample) error {
-	sink := newKafkaSink(cluster.Config{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
-	records := make([]record, len(samples))
+	sink := publish.NewWriter(cluster.Config{Brokers: d.broker.cluster.ListenAddrs()}, schema.Topic)
+	records := make([]publish.Record, len(samples))
 	for i, s := range samples {
 		records[i] = s.record
 	}
 	for len(records) > 0 {
 		n := min(len(records), maxChunkLines)
-		if _, err := sink.write(ctx, records[:n]); err != nil {
-			return errors.Join(err, sink.close())
+		if _, err := sink.Write(ctx, records[:n]); err != nil {
+			return errors.Join(err, sink.Close())
 		}
 		records = records[n:]
 	}
-	return sink.close()
+	return sink.Close()
 }
 
 // balance draws up the ledger and prints it. It fails if the ledger does not balance.

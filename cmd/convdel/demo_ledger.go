@@ -193,7 +193,7 @@ func sampleNumber(r *kgo.Record, samples []sample) (int, bool) {
 		if h.Key != sampleHeader {
 			continue
 		}
-		if _, err := fmt.Sscan(number, &i); err == nil && i >= 0 && i < len(samples) && bytes.Equal(r.Value, samples[i].value) {
+		if _, err := fmt.Sscan(number, &i); err == nil && i >= 0 && i < len(samples) && bytes.Equal(r.Value, samples[i].record.Value) {
 			return i, true
 		}
 	}

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"convdel/internal/publish"
 	"convdel/schema"
 )
 
 // sample is one event of the demo with its expected outcome.
 type sample struct {
-	record
+	record publish.Record
 	// class and code are those of the expected dead letter; class is empty for an event that is to be deleted.
 	class schema.Class
 	code  int
@@ -59,7 +60,7 @@ func makeSamples(n int, seed uint64, run string) []sample {
 	s.rand.Shuffle(len(s.made), func(i, j int) { s.made[i], s.made[j] = s.made[j], s.made[i] })
 	s.made = s.made[:n]
 	for i := range s.made {
-		s.made[i].headers = append(s.made[i].headers, schema.Header{Key: sampleHeader, Value: fmt.Appendf(nil, "%s/%d", run, i)})
+		s.made[i].record.Headers = append(s.made[i].record.Headers, schema.Header{Key: sampleHeader, Value: fmt.Appendf(nil, "%s/%d", run, i)})
 	}
 	return s.made
 }
@@ -69,7 +70,7 @@ func makeWitness(i int, run string) sample {
 	s := &sampler{rand: rand.New(rand.NewPCG(uint64(i), 0)), run: run} //nolint:gosec // repeatable, not secret
 	s.answered("plain", "witness", i, "", 0)
 	made := s.made[0]
-	made.headers = append(made.headers, schema.Header{Key: sampleHeader, Value: fmt.Appendf(nil, "%s/%d", run, i)})
+	made.record.Headers = append(made.record.Headers, schema.Header{Key: sampleHeader, Value: fmt.Appendf(nil, "%s/%d", run, i)})
 	return made
 }
 
@@ -111,15 +112,15 @@ func (s *sampler) duplicates(n int) {
 
 // add encodes an event in one of the three wrappings.
 func (s *sampler) add(made sample) {
-	wrap := wrapBare
+	wrap := schema.Bare
 	switch s.rand.IntN(5) {
 	case 0:
-		wrap = wrapStructured
+		wrap = schema.Structured
 	case 1:
-		wrap = wrapBinary
+		wrap = schema.Binary
 	}
 	made.event.ID, made.event.Source, made.event.Time = strconv.Itoa(len(s.made)), "convdel/demo", time.Now()
-	made.record, _ = encodeRecord(made.event, wrap) // valid by construction; if not, the ledger shows it
+	made.record, _ = publish.Encode(made.event, wrap) // valid by construction; if not, the ledger shows it
 	s.made = append(s.made, made)
 }
 
@@ -145,9 +146,9 @@ func (s *sampler) malformed(i int) {
 		"",
 	}
 	made := sample{kind: "malformed", class: schema.ClassUndecodable}
-	made.key = []byte(who)
+	made.record.Key = []byte(who)
 	if which := i % (len(values) + 1); which < len(values) {
-		made.value = []byte(values[which])
+		made.record.Value = []byte(values[which])
 	} // once in each round the value is null
 	s.made = append(s.made, made)
 }

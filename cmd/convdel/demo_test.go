@@ -11,6 +11,7 @@ import (
 
 	"convdel/imclient"
 	"convdel/imclient/imtest"
+	"convdel/internal/publish"
 	"convdel/schema"
 )
 
@@ -86,9 +87,9 @@ func TestSamplesAreWhatTheyClaim(t *testing.T) {
 		wrappings, kinds, errs := map[schema.Wrapping]int{}, map[string]int{}, map[string]bool{}
 		for i, s := range samples {
 			kinds[s.kind]++
-			event, err := schema.Decode(s.value, s.headers)
+			event, err := schema.Decode(s.record.Value, s.record.Headers)
 			if (err != nil) != (s.class == schema.ClassUndecodable) {
-				t.Errorf("sample %d, %s: %s: %v", i, s.kind, s.value, err)
+				t.Errorf("sample %d, %s: %s: %v", i, s.kind, s.record.Value, err)
 			}
 			if err != nil {
 				errs[err.Error()] = true
@@ -126,7 +127,7 @@ func kindsOf(samples []sample) string {
 }
 
 func wrappingOf(s sample) schema.Wrapping {
-	for _, h := range s.headers {
+	for _, h := range s.record.Headers {
 		switch h.Key {
 		case "ce_id":
 			return schema.Binary
@@ -155,19 +156,19 @@ func newEvidence(t *testing.T) *observed {
 	}
 	s := &sampler{run: "r"}
 	for i, made := range []sample{
-		{class: schema.ClassPermanent, code: 50001, record: record{value: []byte("one")}},
-		{class: schema.ClassUndecodable, record: record{value: nil}},
+		{class: schema.ClassPermanent, code: 50001, record: publish.Record{Value: []byte("one")}},
+		{class: schema.ClassUndecodable, record: publish.Record{Value: nil}},
 	} {
 		s.made = append(s.made, made)
 		r := &kgo.Record{
-			Topic: schema.Topic, Partition: 2, Offset: int64(10 + i), Value: made.value,
+			Topic: schema.Topic, Partition: 2, Offset: int64(10 + i), Value: made.record.Value,
 			Headers: []kgo.RecordHeader{{Key: sampleHeader, Value: fmt.Appendf(nil, "r/%d", i)}},
 		}
 		e.records = append(e.records, r)
 		dead := schema.DeadLetter{
-			Class: made.class, Code: made.code, Topic: r.Topic, Partition: 2, Offset: r.Offset, NullValue: made.value == nil,
+			Class: made.class, Code: made.code, Topic: r.Topic, Partition: 2, Offset: r.Offset, NullValue: made.record.Value == nil,
 		}
-		e.letters[dead.ID()] = letter{DeadLetter: dead, value: made.value}
+		e.letters[dead.ID()] = letter{DeadLetter: dead, value: made.record.Value}
 	}
 	e.samples = s.made
 	return e

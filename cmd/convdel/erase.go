@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"convdel/consumer/evidence"
 	"convdel/imclient"
 	"convdel/internal/erasure"
+	"convdel/internal/erasure/desk"
+	"convdel/internal/publish"
 	"convdel/schema"
 )
 
@@ -73,40 +76,62 @@ func (e *eraseCommand) Run(ctx context.Context, con *console) error {
 	}
 	defer client.CloseIdleConnections()
 	if err := checkGroup(ctx, con, &cfg); err != nil {
-		return stoppedBy(ctx, err)
+		return err
 	}
 	reader, err := openEvidence(ctx, con, cfg.evidence)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	sink := newKafkaSink(cfg.evidence.Cluster, cfg.evidence.Topic)
-	defer func() { _ = sink.close() }() // each write was acknowledged, or has failed
+	writer := publish.NewWriter(cfg.evidence.Cluster, cfg.evidence.Topic)
+	defer func() { _ = writer.Close() }() // each write was acknowledged, or has failed
 	patience := cfg.wait
 	if !e.Yes {
 		patience = min(patience, planPatience)
 	}
-	desk := newEraseDesk(con, &cfg, reader, client, sink, patience)
+	now := time.Now()
+	deadline := now.Add(patience)
+	clerk := desk.New(desk.Config{
+		Topic: cfg.evidence.Topic, RequestID: cfg.request.ID, Account: cfg.request.Account, Since: cfg.since, Rate: cfg.rate, Flags: cfg.flags,
+		Deadline: deadline, ReadUntil: now.Add(max(patience, readPatience)),
+		Finding: func() (end func()) { return showReading(con, reader) },
+		Trouble: func(of desk.Task, err error) { sayTrouble(con, of, err) },
+	}, reader, client, writer)
 	if !e.Yes {
-		res, err := erasure.Plan(ctx, desk, &cfg.request)
+		res, err := erasure.Plan(ctx, clerk, &cfg.request)
 		if err != nil {
 			return stoppedBy(ctx, err)
 		}
-		return e.show(con, &cfg, desk, &res)
+		return e.show(con, &cfg, clerk, &res)
 	}
-	res, err := erasure.Run(ctx, desk, &cfg.request, erasure.Options{
-		Deadline: desk.deadline, Pause: listPause, Looks: lingerLooks, Round: func(r erasure.Ruling) { sayRound(con, &r) },
+	res, err := erasure.Run(ctx, clerk, &cfg.request, erasure.Options{
+		Deadline: deadline, Pause: listPause, Looks: lingerLooks, Round: func(r erasure.Ruling) { sayRound(con, &r) },
 	})
 	if err == nil {
-		return e.show(con, &cfg, desk, &res)
+		return e.show(con, &cfg, clerk, &res)
 	}
 	if res.State != "" {
 		res.State = erasure.InProgress
-		if shown := e.show(con, &cfg, desk, &res); shown != nil && shown != errUnfinished { //nolint:errorlint // it is returned as it is
+		if shown := e.show(con, &cfg, clerk, &res); shown != nil && shown != errUnfinished { //nolint:errorlint // it is returned as it is
 			say(con.stderr, "%s\n", visible(shown.Error()))
 		}
 	}
 	return fmt.Errorf("%w; the same command goes on", stoppedBy(ctx, err))
+}
+
+// checkGroup refuses the group of another app, and warns of one that nobody knows.
+func checkGroup(ctx context.Context, con *console, cfg *eraseConfig) error {
+	known, err := desk.CheckGroup(ctx, cfg.evidence, cfg.im.SDKAppID)
+	if other, ok := errors.AsType[*desk.OtherAppError](err); ok {
+		return &usageError{lines: []string{fmt.Sprintf("--im-sdkappid (CONVDEL_IM_SDKAPPID) is %q: %v", other.Ours, other)}}
+	}
+	if err != nil {
+		return stoppedBy(ctx, err)
+	}
+	if !known {
+		say(con.stderr, "group %s has committed nothing of %s: is the service running?\n", cfg.evidence.Group, cfg.evidence.Topic)
+	}
+	return nil
 }
 
 const (

@@ -12,6 +12,7 @@ import (
 
 	"convdel/consumer/evidence"
 	"convdel/internal/erasure"
+	"convdel/internal/erasure/desk"
 	"convdel/schema"
 )
 
@@ -75,8 +76,8 @@ type erasePlan struct {
 }
 
 // show writes the report, and returns the error that stands for the exit status.
-func (e *eraseCommand) show(con *console, cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) error {
-	report := reportOf(cfg, desk, res)
+func (e *eraseCommand) show(con *console, cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) error {
+	report := reportOf(cfg, clerk, res)
 	write := func(w io.Writer) error {
 		out := bufio.NewWriter(w)
 		return errors.Join(writeLine(out, report), out.Flush())
@@ -104,7 +105,7 @@ func (e *eraseCommand) show(con *console, cfg *eraseConfig, desk *eraseDesk, res
 	return nil
 }
 
-func reportOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *eraseReport {
+func reportOf(cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) *eraseReport {
 	r := &eraseReport{
 		RequestID: cfg.request.ID, Account: cfg.request.Account, State: res.State, Requested: expressible(res.Requested), Rounds: res.Rounds,
 		Conversations: len(res.Parts), OtherSides: cfg.request.OtherSides, ClearRamble: cfg.request.ClearRamble,
@@ -126,12 +127,13 @@ func reportOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *eraseRepo
 		r.Residue = append(r.Residue, eraseResidue{conversationJSON(left.Conversation, cfg.request.ClearRamble), expressible(left.LastMessage), left.Reason})
 	}
 	r.Reasons = slices.Concat([]string{}, res.Failures, res.Doubts, unfinished(res))
-	r.Notes = append(eraseNotes(desk, res), leftOut(&cfg.evidence, evidence.Totals{
-		OtherGroups: desk.totals.OtherGroups, Foreign: desk.totals.Foreign, Named: desk.totals.Named, Disputed: desk.totals.Disputed,
-		Unread: desk.totals.Unread, UnreadOutcomes: desk.totals.UnreadOutcomes, UnreadLetters: desk.totals.UnreadLetters,
+	totals := clerk.Totals()
+	r.Notes = append(eraseNotes(clerk, res), leftOut(&cfg.evidence, evidence.Totals{
+		OtherGroups: totals.OtherGroups, Foreign: totals.Foreign, Named: totals.Named, Disputed: totals.Disputed,
+		Unread: totals.Unread, UnreadOutcomes: totals.UnreadOutcomes, UnreadLetters: totals.UnreadLetters,
 	})...)
 	if res.State == erasure.Planned {
-		r.Plan = planOf(cfg, desk, res)
+		r.Plan = planOf(cfg, clerk, res)
 	}
 	return r
 }
@@ -154,12 +156,12 @@ func unfinished(res *erasure.Result) (reasons []string) {
 }
 
 // eraseNotes says what was found and does not count.
-func eraseNotes(desk *eraseDesk, res *erasure.Result) []string {
+func eraseNotes(clerk *desk.Desk, res *erasure.Result) []string {
 	notes := []string{}
-	if n := desk.nameless; n > 0 {
+	if n := clerk.Nameless(); n > 0 {
 		notes = append(notes, countOf(n, "outcome", "outcomes")+" with the request's ID left out: without accounts (outcome-accounts), and the topic no longer has the record")
 	}
-	if n := desk.totals.Mentioned + desk.totals.Unjudged; n > 0 {
+	if n := clerk.Totals().Mentioned + clerk.Totals().Unjudged; n > 0 {
 		notes = append(notes, countOf(n, "record is", "records are")+" no event and may name the request")
 	}
 	if n := res.Strangers; n > 0 {
@@ -183,7 +185,7 @@ func eraseNotes(desk *eraseDesk, res *erasure.Result) []string {
 	return notes
 }
 
-func planOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *erasePlan {
+func planOf(cfg *eraseConfig, clerk *desk.Desk, res *erasure.Result) *erasePlan {
 	p := &erasePlan{Deletes: len(res.Publish)}
 	for _, c := range res.Publish {
 		switch {
@@ -195,7 +197,7 @@ func planOf(cfg *eraseConfig, desk *eraseDesk, res *erasure.Result) *erasePlan {
 			p.G2C++
 		}
 	}
-	p.Lists = 2 * desk.calls // before and after
+	p.Lists = 2 * clerk.Calls() // before and after
 	p.Seconds = (p.Deletes + p.Lists + cfg.rate - 1) / cfg.rate
 	return p
 }
@@ -267,6 +269,15 @@ func (r *eraseReport) text(w io.Writer, cfg *eraseConfig) {
 	case erasure.Verified, erasure.Exceptions:
 		say(w, "%s\n", r.Limits)
 	}
+}
+
+// sayTrouble tells on standard error of what failed and is done again.
+func sayTrouble(con *console, of desk.Task, err error) {
+	what := "look"
+	if of == desk.Listing {
+		what = "read a list"
+	}
+	say(con.stderr, "can't %s, and will again: %s\n", what, visible(err.Error()))
 }
 
 // sayRound tells of a round on standard error.

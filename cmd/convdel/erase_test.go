@@ -3,24 +3,18 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"convdel/imclient"
 	"convdel/imclient/imtest"
-	"convdel/internal/erasure"
 	"convdel/internal/testkit"
 	"convdel/schema"
 )
@@ -369,35 +363,5 @@ func TestEraseIsNotHeldUpByOneAccountsList(t *testing.T) {
 				t.Errorf("%+v", report)
 			}
 		})
-	}
-}
-
-// TestEraseReadsListsInTime: a list whose pages never end, each with other cursors, does not hold up the command beyond its time.
-func TestEraseReadsListsInTime(t *testing.T) {
-	t.Parallel()
-	pages := atomic.Int64{}
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		n := pages.Add(1)
-		_, _ = fmt.Fprintf(w, `{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":"","CompleteFlag":0,"TimeStamp":%d,"StartIndex":%d,"SessionItem":[]}`, n, n)
-	}))
-	defer api.Close()
-	client, err := imclient.New(imclient.Config{Endpoint: api.URL, SDKAppID: 1400000000, Identifier: "administrator", SecretKey: imclient.StaticKey(testSecretKey)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
-	cfg := &eraseConfig{rate: 200, flags: imclient.DefaultListFlags, request: erasure.Request{Account: "alice"}}
-	for _, account := range []string{"alice", "bob"} {
-		desk := newEraseDesk(&console{stderr: io.Discard}, cfg, nil, client, nil, time.Minute)
-		desk.deadline = time.Now().Add(100 * time.Millisecond)
-		desk.readUntil = desk.deadline
-		before := pages.Load()
-		list, err := desk.List(t.Context(), account)
-		if n := pages.Load() - before; err != nil || !list.Failed || list.Doubt != "the time is up" || n == 0 || n > 100 {
-			t.Errorf("%s: %+v, %v after %d pages", account, list, err, n)
-		}
-		if list, err = desk.List(t.Context(), account); err != nil || !list.Failed || list.Calls != 0 {
-			t.Errorf("%s, later: %+v, %v", account, list, err)
-		}
 	}
 }

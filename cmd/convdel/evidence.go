@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"convdel/consumer"
 	"convdel/consumer/deadletter"
 	"convdel/consumer/evidence"
-	"convdel/consumer/mention"
 )
 
 // This file is shared by the commands that say what has become of events.
@@ -63,11 +61,6 @@ func openEvidence(ctx context.Context, con *console, cfg evidence.Config) (*evid
 	return r, nil
 }
 
-// nameless says whether nothing tells what an event asks for: the topic no longer has its record, and its outcomes name no conversation.
-func nameless(e *evidence.Event) bool {
-	return e.Event == nil && e.Source != evidence.Present && e.Mention == mention.Nowhere
-}
-
 // unreadText is a line about a part of a topic that can't be read.
 func unreadText(topic string, g deadletter.Gap) string {
 	why := "lie behind an open transaction and can't be read until it ends"
@@ -75,57 +68,6 @@ func unreadText(topic string, g deadletter.Gap) string {
 		why = "can't be read: " + visible(g.Err.Error())
 	}
 	return fmt.Sprintf("partition %d of %s: %s (%d to %d) %s", g.Partition, topic, countOf(int(g.Offsets()), "offset", "offsets"), g.First, g.Last, why)
-}
-
-// findAll finds the events that the topic has at the start. While a part of these lies behind an open transaction, it looks again until the
-// deadline. Where publishers use transactions, one is always open; those that have begun later don't count.
-func findAll(ctx context.Context, con *console, reader *evidence.Reader, q evidence.Query, deadline time.Time) ([]*evidence.Event, evidence.Totals, error) {
-	var behind map[int]int64 // the last offset that lay behind a transaction at the start, by partition
-	for {
-		end := showReading(con, reader)
-		events, totals, err := reader.Find(ctx, q)
-		end()
-		behind = forgetLater(totals.Unread, behind)
-		hidden, _ := unreadKinds(totals.Unread)
-		left := time.Until(deadline)
-		if err != nil || !hidden || left <= 0 {
-			return events, totals, err
-		}
-		if err := waitUntil(ctx, time.Now().Add(min(waitPause, left))); err != nil {
-			return nil, totals, err
-		}
-	}
-}
-
-// forgetLater removes what lies behind transactions that have begun after the first look, and returns what lay behind one then.
-func forgetLater(u *deadletter.Unread, first map[int]int64) map[int]int64 {
-	begun := first != nil
-	if !begun {
-		first = map[int]int64{}
-	}
-	if u == nil {
-		return first
-	}
-	u.Gaps = slices.DeleteFunc(u.Gaps, func(g deadletter.Gap) bool {
-		if g.Err == nil && !begun {
-			first[g.Partition] = g.Last
-		}
-		last, known := first[g.Partition]
-		return g.Err == nil && (!known || g.First > last)
-	})
-	return first
-}
-
-// unreadKinds says whether parts of a topic lie behind an open transaction, and whether others can't be read at all.
-func unreadKinds(u *deadletter.Unread) (hidden, damaged bool) {
-	if u == nil {
-		return false, false
-	}
-	damaged = u.More > 0
-	for _, g := range u.Gaps {
-		hidden, damaged = hidden || g.Err == nil, damaged || g.Err != nil
-	}
-	return hidden, damaged
 }
 
 // sayEvidence ends a list of events: what the rulings rest on, what they can't prove, and what was left out.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"convdel/internal/publish"
 	"convdel/schema"
 )
 
@@ -60,7 +61,7 @@ account or with type C2C, GROUP@TGS#… as client SDKs write it, and @TIM#SYSTEM
 // Run publishes one event from flags, or all events on standard input.
 func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	c := checker{flagsOnly: []string{"cloud-event", "format"}}
-	wrap := c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)
+	wrap := wrappings()[c.oneOf("cloud-event", p.CloudEvent, "", wrapBare, wrapStructured, wrapBinary)]
 	fromFlags := p.From != nil || p.To != nil || p.ClearRamble || p.Type != "c2c"
 	var event schema.Event
 	if fromFlags {
@@ -71,7 +72,7 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 		cluster := c.cluster(p.brokerSettings, p.securitySettings, con.env)
 		topic := c.eventTopic(p.Topic)
 		if c.err() == nil {
-			sink = newKafkaSink(cluster, topic)
+			sink = publish.NewWriter(cluster, topic)
 		}
 	}
 	c.oneOf("format", p.Format, "", formatTable, formatJSON, formatNDJSON)
@@ -88,7 +89,7 @@ func (p *publishCommand) Run(ctx context.Context, con *console) error {
 	} else {
 		err = job.all(ctx)
 	}
-	err = errors.Join(err, sink.close())
+	err = errors.Join(err, sink.Close())
 	if err == nil && job.published+job.refused == 0 {
 		return errNoInput
 	}
@@ -155,7 +156,7 @@ type publishing struct {
 	con      *console
 	sink     recordSink
 	topic    string
-	wrap     string
+	wrap     schema.Wrapping
 	strict   bool
 	receipts receipts
 	counts
@@ -165,19 +166,19 @@ type publishing struct {
 func (p *publishing) one(ctx context.Context, event schema.Event) error {
 	wrap := p.wrap
 	if wrap == "" {
-		wrap = wrapBare
+		wrap = schema.Bare
 	}
-	r, err := encodeRecord(event, wrap)
+	r, err := publish.Encode(event, wrap)
 	if err != nil {
 		return err
 	}
-	n, err := p.sink.write(ctx, []record{r})
-	p.published = n.written
-	for _, f := range n.refused {
+	n, err := p.sink.Write(ctx, []publish.Record{r})
+	p.published = n.Written
+	for _, f := range n.Refused {
 		p.refused++
-		say(p.con.stderr, "%v\n", f)
+		say(p.con.stderr, "%s\n", refusedText(f))
 	}
-	return errors.Join(err, p.receipts.write(n.placed))
+	return errors.Join(err, p.receipts.write(n.Placed))
 }
 
 // errStopped says that publishing was stopped.
@@ -222,11 +223,11 @@ func (p *publishing) endOfInput(ctx context.Context, failed <-chan error) error 
 
 // chunk publishes lines and reports those that it refuses. With --strict it stops at the first of these.
 func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inputProgress) error {
-	records := make([]record, 0, len(lines))
+	records := make([]publish.Record, 0, len(lines))
 	var refused error
 	for _, line := range lines {
 		r, err := p.record(line)
-		if r.line = line.number; err == nil {
+		if r.Line = line.number; err == nil {
 			records = append(records, r)
 			continue
 		}
@@ -237,21 +238,21 @@ func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inp
 			break
 		}
 	}
-	n, err := p.sink.write(ctx, records)
-	p.published += n.written
-	for _, f := range n.refused {
+	n, err := p.sink.Write(ctx, records)
+	p.published += n.Written
+	for _, f := range n.Refused {
 		p.refused++
-		progress.interrupt(func(w io.Writer) { say(w, "line %d: %v\n", f.record.line, f) })
+		progress.interrupt(func(w io.Writer) { say(w, "line %d: %s\n", f.Record.Line, refusedText(f)) })
 		if p.strict && refused == nil {
-			refused = fmt.Errorf("stopped at line %d: the topic refuses it, and --strict is given", f.record.line)
+			refused = fmt.Errorf("stopped at line %d: the topic refuses it, and --strict is given", f.Record.Line)
 		}
 	}
 	progress.add(lines)
-	if unwritten := p.receipts.write(n.placed); unwritten != nil {
+	if unwritten := p.receipts.write(n.Placed); unwritten != nil {
 		return errors.Join(unwritten, err)
 	}
 	if err != nil {
-		left := len(records) - n.written - len(n.refused)
+		left := len(records) - n.Written - len(n.Refused)
 		return fmt.Errorf("lines %d to %d: %d of %d not published: %w", lines[0].number, lines[len(lines)-1].number, left, len(records), err)
 	}
 	return refused
@@ -260,22 +261,22 @@ func (p *publishing) chunk(ctx context.Context, lines []inputLine, progress *inp
 var errLineTooLong = fmt.Errorf("is longer than %d bytes", maxLine)
 
 // record checks a line and makes the record to publish.
-func (p *publishing) record(line inputLine) (record, error) {
+func (p *publishing) record(line inputLine) (publish.Record, error) {
 	if line.tooLong {
-		return record{}, ofLetter(beginningID(line.text), errLineTooLong)
+		return publish.Record{}, ofLetter(beginningID(line.text), errLineTooLong)
 	}
 	event, err := schema.Decode(line.text, nil)
 	if err != nil {
 		if members, ok := letterMembers(line.text); ok {
 			return p.letter(members)
 		}
-		return record{}, err
+		return publish.Record{}, err
 	}
 	if err := checkSides(event); err != nil {
-		return record{}, err
+		return publish.Record{}, err
 	}
 	if p.wrap != "" {
-		return encodeRecord(event, p.wrap)
+		return publish.Encode(event, p.wrap)
 	}
-	return record{key: []byte(event.Key()), value: line.text, event: event}, nil
+	return publish.Record{Key: []byte(event.Key()), Value: line.text, Event: event}, nil
 }

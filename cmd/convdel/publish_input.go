@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"convdel/internal/publish"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 	maxLine = 64 << 20
 	// A chunk is written to Kafka at once. It has at most so many lines, and so many bytes, that a batch stays below what
 	// brokers take by default. A longer line goes alone.
-	maxChunkLines = 1000
+	maxChunkLines = publish.MaxRecords
 	maxChunkBytes = 512 << 10
 )
 

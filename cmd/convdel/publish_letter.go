@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"convdel/internal/publish"
 	"convdel/schema"
 )
 
@@ -57,44 +58,44 @@ func beginningID(text []byte) string {
 }
 
 // letter makes the record to publish from an exported dead letter. The errors name the letter.
-func (p *publishing) letter(m lineMembers) (record, error) {
+func (p *publishing) letter(m lineMembers) (publish.Record, error) {
 	var id string
 	_ = json.Unmarshal(m["id"], &id) // an ID that is not a string names no letter
 	r, err := p.replayOf(m)
-	r.id = id
+	r.ID = id
 	return r, ofLetter(id, err)
 }
 
-func (p *publishing) replayOf(m lineMembers) (record, error) {
+func (p *publishing) replayOf(m lineMembers) (publish.Record, error) {
 	if p.wrap != "" {
-		return record{}, errLetterWrap
+		return publish.Record{}, errLetterWrap
 	}
 	d, headers, err := m.deadLetter()
 	if err != nil {
-		return record{}, err
+		return publish.Record{}, err
 	}
 	value, err := m.bytes("value")
 	if err != nil {
-		return record{}, err
+		return publish.Record{}, err
 	}
 	if d.Topic != p.topic {
-		return record{}, &letterError{member: "topic", reason: fmt.Sprintf("is %s, and --topic is %s", d.Topic, p.topic)}
+		return publish.Record{}, &letterError{member: "topic", reason: fmt.Sprintf("is %s, and --topic is %s", d.Topic, p.topic)}
 	}
 	if d.Omitted != nil && d.Batch == nil && len(value) > 0 {
-		return record{}, errBothValues
+		return publish.Record{}, errBothValues
 	}
 	source, err := d.Replay(value, headers)
 	if err != nil {
-		return record{}, err
+		return publish.Record{}, err
 	}
 	event, err := schema.Decode(source.Value, source.Headers)
 	if err == nil {
 		err = checkSides(event)
 	}
 	if err != nil {
-		return record{}, err
+		return publish.Record{}, err
 	}
-	return record{key: source.Key, value: source.Value, headers: source.Headers, event: event}, nil
+	return publish.Record{Key: source.Key, Value: source.Value, Headers: source.Headers, Event: event}, nil
 }
 
 var errBothValues = &letterError{member: "value", reason: "is given beside omitted: take omitted out of the line if the value is whole"}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 
+	"convdel/internal/publish"
 	"convdel/schema"
 )
 
@@ -30,14 +31,14 @@ func newReceipts(con *console, topic, format string) receipts {
 }
 
 // write writes the receipts of records at once, since the process may end at any time.
-func (r *receipts) write(placed []placedRecord) error {
+func (r *receipts) write(placed []publish.Placed) error {
 	if r.format == "" || len(placed) == 0 {
 		return nil
 	}
 	var text []byte
 	for _, p := range placed {
-		event := p.record.event
-		id := schema.DeadLetter{Topic: r.topic, Partition: p.partition, Offset: p.offset}.ID()
+		event := p.Record.Event
+		id := schema.DeadLetter{Topic: r.topic, Partition: p.Partition, Offset: p.Offset}.ID()
 		if r.format == formatTable {
 			r.table.row([]string{"ID", "EVENT ID", "CONVERSATION"}, []string{id, orDash(visible(event.ID)), conversationText(&event)})
 			continue

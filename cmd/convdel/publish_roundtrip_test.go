@@ -91,7 +91,7 @@ func TestWhatExportWritesIsPublishedAsAReplayWould(t *testing.T) {
 			}
 			return
 		}
-		if !same(got.key, want.Key) || !same(got.value, want.Value) || got.id != l.ID() || !slices.EqualFunc(got.headers, want.Headers,
+		if !same(got.Key, want.Key) || !same(got.Value, want.Value) || got.ID != l.ID() || !slices.EqualFunc(got.Headers, want.Headers,
 			func(a, b schema.Header) bool { return a.Key == b.Key && same(a.Value, b.Value) }) {
 			t.Fatalf("%s\npublished as %+v, a replay is %+v", line, got, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"convdel/consumer/deadletter"
+	"convdel/internal/publish"
 	"convdel/internal/testkit"
 	"convdel/schema"
 )
@@ -75,7 +76,7 @@ func TestPublishOneEvent(t *testing.T) {
 		if string(records[0].Key) != c.want.Key() {
 			t.Errorf("%v: key %q, want %q", c.args, records[0].Key, c.want.Key())
 		}
-		if wrapped := c.wrapping != schema.Bare; wrapped != (event.ID != "") || wrapped != (event.Source == eventSource) || wrapped == event.Time.IsZero() {
+		if wrapped := c.wrapping != schema.Bare; wrapped != (event.ID != "") || wrapped != (event.Source == publish.Source) || wrapped == event.Time.IsZero() {
 			t.Errorf("%v: id %q, source %q, time %v", c.args, event.ID, event.Source, event.Time)
 		}
 		if isBinary := slices.ContainsFunc(records[0].Headers, func(h kgo.RecordHeader) bool { return h.Key == "ce_id" }); isBinary != (c.wrapping == schema.Binary) {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"convdel/consumer/cluster"
+	"convdel/internal/publish"
 	"convdel/internal/testkit"
 	"convdel/schema"
 )
@@ -24,15 +25,15 @@ func TestUnwellBroker_Publish(t *testing.T) {
 				defer broker.Close()
 				ward := testkit.NewWard(network.DialContext)
 				ward.Make("unwell:9092", ailment)
-				sink := newKafkaSink(cluster.Config{
+				sink := publish.NewWriter(cluster.Config{
 					Brokers: append([]string{"unwell:9092"}, broker.ListenAddrs()...), Dial: ward.DialContext,
 				}, schema.Topic)
 				began := time.Now()
-				n, err := sink.write(t.Context(), []record{{value: []byte("{}")}})
-				if took := time.Since(began); err != nil || n.written != 1 || took > 30*time.Second {
-					t.Errorf("%d written in %s, %v", n.written, took, err)
+				n, err := sink.Write(t.Context(), []publish.Record{{Value: []byte("{}")}})
+				if took := time.Since(began); err != nil || n.Written != 1 || took > 30*time.Second {
+					t.Errorf("%d written in %s, %v", n.Written, took, err)
 				}
-				if err := sink.close(); err != nil {
+				if err := sink.Close(); err != nil {
 					t.Error(err)
 				}
 				synctest.Wait()

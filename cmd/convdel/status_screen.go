@@ -270,11 +270,11 @@ func writeLog(out io.Writer, f *status.Fleet, columns int) error {
 	say(out, "\n")
 	g := grid{out: out, columns: columns}
 	for _, l := range lines[max(0, len(lines)-screenLines):] {
-		text := l.Message
+		words := []string{l.Message}
 		for _, a := range l.Attrs {
-			text += " " + a.Name + "=" + a.Value
+			words = append(words, a.Name+"="+a.Value)
 		}
-		g.row([]string{"LOG", "LEVEL", "LINE"}, []string{stamp(l.Time), visible(l.Level), visible(text)})
+		g.row([]string{"LOG", "LEVEL", "LINE"}, []string{stamp(l.Time), visible(l.Level), visible(strings.Join(words, " "))})
 	}
 	return g.flush()
 }

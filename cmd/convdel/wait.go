@@ -101,7 +101,7 @@ func (w *waitCommand) checkNames(c *checker) {
 // partsOf finds the events of an erasure. Records that are no events are not among them, whatever they hold. missing is how the command ends
 // at best if a part of the topic can't be read: nobody knows which events are there.
 func partsOf(ctx context.Context, con *console, reader *evidence.Reader, erasure string, since, deadline time.Time) (parts []evidence.Receipt, missing, err error) {
-	events, totals, err := findAll(ctx, con, reader, evidence.Query{ErasureID: erasure, Since: since}, deadline)
+	events, totals, err := reader.FindAll(ctx, evidence.Query{ErasureID: erasure, Since: since}, deadline, func() (end func()) { return showReading(con, reader) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,7 +110,7 @@ func partsOf(ctx context.Context, con *console, reader *evidence.Reader, erasure
 		case e.Event != nil:
 			conversation := e.Event.Conversation
 			parts = append(parts, evidence.Receipt{ID: e.ID, Conversation: &conversation, EventID: e.Event.ID})
-		case nameless(e):
+		case e.Nameless():
 			parts = append(parts, evidence.Receipt{ID: e.ID})
 		}
 	}
@@ -120,7 +120,7 @@ func partsOf(ctx context.Context, con *console, reader *evidence.Reader, erasure
 	if len(parts) == 0 {
 		return nil, nil, fmt.Errorf("no event of erasure %s (%s read)", quote(erasure), countOf(totals.Records, "record", "records"))
 	}
-	switch hidden, damaged := unreadKinds(totals.Unread); {
+	switch hidden, damaged := totals.Unread.Kinds(); {
 	case hidden:
 		missing = errUnfinished
 	case damaged:

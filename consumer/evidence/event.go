@@ -153,3 +153,8 @@ func (r Ruling) Final() bool { return r.How != "" }
 
 // Deleted says whether the conversation was deleted.
 func (r Ruling) Deleted() bool { return r.How == deleted }
+
+// Nameless says whether nothing tells what the event asks for: the topic no longer has its record, and its outcomes name no conversation.
+func (e *Event) Nameless() bool {
+	return e.Event == nil && e.Source != Present && e.Mention == mention.Nowhere
+}

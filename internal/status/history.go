@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// Every is how often a sample is taken. Span is how long samples are kept.
+	// Every is how often a sample is taken.
 	Every = 5 * time.Second
-	Span  = 15 * time.Minute
+	// Span is how long samples are kept.
+	Span = 15 * time.Minute
 	// ratesOver and callsOver are the times from which rates are computed.
 	ratesOver = time.Minute
 	callsOver = 2 * Every

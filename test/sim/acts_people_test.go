@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -59,5 +60,5 @@ func laterMakers() []maker {
 			by := int64(1 + d.IntN(3))
 			return &act{detail: strconv.FormatInt(by, 10), redo: time.Minute, begin: func(w *world) { w.moveBack(by) }}
 		}},
-	}, append(outcomeMakers(), listMakers()...)...)
+	}, slices.Concat(outcomeMakers(), listMakers(), leaverMakers())...)
 }

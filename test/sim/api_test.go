@@ -34,8 +34,10 @@ type api struct {
 
 	mu       sync.Mutex
 	calls    []*call
-	lists    []*call // without the other side
+	lists    []*call // of replicas, without the other side
 	underway map[target][]*call
+	// listed is called after each page of an account's list.
+	listed func(account string)
 	// timeout is how long replicas wait for an answer.
 	timeout time.Duration
 	// overlaps are calls that arrived while another call of the same replica for the same conversation was under way.
@@ -62,7 +64,7 @@ func newAPI(sc *scenario) *api {
 	a := &api{underway: map[target][]*call{}, sigs: map[string]bool{}, timeout: sc.callTimeout}
 	usual := imtest.Uniform(sc.latency/2, sc.latency)
 	a.sim = imtest.New(imtest.Config{
-		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed, PageSize: sc.pageSize,
+		SDKAppID: sdkAppID, Identifier: admin, SecretKey: firstKey, RecordLimit: -1, Seed: sc.seed, PageSize: sc.pageSize, ListLimit: sc.listLimit, Listed: func(account string) { a.listed(account) },
 		Latency: func(r *rand.Rand) time.Duration { return usual(r) + time.Duration(a.slow.Load()) },
 	})
 	return a
@@ -109,7 +111,9 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, by string) {
 	a.mu.Lock()
 	a.sigs[r.URL.Query().Get("usersig")] = true
 	if list := strings.HasSuffix(r.URL.Path, "/get_list"); list {
-		a.lists = append(a.lists, c)
+		if !strings.HasPrefix(by, eraser) {
+			a.lists = append(a.lists, c)
+		}
 	} else {
 		a.enterLocked(c)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -55,8 +56,9 @@ type planned struct {
 
 	schema.Conversation
 	clearRamble bool
-	// named says that the event has CloudEvents attributes.
-	named bool
+	// named says that the event has CloudEvents attributes. eventID, source and erasureID are some of these; empty: those of [planned.wrap].
+	named                      bool
+	eventID, source, erasureID string
 	// batched says that the record is part of an odd batch and published with it.
 	batched bool
 	// old says that the event is older than the age from which on its account's list must permit it. speaks says that its
@@ -143,11 +145,17 @@ func (d *drawer) drawEvents() []*planned {
 
 // erasure returns the erasure that a third of the named events are part of; empty for the others.
 func (e *planned) erasure() string {
+	if e.erasureID != "" {
+		return e.erasureID
+	}
 	if n, err := strconv.Atoi(e.id); err != nil || !e.named || n%3 > 0 {
 		return ""
 	}
 	return "erasure of " + e.id
 }
+
+// event returns the CloudEvents id of a named event.
+func (e *planned) event() string { return cmp.Or(e.eventID, e.id) }
 
 func (d *drawer) poison(e *planned, i int) {
 	p := d.Float64()

@@ -74,6 +74,7 @@ func (w *world) audit() {
 	l.judgeCalls()
 	l.judgeRevived()
 	l.judgeRepeats()
+	l.judgeErasures()
 	l.judgeOutput()
 	if n := w.tap.careless; n > 0 {
 		w.fail("commit", "%d writes of dead letters or outcomes are not for all replicas of the log to acknowledge", n)
@@ -95,10 +96,16 @@ func (l *ledger) enter(records []*kgo.Record) {
 		entered[e.id] = true
 		e.removed = l.w.retention.removedAt(r.Partition, r.Offset)
 		if e.planned == nil {
+			e.planned = l.planPart(r)
+		}
+		if e.planned == nil {
 			l.w.fail("bytes", "%s is no record that was planned: %q", e.id, r.Value)
 			continue
 		}
 		e.since = l.w.sent[e.planned.id]
+		if e.since.IsZero() {
+			e.since = r.Timestamp // a part of an erasure
+		}
 		if origin, ok := schema.Origin(testkit.Headers(r)); ok {
 			e.replay = true
 			e.since = r.Timestamp

@@ -47,7 +47,10 @@ const maxReplayAge = 24*time.Hour + 5*time.Minute
 
 // judgeReplay checks that a replay is the planned record, and that its event is not too old.
 func (l *ledger) judgeReplay(e *entry, of string) {
-	want := append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.planned.id)}}, e.header...)
+	want := e.header
+	if e.source == "" {
+		want = append([]kgo.RecordHeader{{Key: idHeader, Value: []byte(e.planned.id)}}, e.header...)
+	}
 	same := func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
 	if !same(e.r.Key, e.key) || !same(e.r.Value, e.value) ||
 		!slices.EqualFunc(ownHeaders(e.r), want, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && same(a.Value, b.Value) }) {
@@ -99,7 +102,7 @@ func (l *ledger) wrongClass(e *entry, d schema.DeadLetter, written time.Time) st
 		if !l.answered(e, d.Code) || d.Code != 50001 && d.Code != 50002 && d.Code != 50003 {
 			return "the API never said so"
 		}
-		if e.fate != refused && !l.w.during(func(a *act) bool { return a.denied }, e.since, written) {
+		if e.fate != refused && !l.w.forbids(e.From, d.Code) && !l.w.during(func(a *act) bool { return a.denied }, e.since, written) {
 			return "the API has nothing against it"
 		}
 		return ""

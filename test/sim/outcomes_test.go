@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -136,7 +137,7 @@ func (l *ledger) unlike(e *entry, o told) string {
 	event := e.fate != undecodable && e.fate != unreadable
 	id, source, erasure, replayOf := "", "", "", ""
 	if event && e.named {
-		id, source, erasure = e.planned.id, "/sim", e.erasure()
+		id, source, erasure = e.event(), cmp.Or(e.source, "/sim"), e.erasure()
 	}
 	if origin, ok := schema.Origin(testkit.Headers(e.r)); ok && e.fate != unreadable {
 		replayOf = origin.ID()

@@ -91,6 +91,7 @@ type order struct {
 	all       bool // with the permanent and undecodable ones
 	rate      float64
 	limit     int
+	account   string        // whose letters; empty: everybody's
 	stopAfter time.Duration // when the operator stops in the middle; 0: never
 	cut       bool          // the operator stops by losing the network, perhaps between two writes
 }
@@ -99,6 +100,9 @@ func (o order) String() string {
 	text := "exhausted and expired"
 	if o.all {
 		text = "all classes"
+	}
+	if o.account != "" {
+		text += " of " + o.account
 	}
 	if o.limit > 0 {
 		text += fmt.Sprintf(", at most %d", o.limit)
@@ -113,14 +117,16 @@ func (o order) String() string {
 const operatorName = "operator"
 
 func (o order) choice() deadletter.Choice {
-	c := deadletter.Choice{Topic: topic, By: operatorName, Rate: o.rate, MaxAge: 24 * time.Hour, Filter: deadletter.Filter{Limit: o.limit}}
+	c := deadletter.Choice{Topic: topic, By: operatorName, Rate: o.rate, MaxAge: 24 * time.Hour, Filter: deadletter.Filter{Limit: o.limit, Account: o.account}}
 	if o.all {
 		c.Filter.Classes = schema.Classes()
 	}
 	return c
 }
 
-func (w *world) replay(o order) {
+func (w *world) replay(o order) { w.acting.Go(func() { w.replayNow(o) }) }
+
+func (w *world) replayNow(o order) {
 	w.settle(o, "replayed", func(ctx context.Context, t *deadletter.Table, done func(*deadletter.Letter)) error {
 		_, err := t.Replay(ctx, o.choice(), done)
 		return err
@@ -128,11 +134,13 @@ func (w *world) replay(o order) {
 }
 
 func (w *world) discard(o order) {
-	w.settle(o, "discarded", func(ctx context.Context, t *deadletter.Table, done func(*deadletter.Letter)) error {
-		c := o.choice()
-		c.MaxAge = 0
-		_, err := t.Discard(ctx, c, "the simulation says so", done)
-		return err
+	w.acting.Go(func() {
+		w.settle(o, "discarded", func(ctx context.Context, t *deadletter.Table, done func(*deadletter.Letter)) error {
+			c := o.choice()
+			c.MaxAge = 0
+			_, err := t.Discard(ctx, c, "the simulation says so", done)
+			return err
+		})
 	})
 }
 
@@ -165,35 +173,33 @@ func (w *world) moveBack(by int64) {
 
 // settle lets an operator settle dead letters while everything else goes on.
 func (w *world) settle(o order, how string, do func(context.Context, *deadletter.Table, func(*deadletter.Letter)) error) {
-	w.acting.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	operator := w.net.party("operator", nil)
+	table, err := deadletter.Open(ctx, w.cluster(operator), deadLetters)
+	if err != nil {
+		w.note("operator: %v", err)
+		return
+	}
+	defer table.Close()
+	switch {
+	case o.cut:
+		defer time.AfterFunc(o.stopAfter, operator.sever).Stop()
+	case o.stopAfter > 0:
+		ctx, cancel = context.WithTimeout(ctx, o.stopAfter)
 		defer cancel()
-		operator := w.net.party("operator", nil)
-		table, err := deadletter.Open(ctx, w.cluster(operator), deadLetters)
-		if err != nil {
-			w.note("operator: %v", err)
-			return
-		}
-		defer table.Close()
-		switch {
-		case o.cut:
-			defer time.AfterFunc(o.stopAfter, operator.sever).Stop()
-		case o.stopAfter > 0:
-			ctx, cancel = context.WithTimeout(ctx, o.stopAfter)
-			defer cancel()
-		}
-		count := 0
-		err = do(ctx, table, func(l *deadletter.Letter) {
-			count++
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.settled[l.ID()] = how
-		})
-		if half, ok := errors.AsType[*deadletter.SettleError](err); ok {
-			w.mu.Lock()
-			w.unsure[half.ID] = true
-			w.mu.Unlock()
-		}
-		w.note("operator: %d letters %s, %v", count, how, err)
+	}
+	count := 0
+	err = do(ctx, table, func(l *deadletter.Letter) {
+		count++
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.settled[l.ID()] = how
 	})
+	if half, ok := errors.AsType[*deadletter.SettleError](err); ok {
+		w.mu.Lock()
+		w.unsure[half.ID] = true
+		w.mu.Unlock()
+	}
+	w.note("operator: %d letters %s, %v", count, how, err)
 }

@@ -28,6 +28,9 @@ type scenario struct {
 	// revivedCheck is the age from which on an event needs its account's list; 0 is off. pageSize is how many conversations a page has.
 	revivedCheck time.Duration
 	pageSize     int
+	// leaving are accounts that are erased. listLimit is how many conversations lists show; 0 is the simulator's default.
+	leaving   []*leaving
+	listLimit int
 	// outcomes says that the ends of events are recorded, accounts that accounts are, too.
 	outcomes, accounts bool
 	// transactions says that some events are published in transactions, and some of these are rolled back. It is false on
@@ -80,6 +83,7 @@ func draw(seed uint64) *scenario {
 	}
 	sc.length = d.between(time.Minute, 6*time.Minute)
 	sc.events = d.drawEvents()
+	drawLeaving(sc)
 	sc.acts = d.drawActs()
 	sc.batches = drawBatches(sc)
 	drawOld(sc)
@@ -109,6 +113,9 @@ func (sc *scenario) String() string {
 		}
 	}
 	b.WriteByte('\n')
+	for _, v := range sc.leaving {
+		fmt.Fprintf(&b, "%s\n", v)
+	}
 	for _, a := range sc.acts {
 		fmt.Fprintf(&b, "  %8s  %s\n", a.at.Round(100*time.Millisecond), a)
 	}

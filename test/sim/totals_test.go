@@ -65,6 +65,9 @@ func (t *totals) add(w *world) {
 	for _, a := range w.sc.acts {
 		t.acts[a.name]++
 	}
+	for what, n := range w.counted {
+		t.acts[what] += n
+	}
 	kinds := map[string]bool{}
 	for _, v := range w.broken {
 		kinds[v.invariant] = true

@@ -16,6 +16,7 @@ import (
 
 	"convdel/imclient"
 	"convdel/internal/testkit"
+	"convdel/schema"
 )
 
 const (
@@ -60,15 +61,19 @@ type world struct {
 	hosts []*host
 	// acting are acts that take a while, such as a stop that drains.
 	acting sync.WaitGroup
+	// erasing are people who erase accounts, and what they run.
+	erasing sync.WaitGroup
 	// watching ask the replicas whether their loops move, until each ends.
 	watching sync.WaitGroup
 
 	mu       sync.Mutex
 	lines    []line
 	broken   []violation
-	sent     map[string]time.Time // when a planned record was handed to the client
-	settled  map[string]string    // how the operator has settled a letter, by ID
-	unsure   map[string]bool      // letters whose settling failed half-way, by ID
+	sent     map[string]time.Time              // when a planned record was handed to the client
+	said     map[schema.Conversation]time.Time // the last messages
+	counted  map[string]int
+	settled  map[string]string // how the operator has settled a letter, by ID
+	unsure   map[string]bool   // letters whose settling failed half-way, by ID
 	trickled int
 	// intruders is how many replicas of another app were started.
 	intruders int
@@ -90,8 +95,9 @@ func newWorld(t *testing.T, sc *scenario) *world {
 	w := &world{
 		t: t, sc: sc, net: newNetwork(), began: time.Now(), lost: map[int32]bool{}, tap: newTap(), api: newAPI(sc), key: &sharedKey{key: firstKey},
 		retention: retention{turn: make(chan struct{}, 1)},
-		sent:      map[string]time.Time{}, settled: map[string]string{}, unsure: map[string]bool{},
+		sent:      map[string]time.Time{}, said: map[schema.Conversation]time.Time{}, counted: map[string]int{}, settled: map[string]string{}, unsure: map[string]bool{},
 	}
+	w.api.listed = w.interrupt
 	w.startKafka()
 	w.setLag(sc.lag)
 	w.publisher = w.client("publisher", kgo.ProducerLinger(0), kgo.ProducerBatchCompression(pick(rngOf(sc, 1), compressions)))
@@ -161,9 +167,17 @@ func (w *world) fail(invariant, format string, args ...any) {
 	w.broken = append(w.broken, violation{invariant, fmt.Sprintf(format, args...)})
 }
 
+// count counts something that has happened.
+func (w *world) count(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counted[what]++
+}
+
 // live runs the day: publishers and acts, then the drain, then the end of all replicas.
 func (w *world) live() {
 	w.seedConversations()
+	w.settleIn()
 	for _, s := range w.hosts {
 		s.start()
 	}
@@ -172,6 +186,12 @@ func (w *world) live() {
 	publishing.Go(w.publish)
 	publishing.Go(w.publishBatches)
 	publishing.Go(w.speak)
+	publishing.Go(w.talk)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for i, v := range w.sc.leaving {
+		w.erasing.Go(func() { w.erase(ctx, v, eraserPort+i) })
+	}
 	w.perform()
 	publishing.Wait()
 	w.acting.Wait()
@@ -182,6 +202,8 @@ func (w *world) live() {
 		s.start()
 	}
 	w.drain()
+	cancel()
+	w.erasing.Wait()
 	for _, s := range w.hosts {
 		s.stop()
 	}
@@ -215,12 +237,13 @@ func (w *world) perform() {
 func (w *world) drain() {
 	deadline, next := time.Now().Add(drainLimit), time.Now().Add(trickleAfter)
 	for {
-		if w.drained() {
+		over := w.erased()
+		if over && w.drained() {
 			w.note("everything is committed")
 			return
 		}
 		if time.Now().After(deadline) {
-			w.fail("stuck", "%s after the last fault the group has not committed everything: %s", drainLimit, w.lag())
+			w.fail("stuck", "%s after the last fault the group has not committed everything, or erasures go on (%t): %s", drainLimit, !over, w.lag())
 			return
 		}
 		if !time.Now().Before(next) {

@@ -24,6 +24,18 @@ type Unread struct {
 	More int
 }
 
+// Kinds says whether parts of a topic lie behind an open transaction, and whether others can't be read at all.
+func (u *Unread) Kinds() (hidden, damaged bool) {
+	if u == nil {
+		return false, false
+	}
+	damaged = u.More > 0
+	for _, g := range u.Gaps {
+		hidden, damaged = hidden || g.Err == nil, damaged || g.Err != nil
+	}
+	return hidden, damaged
+}
+
 // And returns the union of both. Either may be nil.
 func (u *Unread) And(other *Unread) *Unread {
 	if other == nil {

@@ -83,7 +83,7 @@ func rates(samples []status.Sample, now time.Time, unit time.Duration, of func(s
 		_, to := window(now, i)
 		line[i] = none
 		first := max(0, at-1)
-		for ; at < len(samples) && !samples[at].At.After(to); at++ { //nolint:revive // it looks for the last one
+		for ; at < len(samples) && !samples[at].At.After(to); at++ {
 		}
 		if last := at - 1; last > first {
 			line[i] = float64(of(samples[last])-of(samples[first])) * float64(unit) / float64(samples[last].At.Sub(samples[first].At))
@@ -116,12 +116,12 @@ func (c *chart) draw(lines [][]float64) error {
 	options := charts.NewLineChartOptionWithData(lines)
 	options.Theme = palette()
 	options.Padding = charts.Box{Top: 8, Right: 12, Bottom: 4, Left: 4, IsSet: true}
-	options.Title.Show, options.Legend.Show = charts.Ptr(false), charts.Ptr(false)
+	options.Title.Show, options.Legend.Show = new(false), new(false)
 	options.Symbol = charts.Symbol{Shape: charts.SymbolNone}
 	options.LineStrokeWidth = 1.5
-	options.XAxis = charts.XAxisOption{Labels: labels(), LabelCount: 4, BoundaryGap: charts.Ptr(false), LabelFontStyle: charts.FontStyle{FontSize: 9}}
+	options.XAxis = charts.XAxisOption{Labels: labels(), LabelCount: 4, BoundaryGap: new(false), LabelFontStyle: charts.FontStyle{FontSize: 9}}
 	options.YAxis = []charts.YAxisOption{{
-		Min: charts.Ptr(0.0), Max: charts.Ptr(top), LabelCount: 3, RangeValuePaddingScale: charts.Ptr(0.0), LabelFontStyle: charts.FontStyle{FontSize: 9},
+		Min: new(0.0), Max: new(top), LabelCount: 3, RangeValuePaddingScale: new(0.0), LabelFontStyle: charts.FontStyle{FontSize: 9},
 	}}
 	options.ValueFormatter = short
 	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: chartWidth, Height: chartHeight})
@@ -166,10 +166,8 @@ func short(n float64) string {
 func labels() []string {
 	texts := make([]string, points)
 	for i := range texts {
-		switch before := time.Duration(points-1-i) * step; before {
-		case 0:
-			texts[i] = "now"
-		default:
+		texts[i] = "now"
+		if before := time.Duration(points-1-i) * step; before > 0 {
 			texts[i] = fmt.Sprintf("−%d min", int(math.Round(before.Minutes())))
 		}
 	}
@@ -195,13 +193,13 @@ var (
 func embed(svg, says string) template.HTML {
 	svg = styled.ReplaceAllStringFunc(svg, func(style string) string {
 		var out strings.Builder
-		class := ""
+		var classes []string
 		for declared := range strings.SplitSeq(styled.FindStringSubmatch(style)[1], ";") {
 			name, value, _ := strings.Cut(declared, ":")
 			switch name {
 			case "fill", "stroke":
 				if of := roles()[value]; of != "" {
-					class += of + " " + name + " "
+					classes = append(classes, of, name)
 				} else {
 					fmt.Fprintf(&out, ` %s="none"`, name)
 				}
@@ -209,8 +207,8 @@ func embed(svg, says string) template.HTML {
 				fmt.Fprintf(&out, ` %s="%s"`, name, html.EscapeString(strings.TrimSuffix(value, "px")))
 			}
 		}
-		if class != "" {
-			fmt.Fprintf(&out, ` class="%s"`, strings.TrimSpace(class))
+		if len(classes) > 0 {
+			fmt.Fprintf(&out, ` class="%s"`, strings.Join(classes, " "))
 		}
 		return out.String()
 	})

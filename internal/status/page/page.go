@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"slices"
 	"time"
 
 	"convdel/internal/status"
@@ -85,8 +86,8 @@ func (v view) In(t time.Time) string { return status.Roughly(max(0, t.Sub(v.At))
 // LinesDown returns the log's lines, the newest first; for the template.
 func (v view) LinesDown() []status.Line {
 	down := make([]status.Line, 0, len(v.Log))
-	for i := len(v.Log) - 1; i >= 0; i-- {
-		down = append(down, v.Log[i])
+	for _, line := range slices.Backward(v.Log) {
+		down = append(down, line)
 	}
 	return down
 }

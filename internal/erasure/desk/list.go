@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"context"
@@ -31,8 +31,8 @@ type laterList struct {
 
 // List reads an account's list. That of the request's account is read until the time is up, since nothing can be done without it. Another
 // account's list that fails holds up nothing: the same listing is returned until it is due again.
-func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing, error) {
-	if account == d.cfg.request.Account {
+func (d *Desk) List(ctx context.Context, account string) (*erasure.Listing, error) {
+	if account == d.cfg.Account {
 		return d.ownList(ctx, account)
 	}
 	last := d.later[account]
@@ -52,7 +52,7 @@ func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing,
 		return result, nil
 	}
 	if err != nil { // another account's list alone: the own one was read with the same credential
-		d.sayAgain(err)
+		d.cfg.Trouble(Listing, err)
 	}
 	if last == nil {
 		last = &laterList{wait: listBackOff()}
@@ -63,7 +63,7 @@ func (d *eraseDesk) List(ctx context.Context, account string) (*erasure.Listing,
 }
 
 // ownList reads the list of the request's account. A call that fails is made again until the time is up; then the list is not complete.
-func (d *eraseDesk) ownList(ctx context.Context, account string) (*erasure.Listing, error) {
+func (d *Desk) ownList(ctx context.Context, account string) (*erasure.Listing, error) {
 	reading := d.read(ctx, account)
 	for wait := listBackOff(); ; {
 		quiet, err := reading.further(d) //nolint:contextcheck // the list has it
@@ -71,7 +71,7 @@ func (d *eraseDesk) ownList(ctx context.Context, account string) (*erasure.Listi
 			return nil, ctx.Err()
 		}
 		pause := max(quiet, wait.NextBackOff())
-		if err != nil || !reading.result.Failed || !time.Now().Add(pause).Before(d.deadline) {
+		if err != nil || !reading.result.Failed || !time.Now().Add(pause).Before(d.cfg.Deadline) {
 			return reading.result, err
 		}
 		if err := waitUntil(ctx, time.Now().Add(pause)); err != nil {
@@ -90,12 +90,12 @@ type listReading struct {
 	result *erasure.Listing
 }
 
-func (d *eraseDesk) read(ctx context.Context, account string) *listReading {
+func (d *Desk) read(ctx context.Context, account string) *listReading {
 	return &listReading{
 		result: &erasure.Listing{Account: account, Began: time.Now()},
 		list: d.lists.Conversations(ctx, imclient.ListRequest{
-			Account: account, Flags: d.cfg.flags, Permit: func(ctx context.Context) error {
-				if !time.Now().Before(d.readUntil) {
+			Account: account, Flags: d.cfg.Flags, Permit: func(ctx context.Context) error {
+				if !time.Now().Before(d.cfg.ReadUntil) {
 					return errNoTime // a list may have a thousand slow pages
 				}
 				return d.pace.wait(ctx, 1)
@@ -106,7 +106,7 @@ func (d *eraseDesk) read(ctx context.Context, account string) *listReading {
 
 // further reads until the list ends or a call fails. It returns the error of a list that another call won't mend. Otherwise it returns how
 // long the API wants to be left alone.
-func (r *listReading) further(d *eraseDesk) (time.Duration, error) {
+func (r *listReading) further(d *Desk) (time.Duration, error) {
 	before := r.list.Counts().Calls
 	for c := range r.list.All() {
 		r.result.Entries = append(r.result.Entries, erasure.Entry{
@@ -124,7 +124,7 @@ func (r *listReading) further(d *eraseDesk) (time.Duration, error) {
 }
 
 // judge takes in that a call for a list has failed.
-func (d *eraseDesk) judge(err error, result *erasure.Listing) (time.Duration, error) {
+func (d *Desk) judge(err error, result *erasure.Listing) (time.Duration, error) {
 	result.Failed, result.Doubt = true, "a call has failed: "+err.Error()
 	if errors.Is(err, errNoTime) {
 		result.Doubt = err.Error()
@@ -140,7 +140,7 @@ func (d *eraseDesk) judge(err error, result *erasure.Listing) (time.Duration, er
 		return 0, fmt.Errorf("list of conversations: %w", err)
 	case imclient.Throttled, imclient.Transient:
 	}
-	d.sayAgain(err)
+	d.cfg.Trouble(Listing, err)
 	if isAPI {
 		return api.RetryAfter, nil
 	}
@@ -148,8 +148,4 @@ func (d *eraseDesk) judge(err error, result *erasure.Listing) (time.Duration, er
 		return network.RetryAfter, nil
 	}
 	return 0, nil
-}
-
-func (d *eraseDesk) sayAgain(err error) {
-	say(d.con.stderr, "can't read a list, and will again: %s\n", visible(err.Error()))
 }
