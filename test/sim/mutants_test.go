@@ -251,7 +251,7 @@ func serviceMutants() []mutant {
 		one("what is no event is passed over", "consumer/record.go", "		l.deadLetters.add(ev, OutcomeUndecodable)\n", "		l.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.control() && (!b.transactional() || !a.open[b.ProducerID])", "return !b.control()", "unasked"),
 		one("throttled answers use up attempts", "consumer/queue.go", "	case kind == breaker.Throttled:\n",
-			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, a.Quiet, &over)\n	case kind == breaker.Throttled:\n", "class", "headers", "quiet"),
+			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, a, &over)\n	case kind == breaker.Throttled:\n", "class", "headers", "quiet"),
 		one("a null value stays null", "consumer/dead_letters_message.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
 		one("headers are lost", "consumer/dead_letters_message.go", "	headers := d.Headers(source)\n", "	headers := d.Headers(source[:0])\n", "bytes"),
 		one("letters name another group", "consumer/dead_letters_message.go", "		Group:        from.group,\n", "		Group:        from.topic,\n", "headers"),
