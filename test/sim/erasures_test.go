@@ -42,6 +42,8 @@ type leaving struct {
 	// refused is the API's answer to deletes for the account at the beginning of the day, for some time; 0 if it has none.
 	refused int
 	until   time.Duration
+	// blind is when the account's list fails for blindFor; 0 is never.
+	blind, blindFor time.Duration
 
 	course course
 }
@@ -120,6 +122,10 @@ func (d *drawer) leaving(n int) *leaving {
 	if d.chance(0.2) {
 		v.again = max(v.again, 1)
 		v.refused, v.until = 50001+d.IntN(2), pick(d.Rand, []time.Duration{v.at + d.between(0, 30*time.Second), 24 * time.Hour})
+	}
+	if d.chance(0.4) {
+		v.blind, v.blindFor = v.at+d.between(300*time.Millisecond, 4*time.Second), d.between(20*time.Second, time.Minute)
+		v.wait = pick(d.Rand, []time.Duration{5 * time.Second, 20 * time.Second})
 	}
 	if d.chance(0.4) {
 		v.restless = 1 + d.IntN(4)
@@ -204,8 +210,8 @@ func (d *drawer) strangers(v *leaving) {
 
 // String describes the erasure.
 func (v *leaving) String() string {
-	return fmt.Sprintf("%s: %s at %s, %d entries, other sides %t, clear %t, rate %d, runs of %s, %d kills, refused %d, restless %d", v.request.ID, v.request.Account,
-		v.at.Round(100*time.Millisecond), len(v.has), v.request.OtherSides, v.request.ClearRamble, v.rate, v.wait, len(v.kills), v.refused, v.restless)
+	return fmt.Sprintf("%s: %s at %s, %d entries, other sides %t, clear %t, rate %d, runs of %s, %d kills, refused %d, restless %d, blind at %s for %s", v.request.ID, v.request.Account,
+		v.at.Round(100*time.Millisecond), len(v.has), v.request.OtherSides, v.request.ClearRamble, v.rate, v.wait, len(v.kills), v.refused, v.restless, v.blind, v.blindFor)
 }
 
 // settleIn gives the accounts that are erased, and others, their conversations.
@@ -216,6 +222,10 @@ func (w *world) settleIn() {
 		}
 		if v.refused != 0 {
 			w.api.sim.Script(imtest.Fault{API: imtest.APIDelete, Account: v.request.Account, Code: v.refused, NotAfter: w.began.Add(v.until)})
+		}
+		if v.blind > 0 {
+			from := w.began.Add(v.blind)
+			w.api.sim.Script(imtest.Fault{API: imtest.APIGetList, Account: v.request.Account, HTTPStatus: 503, NotBefore: from, NotAfter: from.Add(v.blindFor)})
 		}
 	}
 }
