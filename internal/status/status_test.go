@@ -119,11 +119,19 @@ func TestSentences(t *testing.T) {
 		"paused": {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseHalt, noon.Add(12*time.Second)) }), 9, Pausing, []string{
 			"Paused since 2026-11-25T11:58:30Z (1m30s)", "credential", "(im api: code 70009)", "next probe is due in 12s",
 		}},
-		"probing":       {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseOutage, time.Time{}) }), 9, Pausing, []string{"A probe is under way."}},
-		"probe due":     {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseDenied, noon) }), 9, Pausing, []string{"permission", "due now"}},
-		"lists paused":  {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseLists, time.Time{}) }), 9, Working, []string{"Works", "need their account's list wait since"}},
-		"stalled":       {with(func(s *consumer.Status) { s.Stalled = &consumer.Stall{Since: since, Why: "nothing moves: x."} }), 9, Stalled, []string{"Stands still since 2026-11-25T11:58:30Z (1m30s): nothing moves: x."}},
-		"fallback":      {with(func(s *consumer.Status) { s.QuotaFallback = true }), 0, Working, []string{"shared budget fails"}},
+		"probing":      {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseOutage, time.Time{}) }), 9, Pausing, []string{"A probe is under way."}},
+		"probe due":    {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseDenied, noon) }), 9, Pausing, []string{"permission", "due now"}},
+		"lists paused": {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseLists, time.Time{}) }), 9, Working, []string{"Works", "need their account's list wait since"}},
+		"stalled":      {with(func(s *consumer.Status) { s.Stalled = &consumer.Stall{Since: since, Why: "nothing moves: x."} }), 9, Stalled, []string{"Stands still since 2026-11-25T11:58:30Z (1m30s): nothing moves: x."}},
+		"fallback":     {with(func(s *consumer.Status) { s.QuotaFallback = true }), 0, Working, []string{"shared budget fails"}},
+		"throttled": {with(func(s *consumer.Status) { s.Throttled = &consumer.Throttle{At: noon.Add(-time.Second)} }), 9, Working, []string{
+			"9 events are unfinished", "too fast: 0 a second are made at most",
+		}},
+		"held": {with(func(s *consumer.Status) {
+			s.Throttled = &consumer.Throttle{At: noon.Add(-time.Minute), Until: noon.Add(31 * time.Second)}
+		}), 9, Working, []string{
+			"too fast: it wants none until 2026-11-25T12:00:31Z (31s).",
+		}},
 		"no kafka":      {consumer.Status{Since: since, Absent: "dial: refused", Unreached: "dial: refused"}, 0, NoKafka, []string{"No Kafka since 2026-11-25T11:58:30Z (1m30s): dial: refused."}},
 		"refused":       {consumer.Status{Since: since, Absent: "no right to read"}, 0, Absent, []string{"No working member of its group", "no right to read."}},
 		"joining":       {consumer.Status{Since: since}, 0, Joining, []string{"Joining its group since 2026-11-25T11:58:30Z"}},
