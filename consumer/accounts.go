@@ -1,12 +1,10 @@
 package consumer
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
-	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -73,52 +71,59 @@ func accountsIn(err error) (all []string) {
 // accounts. Shorter ones are hidden as words only, or every other word would be.
 const leastAnywhere = 4
 
-// hideAccounts hides accounts in a text, in the letters of either case, as they are, as they stand within quotes or in a URL, and cut off by an
-// ellipsis.
+// hideAccounts hides accounts in a text, in whatever [spelling], and cut off by an ellipsis.
 func hideAccounts(text string, accounts []string) string {
-	var forms []string
+	var all []spelling
 	for _, a := range accounts {
-		forms = append(forms, formsOf(a)...)
+		if s := spellingOf(a); len(s) > 0 {
+			all = append(all, s)
+		}
 	}
 	// The longer one first, or its rest would tell it.
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	for _, form := range slices.Compact(forms) {
-		text = hideForm(text, form)
+	slices.SortFunc(all, func(a, b spelling) int { return cmp.Or(len(b)-len(a), slices.Compare(a, b)) })
+	for _, s := range slices.CompactFunc(all, slices.Equal[spelling]) {
+		text = hideCut(hideSpelling(text, s), s)
 	}
 	return text
 }
 
-func hideForm(text, form string) string {
-	if form == "" {
-		return text
-	}
-	find := regexp.MustCompile(`(?i)` + regexp.QuoteMeta(form))
-	anywhere := len(form) >= leastAnywhere
+func hideSpelling(text string, s spelling) string {
+	anywhere := len(string(s)) >= leastAnywhere
 	var b strings.Builder
-	rest := 0
-	for _, at := range find.FindAllStringIndex(text, -1) {
-		if anywhere || !wordBefore(text[:at[0]]) && !wordAfter(text[at[1]:]) {
-			b.WriteString(text[rest:at[0]] + hiddenAccount)
-			rest = at[1]
+	for i := 0; i < len(text); {
+		n := s.at(text[i:])
+		switch {
+		case n > 0 && (anywhere || !wordBefore(text[:i]) && !wordAfter(text[i+n:])):
+			b.WriteString(hiddenAccount)
+		case strings.HasPrefix(text[i:], hiddenAccount): // of another account
+			n = len(hiddenAccount)
+			b.WriteString(hiddenAccount)
+		default:
+			_, n = utf8.DecodeRuneInString(text[i:])
+			b.WriteString(text[i : i+n])
 		}
+		i += n
 	}
-	b.WriteString(text[rest:])
-	return hideCut(b.String(), form)
+	return b.String()
 }
 
-// hideCut hides the beginning of an account at the end of a text that was cut off there.
-func hideCut(text, form string) string {
+// hideCut hides the beginnings of an account where a text was cut off: before each ellipsis. An error can go on after a text that was cut.
+func hideCut(text string, s spelling) string {
 	const ellipsis = "…"
-	body, found := strings.CutSuffix(text, ellipsis)
-	if !found {
-		return text
-	}
-	for n := len(form) - 1; n >= leastAnywhere; n-- {
-		if utf8.RuneStart(form[n]) && len(body) >= n && strings.EqualFold(body[len(body)-n:], form[:n]) {
-			return body[:len(body)-n] + hiddenAccount + ellipsis
+	parts := strings.SplitAfter(text, ellipsis)
+	for i, part := range parts {
+		body, found := strings.CutSuffix(part, ellipsis)
+		if !found {
+			continue
+		}
+		for at := range body {
+			if n := s.begins(body[at:]); n > 0 && len(string(s[:n])) >= leastAnywhere {
+				parts[i] = body[:at] + hiddenAccount + ellipsis
+				break
+			}
 		}
 	}
-	return text
+	return strings.Join(parts, "")
 }
 
 func wordBefore(text string) bool {
@@ -132,19 +137,3 @@ func wordAfter(text string) bool {
 }
 
 func isWordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }
-
-// formsOf are the forms in which a text may hold an account: as it is, within Go's or JSON's quotes, in a URL, with a space in place of what
-// does not print.
-func formsOf(account string) []string {
-	inner := strconv.Quote(account)
-	escaped, _ := json.Marshal(account)
-	return []string{
-		account, inner[1 : len(inner)-1], string(escaped[1 : len(escaped)-1]), url.QueryEscape(account), url.PathEscape(account),
-		strings.TrimSpace(strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return ' '
-			}
-			return r
-		}, account)),
-	}
-}

@@ -3,8 +3,11 @@ package consumer
 import (
 	"errors"
 	"fmt"
+	"html"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode"
 
 	"convdel/schema"
 )
@@ -29,6 +32,14 @@ func TestWithoutAccounts(t *testing.T) {
 		{[]string{"名前"}, "名前さん", "[account]さん"},
 		{[]string{"a-very-long-account"}, "cut off at a-very-lo…", "cut off at [account]…"},
 		{[]string{"a-very-long-account"}, "cut off at a…", "cut off at a…"},
+		{[]string{"a-very-long-account"}, "no a-very-lo… (retry after 3s): no a-very… either", "no [account]… (retry after 3s): no [account]… either"},
+		{[]string{`a<b>'"&c/d`}, `a&lt;b&gt;&#39;&quot;&amp;c/d a&#60;b&#x3E;&apos;&#34;&amp;c&#x2f;d a\u003cb\u003E'\"\u0026c\/d`, "[account] [account] [account]"},
+		{[]string{`o"b\rien`}, `o\"b\\rien o\\\"b\\\\rien o%22b%5crien`, "[account] [account] [account]"},
+		{[]string{"al ice"}, "al+ice al%20ice al ice", "[account] [account] [account]"},
+		{[]string{"%41%41", "名前さん"}, "%41%41 %2541%2541 %E5%90%8D%e5%89%8dさん", "[account] [account] [account]"},
+		{[]string{"alice<bob>"}, "cut at alice&lt… and at alice\\u00…", "cut at [account]… and at [account]…"},
+		{[]string{"account", "bobby"}, "bobby", "[account]"},
+		{[]string{"ten%"}, "100% and ten%: 5% \\ & and a&b;", "100% and [account]: 5% \\ & and a&b;"},
 		{[]string{""}, "nobody", "nobody"},
 	} {
 		err := fmt.Errorf("outer: %w", errors.Join(errors.New("first"), naming(errors.New(c.text), c.accounts...)))
@@ -59,5 +70,31 @@ func TestNoEventsAccountsAreHidden(t *testing.T) {
 		if got := WithoutAccounts(err); strings.Contains(got, "alice") || got == "" {
 			t.Errorf("%s: %s", value, got)
 		}
+	}
+}
+
+// TestSpellings: each character of an account in another spelling, in any mixture, is the account still; and no text is read beyond its end.
+func TestSpellings(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	spell := []func(r rune) string{
+		func(r rune) string { return string(r) },
+		func(r rune) string { return string(unicode.ToUpper(r)) },
+		func(r rune) string { return fmt.Sprintf(`\u%04x`, r) },
+		func(r rune) string { return fmt.Sprintf(`%%%02X`, r) },
+		func(r rune) string { return fmt.Sprintf(`&#%d;`, r) },
+		func(r rune) string { return html.EscapeString(string(r)) },
+	}
+	for range 2000 {
+		account, text := "", ""
+		for range 1 + random.IntN(32) {
+			r := rune(' ' + 1 + random.IntN('~'-' '))
+			account += string(r)
+			text += spell[random.IntN(len(spell))](r)
+		}
+		if got := hideAccounts("at "+text, []string{account}); got != "at "+hiddenAccount {
+			t.Fatalf("%q in %q: %q", account, text, got)
+		}
+		_ = hideAccounts("at "+text[:random.IntN(len(text))]+"…", []string{account, text})
 	}
 }

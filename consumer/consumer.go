@@ -77,11 +77,24 @@ type Status struct {
 	Draining, Stopping bool
 	// Paused says why no calls are made, or, with PauseLists, why events wait that need their account's list; nil if neither is so.
 	Paused *Pause
+	// Throttled says that the API, or what stands before it, takes no more calls; nil if it has not said so lately.
+	Throttled *Throttle
 	// Stalled says that nothing moves although there is something to do and calls are not paused; nil otherwise.
 	Stalled *Stall
 	// QuotaFallback says that the shared budget fails, or has just come back, and this replica keeps to its share of the quota.
 	QuotaFallback bool
 }
+
+// Throttle is that the API says too fast.
+type Throttle struct {
+	// At is when it last did.
+	At time.Time
+	// Until is when the time ends for which it wants no call at all; zero if there is none.
+	Until time.Time
+}
+
+// throttleLasts is for how long a throttled answer is worth telling.
+const throttleLasts = 10 * time.Second
 
 // New checks the configuration. It returns one [ConfigError] per unusable field, joined.
 func New(cfg Config) (*Consumer, error) {
@@ -120,7 +133,7 @@ func (c *Consumer) Status() Status {
 	if s.Paused = c.breaker.paused(); s.Paused == nil {
 		s.Paused = c.lists.paused()
 	}
-	s.QuotaFallback = c.limiter.fallsBack()
+	s.QuotaFallback, s.Throttled = c.limiter.fallsBack(), c.limiter.throttle()
 	if at != nil && s.Paused == nil {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}

@@ -29,6 +29,8 @@ type limiter struct {
 	waiting int
 	// told is when it was last logged that the API says too fast.
 	told time.Time
+	// slowed is when the API last said so.
+	slowed time.Time
 	// beside, if not nil, is the limiter of the accounts' lists, which have a quota of their own. Its share is as large.
 	beside *limiter
 	// ready is how many conversations wait for a call, which is how many departures are worth having.
@@ -82,10 +84,25 @@ func (l *limiter) throttled(quiet time.Duration, lastSuccess time.Time) (tell bo
 	now := time.Now()
 	l.rules.Hold(now, quiet, lastSuccess)
 	l.rules.Throttled(now)
+	l.slowed = now
 	if tell = now.Sub(l.told) >= remindEvery; tell {
 		l.told = now
 	}
 	return tell
+}
+
+// throttle says whether the API says too fast now; nil if it does not.
+func (l *limiter) throttle() *Throttle {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, t := time.Now(), &Throttle{At: l.slowed}
+	if until := l.rules.Held(); until.After(now) {
+		t.Until = until
+	}
+	if t.Until.IsZero() && (l.slowed.IsZero() || now.Sub(l.slowed) >= throttleLasts) {
+		return nil
+	}
+	return t
 }
 
 // ramp lets the pace rise from little: the API has just come back.

@@ -105,6 +105,34 @@ func TestPausesAreLoggedEachMinute(t *testing.T) {
 	})
 }
 
+// TestSlowingDownIsInTheStatus: while the API wants no calls, and for ten seconds after it has said so.
+func TestSlowingDownIsInTheStatus(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		quiet := time.Minute
+		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer { return throttledFor(quiet, false) })
+		w.publish(0, eventValues(0, 10)...)
+		r := w.start()
+		if got := r.Status().Throttled; got != nil {
+			t.Errorf("before any answer: %+v", got)
+		}
+		time.Sleep(20 * time.Second)
+		if got := r.Status().Throttled; got == nil || got.At.IsZero() || time.Until(got.Until) < 30*time.Second || r.Status().Paused != nil {
+			t.Errorf("held: %+v", got)
+		}
+		quiet = 0
+		time.Sleep(time.Minute)
+		if got := r.Status().Throttled; got == nil || !got.Until.IsZero() || time.Since(got.At) > 10*time.Second {
+			t.Errorf("throttled: %+v", got)
+		}
+		w.api.set(50*time.Millisecond, func(consumer.Call, int) consumer.Answer { return consumer.Answer{Verdict: consumer.Deleted} })
+		time.Sleep(2 * time.Minute)
+		if got := r.Status().Throttled; got != nil {
+			t.Errorf("after it: %+v", got)
+		}
+	})
+}
+
 // TestSlowingDownIsLogged: that the API takes no more calls is logged, once a minute.
 func TestSlowingDownIsLogged(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,7 @@ type UnfinishedEvent struct {
 	// Time is the event's own.
 	Time  time.Time
 	State EventState
-	// Attempts is how many failed calls count against it. Code and Err are of the last answer: 0 and nil if there was none.
+	// Attempts is how many failed calls count against it. Code and Err are of the last answer but throttled ones: 0 and nil if there was none.
 	Attempts int
 	Code     int
 	Err      error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -44,6 +45,26 @@ func TestLogAccounts(t *testing.T) {
 				t.Errorf("log %s", log)
 			}
 		})
+	}
+}
+
+// TestTheBookHidesWhatTheLogDoes: a line has no more accounts on the status page than in a log without accounts, wherever it has them.
+func TestTheBookHidesWhatTheLogDoes(t *testing.T) {
+	t.Parallel()
+	for _, shown := range []bool{false, true} {
+		book := newBook(shown)
+		log, end := newLogger(io.Discard, slog.LevelInfo, formatJSON, book)
+		const said = `Unsolicited response received on idle HTTP channel starting with "{\"To_Account\":\"alice7731\"}"; err=EOF`
+		libraries := new(libraryLog)
+		libraries.redirect(log)
+		libraries.say(t.Context(), said)
+		log.With(slog.String("text", said)).Warn("of all lines")
+		log.Warn("in a group", slog.Group("g", slog.String("text", said)))
+		end()
+		text := fmt.Sprint(book.Lines())
+		if strings.Contains(text, "alice7731") != shown || strings.Count(text, "err=EOF") != 3 {
+			t.Errorf("accounts shown %v: %s", shown, text)
+		}
 	}
 }
 

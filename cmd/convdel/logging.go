@@ -8,7 +8,6 @@ import (
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
 
-	"convdel/consumer"
 	"convdel/imclient"
 	"convdel/internal/notable"
 	"convdel/internal/repeats"
@@ -53,7 +52,7 @@ func newLogger(w io.Writer, level slog.Level, format string, book *notable.Book)
 func newBook(accounts bool) *notable.Book {
 	shown := notable.Shown{Clean: imclient.Scrub}
 	if !accounts {
-		shown.Error = func(err error) string { return consumer.WithoutAccounts(err) }
+		shown.Attr = hideAccounts
 	}
 	return notable.NewBook(shown)
 }

@@ -61,5 +61,8 @@ func readReport(ctx context.Context, replica string) (*status.Report, error) {
 	if len(body) > reportBytes || json.Unmarshal(body, &report) != nil || report.State == "" {
 		return nil, errors.New("the answer is no status of convdel")
 	}
+	if err := report.Bound(); err != nil {
+		return nil, err
+	}
 	return &report, nil
 }

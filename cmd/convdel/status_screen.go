@@ -71,7 +71,7 @@ func (s *statusScreen) write(at time.Time, text string) error {
 	switch again := s.shown; {
 	case s.watch && height > 0 && s.format == formatTable:
 		lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-		lines = lines[:min(len(lines), max(1, height-1))]
+		lines = screenful(lines, s.con.columns(), height-1)
 		text = home + strings.Join(lines, toLineEnd+"\n") + toLineEnd + "\n" + toEnd
 		if !again {
 			text = toEnd + text
@@ -84,6 +84,23 @@ func (s *statusScreen) write(at time.Time, text string) error {
 	s.shown = true
 	_, err := io.WriteString(s.con.stdout, text)
 	return err
+}
+
+// screenful are as many lines as fit into so many rows of a terminal, which wraps what is longer than a row. The first line is always there.
+func screenful(lines []string, columns, rows int) []string {
+	for i, line := range lines {
+		taken := 1
+		if columns > 0 {
+			taken = max(1, (cells(line)+columns-1)/columns)
+		}
+		if rows -= taken; rows < 0 {
+			if i == 0 {
+				return []string{fit(line, max(1, columns*(rows+taken)))}
+			}
+			return lines[:i]
+		}
+	}
+	return lines
 }
 
 // stopped is the result of a command that was told to stop: that of the last answers, if there were any.

@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +121,7 @@ func TestStatusOfReplicas(t *testing.T) {
 		t.Fatalf("status %d: %s", run.status, run.stderr)
 	}
 	for _, want := range []string{
-		"2 of 5 replicas answer: 1 working, 1 paused. 1,000 events are unfinished; time to empty: about 10s.",
+		"2 of 5 replicas answer: 1 working, 1 paused. 1,000 events are unfinished; time to empty: unknown, calls are paused at " + urls[1] + ".",
 		"no answer from " + stranger.URL + ": the answer is no status of convdel", "no answer from " + away.URL + ": http status 302",
 		"no answer from http://127.0.0.1:1: ", "of a limit of 200", "1m0s ago", "t/1/10", "3,000         permanent  50001", "WARN", `It is \x1b[31mpaused.`,
 	} {
@@ -216,5 +218,44 @@ func TestStatusWatch(t *testing.T) {
 	await(t, "a screen", func() bool { return strings.Contains(p.stdout.String(), "No replica answers") })
 	if status := p.end(); status != exitFailed {
 		t.Errorf("nothing answers: status %d", status)
+	}
+}
+
+// TestAScreenFits: a terminal wraps long lines, so they count as the rows that they take. The first line is cut rather than left out.
+func TestAScreenFits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		columns, rows int
+		lines, want   []string
+	}{
+		{10, 3, []string{"a", "b", "c", "d"}, []string{"a", "b", "c"}},
+		{10, 3, []string{"a", "0123456789", "c", "d"}, []string{"a", "0123456789", "c"}},
+		{10, 3, []string{"a", "0123456789a", "c", "d"}, []string{"a", "0123456789a"}},
+		{10, 3, []string{"a", "b", "0123456789a", "d"}, []string{"a", "b"}},
+		{4, 3, []string{"a", "日本語", "d"}, []string{"a", "日本語"}},
+		{4, 2, []string{"0123456789"}, []string{"0123456…"}},
+		{0, 2, []string{"0123456789", "b", "c"}, []string{"0123456789", "b"}},
+		{10, 5, []string{"", "", "a"}, []string{"", "", "a"}},
+	} {
+		if got := screenful(c.lines, c.columns, c.rows); !slices.Equal(got, c.want) {
+			t.Errorf("%q on %d x %d: %q, want %q", c.lines, c.columns, c.rows, got, c.want)
+		}
+	}
+}
+
+// TestStatusOfLiars: what a stranger answers in a replica's place costs neither the other replicas' answers nor the terminal.
+func TestStatusOfLiars(t *testing.T) {
+	t.Parallel()
+	huge, long := testReport(1, status.Working), testReport(2, status.State(strings.Repeat("s", 1000)))
+	huge.Quota.Used, huge.Unfinished.Total = 1e308, math.MaxInt64
+	long.Sentence, long.Log[0].Message = strings.Repeat("long ", 1<<18), strings.Repeat("long ", 1<<18)
+	liar := answering(t, huge)
+	urls := strings.Join([]string{answering(t, testReport(0, status.Working)), liar, answering(t, long)}, ",")
+	for _, format := range []string{"table", "json"} {
+		run := invoke(t, nil, "", "status", "--admin", urls, "--format", format)
+		if run.status != exitDone || len(run.stdout) > 20<<10 || !strings.Contains(run.stdout, "1,000 events are unfinished") ||
+			!strings.Contains(run.stdout, "no answer from "+liar+": the numbers in the answer can't be true") {
+			t.Errorf("%s: status %d, %s, %d bytes\n%.2000s", format, run.status, run.stderr, len(run.stdout), run.stdout)
+		}
 	}
 }

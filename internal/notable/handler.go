@@ -33,7 +33,7 @@ func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with.next = h.next.WithAttrs(attrs)
 	with.attrs = slices.Clip(h.attrs)
 	for _, a := range attrs {
-		with.attrs = h.book.flatten(with.attrs, h.group, a)
+		with.attrs = h.book.flatten(with.attrs, h.group, h.book.shown.Attr(a))
 	}
 	return &with
 }
@@ -62,7 +62,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 func (h *Handler) keep(r slog.Record) {
 	line := Line{Time: r.Time.UTC(), Level: r.Level, Message: cut(h.book.shown.Clean(r.Message), maxLine/4), Attrs: slices.Clip(h.attrs)}
 	r.Attrs(func(a slog.Attr) bool {
-		line.Attrs = h.book.flatten(line.Attrs, h.group, a)
+		line.Attrs = h.book.flatten(line.Attrs, h.group, h.book.shown.Attr(a))
 		return true
 	})
 	room := maxLine - len(line.Message)

@@ -1,6 +1,6 @@
 // Package notable keeps the last notable lines of a log in memory, for a status page: those from WARN on, and those that are marked.
 //
-//	book := notable.NewBook(notable.Shown{Error: text, Clean: clean})
+//	book := notable.NewBook(notable.Shown{Attr: shown, Clean: clean})
 //	log := slog.New(notable.New(lines, book))
 //	log.InfoContext(notable.Mark(ctx), "calls resumed")
 //	book.Lines()
@@ -38,8 +38,8 @@ type Attr struct{ Name, Value string }
 
 // Shown says how lines are shown.
 type Shown struct {
-	// Error returns the text of an error. Default: its own.
-	Error func(error) string
+	// Attr returns an attribute as it is shown, that of a group with all its members. Default: as it is.
+	Attr func(slog.Attr) slog.Attr
 	// Clean makes a value's text fit to be shown. Default: as it is.
 	Clean func(string) string
 }
@@ -55,8 +55,8 @@ type Book struct {
 
 // NewBook returns an empty book.
 func NewBook(s Shown) *Book {
-	if s.Error == nil {
-		s.Error = error.Error
+	if s.Attr == nil {
+		s.Attr = func(a slog.Attr) slog.Attr { return a }
 	}
 	if s.Clean == nil {
 		s.Clean = func(text string) string { return text }
@@ -101,7 +101,7 @@ func (b *Book) text(v slog.Value) string {
 	if v.Kind() == slog.KindTime {
 		text = v.Time().UTC().Format(time.RFC3339)
 	} else if err, ok := v.Any().(error); ok {
-		text = b.shown.Error(err)
+		text = err.Error()
 	}
 	return b.shown.Clean(text)
 }

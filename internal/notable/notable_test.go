@@ -68,11 +68,16 @@ func TestNotableLinesBelowTheLogsLevel(t *testing.T) {
 	}
 }
 
-// TestNotableLinesAreShownAsTold: errors have the text that is given for them, and all texts are cleaned.
+// TestNotableLinesAreShownAsTold: attributes are what is given for them, and all texts are cleaned.
 func TestNotableLinesAreShownAsTold(t *testing.T) {
 	t.Parallel()
 	log, book, _ := newLog(slog.LevelInfo, notable.Shown{
-		Error: func(err error) string { return "[" + err.Error() + "]" }, Clean: func(text string) string { return strings.ReplaceAll(text, "key", "***") },
+		Attr: func(a slog.Attr) slog.Attr {
+			if err, ok := a.Value.Any().(error); ok {
+				return slog.String(a.Key, "["+err.Error()+"]")
+			}
+			return a
+		}, Clean: func(text string) string { return strings.ReplaceAll(text, "key", "***") },
 	})
 	log.Error("a key", slog.Any("error", errors.New("no key")), slog.String("text", "key"), slog.Any("other", struct{ A string }{"key"}))
 	if got := texts(book)[0]; got != "ERROR a *** error=[no ***] text=*** other={***}" {

@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 	states := map[State]int{}
 	groups := map[string]bool{}
 	letters := map[Letters]int64{}
-	well, owning, known, paused := 0, 0, true, 0
+	well, owning, known := 0, 0, true
 	for _, a := range answers {
 		if a.Report == nil {
 			f.Notes = append(f.Notes, "no answer from "+a.URL+": "+a.Error)
@@ -76,9 +77,6 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 		r := a.Report
 		states[r.State]++
 		groups[r.Replica.Group+" "+r.Replica.Topic] = true
-		if r.State == Pausing {
-			paused++
-		}
 		well++
 		if r.Unfinished.Known {
 			owning++
@@ -95,7 +93,7 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 	f.Rates.Known = known && well > 0
 	f.partitions(answers)
 	f.finish(letters)
-	if f.Empty = TimeToEmpty(f.Unfinished, f.Rates, paused > 0 && paused == well); owning == 0 {
+	if f.Empty = longestOf(answers); owning == 0 {
 		f.Empty = notOwned()
 	}
 	if len(groups) > 1 {
@@ -103,6 +101,39 @@ func FleetOf(answers []Answer, at time.Time) Fleet {
 	}
 	f.Sentence = fleetSentence(states, len(answers), &f)
 	return f
+}
+
+// longestOf is the longest of the replicas' own times to empty, since no replica does what another one has left. It is unknown if one of
+// them is.
+func longestOf(answers []Answer) Empty {
+	all, longest, unknown := 0, TimeToEmpty(0, Rates{}, false), []Answer{}
+	for _, a := range answers {
+		if a.Report == nil {
+			continue
+		}
+		all++
+		switch own := a.Report.empty(); {
+		case !own.Known:
+			unknown = append(unknown, a)
+		case own.Seconds > longest.Seconds:
+			longest = own
+		}
+	}
+	if len(unknown) == 0 {
+		return longest
+	}
+	text := unknown[0].Report.empty().Text
+	if all > 1 {
+		text += " at " + unknown[0].URL
+	}
+	if more := int64(len(unknown) - 1); more > 0 {
+		text += ", nor is it known of " + Count(more, "other replica", "other replicas")
+	}
+	return Empty{Text: text}
+}
+
+func (r *Report) empty() Empty {
+	return TimeToEmpty(r.Unfinished.Total, r.Rates, r.State == Pausing)
 }
 
 func (f *Fleet) add(r *Report) {
@@ -178,7 +209,14 @@ func fleetSentence(states map[State]int, asked int, f *Fleet) string {
 	}
 	answered := 0
 	var parts []string
-	for _, s := range []State{Working, Pausing, Stalled, NoKafka, Absent, Joining, Draining} {
+	// A replica of another version may be in a state that this one does not know.
+	order := []State{Working, Pausing, Stalled, NoKafka, Absent, Joining, Draining}
+	for _, s := range slices.Sorted(maps.Keys(states)) {
+		if !slices.Contains(order, s) {
+			order = append(order, s)
+		}
+	}
+	for _, s := range order {
 		if states[s] > 0 {
 			answered += states[s]
 			parts = append(parts, fmt.Sprintf("%d %s", states[s], strings.ReplaceAll(string(s), "_k", " K")))

@@ -136,10 +136,21 @@ func workText(s consumer.Snapshot, r *Report) string {
 	if p := r.Paused; p != nil {
 		text.WriteString(" Events that need their account's list wait since " + p.Since.Format(time.RFC3339) + ": " + pauseText(p, r.At))
 	}
+	if t := s.Status.Throttled; t != nil {
+		text.WriteString(" The API, or what stands before it, says that calls are too fast: " + throttleText(t, r) + ".")
+	}
 	if s.Status.QuotaFallback {
 		text.WriteString(" The shared budget fails, so it keeps to its share of the quota.")
 	}
 	return text.String()
+}
+
+// throttleText says what is done about throttled answers.
+func throttleText(t *consumer.Throttle, r *Report) string {
+	if t.Until.After(r.At) {
+		return "it wants none until " + t.Until.UTC().Format(time.RFC3339) + " (" + Roughly(t.Until.Sub(r.At)) + ")"
+	}
+	return Number(r.Quota.Share) + " a second are made at most, for now"
 }
 
 // sentence ends a text with a full stop.

@@ -3,10 +3,12 @@ package status
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"convdel/consumer"
 	"convdel/internal/notable"
@@ -117,11 +119,19 @@ func TestSentences(t *testing.T) {
 		"paused": {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseHalt, noon.Add(12*time.Second)) }), 9, Pausing, []string{
 			"Paused since 2026-11-25T11:58:30Z (1m30s)", "credential", "(im api: code 70009)", "next probe is due in 12s",
 		}},
-		"probing":       {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseOutage, time.Time{}) }), 9, Pausing, []string{"A probe is under way."}},
-		"probe due":     {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseDenied, noon) }), 9, Pausing, []string{"permission", "due now"}},
-		"lists paused":  {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseLists, time.Time{}) }), 9, Working, []string{"Works", "need their account's list wait since"}},
-		"stalled":       {with(func(s *consumer.Status) { s.Stalled = &consumer.Stall{Since: since, Why: "nothing moves: x."} }), 9, Stalled, []string{"Stands still since 2026-11-25T11:58:30Z (1m30s): nothing moves: x."}},
-		"fallback":      {with(func(s *consumer.Status) { s.QuotaFallback = true }), 0, Working, []string{"shared budget fails"}},
+		"probing":      {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseOutage, time.Time{}) }), 9, Pausing, []string{"A probe is under way."}},
+		"probe due":    {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseDenied, noon) }), 9, Pausing, []string{"permission", "due now"}},
+		"lists paused": {with(func(s *consumer.Status) { s.Paused = pause(consumer.PauseLists, time.Time{}) }), 9, Working, []string{"Works", "need their account's list wait since"}},
+		"stalled":      {with(func(s *consumer.Status) { s.Stalled = &consumer.Stall{Since: since, Why: "nothing moves: x."} }), 9, Stalled, []string{"Stands still since 2026-11-25T11:58:30Z (1m30s): nothing moves: x."}},
+		"fallback":     {with(func(s *consumer.Status) { s.QuotaFallback = true }), 0, Working, []string{"shared budget fails"}},
+		"throttled": {with(func(s *consumer.Status) { s.Throttled = &consumer.Throttle{At: noon.Add(-time.Second)} }), 9, Working, []string{
+			"9 events are unfinished", "too fast: 0 a second are made at most",
+		}},
+		"held": {with(func(s *consumer.Status) {
+			s.Throttled = &consumer.Throttle{At: noon.Add(-time.Minute), Until: noon.Add(31 * time.Second)}
+		}), 9, Working, []string{
+			"too fast: it wants none until 2026-11-25T12:00:31Z (31s).",
+		}},
 		"no kafka":      {consumer.Status{Since: since, Absent: "dial: refused", Unreached: "dial: refused"}, 0, NoKafka, []string{"No Kafka since 2026-11-25T11:58:30Z (1m30s): dial: refused."}},
 		"refused":       {consumer.Status{Since: since, Absent: "no right to read"}, 0, Absent, []string{"No working member of its group", "no right to read."}},
 		"joining":       {consumer.Status{Since: since}, 0, Joining, []string{"Joining its group since 2026-11-25T11:58:30Z"}},
@@ -225,13 +235,13 @@ func TestFleet(t *testing.T) {
 	if !slices.Equal(owners, []string{"http://a", "http://b", "http://a"}) || f.Partitions[2].Unfinished != 200 {
 		t.Errorf("partitions: %+v", f.Partitions)
 	}
-	if f.Unfinished != 330 || f.Quota != (Quota{Used: 80, Share: 100, Limit: 200}) || f.Rates.Ended != 60 || !f.Empty.Known || f.Empty.Seconds != 330.0/40 {
+	if f.Unfinished != 330 || f.Quota != (Quota{Used: 80, Share: 100, Limit: 200}) || f.Rates.Ended != 60 || f.Empty.Known {
 		t.Errorf("%+v", f)
 	}
 	if !slices.Equal(f.DeadLetters, []Letters{{"permanent", "50001", 4}}) || f.Oldest[0].Record != "t/1/3" || len(f.Oldest) != 2 || !f.Answered() {
 		t.Errorf("%+v", f)
 	}
-	if want := "2 of 3 replicas answer: 1 working, 1 paused. 330 events are unfinished; time to empty: about 8s."; f.Sentence != want {
+	if want := "2 of 3 replicas answer: 1 working, 1 paused. 330 events are unfinished; time to empty: unknown, calls are paused at http://b."; f.Sentence != want {
 		t.Errorf("%q, want %q", f.Sentence, want)
 	}
 	if !slices.Contains(f.Notes, "no answer from http://c: connection refused") {
@@ -242,5 +252,79 @@ func TestFleet(t *testing.T) {
 	}
 	if none := FleetOf([]Answer{{URL: "http://c", Error: "x"}}, noon); none.Answered() || none.Sentence != "No replica answers." {
 		t.Errorf("%+v", none)
+	}
+}
+
+// TestFleetsTimeToEmpty is the longest of the replicas' own ones: what one of them has left, no other does. It is unknown if one of them is.
+func TestFleetsTimeToEmpty(t *testing.T) {
+	t.Parallel()
+	unmeasured := report(1, Working, 100)
+	unmeasured.Rates.Known = false
+	for name, c := range map[string]struct {
+		reports []*Report
+		seconds float64
+		says    string
+	}{
+		"one has all":  {[]*Report{report(1, Working, 4000), report(1, Working, 0)}, 200, "about 3m20s"},
+		"the longest":  {[]*Report{report(1, Working, 400), report(1, Working, 4000), report(1, Working, 1000)}, 200, "about 3m20s"},
+		"nothing":      {[]*Report{report(1, Working, 0), report(1, Working, 0)}, 0, "nothing is left"},
+		"idle, paused": {[]*Report{report(1, Working, 400), report(1, Pausing, 0)}, 20, "about 20s"},
+		"one paused":   {[]*Report{report(1, Working, 400), report(1, Pausing, 4)}, 0, "unknown, calls are paused at http://1"},
+		"paused":       {[]*Report{report(1, Pausing, 4)}, 0, "unknown, calls are paused"},
+		"two unknown":  {[]*Report{unmeasured, report(1, Pausing, 4)}, 0, "unknown, it has not been measured yet at http://0, nor is it known of 1 other replica"},
+	} {
+		var answers []Answer
+		for i, r := range c.reports {
+			answers = append(answers, Answer{URL: "http://" + string(rune('0'+i)), Report: r})
+		}
+		if got := FleetOf(answers, noon).Empty; got.Seconds != c.seconds || got.Text != c.says || got.Known == strings.HasPrefix(c.says, "unknown") {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestFleetOfAnotherVersion: a replica in a state that this version does not know has answered all the same.
+func TestFleetOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	f := FleetOf([]Answer{{URL: "http://a", Report: report(1, "resting", 0)}, {URL: "http://b", Report: report(1, Working, 0)}}, noon)
+	if want := "2 of 2 replicas answer: 1 working, 1 resting. 0 events are unfinished."; f.Sentence != want {
+		t.Errorf("%q", f.Sentence)
+	}
+}
+
+// TestReportsAreBounded: a report from elsewhere with impossible numbers is none, and texts are cut.
+func TestReportsAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(r *Report){
+		"huge":         func(r *Report) { r.Unfinished.Total = math.MaxInt64 },
+		"negative":     func(r *Report) { r.Unfinished.Total = -1 },
+		"letters":      func(r *Report) { r.DeadLetters[0].Letters = math.MaxInt64 },
+		"ended":        func(r *Report) { r.Ended = map[string]int64{"deleted": -5} },
+		"partition":    func(r *Report) { r.Partitions = []Partition{{Unfinished: math.MaxInt64}} },
+		"rate":         func(r *Report) { r.Rates.Ended = 1e308 },
+		"quota":        func(r *Report) { r.Quota.Used = -1 },
+		"many lines":   func(r *Report) { r.Log = make([]Line, 51) },
+		"many events":  func(r *Report) { r.Oldest = make([]Event, 21) },
+		"partitions":   func(r *Report) { r.Partitions = make([]Partition, 100_001) },
+		"many letters": func(r *Report) { r.DeadLetters = make([]Letters, 10_001) },
+		"many attrs":   func(r *Report) { r.Log = []Line{{Attrs: make([]Setting, 1001)}} },
+	} {
+		r := report(1, Working, 5)
+		if edit(r); r.Bound() == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	long := strings.Repeat("é", 1<<20)
+	r := report(1, State(long), 5)
+	r.Sentence, r.Replica.Version, r.Paused = long, long, &Paused{Reason: long, LastError: long}
+	r.Oldest[0] = Event{Record: long, State: long, LastError: long, Conversation: long}
+	r.DeadLetters[0] = Letters{Class: long, Code: long}
+	r.Log = []Line{{Level: long, Message: long, Attrs: []Setting{{long, long}}}}
+	if err := r.Bound(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil || len(text) > 16<<10 || !strings.Contains(string(text), "é…") || !utf8.Valid(text) {
+		t.Errorf("%v, %d bytes", err, len(text))
 	}
 }

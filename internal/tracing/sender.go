@@ -3,7 +3,7 @@ package tracing
 import (
 	"context"
 	"log/slog"
-	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -33,13 +33,10 @@ type sender struct {
 	giveUp context.CancelFunc
 }
 
-// envQueue is the SDK's bound on the spans that wait.
-const envQueue = "OTEL_BSP_MAX_QUEUE_SIZE"
-
 func newSender(exporter sdktrace.SpanExporter, s *Settings, log *slog.Logger) *sender {
 	n := &sender{exporter: exporter, settings: s, log: log, most: sdktrace.DefaultMaxQueueSize}
-	if size, err := strconv.Atoi(strings.TrimSpace(os.Getenv(envQueue))); err == nil && size > 0 {
-		n.most = int64(size)
+	if s.queue > 0 {
+		n.most = int64(s.queue)
 	}
 	n.over, n.giveUp = context.WithCancel(context.Background())
 	n.SpanProcessor = sdktrace.NewBatchSpanProcessor(exporting{n}, sdktrace.WithMaxQueueSize(int(n.most)))
@@ -77,16 +74,36 @@ func (e exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 		e.sent.Add(uint64(len(spans)))
 		return nil
 	}
-	e.failed.Add(uint64(len(spans)))
-	e.log.LogAttrs(ctx, slog.LevelWarn, "spans not sent: they are lost, no event is", slog.Int("spans", len(spans)), slog.String("error", shown(e.settings, err)))
+	lost := rejected(err, len(spans))
+	e.failed.Add(uint64(lost))
+	e.sent.Add(uint64(len(spans) - lost))
+	message := "spans not sent: they are lost, no event is"
+	if lost == 0 {
+		message = "the collector has taken all spans and warns"
+	}
+	e.log.LogAttrs(ctx, slog.LevelWarn, message, slog.Int("spans", lost), slog.String("error", shown(e.settings, err)))
 	return nil
 }
 
 // Shutdown ends the exporter.
 func (e exporting) Shutdown(ctx context.Context) error { return e.exporter.Shutdown(ctx) }
 
+// partly finds what the exporter says of an answer by which a collector takes a part of the spans. The collector's own text is within.
+var partly = regexp.MustCompile(`(?s)OTLP partial success: .*\((\d+) spans rejected\)`)
+
+// rejected returns how many of the spans are lost by an error: all, unless a collector has taken a part of them.
+func rejected(err error, spans int) int {
+	if found := partly.FindStringSubmatch(err.Error()); found != nil {
+		if n, err := strconv.Atoi(found[1]); err == nil {
+			return min(n, spans)
+		}
+	}
+	return spans
+}
+
 // shown is the text of an error, without secrets and without what a collector has answered, which may repeat them.
 func shown(s *Settings, err error) string {
-	text, _, _ := strings.Cut(err.Error(), "body: ")
+	text := partly.ReplaceAllString(err.Error(), "the collector rejects $1 spans")
+	text, _, _ = strings.Cut(text, "body: ")
 	return imclient.Scrub(strings.TrimSuffix(s.hide(text), " ("))
 }

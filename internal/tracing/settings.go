@@ -3,6 +3,7 @@ package tracing
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"convdel/internal/loopback"
@@ -18,6 +19,7 @@ const (
 	envTracesHeaders  = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
 	envProtocol       = "OTEL_EXPORTER_OTLP_PROTOCOL"
 	envTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+	envQueue          = "OTEL_BSP_MAX_QUEUE_SIZE"
 )
 
 // tracesPath is added to an endpoint that is one for all signals.
@@ -31,6 +33,8 @@ type Settings struct {
 	endpoint url.URL
 	// secrets are the values of headers, which no text may show.
 	secrets []string
+	// queue is how many spans may wait; 0 for the SDK's default.
+	queue int
 	// Warnings are about settings that are allowed but have no effect.
 	Warnings []string
 }
@@ -59,6 +63,9 @@ func Read(env func(string) (string, bool), insecure bool) (*Settings, error) {
 		return nil, nil //nolint:nilnil // no traces are no error
 	}
 	if err := s.readEndpoint(variable, where); err != nil {
+		return nil, err
+	}
+	if err := s.readQueue(get(envQueue)); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{envHeaders, envTracesHeaders} {
@@ -115,6 +122,21 @@ func (s *Settings) readEndpoint(variable, text string) error {
 		u.Path = "/"
 	}
 	s.endpoint = url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return nil
+}
+
+// mostQueue bounds the spans that may wait: the SDK makes room for all of them at its start.
+const mostQueue = 100_000
+
+func (s *Settings) readQueue(text string) error {
+	size, err := strconv.Atoi(text)
+	switch {
+	case text == "":
+		return nil
+	case err != nil || size < 1 || size > mostQueue:
+		return &SettingError{envQueue, "must be a number from 1 to " + strconv.Itoa(mostQueue)}
+	}
+	s.queue = size
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,11 @@ func TestRead(t *testing.T) {
 		"headers at home":     {env: environment{envEndpoint: "http://[::1]:4318", envHeaders: headers}, want: "http://[::1]:4318/v1/traces"},
 		"headers over TLS":    {env: environment{envEndpoint: "https://collector", envHeaders: headers}, want: "https://collector/v1/traces"},
 		"headers, insecure":   {env: environment{envEndpoint: "http://collector:4318", envHeaders: headers}, insecure: true, want: "http://collector:4318/v1/traces"},
+		"queue":               {env: environment{envEndpoint: "https://host", envQueue: " 100000 "}, want: "https://host/v1/traces"},
+		"queue, huge":         {env: environment{envEndpoint: "https://host", envQueue: "1000000000000"}, wrong: envQueue},
+		"queue, too huge":     {env: environment{envEndpoint: "https://host", envQueue: "99999999999999999999"}, wrong: envQueue},
+		"queue, none":         {env: environment{envEndpoint: "https://host", envQueue: "0"}, wrong: envQueue},
+		"queue, no traces":    {env: environment{envQueue: "passw0rd"}},
 		"no headers in clear": {env: environment{envEndpoint: "http://collector:4318"}, want: "http://collector:4318/v1/traces"},
 	} {
 		s, err := Read(c.env.lookup, c.insecure)
@@ -195,4 +201,42 @@ func TestWhatTheSDKSaysShowsNoValues(t *testing.T) {
 	if text := log.String(); strings.Contains(text, "passw0rd") || !strings.Contains(text, "parse headers") || strings.Contains(text, "starting") {
 		t.Errorf("log %s", text)
 	}
+}
+
+// TestACollectorThatTakesAPart of the spans, or warns: those that it rejects are counted as lost, the others as sent. Its text is no line's.
+func TestACollectorThatTakesAPart(t *testing.T) {
+	answer := ""
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answer)
+	}))
+	defer collector.Close()
+	for _, c := range []struct {
+		rejects    int64
+		text, says string
+		want       Counts
+	}{
+		{2, "no alice7731\n(3 spans rejected)", "the collector rejects 2 spans", Counts{Sent: 1, Failed: 2}},
+		{0, "slow down, alice7731", "the collector has taken all spans and warns", Counts{Sent: 3}},
+		{99, "", "spans=3", Counts{Failed: 3}},
+	} {
+		answer = fmt.Sprintf(`{"partialSuccess":{"rejectedSpans":"%d","errorMessage":%q}}`, c.rejects, c.text)
+		log := new(testkit.Buffer)
+		s, err := Read(environment{envEndpoint: collector.URL}.lookup, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := New(t.Context(), s, Config{API: "https://console.tim.qq.com"}, slog.New(slog.NewTextHandler(log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			tr.Event(consumer.TracedEvent{Topic: "events", Fetched: time.Now()}).End(consumer.TracedEnd{Outcome: consumer.OutcomeDeleted})
+		}
+		tr.Close()
+		if text := log.String(); tr.Counts() != c.want || strings.Contains(text, "alice7731") || !strings.Contains(text, c.says) {
+			t.Errorf("%d rejected: %+v, log %s", c.rejects, tr.Counts(), text)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }

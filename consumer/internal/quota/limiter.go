@@ -90,6 +90,9 @@ func (l *Limiter) Ask(now time.Time) Ruling {
 	return Ruling{Granted: true, Permit: p}
 }
 
+// Held returns the end of the last time for which the API wanted no call.
+func (l *Limiter) Held() time.Time { return l.hold.until }
+
 // spreads returns true if this limiter spreads its calls over its own share.
 func (l *Limiter) spreads() bool { return l.mode != ByBudget }
 
