@@ -111,9 +111,14 @@ func checkup(t *testing.T, env environment, args ...string) (check.Report, map[c
 // commit commits offsets for a group, as the service of another app does if app is not empty.
 func (w *ward) commit(group string, metadata string, at map[int32]int64) {
 	w.t.Helper()
+	w.commitTo(schema.Topic, group, metadata, at)
+}
+
+func (w *ward) commitTo(topic, group, metadata string, at map[int32]int64) {
+	w.t.Helper()
 	var all kadm.Offsets
 	for p, o := range at {
-		all.Add(kadm.Offset{Topic: schema.Topic, Partition: p, At: o, LeaderEpoch: -1, Metadata: metadata})
+		all.Add(kadm.Offset{Topic: topic, Partition: p, At: o, LeaderEpoch: -1, Metadata: metadata})
 	}
 	if err := w.admin.CommitAllOffsets(w.t.Context(), group, all); err != nil {
 		w.t.Fatal(err)
@@ -251,6 +256,8 @@ func TestCheckFinds(t *testing.T) {
 	w.create(1, map[string]map[string]string{"alone": nil})
 	w.produce(&kgo.Record{Topic: schema.Topic, Value: goodValue(1), Timestamp: time.Now().Add(-3 * time.Hour)})
 	w.commit("ahead", "", map[int32]int64{0: 0, 1: 0, 2: 0, 3: 1000})
+	w.produce(&kgo.Record{Topic: "alone", Value: goodValue(2), Timestamp: time.Now().Add(-3 * time.Hour)})
+	w.commitTo("alone", "lost", "", map[int32]int64{0: 1000, 1: 1000, 2: 1000, 3: 1000})
 	stranger := "convdel3 app=1400000009 letters=" + schema.DeadLetterTopic
 	w.commit("taken", stranger, map[int32]int64{0: 0, 1: 0, 2: 0, 3: 0})
 	member, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumerGroup("joined"), kgo.ConsumeTopics(schema.Topic), kgo.ClientID("stranger"))
@@ -291,6 +298,8 @@ func TestCheckFinds(t *testing.T) {
 		"start leaves out":        {"--start latest", check.Group, true, "and leaves out 1 record", "--start earliest"},
 		"start at the earliest":   {"--start earliest", check.Group, true, "by --start earliest it begins with 1 record ahead, the oldest record of the topic 3h", ""},
 		"offsets beyond the end":  {"--group ahead", check.Group, true, "offsets beyond the end of the log: partitions 3", "docs/partitions.md"},
+		"the same, with records":  {"--topic alone --group lost", check.Group, false, "run would not start: group lost: offset 1000 of alone/", "--start earliest"},
+		"and said where":          {"--topic alone --group lost --start earliest", check.Group, true, "begin as --start earliest says; group lost: empty, 0 members; 1 record is not committed", "docs/partitions.md"},
 		"another app's group":     {"--group taken", check.Group, false, "group taken belongs to app 1400000009", "--adopt 1400000009"},
 		"taken over":              {"--group taken --adopt 1400000009", check.Group, true, "run takes the group over", "remove --adopt"},
 		"another convdel":         {"--group ahead", check.Group, true, "group taken consumes the topic too: convdel of app 1400000009", "executed by both"},

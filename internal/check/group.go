@@ -130,7 +130,7 @@ func (e *GroupEvidence) starts(r *ruling) {
 // goesOn rules on a group with offsets.
 func (e *GroupEvidence) goesOn(r *ruling) {
 	var lag, lost int64
-	var without, former, beyond, below []int
+	var without, former, beyond, cut, below []int
 	for id, p := range e.Beginning.Partitions {
 		from := p.Committed
 		switch {
@@ -138,8 +138,10 @@ func (e *GroupEvidence) goesOn(r *ruling) {
 			without, from = append(without, id), p.First
 		case p.Former:
 			former, from = append(former, id), p.First
+		case p.Cut:
+			cut, from = append(cut, id), p.Begin
 		case from > p.End:
-			beyond, from = append(beyond, id), p.End
+			beyond, from = append(beyond, id), p.Begin
 		case from < p.First:
 			below = append(below, id)
 			lost += p.First - from
@@ -149,6 +151,9 @@ func (e *GroupEvidence) goesOn(r *ruling) {
 	}
 	if len(beyond) > 0 {
 		r.odd("set the offsets right while the service is stopped (docs/partitions.md)", "offsets beyond the end of the log: partitions %s begin as --start %s says", list(beyond), e.Start)
+	}
+	if len(cut) > 0 {
+		r.odd("", "the log was cut below what was read: partitions %s go on where it was cut", list(cut))
 	}
 	if len(below) > 0 {
 		r.odd("raise retention.ms of "+e.Topic+"; what is removed can't be executed any more",
