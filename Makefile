@@ -135,6 +135,10 @@ else
 	$(GORELEASER) release --clean --release-notes .cache/release-notes.md
 endif
 
+.PHONY: test-status
+test-status: ## Open the status page in headless Chromium; needs chromium. PICTURES=-update writes docs/pictures anew
+	cd test/browser && go vet . && go test -count=1 -timeout 5m . $(PICTURES)
+
 # The simulation takes SEEDS days from the seed FROM on, or the day of SEED alone.
 # A day makes much garbage and keeps little: with Go's default of GOGC, a fifth of its time is the collector's.
 SEEDS ?= 100
@@ -151,10 +155,6 @@ MUTANTS := $(RULES) ./test/sim
 
 # It first tries the day that caught a broken service last, which test/sim/testdata/caught.txt names, and scans all days if that
 # one does not. The scan replaces the line: commit it.
-.PHONY: test-status
-test-status: ## Open the status page in headless Chromium; needs chromium. PICTURES=-update writes docs/pictures anew
-	cd test/browser && go vet . && go test -count=1 -timeout 5m . $(PICTURES)
-
 .PHONY: sim-check
 sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
 	GOGC=$(SIM_GOGC) go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='

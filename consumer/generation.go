@@ -61,7 +61,7 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 
 // newSession returns a session with its parts. Its work outlives ctx.
 func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *committer, to topicWriters) *session {
-	l := c.newPipeline(owned, commits, to)
+	l := c.newPipeline(owned, commits, to) //nolint:contextcheck // a line of the log needs none
 	s := &session{
 		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
 		owned: owned, deadLetters: l.deadLetters, outcomes: l.outcomes, committer: commits, stalls: l.stalls,

@@ -117,3 +117,41 @@ func TestStatusWhileDraining(t *testing.T) {
 		}
 	})
 }
+
+// TestSnapshotsMeanwhile: snapshots are taken all the time while events fail, end, become dead letters and wait for their outcomes. Under the
+// race detector this says that they may be. Each event that one shows has a state, and the oldest comes first.
+func TestSnapshotsMeanwhile(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 3, kafka: []kfake.Opt{kfake.SeedTopics(1, "outcomes")}}, func(w *world) {
+		w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
+			switch c.From[len(c.From)-1] {
+			case '3':
+				return verdict(consumer.Transient, 50004)
+			case '7':
+				return verdict(consumer.Permanent, 50001)
+			}
+			return verdict(consumer.Deleted, 0)
+		})
+		for p := range 3 {
+			w.publish(int32(p), eventValues(1000*p, 1000*p+300)...)
+		}
+		r := w.start(func(c *consumer.Config) { c.OutcomeTopic, c.MaxAttempts = "outcomes", 3 })
+		seen := map[consumer.EventState]bool{}
+		for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(3 * time.Millisecond) {
+			s := r.Snapshot(20)
+			for i, e := range s.Oldest {
+				seen[e.State] = true
+				if i > 0 && e.Time.Before(s.Oldest[i-1].Time) || len(s.Oldest) > 20 {
+					w.t.Fatalf("%+v", s.Oldest)
+				}
+			}
+		}
+		if !seen[consumer.StateReady] || !seen[consumer.StateCalling] || !seen[consumer.StateWaiting] {
+			w.t.Errorf("seen: %v", seen)
+		}
+		w.awaitDrained(time.Minute)
+		if n := len(r.Snapshot(20).Oldest); n != 0 {
+			w.t.Errorf("%d are left", n)
+		}
+	})
+}

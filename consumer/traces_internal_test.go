@@ -78,7 +78,12 @@ func TestFirstRetryOfACause(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{
-		{busy, 0, true}, {busy, 0, false}, {slow, 0, true}, {busy, time.Minute, false}, {slow, time.Second, true}, {busy, 59 * time.Second, false},
+		{busy, 0, true},
+		{busy, 0, false},
+		{slow, 0, true},
+		{busy, time.Minute, false},
+		{slow, time.Second, true},
+		{busy, 59 * time.Second, false},
 		{busy, time.Minute + 1, true},
 	} {
 		at = at.Add(step.after)

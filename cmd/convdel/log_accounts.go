@@ -15,7 +15,7 @@ type withoutAccounts struct{ slog.Handler }
 const libraryText = "text"
 
 // quotedText finds what Go's %q has written. The last quote may be cut off.
-var quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*("|$)`) //nolint:gochecknoglobals // a constant in all but type
+var quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*("|$)`)
 
 // Handle writes a line without accounts.
 func (h withoutAccounts) Handle(ctx context.Context, r slog.Record) error {
@@ -42,21 +42,19 @@ func (h withoutAccounts) WithGroup(name string) slog.Handler {
 }
 
 func hideAccounts(a slog.Attr) slog.Attr {
-	switch value := a.Value.Resolve(); value.Kind() {
-	case slog.KindGroup:
+	value := a.Value.Resolve()
+	if value.Kind() == slog.KindGroup {
 		members := make([]slog.Attr, 0, len(value.Group()))
 		for _, member := range value.Group() {
 			members = append(members, hideAccounts(member))
 		}
 		return slog.Attr{Key: a.Key, Value: slog.GroupValue(members...)}
-	case slog.KindAny:
-		if err, ok := value.Any().(error); ok {
-			return slog.String(a.Key, consumer.WithoutAccounts(err))
-		}
-	case slog.KindString:
-		if a.Key == libraryText {
-			return slog.String(a.Key, quotedText.ReplaceAllString(value.String(), `"…"`))
-		}
+	}
+	if err, ok := value.Any().(error); ok {
+		return slog.String(a.Key, consumer.WithoutAccounts(err))
+	}
+	if value.Kind() == slog.KindString && a.Key == libraryText {
+		return slog.String(a.Key, quotedText.ReplaceAllString(value.String(), `"…"`))
 	}
 	return a
 }

@@ -98,7 +98,7 @@ func wrongSettings() map[string]string {
 		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "fair", "redis-key": "a b", "call-timeout": "5",
 		"max-calls": "-1", "max-attempts": "0", "retry-initial": "soon", "retry-max": "1h1", "max-in-flight": "1.5",
 		"max-in-flight-bytes": "16MiB", "max-event-age": "-1s", "revived-check": "soon", "drain-timeout": "0", "admin-addr": "8080", "admin-hosts": "convdel:8080", "admin-accounts": "some",
-		"log-level": "loud", "log-format": "xml",
+		"log-level": "loud", "log-format": "xml", "log-accounts": "some",
 	}
 }
 

@@ -141,7 +141,8 @@ func tracedRecords() []*kgo.Record {
 			header("ce_traceparent", publisherParent)),
 		{Topic: schema.Topic, Value: []byte(`{"specversion":"1.0","type":"` + schema.EventType + `","source":"/source-7731","id":"id-7731","traceparent":"` + publisherParent +
 			`","data":{"From_Account":"carol-7731","Type":1,"To_Account":"friend-7731"}}`)},
-		bare("code-50001"), bare("code-50004"), {Topic: schema.Topic, Value: []byte(`{"From_Account":{"dave-7731":1}}`)},
+		bare("code-50001"), bare("code-50004"),
+		{Topic: schema.Topic, Value: []byte(`{"From_Account":{"dave-7731":1}}`)},
 	}
 }
 
@@ -230,7 +231,7 @@ func wantOnlyListed(t *testing.T, c *spanCollector) {
 // TestADeadCollectorHoldsUpNothing: events end, and the stop is no more than about a second later.
 func TestADeadCollectorHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as others here
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

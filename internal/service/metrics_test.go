@@ -53,6 +53,7 @@ var promised = map[string]string{
 	"convdel_dead_letter_retries_total":           "counter",
 	"convdel_fetch_failures_total":                "counter reason",
 	"convdel_offset_resets_total":                 "counter",
+	"convdel_spans_total":                         "counter result",
 }
 
 // TestPromisedMetrics: the registered metrics are the promised ones, no less and no more.

@@ -126,7 +126,7 @@ func (s *Service) Run(ctx context.Context) error {
 	})
 	err := work.Wait()
 	if s.cfg.Traces != nil {
-		s.cfg.Traces.Close()
+		s.cfg.Traces.Close() //nolint:contextcheck // ctx is over
 	}
 	err = advise(err)
 	s.api.CloseIdleConnections()

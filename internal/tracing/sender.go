@@ -70,7 +70,7 @@ type exporting struct{ *sender }
 func (e exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(e.over, cancel)()
+	defer context.AfterFunc(e.over, cancel)() //nolint:contextcheck // it ends with the sender as well
 	defer e.waiting.Add(-int64(len(spans)))
 	err := e.exporter.ExportSpans(ctx, spans)
 	if err == nil {

@@ -54,7 +54,7 @@ func Read(env func(string) (string, bool), insecure bool) (*Settings, error) {
 		return strings.TrimSpace(value)
 	}
 	s := &Settings{}
-	variable, where := wanted(get, s)
+	variable, where := wanted(get)
 	if variable == "" {
 		return nil, nil //nolint:nilnil // no traces are no error
 	}
@@ -78,7 +78,7 @@ func Read(env func(string) (string, bool), insecure bool) (*Settings, error) {
 }
 
 // wanted returns the variable that asks for traces, and the endpoint; no variable if none does.
-func wanted(get func(string) string, s *Settings) (variable, endpoint string) {
+func wanted(get func(string) string) (variable, endpoint string) {
 	if strings.EqualFold(get(envDisabled), "true") {
 		return "", ""
 	}

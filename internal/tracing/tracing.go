@@ -53,7 +53,7 @@ type Tracing struct {
 // New returns a Tracing that sends spans as the settings and the SDK's own variables say. Its errors name a variable that can't be used, without
 // secrets. It makes the process's OpenTelemetry errors lines of the log.
 func New(ctx context.Context, s *Settings, cfg Config, log *slog.Logger) (*Tracing, error) {
-	takeOver(s, log)
+	takeOver(s, log) //nolint:contextcheck // it is for the whole process
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(s.endpoint.String()), otlptracehttp.WithProxy(s.proxy))
 	if err != nil {
 		return nil, fmt.Errorf("traces: %s", shown(s, err))

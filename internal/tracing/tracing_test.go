@@ -128,7 +128,7 @@ func TestAStuckCollector(t *testing.T) {
 }
 
 // TestHeadersStaySecret: neither what can't be read, nor what a collector repeats, nor a redirect tells anybody a header.
-func TestHeadersStaySecret(t *testing.T) {
+func TestHeadersStaySecret(t *testing.T) { //nolint:paralleltest // it sets variables
 	const token = "s3cret-t0ken"
 	var elsewhere []string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { elsewhere = append(elsewhere, r.Header.Get("Api-Key")) }))

@@ -20,7 +20,8 @@ import (
 type mutant struct {
 	name  string
 	edits []edit
-	// breaks are the invariants by which it may be caught.
+	// breaks are the invariants by which it may be caught. Work that is done again shows as a repeated delete, or
+	// as a second outcome of an event.
 	breaks []string
 }
 
@@ -187,7 +188,7 @@ func serviceMutants() []mutant {
 			{"consumer/generation.go", "written: l.outcomes.add,\n	})\n", "written: l.end,\n	})\n	l.outcomes.letters = l.deadLetters\n"},
 			{"consumer/record.go", "			l.deadLetters.add(e.event, e.outcome)\n", "			l.outcomes.add(e.event, e.outcome)\n"},
 		}, []string{"outcome"}},
-		one("a stop does not wait for outcomes", "consumer/session.go", "		s.outcomes.wait() // the end of every event, dead letters' too\n", "", "repeated"),
+		one("a stop does not wait for outcomes", "consumer/session.go", "		s.outcomes.wait() // the end of every event, dead letters' too\n", "", "outcome", "repeated"),
 		one("outcomes name accounts though told not to", "consumer/outcomes.go", "!from.hidesAccounts && o.decoded()", "o.decoded()", "outcome"),
 		one("outcomes count no last call", "consumer/event.go", "a.Verdict == Permanent || a.Verdict == Deleted {", "a.Verdict == Permanent {", "outcome"),
 		one("a replay has no outcome", "consumer/deadletter/settle.go", "		err = outcomes.write(ctx, topic, l, schema.OutcomeReplayed, settled)\n", "", "outcome"),
@@ -202,18 +203,18 @@ func serviceMutants() []mutant {
 		one("the position is committed", "consumer/internal/offsets/tracker.go", "	return t.at(t.head).offset\n", "	return t.position\n", "commit"),
 		one("the list of what has ended has what has not", "consumer/internal/offsets/tracker.go", "			finished = append(finished, Range{First: e.offset, Last: e.offset})\n			open = true\n",
 			"			finished = append(finished, Range{First: e.offset, Last: e.offset + 1})\n			open = true\n", "commit", "lost"),
-		one("the list of what has ended is not inherited", "consumer/open.go", "	was := offsets.Handover{Watermark: c.offset, Finished: finished,", "	_ = finished\n	was := offsets.Handover{Watermark: c.offset,", "repeated"),
+		one("the list of what has ended is not inherited", "consumer/open.go", "	was := offsets.Handover{Watermark: c.offset, Finished: finished,", "	_ = finished\n	was := offsets.Handover{Watermark: c.offset,", "outcome", "repeated"),
 		one("whose the group is does not count", "consumer/owner.go", `	if c.App == "" || s.App == ""`, `	if c.App != "" || s.App == ""`, "foreign"),
 		one("a list counts at any offset", "consumer/internal/offsets/stamp.go", "	if s.Offset != offset || s.Partition != partition {\n",
 			"	if s.Offset >= 0 {\n		s.Offset = offset\n	} else {\n", "lost", "commit"),
-		one("no last commit", "consumer/session.go", "		s.commitLast(ctx, stop)\n", "", "repeated"),
+		one("no last commit", "consumer/session.go", "		s.commitLast(ctx, stop)\n", "", "outcome", "repeated"),
 		{"a coordinator that is loading counts as a group without offsets", []edit{
 			{
 				"consumer/owner.go", "	if res.Error != nil {\n		return nil, res.Error\n	}\n",
 				"	if res.Error != nil {\n		return noOffsets(partitions), nil\n	}\n",
 			},
 			{"consumer/owner.go", "		if c.Error != nil {\n", "		if c.Error != nil {\n			c.CommittedOffset, c.Error = -1, nil\n		}\n		if c.Error != nil {\n"},
-		}, []string{"repeated", "stuck"}},
+		}, []string{"outcome", "repeated", "stuck"}},
 		one("a group without offsets begins at the end", "consumer/start.go", "			offsets[i] = p.first\n", "			offsets[i] = p.last\n", "lost", "commit"),
 		one("after retention on at the end", "consumer/relocate.go", "		p.skip(first)\n", "		p.skip(last)\n", "lost", "commit"),
 		one("new partitions are not noticed", "consumer/consumer.go", "WatchPartitionChanges:  true", "WatchPartitionChanges:  false", "lost", "stuck"),
@@ -251,7 +252,7 @@ func serviceMutants() []mutant {
 		one("what is no event is passed over", "consumer/record.go", "		l.deadLetters.add(ev, OutcomeUndecodable)\n", "		l.end(ev, OutcomeUndecodable)\n", "lost", "commit"),
 		one("what was rolled back is executed", "consumer/internal/recordlog/transactions.go", "return !b.control() && (!b.transactional() || !a.open[b.ProducerID])", "return !b.control()", "unasked"),
 		one("throttled answers use up attempts", "consumer/queue.go", "	case kind == breaker.Throttled:\n",
-			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, a.Quiet, &over)\n	case kind == breaker.Throttled:\n", "class", "headers", "quiet"),
+			"	case kind == breaker.Throttled:\n		for _, ev := range calling {\n			ev.attempts.Counted++\n		}\n		q.retryLocked(p, calling, a, &over)\n	case kind == breaker.Throttled:\n", "class", "headers", "quiet"),
 		one("a null value stays null", "consumer/dead_letters_message.go", "		value = []byte{} // a null", "		value = nil // a null", "lost", "bytes"),
 		one("headers are lost", "consumer/dead_letters_message.go", "	headers := d.Headers(source)\n", "	headers := d.Headers(source[:0])\n", "bytes"),
 		one("letters name another group", "consumer/dead_letters_message.go", "		Group:        from.group,\n", "		Group:        from.topic,\n", "headers"),
