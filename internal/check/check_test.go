@@ -1,7 +1,9 @@
 package check_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -87,6 +89,7 @@ func TestQuota(t *testing.T) {
 		want want
 	}{
 		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Partitions: 6, Members: 6}, want{true, false, "6 replicas can work", ""}},
+		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Partitions: 1, Members: 1}, want{true, false, "1 partition: a replica can have up to 200, and 1 replica can work", ""}},
 		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Partitions: 6, Members: 8}, want{true, true, "2 members have no partition and no share", "at most as many replicas"}},
 		{check.QuotaEvidence{CallsPerSecond: 5, How: "partitions", Partitions: 6, Members: 1}, want{true, true, "6 partitions share 5 calls", "fewer partitions"}},
 		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Members: -1}, want{false, false, "not known", "see topic"}},
@@ -173,5 +176,14 @@ func TestRedis(t *testing.T) {
 		"its time": {redisbudget.Inspection{LeastTook: time.Second, Ahead: -time.Hour}, want{true, true, "1h0m0s behind Redis's", "NTP"}},
 	} {
 		c.want.of(t, what, check.RedisRow(&c.in, nil))
+	}
+}
+
+// TestKafkaSilent: a row says what has not answered, once, and what that can be.
+func TestKafkaSilent(t *testing.T) {
+	t.Parallel()
+	row := check.KafkaRow(nil, fmt.Errorf("ask: %w", context.DeadlineExceeded), false, "")
+	if row.OK || row.Detail != "none of --brokers can be used: ask: no answer in time" || !strings.Contains(row.Fix, "--kafka-tls") {
+		t.Errorf("%+v", row)
 	}
 }
