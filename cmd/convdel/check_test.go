@@ -260,15 +260,18 @@ func TestCheckFinds(t *testing.T) {
 	w.commitTo("alone", "lost", "", map[int32]int64{0: 1000, 1: 1000, 2: 1000, 3: 1000})
 	stranger := "convdel3 app=1400000009 letters=" + schema.DeadLetterTopic
 	w.commit("taken", stranger, map[int32]int64{0: 0, 1: 0, 2: 0, 3: 0})
-	member, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumerGroup("joined"), kgo.ConsumeTopics(schema.Topic), kgo.ClientID("stranger"))
-	if err != nil {
-		t.Fatal(err)
+	for group, balancer := range map[string]kgo.GroupBalancer{"joined": kgo.RangeBalancer(), "sticky": kgo.CooperativeStickyBalancer()} {
+		member, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumerGroup(group), kgo.Balancers(balancer),
+			kgo.ConsumeTopics(schema.Topic), kgo.ClientID("stranger"), kgo.DisableAutoCommit())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(member.Close)
+		await(t, "a member has joined", func() bool {
+			groups, err := w.admin.DescribeGroups(t.Context(), group)
+			return err == nil && groups[group].State == "Stable"
+		})
 	}
-	t.Cleanup(member.Close)
-	await(t, "a member has joined", func() bool {
-		groups, err := w.admin.DescribeGroups(t.Context(), "joined")
-		return err == nil && groups["joined"].State == "Stable"
-	})
 	type finding struct {
 		args        string
 		row         check.Name
@@ -305,6 +308,8 @@ func TestCheckFinds(t *testing.T) {
 		"another convdel":         {"--group ahead", check.Group, true, "group taken consumes the topic too: convdel of app 1400000009", "executed by both"},
 		"another group":           {"--group taken --adopt 1400000009", check.Group, true, "group ahead consumes the topic too", "executed by both"},
 		"strangers in the group":  {"--group joined --start earliest", check.Group, true, `members that are not convdel: "stranger" at`, "stop them"},
+		"strangers in its way":    {"--group sticky --start earliest", check.Group, false, `share partitions by "cooperative-sticky": run can't join them`, "use another --group"},
+		"start beside members":    {"--group joined --start latest", check.Group, false, "run would not start: group joined has members", "stop them first"},
 		"local and a member":      {"--group joined --quota local", check.Quota, true, "the group has a member", "--quota partitions"},
 		"fewer calls":             {"--calls-per-second 3 --quota partitions", check.Quota, true, "4 partitions share 3 calls a second", "fewer partitions"},
 		"more calls":              {"--calls-per-second 500", check.Quota, true, "the API's usual limit is 200", "set it to the limit"},

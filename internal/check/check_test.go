@@ -179,6 +179,28 @@ func TestRedis(t *testing.T) {
 	}
 }
 
+// TestGroupWithMembers: beside members, run joins only if they share partitions as it does, and decides where to begin only at the first records.
+func TestGroupWithMembers(t *testing.T) {
+	t.Parallel()
+	members := []inspect.Member{{Client: "convdel", Host: "h"}}
+	for what, c := range map[string]struct {
+		found *inspect.Group
+		begin int64
+		want  want
+	}{
+		"at the first record":  {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 0, want{true, false, "1 member", ""}},
+		"another assignor":     {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "sticky", Members: members}, 0, want{false, false, `share partitions by "sticky": run can't join`, "stop its members"}},
+		"at a later record":    {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 4, want{false, false, "run would not start: group g has members", "stop them first"}},
+		"without members":      {&inspect.Group{State: "Empty", Protocol: "consumer"}, 4, want{true, true, "leaves out 4 records", "--start earliest"}},
+		"while they rebalance": {&inspect.Group{State: "PreparingRebalance", Protocol: "consumer", Members: members}, 0, want{true, false, "1 member", ""}},
+	} {
+		c.want.of(t, what, check.GroupRow(check.GroupEvidence{
+			Name: "g", Topic: "t", Start: "latest", Found: c.found,
+			Beginning: &consumer.Beginning{Partitions: []consumer.PartitionBeginning{{First: 0, End: 10, Committed: -1, Begin: c.begin}}},
+		}))
+	}
+}
+
 // TestKafkaSilent: a row says what has not answered, once, and what that can be.
 func TestKafkaSilent(t *testing.T) {
 	t.Parallel()
