@@ -15,13 +15,13 @@ import (
 
 // endOfEpoch asks the leader of a partition, which is of the epoch current, where its log of the epoch read ends. It returns
 // cut if that is before what was read.
-func (a *assignment) endOfEpoch(ctx context.Context, id int, current int32, read offsets.LastRead) (end offsets.LastRead, cut bool, err error) {
+func endOfEpoch(ctx context.Context, source *recordlog.Log, id int, current int32, read offsets.LastRead) (end offsets.LastRead, cut bool, err error) {
 	if read.Epoch == offsets.NoEpoch {
 		return offsets.NothingRead(), false, nil
 	}
-	end.Epoch, end.End, err = a.source.EndOfEpoch(ctx, id, current, read.Epoch)
+	end.Epoch, end.End, err = source.EndOfEpoch(ctx, id, current, read.Epoch)
 	if err != nil {
-		return end, false, fmt.Errorf("end of leader epoch %d of %s/%d: %w", read.Epoch, a.cfg.Topic, id, err)
+		return end, false, fmt.Errorf("end of leader epoch %d of %s/%d: %w", read.Epoch, source.Topic, id, err)
 	}
 	return end, end.Epoch != offsets.NoEpoch && end.End >= 0 && end.End < read.End, nil
 }
@@ -53,7 +53,7 @@ func (a *assignment) validate(ctx context.Context, p *partition) error {
 // validateAt asks the leader of an epoch whether its log has all records that were read.
 func (a *assignment) validateAt(ctx context.Context, p *partition, current int32) error {
 	read := p.lastRead()
-	end, cut, err := a.endOfEpoch(ctx, p.id, current, read)
+	end, cut, err := endOfEpoch(ctx, a.source, p.id, current, read)
 	if err != nil || !cut {
 		return err
 	}

@@ -89,6 +89,11 @@ func lostOffset(topic string, id int) string {
 	return fmt.Sprintf("partition %s/%d has lost its offset", topic, id)
 }
 
+// beyondEnd says that an offset of a partition is beyond the end of its log.
+func beyondEnd(topic string, id int, offset, end int64) string {
+	return fmt.Sprintf("offset %d of %s/%d is beyond the end of the log, %d", offset, topic, id, end)
+}
+
 // beginAnew decides where a single partition begins whose offset is lost or can't be used; what says so. The error may be a
 // [*StartError].
 func beginAnew(ctx context.Context, cfg *Config, source *recordlog.Log, id int, what string) (int64, error) {

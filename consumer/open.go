@@ -197,7 +197,7 @@ func (o *opener) takeOver(ctx context.Context, c committed, current int32) (offs
 		log.LogAttrs(ctx, slog.LevelWarn, "list of finished offsets not usable, they will be done again", slog.Any("error", err))
 	}
 	was := offsets.Handover{Watermark: c.offset, Finished: finished, LastRead: c.stamp.LastRead}
-	end, cut, err := o.endOfEpoch(ctx, c.partition, current, was.LastRead)
+	end, cut, err := endOfEpoch(ctx, o.source, c.partition, current, was.LastRead)
 	if err != nil || !cut {
 		return was, err
 	}

@@ -35,7 +35,10 @@ type PartitionBeginning struct {
 	Committed int64
 	// Former says that the offset is of a deleted topic of the same name. It does not count.
 	Former bool
-	// Begin is where a group without any offset begins; -1 if that is not decided.
+	// Cut says that the log was cut below the offset: the partition goes on where it was cut.
+	Cut bool
+	// Begin is where the partition begins if the group has no offset at all, or if that of the partition is beyond the log's end; otherwise,
+	// and if it is not decided, -1.
 	Begin int64
 }
 
@@ -66,7 +69,9 @@ func Preview(ctx context.Context, cfg Config) (*Beginning, error) {
 		b.Err = err
 		return b, nil
 	case b.HasOffsets:
-		err = checkLost(ctx, &cfg, source, topic, found)
+		if err = checkLost(ctx, &cfg, source, topic, found); err == nil {
+			err = b.comeBack(ctx, &cfg, source, topic, found)
+		}
 		return b.ended(err)
 	}
 	return b.ended(b.decide(ctx, &cfg, source))
@@ -101,6 +106,32 @@ func (b *Beginning) measure(ctx context.Context, source *recordlog.Log, found []
 		})
 	}
 	return asking.Wait()
+}
+
+// comeBack says where the partitions begin whose offset is beyond the log's end.
+func (b *Beginning) comeBack(ctx context.Context, cfg *Config, source *recordlog.Log, topic recordlog.Topic, found []committed) error {
+	for id := range b.Partitions {
+		p := &b.Partitions[id]
+		if p.Former || p.Committed <= p.End {
+			continue
+		}
+		stamp := found[id].stamp
+		if offsets.OriginOf(stamp.Topic, offsets.TopicID(topic.ID)) != offsets.OtherCluster {
+			end, cut, err := endOfEpoch(ctx, source, id, epochOf(topic, id), stamp.LastRead)
+			if err != nil {
+				return err
+			}
+			if cut {
+				p.Cut, p.Begin = true, max(end.End, p.First)
+				continue
+			}
+		}
+		var err error
+		if p.Begin, err = beginAnew(ctx, cfg, source, id, beyondEnd(cfg.Topic, id, p.Committed, p.End)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decide says where a group without any offset begins.

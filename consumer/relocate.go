@@ -51,7 +51,7 @@ func (a *assignment) returnFrom(ctx context.Context, p *partition, last int64, l
 	}
 	a.metrics.offsetResets.Inc()
 	// An operator may have moved the group by mistake, so the partition begins as one without an offset does.
-	begin, err := beginAnew(ctx, a.cfg, a.source, p.id, fmt.Sprintf("offset %d of %s/%d is beyond the end of the log, %d", p.position(), a.cfg.Topic, p.id, last))
+	begin, err := beginAnew(ctx, a.cfg, a.source, p.id, beyondEnd(a.cfg.Topic, p.id, p.position(), last))
 	if err != nil {
 		return err
 	}

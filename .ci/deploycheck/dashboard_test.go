@@ -25,8 +25,10 @@ type panel struct {
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
 	Datasource               struct{ UID string }
-	FieldConfig              struct{ Defaults struct{ Unit string } }
-	Targets                  []struct {
+	FieldConfig              struct {
+		Defaults struct{ Unit, NoValue string }
+	}
+	Targets []struct {
 		RefID, Expr, LegendFormat string
 		Datasource                struct{ UID string }
 	}
@@ -67,6 +69,11 @@ func TestDashboard(t *testing.T) {
 		}
 		if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != "${datasource}" || len(p.Targets) == 0 {
 			t.Errorf("%s: no description, no unit, no query, or a data source of its own", p.Title)
+		}
+		// Where Prometheus has no data, no replica may be left, so a number that is not there is no good news.
+		if p.Type == "stat" && !slices.Contains([]string{"no replica works", "none", "not known", "not known: nothing ends"}, p.FieldConfig.Defaults.NoValue) ||
+			p.FieldConfig.Defaults.NoValue == "none" && p.Title != "Replicas" {
+			t.Errorf("%s: shows %q where there is no data", p.Title, p.FieldConfig.Defaults.NoValue)
 		}
 		for _, target := range p.Targets {
 			queries += target.Expr + "\n"

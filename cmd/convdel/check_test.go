@@ -111,9 +111,14 @@ func checkup(t *testing.T, env environment, args ...string) (check.Report, map[c
 // commit commits offsets for a group, as the service of another app does if app is not empty.
 func (w *ward) commit(group string, metadata string, at map[int32]int64) {
 	w.t.Helper()
+	w.commitTo(schema.Topic, group, metadata, at)
+}
+
+func (w *ward) commitTo(topic, group, metadata string, at map[int32]int64) {
+	w.t.Helper()
 	var all kadm.Offsets
 	for p, o := range at {
-		all.Add(kadm.Offset{Topic: schema.Topic, Partition: p, At: o, LeaderEpoch: -1, Metadata: metadata})
+		all.Add(kadm.Offset{Topic: topic, Partition: p, At: o, LeaderEpoch: -1, Metadata: metadata})
 	}
 	if err := w.admin.CommitAllOffsets(w.t.Context(), group, all); err != nil {
 		w.t.Fatal(err)
@@ -251,17 +256,22 @@ func TestCheckFinds(t *testing.T) {
 	w.create(1, map[string]map[string]string{"alone": nil})
 	w.produce(&kgo.Record{Topic: schema.Topic, Value: goodValue(1), Timestamp: time.Now().Add(-3 * time.Hour)})
 	w.commit("ahead", "", map[int32]int64{0: 0, 1: 0, 2: 0, 3: 1000})
+	w.produce(&kgo.Record{Topic: "alone", Value: goodValue(2), Timestamp: time.Now().Add(-3 * time.Hour)})
+	w.commitTo("alone", "lost", "", map[int32]int64{0: 1000, 1: 1000, 2: 1000, 3: 1000})
 	stranger := "convdel3 app=1400000009 letters=" + schema.DeadLetterTopic
 	w.commit("taken", stranger, map[int32]int64{0: 0, 1: 0, 2: 0, 3: 0})
-	member, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumerGroup("joined"), kgo.ConsumeTopics(schema.Topic), kgo.ClientID("stranger"))
-	if err != nil {
-		t.Fatal(err)
+	for group, balancer := range map[string]kgo.GroupBalancer{"joined": kgo.RangeBalancer(), "sticky": kgo.CooperativeStickyBalancer()} {
+		member, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.ConsumerGroup(group), kgo.Balancers(balancer),
+			kgo.ConsumeTopics(schema.Topic), kgo.ClientID("stranger"), kgo.DisableAutoCommit())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(member.Close)
+		await(t, "a member has joined", func() bool {
+			groups, err := w.admin.DescribeGroups(t.Context(), group)
+			return err == nil && groups[group].State == "Stable"
+		})
 	}
-	t.Cleanup(member.Close)
-	await(t, "a member has joined", func() bool {
-		groups, err := w.admin.DescribeGroups(t.Context(), "joined")
-		return err == nil && groups["joined"].State == "Stable"
-	})
 	type finding struct {
 		args        string
 		row         check.Name
@@ -291,11 +301,15 @@ func TestCheckFinds(t *testing.T) {
 		"start leaves out":        {"--start latest", check.Group, true, "and leaves out 1 record", "--start earliest"},
 		"start at the earliest":   {"--start earliest", check.Group, true, "by --start earliest it begins with 1 record ahead, the oldest record of the topic 3h", ""},
 		"offsets beyond the end":  {"--group ahead", check.Group, true, "offsets beyond the end of the log: partitions 3", "docs/partitions.md"},
+		"the same, with records":  {"--topic alone --group lost", check.Group, false, "run would not start: group lost: offset 1000 of alone/", "--start earliest"},
+		"and said where":          {"--topic alone --group lost --start earliest", check.Group, true, "begin as --start earliest says; group lost: empty, 0 members; 1 record is not committed", "docs/partitions.md"},
 		"another app's group":     {"--group taken", check.Group, false, "group taken belongs to app 1400000009", "--adopt 1400000009"},
 		"taken over":              {"--group taken --adopt 1400000009", check.Group, true, "run takes the group over", "remove --adopt"},
 		"another convdel":         {"--group ahead", check.Group, true, "group taken consumes the topic too: convdel of app 1400000009", "executed by both"},
 		"another group":           {"--group taken --adopt 1400000009", check.Group, true, "group ahead consumes the topic too", "executed by both"},
 		"strangers in the group":  {"--group joined --start earliest", check.Group, true, `members that are not convdel: "stranger" at`, "stop them"},
+		"strangers in its way":    {"--group sticky --start earliest", check.Group, false, `share partitions by "cooperative-sticky": run can't join them`, "use another --group"},
+		"start beside members":    {"--group joined --start latest", check.Group, false, "run would not start: group joined has members", "stop them first"},
 		"local and a member":      {"--group joined --quota local", check.Quota, true, "the group has a member", "--quota partitions"},
 		"fewer calls":             {"--calls-per-second 3 --quota partitions", check.Quota, true, "4 partitions share 3 calls a second", "fewer partitions"},
 		"more calls":              {"--calls-per-second 500", check.Quota, true, "the API's usual limit is 200", "set it to the limit"},

@@ -133,7 +133,7 @@ func newParser(cmds *commands, con *console, quit func(int)) (*kong.Kong, error)
 	return kong.New(cmds,
 		kong.Name("convdel"),
 		kong.Description(description),
-		kong.Vars{"topic": schema.Topic, "version": readBuild().String()},
+		kong.Vars{"topic": schema.Topic, "version": readBuild().String(), "brokers_when": "Required."},
 		kong.ShortUsageOnError(),
 		kong.Writers(con.stdout, con.stderr),
 		kong.Exit(quit),

@@ -154,6 +154,19 @@ func TestHelpHasExamples(t *testing.T) {
 	}
 }
 
+// TestHelpRequires: a command asks for brokers where it can't do without them, and says when it uses them otherwise.
+func TestHelpRequires(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"run", "check", "publish", "deadletters list"} {
+		if help := invoke(t, nil, "", append(strings.Fields(command), "-h")...).stdout; !strings.Contains(help, "Required. $CONVDEL_BROKERS") {
+			t.Errorf("%s -h does not say that brokers are required", command)
+		}
+	}
+	if help := invoke(t, nil, "", "status", "-h").stdout; strings.Contains(help, "Required") || !strings.Contains(help, "Asked if no replica answers.") {
+		t.Error(help)
+	}
+}
+
 // TestHelpCommand: help shows what -h shows.
 func TestHelpCommand(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ func (*toggle) IsBool() bool { return true }
 
 // brokerSettings locate the events.
 type brokerSettings struct {
-	Brokers string `help:"Addresses of brokers, comma-separated: some are enough. Required." placeholder:"HOST:PORT,..." setting:""`
+	Brokers string `help:"Addresses of brokers, comma-separated: some are enough. ${brokers_when}" placeholder:"HOST:PORT,..." setting:""`
 	Topic   string `default:"${topic}" help:"Topic of the events. Its name must not end with .dead-letter." placeholder:"NAME" setting:""`
 }
 

@@ -21,7 +21,7 @@ type statusCommand struct {
 	Every  string `default:"2s" group:"output" help:"With --watch: how often." placeholder:"TIME"`
 	Format string `default:"table" group:"output" help:"table; json, one object." placeholder:"FORMAT" words:"table,json"`
 
-	brokerSettings      `embed:"" group:"kafka"`
+	brokerSettings      `embed:"" group:"kafka" set:"brokers_when=Asked if no replica answers."`
 	memberSettings      `embed:"" group:"kafka"`
 	letterTopicSettings `embed:"" group:"kafka"`
 	securitySettings    `embed:"" group:"kafka"`

@@ -19,6 +19,8 @@ type Group struct {
 	State string
 	// Protocol is what the group is for: consumer, or that of another kind of program. It is empty for a group that has had no members.
 	Protocol string
+	// Assignor is how the members share the partitions; empty if there are none.
+	Assignor string
 	// Members are the clients' names and hosts.
 	Members []Member
 	Rights  Rights
@@ -37,7 +39,7 @@ func (i *Inspector) Group(ctx context.Context, name string) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{State: answer.State, Protocol: answer.ProtocolType, Rights: rightsOf(answer.AuthorizedOperations)}
+	g := &Group{State: answer.State, Protocol: answer.ProtocolType, Assignor: word(answer.Protocol), Rights: rightsOf(answer.AuthorizedOperations)}
 	for _, m := range answer.Members {
 		g.Members = append(g.Members, Member{Client: word(m.ClientID), Host: word(m.ClientHost)})
 	}

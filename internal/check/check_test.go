@@ -1,7 +1,9 @@
 package check_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -87,6 +89,7 @@ func TestQuota(t *testing.T) {
 		want want
 	}{
 		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Partitions: 6, Members: 6}, want{true, false, "6 replicas can work", ""}},
+		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Partitions: 1, Members: 1}, want{true, false, "1 partition: a replica can have up to 200, and 1 replica can work", ""}},
 		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Partitions: 6, Members: 8}, want{true, true, "2 members have no partition and no share", "at most as many replicas"}},
 		{check.QuotaEvidence{CallsPerSecond: 5, How: "partitions", Partitions: 6, Members: 1}, want{true, true, "6 partitions share 5 calls", "fewer partitions"}},
 		{check.QuotaEvidence{CallsPerSecond: 200, How: "partitions", Members: -1}, want{false, false, "not known", "see topic"}},
@@ -173,5 +176,36 @@ func TestRedis(t *testing.T) {
 		"its time": {redisbudget.Inspection{LeastTook: time.Second, Ahead: -time.Hour}, want{true, true, "1h0m0s behind Redis's", "NTP"}},
 	} {
 		c.want.of(t, what, check.RedisRow(&c.in, nil))
+	}
+}
+
+// TestGroupWithMembers: beside members, run joins only if they share partitions as it does, and decides where to begin only at the first records.
+func TestGroupWithMembers(t *testing.T) {
+	t.Parallel()
+	members := []inspect.Member{{Client: "convdel", Host: "h"}}
+	for what, c := range map[string]struct {
+		found *inspect.Group
+		begin int64
+		want  want
+	}{
+		"at the first record":  {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 0, want{true, false, "1 member", ""}},
+		"another assignor":     {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "sticky", Members: members}, 0, want{false, false, `share partitions by "sticky": run can't join`, "stop its members"}},
+		"at a later record":    {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 4, want{false, false, "run would not start: group g has members", "stop them first"}},
+		"without members":      {&inspect.Group{State: "Empty", Protocol: "consumer"}, 4, want{true, true, "leaves out 4 records", "--start earliest"}},
+		"while they rebalance": {&inspect.Group{State: "PreparingRebalance", Protocol: "consumer", Members: members}, 0, want{true, false, "1 member", ""}},
+	} {
+		c.want.of(t, what, check.GroupRow(check.GroupEvidence{
+			Name: "g", Topic: "t", Start: "latest", Found: c.found,
+			Beginning: &consumer.Beginning{Partitions: []consumer.PartitionBeginning{{First: 0, End: 10, Committed: -1, Begin: c.begin}}},
+		}))
+	}
+}
+
+// TestKafkaSilent: a row says what has not answered, once, and what that can be.
+func TestKafkaSilent(t *testing.T) {
+	t.Parallel()
+	row := check.KafkaRow(nil, fmt.Errorf("ask: %w", context.DeadlineExceeded), false, "")
+	if row.OK || row.Detail != "none of --brokers can be used: ask: no answer in time" || !strings.Contains(row.Fix, "--kafka-tls") {
+		t.Errorf("%+v", row)
 	}
 }

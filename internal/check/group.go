@@ -11,8 +11,12 @@ import (
 	"convdel/consumer/inspect"
 )
 
-// clientName is how members of the service call themselves.
-const clientName = "convdel"
+// clientName is how members of the service call themselves, assignor how they share the partitions. A group takes no member that does not
+// know an assignor of all others.
+const (
+	clientName = "convdel"
+	assignor   = "range"
+)
 
 // GroupEvidence is what is known of the group.
 type GroupEvidence struct {
@@ -64,6 +68,10 @@ func (e *GroupEvidence) members(r *ruling) {
 	g := e.Found
 	if g.Protocol != "" && g.Protocol != "consumer" {
 		r.wrong("use another --group", "group %s is that of another kind of program (%q)", e.Name, g.Protocol)
+	}
+	if g.Protocol == "consumer" && len(g.Members) > 0 && g.Assignor != "" && g.Assignor != assignor {
+		r.wrong("stop its members, or use another --group", "members of group %s share partitions by %q: run can't join them, unless all know %q as well",
+			e.Name, g.Assignor, assignor)
 	}
 	var strangers []string
 	for _, m := range g.Members {
@@ -120,6 +128,10 @@ func (e *GroupEvidence) starts(r *ruling) {
 		oldest = ", the oldest record of the topic " + span(e.Beginning.Oldest) + " old"
 	}
 	text := fmt.Sprintf("no offsets: by --start %s it begins with %s ahead%s", e.Start, countOf(ahead, "record", "records"), oldest)
+	if behind > 0 && len(e.Found.Members) > 0 {
+		r.wrong("stop them first, or use another --group",
+			"run would not start: group %s has members, which have committed nothing of topic %s: where to begin can't be decided beside them", e.Name, e.Topic)
+	}
 	if behind > 0 {
 		r.odd("if those must be executed: --start earliest", "%s, and leaves out %s", text, countOf(behind, "record", "records"))
 		return
@@ -130,7 +142,7 @@ func (e *GroupEvidence) starts(r *ruling) {
 // goesOn rules on a group with offsets.
 func (e *GroupEvidence) goesOn(r *ruling) {
 	var lag, lost int64
-	var without, former, beyond, below []int
+	var without, former, beyond, cut, below []int
 	for id, p := range e.Beginning.Partitions {
 		from := p.Committed
 		switch {
@@ -138,8 +150,10 @@ func (e *GroupEvidence) goesOn(r *ruling) {
 			without, from = append(without, id), p.First
 		case p.Former:
 			former, from = append(former, id), p.First
+		case p.Cut:
+			cut, from = append(cut, id), p.Begin
 		case from > p.End:
-			beyond, from = append(beyond, id), p.End
+			beyond, from = append(beyond, id), p.Begin
 		case from < p.First:
 			below = append(below, id)
 			lost += p.First - from
@@ -149,6 +163,9 @@ func (e *GroupEvidence) goesOn(r *ruling) {
 	}
 	if len(beyond) > 0 {
 		r.odd("set the offsets right while the service is stopped (docs/partitions.md)", "offsets beyond the end of the log: partitions %s begin as --start %s says", list(beyond), e.Start)
+	}
+	if len(cut) > 0 {
+		r.odd("", "the log was cut below what was read: partitions %s go on where it was cut", list(cut))
 	}
 	if len(below) > 0 {
 		r.odd("raise retention.ms of "+e.Topic+"; what is removed can't be executed any more",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"convdel/consumer/cluster"
 	"convdel/consumer/inspect"
@@ -22,7 +23,7 @@ func Failure(err error) (detail, fix string) {
 	case errors.Is(err, inspect.ErrTooOld):
 		return err.Error(), "upgrade the brokers: the service needs Kafka 2.3 or newer"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time: " + err.Error(), "look at the brokers and the network; --timeout gives them longer"
+		return strings.Replace(err.Error(), context.DeadlineExceeded.Error(), "no answer in time", 1), "look at the brokers and the network; --timeout gives them longer"
 	}
 	return err.Error(), "check --brokers, names (DNS), firewalls, and that Kafka runs"
 }
@@ -31,6 +32,11 @@ func Failure(err error) (detail, fix string) {
 func KafkaRow(found *inspect.Cluster, err error, tls bool, login string) Row {
 	if err != nil {
 		detail, fix := Failure(err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			// A port for TLS and one without may wait for each other, and so may another program.
+			detail = "none of --brokers can be used: " + detail
+			fix = "see that --brokers are ports of Kafka's, with --kafka-tls as they need it, and that they work; --timeout gives them longer"
+		}
 		return Failed(Kafka, detail, fix)
 	}
 	var r ruling

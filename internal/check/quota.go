@@ -84,7 +84,8 @@ func (e *QuotaEvidence) shares(r *ruling) {
 			e.Members, e.Partitions, countOf(int64(e.Members-e.Partitions), "member has", "members have"))
 	}
 	if e.CallsPerSecond > 0 {
-		r.fact("%s: a replica can have up to %d, and %d replicas can work", countOf(int64(e.Partitions), "partition", "partitions"), e.CallsPerSecond, e.Partitions)
+		r.fact("%s: a replica can have up to %d, and %s can work", countOf(int64(e.Partitions), "partition", "partitions"), e.CallsPerSecond,
+			countOf(int64(e.Partitions), "replica", "replicas"))
 	}
 }
 

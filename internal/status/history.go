@@ -68,8 +68,15 @@ func (h *History) Samples() []Sample {
 	return slices.Clone(h.samples)
 }
 
-// Rates returns the rates at a time.
-func (h *History) Rates(now time.Time) Rates { return ratesOf(h.Samples(), now) }
+// Rates returns the rates up to a moment, which is not kept. Without it they would be up to [Every] old, and a replica that has just begun to
+// call would seem to stand still.
+func (h *History) Rates(now Sample) Rates {
+	samples := h.Samples()
+	if n := len(samples); n > 0 && now.At.After(samples[n-1].At) && now.At.Sub(samples[n-1].At) <= 3*Every {
+		samples = append(samples, now)
+	}
+	return ratesOf(samples, now.At)
+}
 
 // ratesOf computes rates from samples.
 func ratesOf(samples []Sample, now time.Time) Rates {
@@ -97,11 +104,12 @@ func ratesOf(samples []Sample, now time.Time) Rates {
 	return r
 }
 
-// firstSince returns the first of the last samples in a row that are all not before a time and fit, if that is not the last one.
+// firstSince returns the first of the last samples in a row that are all not before a time and fit, if that is [Every] before the last one: a
+// shorter time says little.
 func firstSince(samples []Sample, since time.Time, fits func(Sample) bool) (Sample, bool) {
 	first := len(samples) - 1
 	for first > 0 && !samples[first-1].At.Before(since) && fits(samples[first-1]) {
 		first--
 	}
-	return samples[first], first < len(samples)-1
+	return samples[first], samples[len(samples)-1].At.Sub(samples[first].At) >= Every
 }

@@ -143,7 +143,7 @@ type Source struct {
 // Of makes the report of a snapshot.
 func Of(s consumer.Snapshot, from Source) Report {
 	r := Report{
-		At: s.At.UTC(), Replica: from.Replica, Rates: from.History.Rates(s.At), Unfinished: unfinishedOf(s),
+		At: s.At.UTC(), Replica: from.Replica, Rates: from.History.Rates(SampleOf(s)), Unfinished: unfinishedOf(s),
 		Quota: Quota{Share: s.Share, Limit: s.Limit, Fallback: s.Status.QuotaFallback}, Settings: from.Settings, AccountsHidden: !from.Accounts,
 		Partitions: []Partition{}, Oldest: []Event{}, DeadLetters: []Letters{}, Log: []Line{}, Ended: map[string]int64{},
 	}

@@ -85,6 +85,35 @@ func TestRates(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
+	for name, c := range map[string]struct {
+		kept, present int
+		want          Rates
+	}{
+		"up to the present":       {10, 12, Rates{Ended: 100, Arriving: 50, Calls: 200, Failed: 10, Known: true}},
+		"one, and the present":    {0, 5, Rates{Ended: 100, Arriving: 50, Calls: 200, Failed: 10, Known: true}},
+		"too short to say":        {0, 4, Rates{}},
+		"a burst has just begun":  {-1, 3, Rates{Calls: 1200.0 / 8, Failed: 60.0 / 8, Ended: 600.0 / 23, Arriving: 600.0 / 23, Known: true}},
+		"nobody has taken a note": {0, 60, Rates{}},
+	} {
+		h := &History{}
+		at := func(second int) Sample { return sample(second, int64(100*second), int64(9000-50*second), 1) }
+		if c.kept < 0 { // nothing to do for 20 seconds, before
+			for second := -20; second <= 0; second += 5 {
+				h.Add(sample(second, 0, 50, 1))
+			}
+			at = func(second int) Sample { return sample(second, int64(200*second), 50, 1) }
+		}
+		for second := 0; second <= c.kept; second += 5 {
+			h.Add(at(second))
+		}
+		got := h.Rates(at(c.present))
+		if math.Abs(got.Failed-c.want.Failed) > .2 { // a whole number of each ten
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+		if got.Failed = c.want.Failed; got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
 	h := &History{}
 	for i := range 1000 {
 		h.Add(sample(5*i, 0, 0, 1))
