@@ -86,12 +86,13 @@ func TestSpellings(t *testing.T) {
 		func(r rune) string { return html.EscapeString(string(r)) },
 	}
 	for range 2000 {
-		account, text := "", ""
+		var name, spelled strings.Builder
 		for range 1 + random.IntN(32) {
 			r := rune(' ' + 1 + random.IntN('~'-' '))
-			account += string(r)
-			text += spell[random.IntN(len(spell))](r)
+			name.WriteRune(r)
+			spelled.WriteString(spell[random.IntN(len(spell))](r))
 		}
+		account, text := name.String(), spelled.String()
 		if got := hideAccounts("at "+text, []string{account}); got != "at "+hiddenAccount {
 			t.Fatalf("%q in %q: %q", account, text, got)
 		}

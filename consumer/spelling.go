@@ -121,7 +121,7 @@ func percent(text string) (rune, int) {
 		if size == 0 {
 			break
 		}
-		encoded = append(encoded, byte(value))
+		encoded = append(encoded, byte(value&0xff))
 	}
 	r, size := utf8.DecodeRune(encoded)
 	if r == utf8.RuneError {

@@ -74,14 +74,16 @@ func (e exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 		e.sent.Add(uint64(len(spans)))
 		return nil
 	}
-	lost := rejected(err, len(spans))
-	e.failed.Add(uint64(lost))
-	e.sent.Add(uint64(len(spans) - lost))
-	message := "spans not sent: they are lost, no event is"
+	all := uint64(len(spans))
+	lost := rejected(err, all)
+	e.failed.Add(lost)
+	e.sent.Add(all - lost)
+	text := slog.String("error", shown(e.settings, err))
 	if lost == 0 {
-		message = "the collector has taken all spans and warns"
+		e.log.LogAttrs(ctx, slog.LevelWarn, "the collector has taken all spans and warns", text)
+		return nil
 	}
-	e.log.LogAttrs(ctx, slog.LevelWarn, message, slog.Int("spans", lost), slog.String("error", shown(e.settings, err)))
+	e.log.LogAttrs(ctx, slog.LevelWarn, "spans not sent: they are lost, no event is", slog.Uint64("spans", lost), text)
 	return nil
 }
 
@@ -92,9 +94,9 @@ func (e exporting) Shutdown(ctx context.Context) error { return e.exporter.Shutd
 var partly = regexp.MustCompile(`(?s)OTLP partial success: .*\((\d+) spans rejected\)`)
 
 // rejected returns how many of the spans are lost by an error: all, unless a collector has taken a part of them.
-func rejected(err error, spans int) int {
+func rejected(err error, spans uint64) uint64 {
 	if found := partly.FindStringSubmatch(err.Error()); found != nil {
-		if n, err := strconv.Atoi(found[1]); err == nil {
+		if n, err := strconv.ParseUint(found[1], 10, 64); err == nil {
 			return min(n, spans)
 		}
 	}

@@ -205,6 +205,7 @@ func TestWhatTheSDKSaysShowsNoValues(t *testing.T) {
 
 // TestACollectorThatTakesAPart of the spans, or warns: those that it rejects are counted as lost, the others as sent. Its text is no line's.
 func TestACollectorThatTakesAPart(t *testing.T) {
+	t.Setenv(envHeaders, "")
 	answer := ""
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
