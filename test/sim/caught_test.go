@@ -20,9 +20,8 @@ var caughtFile = filepath.Join("testdata", "caught.txt")
 
 // caught is the content of that file.
 type caught struct {
-	mu      sync.Mutex
-	days    map[string]int
-	changed bool
+	mu   sync.Mutex
+	days map[string]int
 }
 
 func readCaught(t *testing.T) *caught {
@@ -51,26 +50,15 @@ func (c *caught) of(name string) (day int, known bool) {
 	return day, known
 }
 
-func (c *caught) set(name string, day int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.days[name], c.changed = day, true
-}
-
-// write replaces the file if a scan has found another day.
-func (c *caught) write(t *testing.T) {
+// set replaces a mutant's line. It writes the file at once, so that a run that is cut off keeps what its scans have found.
+func (c *caught) set(t *testing.T, name string, day int) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for name := range c.days {
-		if !slices.ContainsFunc(mutants(), func(m mutant) bool { return m.name == name }) {
-			delete(c.days, name)
-			c.changed = true
-		}
-	}
-	if !c.changed {
-		return
-	}
+	c.days[name] = day
+	maps.DeleteFunc(c.days, func(name string, _ int) bool {
+		return !slices.ContainsFunc(mutants(), func(m mutant) bool { return m.name == name })
+	})
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(c.days)) {
 		fmt.Fprintf(&b, "%d %s\n", c.days[name], name)
