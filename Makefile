@@ -53,8 +53,9 @@ lint: $(GOLANGCI_STAMP) ## Run the linter, in the pinned version
 	$(GOLANGCI) run ./...
 
 .PHONY: race
-race: ## Run the tests with the race detector
-	go test -race -timeout 30m ./...
+# The service of test/e2e is a process of its own, which is built without the detector.
+race: ## Run the tests with the race detector, but for test/e2e
+	go test -race -timeout 30m $$(go list ./... | grep -v /test/e2e)
 
 .PHONY: cover
 cover: ## Run the tests and report their coverage, as .cache/cover.html too
