@@ -53,8 +53,9 @@ lint: $(GOLANGCI_STAMP) ## Run the linter, in the pinned version
 	$(GOLANGCI) run ./...
 
 .PHONY: race
-race: ## Run the tests with the race detector
-	go test -race -timeout 30m ./...
+# The service of test/e2e is a process of its own, which is built without the detector.
+race: ## Run the tests with the race detector, but for test/e2e
+	go test -race -timeout 30m $$(go list ./... | grep -v /test/e2e)
 
 .PHONY: cover
 cover: ## Run the tests and report their coverage, as .cache/cover.html too
@@ -156,8 +157,8 @@ MUTANTS := $(RULES) ./test/sim
 # It first tries the day that caught a broken service last, which test/sim/testdata/caught.txt names, and scans all days if that
 # one does not. The scan replaces the line: commit it.
 .PHONY: sim-check
-sim-check: ## Break the service on purpose, in one way after the other: the simulation must notice each
-	GOGC=$(SIM_GOGC) go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
+sim-check: ## Break the service on purpose, in one way after the other (PART=0/2: in every other one): the simulation must notice each
+	GOGC=$(SIM_GOGC) TEST_MUTANTS_PART=$(PART) go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
 
 # CI leaves it out: it takes ten minutes.
 .PHONY: rules-check
