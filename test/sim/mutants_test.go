@@ -50,15 +50,34 @@ func TestMutantsApply(t *testing.T) {
 // maxDays is within how many days a mutant must be caught.
 const maxDays = 50
 
+// partAsked reads TEST_MUTANTS_PART: "0/2" is every other mutant, "1/2" are the others. Default: all.
+func partAsked(t *testing.T) (part, parts int) {
+	t.Helper()
+	text := os.Getenv("TEST_MUTANTS_PART")
+	if text == "" {
+		return 0, 1
+	}
+	one, all, _ := strings.Cut(text, "/")
+	part, err := strconv.Atoi(one)
+	if err == nil {
+		parts, err = strconv.Atoi(all)
+	}
+	if err != nil || part < 0 || parts <= part {
+		t.Fatalf("TEST_MUTANTS_PART is %q: must be such as 0/2", text)
+	}
+	return part, parts
+}
+
 // TestMutants breaks the service in one way after the other and demands that the simulation notices, and for
 // the right reason. The day that caught a mutant last is tried first, since a scan of all days takes minutes.
 func TestMutants(t *testing.T) {
 	t.Parallel()
 	root := mutation.Root(t)
 	only := os.Getenv("TEST_MUTANT")
+	part, parts := partAsked(t)
 	days := readCaught(t)
-	for _, m := range mutants() {
-		if only != "" && !strings.Contains(m.name, only) {
+	for i, m := range mutants() {
+		if only != "" && !strings.Contains(m.name, only) || i%parts != part {
 			continue
 		}
 		t.Run(m.name, func(t *testing.T) {
