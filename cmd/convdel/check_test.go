@@ -194,7 +194,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 	reading := []kmsg.Key{
 		kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.DescribeGroups, kmsg.ListGroups, kmsg.OffsetFetch, kmsg.ListOffsets, kmsg.Fetch,
-		kmsg.DescribeConfigs,
+		kmsg.DescribeConfigs, kmsg.GetTelemetrySubscriptions, kmsg.PushTelemetry, // the last two are of the test's own client
 	}
 	var mu sync.Mutex
 	asked := map[kmsg.Key]int{}
@@ -496,6 +496,18 @@ func TestCheckAdvertised(t *testing.T) {
 	}
 }
 
+// redisRow is the row about Redis. On a busy machine an answer can take longer than the budget waits; then it is asked again.
+func redisRow(t *testing.T, env environment) check.Row {
+	t.Helper()
+	for range 10 {
+		if _, rows := checkup(t, env); !strings.Contains(rows[check.Redis].Detail, "i/o timeout") {
+			return rows[check.Redis]
+		}
+	}
+	t.Fatal("redis does not answer in time")
+	return check.Row{}
+}
+
 // TestCheckClockAndRedis: clocks that are off, and a Redis that would lose the quota or takes no writes.
 func TestCheckClockAndRedis(t *testing.T) {
 	t.Parallel()
@@ -530,8 +542,7 @@ func TestCheckClockAndRedis(t *testing.T) {
 		{"redis_mode:cluster\r\n", true, "a node of a cluster"},
 	} {
 		info = c.info
-		_, rows := checkup(t, w.env())
-		if row := rows[check.Redis]; row.OK != c.ok || row.Warning != c.ok || !strings.Contains(row.Detail, c.says) {
+		if row := redisRow(t, w.env()); row.OK != c.ok || row.Warning != c.ok || !strings.Contains(row.Detail, c.says) {
 			t.Errorf("%+v, want %s", row, c.says)
 		}
 	}
@@ -541,12 +552,12 @@ func TestCheckClockAndRedis(t *testing.T) {
 	}
 	w.redis.RequireAuth("another")
 	refused := w.env().with(environment{"CONVDEL_REDIS_URL": "redis://:" + testPassword + "@" + w.redis.Addr()}) // no output may show it
-	if _, rows := checkup(t, refused); rows[check.Redis].OK || !strings.Contains(rows[check.Redis].Detail, "WRONGPASS") {
-		t.Errorf("%+v", rows[check.Redis])
+	if row := redisRow(t, refused); row.OK || !strings.Contains(row.Detail, "WRONGPASS") {
+		t.Errorf("%+v", row)
 	}
 	w.redis.RequireAuth("")
-	if _, rows := checkup(t, w.env()); rows[check.Redis].OK || !strings.Contains(rows[check.Redis].Fix, "--redis-key") {
-		t.Errorf("%+v", rows[check.Redis])
+	if row := redisRow(t, w.env()); row.OK || !strings.Contains(row.Fix, "--redis-key") {
+		t.Errorf("%+v", row)
 	}
 }
 

@@ -134,7 +134,7 @@ func TestLettersSummary(t *testing.T) {
 	shows(t, run,
 		"counted 5, all that are open", "2 records are",
 		"2 letters EXHAUSTED, code 50004", "1 letter PERMANENT, code 50001", "1 letter UNDECODABLE, code -",
-		"meaning the account was never imported into the app", "newest "+id(2), "(0s ago)",
+		"meaning the account was never imported into the app", "newest "+id(2), "s ago)",
 		"next convdel deadletters discard --brokers="+s.address+" --class=permanent --code=50001 --since=6h --reason 'WHY'",
 		"next convdel deadletters replay --brokers="+s.address+" --class=exhausted --code=50004 --since=6h",
 		"next convdel deadletters export --brokers="+s.address+" --class=undecodable --code=0 --since=6h > letters.ndjson",
