@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,12 +130,14 @@ func TestLettersOfAnEmptyOrMissingTopic(t *testing.T) {
 
 func TestLettersSummary(t *testing.T) {
 	t.Parallel()
+	began := time.Now()
 	s := mixedShelf(t)
 	run := s.do("list", "--summary", "--since", "6h")
+	took := time.Since(began)
 	shows(t, run,
 		"counted 5, all that are open", "2 records are",
 		"2 letters EXHAUSTED, code 50004", "1 letter PERMANENT, code 50001", "1 letter UNDECODABLE, code -",
-		"meaning the account was never imported into the app", "newest "+id(2), "s ago)",
+		"meaning the account was never imported into the app", "newest "+id(2),
 		"next convdel deadletters discard --brokers="+s.address+" --class=permanent --code=50001 --since=6h --reason 'WHY'",
 		"next convdel deadletters replay --brokers="+s.address+" --class=exhausted --code=50004 --since=6h",
 		"next convdel deadletters export --brokers="+s.address+" --class=undecodable --code=0 --since=6h > letters.ndjson",
@@ -142,6 +145,15 @@ func TestLettersSummary(t *testing.T) {
 	)
 	if strings.Index(run.stdout, "EXHAUSTED") > strings.Index(run.stdout, "PERMANENT") {
 		t.Error("the largest group is not first")
+	}
+	ages := regexp.MustCompile(`\((\d+)s ago\)`).FindAllStringSubmatch(run.stdout, -1)
+	for _, age := range ages {
+		if seconds, err := strconv.Atoi(age[1]); err != nil || seconds > int(took.Seconds())+1 {
+			t.Errorf("%s, after %v", age[0], took)
+		}
+	}
+	if len(ages) != 8 {
+		t.Errorf("%d ages, want two of each of 4 groups", len(ages))
 	}
 	var whole letterSummary
 	run = s.do("list", "--summary", "--format", "json", "--code", "50004")

@@ -158,7 +158,9 @@ func (r *running) step(ctx context.Context) (over bool, err error) {
 	case r.ruling.State != InProgress:
 		r.again++
 	}
-	return false, pause(ctx, min(r.o.Pause, time.Until(r.o.Deadline)))
+	// A list that is read once the time is up is not complete, and would only hide what the last one has shown.
+	err = pause(ctx, min(r.o.Pause, time.Until(r.o.Deadline)))
+	return !time.Now().Before(r.o.Deadline), err
 }
 
 // late rules once more on what is known, and says whether the time is up.
