@@ -162,11 +162,7 @@ func TestDocumentedRights(t *testing.T) {
 // erases runs an erasure as a user whose parts nobody executes, and returns whether it has published them and waited for their outcomes.
 func (s *shelf) erases(user string) bool {
 	s.t.Helper()
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer sim.Close()
+	sim := startSim(s.t, imtest.Config{})
 	run := invoke(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_OUTCOME_TOPIC": outcomeTopic}), "",
 		"erase", "has-2-alice", "--request-id", user, "--yes", "--wait", "2s", "--format", "json")
 	if run.status != exitUnfinished {
@@ -179,11 +175,7 @@ func (s *shelf) erases(user string) bool {
 // checks runs check as a user, and returns whether all is ok.
 func (s *shelf) checks(user string, args ...string) bool {
 	s.t.Helper()
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer sim.Close()
+	sim := startSim(s.t, imtest.Config{})
 	run := invoke(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL}), "", append([]string{"check"}, args...)...)
 	if run.status != exitDone && user == "all" {
 		s.t.Error(run.stdout, run.stderr)
@@ -205,11 +197,7 @@ func (s *shelf) tells(user string) bool {
 // works runs the service as a user, and returns whether an event that is deleted and one that becomes a dead letter both end.
 func (s *shelf) works(user string, args ...string) bool {
 	s.t.Helper()
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer sim.Close()
+	sim := startSim(s.t, imtest.Config{})
 	p := start(s.t, s.as(user).with(environment{"CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": ""}), nil, args...)
 	drained := func() bool {
 		letters, err := s.ends(s.t.Context(), schema.DeadLetterTopic)

@@ -43,12 +43,7 @@ func newWard(t *testing.T) *ward {
 	}
 	b := &demoBroker{cluster: cluster, client: client, admin: kadm.NewClient(client), address: strings.Join(cluster.ListenAddrs(), ",")}
 	t.Cleanup(b.close)
-	w := &ward{shelf: &shelf{demoBroker: b, t: t}, redis: miniredis.RunT(t)}
-	if w.sim, err = imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.sim.Close)
-	return w
+	return &ward{shelf: &shelf{demoBroker: b, t: t}, redis: miniredis.RunT(t), sim: startSim(t, imtest.Config{})}
 }
 
 // goodTopics are the settings of the topics by which nothing is lost.

@@ -29,12 +29,7 @@ type eraser struct {
 
 func newEraser(t *testing.T, cfg imtest.Config) *eraser {
 	t.Helper()
-	cfg.SDKAppID, cfg.Identifier, cfg.SecretKey = 1400000000, "administrator", testSecretKey
-	sim, err := imtest.Start(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sim.Close)
+	sim := startSim(t, cfg)
 	s := newOutcomeShelf(t)
 	return &eraser{shelf: s, sim: sim, env: required().with(environment{
 		"CONVDEL_BROKERS": s.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_OUTCOME_TOPIC": outcomeTopic,

@@ -143,11 +143,7 @@ func TestReceiptFormats(t *testing.T) {
 func TestWaitForTheService(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sim.Close)
+	sim := startSim(t, imtest.Config{})
 	bad := &kgo.Record{Topic: schema.Topic, Value: []byte("no event")}
 	s.produce(bad)
 	badID := schema.DeadLetter{Topic: schema.Topic, Partition: int(bad.Partition), Offset: bad.Offset}.ID()
@@ -329,11 +325,7 @@ func TestEventsFindWrongFlags(t *testing.T) {
 func TestPromise11_WaitForTheServicesOutcomes(t *testing.T) {
 	t.Parallel()
 	s := newOutcomeShelf(t)
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sim.Close)
+	sim := startSim(t, imtest.Config{})
 	bad := &kgo.Record{Topic: schema.Topic, Value: []byte("no event")}
 	s.produce(bad)
 	badID := schema.DeadLetter{Topic: schema.Topic, Partition: int(bad.Partition), Offset: bad.Offset}.ID()

@@ -23,11 +23,7 @@ func TestLogAccounts(t *testing.T) {
 		t.Run(c.setting, func(t *testing.T) {
 			t.Parallel()
 			b := newBroker(t)
-			sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(sim.Close)
+			sim := startSim(t, imtest.Config{})
 			sim.Script(imtest.Fault{Account: "alice7731", Code: 50001, Info: "no user ALICE7731 has C2Cfriend7731"})
 			env := required().with(environment{
 				"CONVDEL_BROKERS": b.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": "", "CONVDEL_LOG_ACCOUNTS": c.setting,

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"convdel/imclient/imtest"
 	"convdel/internal/testkit"
 )
 
@@ -131,4 +132,16 @@ func newBroker(t *testing.T) *demoBroker {
 	}
 	t.Cleanup(b.close)
 	return b
+}
+
+// startSim starts the API's simulator for the app of the tests, and stops it when the test ends.
+func startSim(t *testing.T, cfg imtest.Config) *imtest.Server {
+	t.Helper()
+	cfg.SDKAppID, cfg.Identifier, cfg.SecretKey = 1400000000, "administrator", testSecretKey
+	sim, err := imtest.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	return sim
 }

@@ -37,11 +37,7 @@ func logLine(t *testing.T, log, message string) map[string]any {
 func TestRunServesAndStopsCleanly(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sim.Close)
+	sim := startSim(t, imtest.Config{})
 	env := required().with(environment{"CONVDEL_BROKERS": b.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": "127.0.0.1:0"})
 	p := start(t, env, nil, "run", "--create-topics", "--quota", "local")
 	var listens map[string]any

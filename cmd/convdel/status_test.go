@@ -36,11 +36,7 @@ func TestStatusHidesAccounts(t *testing.T) {
 	t.Parallel()
 	for _, shown := range []bool{false, true} {
 		b := newBroker(t)
-		sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(sim.Close)
+		sim := startSim(t, imtest.Config{})
 		const account = `<script>zq"xylo`
 		sim.Script(imtest.Fault{Account: account, Code: 50004, Info: "no " + account + ", usersig=" + looksLikeSecret})
 		sim.Script(imtest.Fault{Account: "code-parted", Code: 50001, Info: "C2Ccode-parted and to-whom-it-concerns"})
@@ -144,11 +140,7 @@ func TestStatusOfReplicas(t *testing.T) {
 func TestStatusFromKafka(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t)
-	sim, err := imtest.Start(imtest.Config{SDKAppID: 1400000000, Identifier: "administrator", SecretKey: testSecretKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sim.Close)
+	sim := startSim(t, imtest.Config{})
 	env := required().with(environment{"CONVDEL_BROKERS": b.address, "CONVDEL_IM_ENDPOINT": sim.URL, "CONVDEL_ADMIN_ADDR": "127.0.0.1:0"})
 	p, url := runAgainst(t, env)
 	await(t, "ready", func() bool {
