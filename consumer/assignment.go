@@ -14,10 +14,10 @@ import (
 // assignment is the partitions of the topic that a session works on, and the topic as it was when they were opened. An [opener] adds
 // them.
 type assignment struct {
-	cfg     *Config
-	client  *kafka.Client
-	source  *recordlog.Log
-	share   *quotaShare
+	cfg    *Config
+	client *kafka.Client
+	source *recordlog.Log
+	share  *quotaShare
 	// sees is told how many partitions the topic has.
 	sees    func(partitions int)
 	metrics *Metrics

@@ -31,7 +31,7 @@ type commitSender struct {
 	member  func() member
 	refused func(of member, code kafka.Error)
 	topic   string
-	addr   net.Addr
+	addr    net.Addr
 	// pool has connections that are used for everything, fresh has none between two uses.
 	pool, fresh commitTransport
 	log         *slog.Logger
@@ -45,9 +45,9 @@ type commitTransport interface {
 	CloseIdleConnections()
 }
 
-func newCommitSender(g *groupMember, cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
+func newCommitSender(of func() member, refused func(member, kafka.Error), cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
 	return &commitSender{
-		member: g.member, refused: g.commitRefused, topic: cfg.Topic, addr: cfg.Cluster.Addr(), pool: kafkas.transport, fresh: kafkas.fresh, log: log,
+		member: of, refused: refused, topic: cfg.Topic, addr: cfg.Cluster.Addr(), pool: kafkas.transport, fresh: kafkas.fresh, log: log,
 	}
 }
 
@@ -155,8 +155,14 @@ func (c *commitSender) judge(of member, code kafka.Error) error {
 }
 
 func isFenced(err error) bool {
-	var f *fencedError
-	return errors.As(err, &f)
+	_, fenced := errors.AsType[*fencedError](err)
+	return fenced
+}
+
+// isVerdict says whether the group does not take commits from the member that an error is about, or not now.
+func isVerdict(err error) bool {
+	_, moves := errors.AsType[*movesError](err)
+	return moves || isFenced(err)
 }
 
 // coordinatorLost says whether a commit has failed for want of the group's coordinator: nobody has answered, or the broker that

@@ -197,6 +197,7 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 		g.holdings.gain(o.Partitions)
 	case membership.GiveUp:
 		if g.idle {
+			g.share.drop(o.Partitions...)
 			rules.GivenUp(time.Now(), o.Partitions)
 			return
 		}
@@ -214,6 +215,7 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Refused:
 		g.refused(ctx, o)
 	case membership.End:
+		g.c.setStatus(false, g.generation, 0)
 	}
 }
 

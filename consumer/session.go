@@ -140,8 +140,9 @@ func (s *session) drain(ctx context.Context, stop <-chan struct{}, stopCommits f
 	}
 }
 
-// commitLast commits the events of partitions that have ended since the commit before, and does not give up at once: for ten seconds when
-// stop is closed, and otherwise for as long as other members wait for these partitions. An error is the last one.
+// commitLast commits the events of partitions that have ended since the commit before, and does not give up at once. If the group has lost
+// its coordinator, or is between two generations, and stop is not closed, it waits for as long as other members wait for these partitions. An
+// error is the last one.
 func (s *session) commitLast(ctx context.Context, partitions []*partition, stop <-chan struct{}) error {
 	for began := time.Now(); ; {
 		err := s.committer.commit(ctx, partitions, false)
@@ -150,9 +151,9 @@ func (s *session) commitLast(ctx context.Context, partitions []*partition, stop 
 			return err
 		}
 		s.uncommitted.Store(&err)
-		limit := s.drainTimeout + rebalanceSlack
-		if closed(stop) {
-			limit = 2 * commitTimeout
+		limit := 2 * commitTimeout
+		if !closed(stop) && (isVerdict(err) || coordinatorLost(err)) {
+			limit = s.drainTimeout + rebalanceSlack
 		}
 		if retry := retryCommit(err); s.fenced.Load() || time.Since(began)+retry > limit || pause(ctx, retry) != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",

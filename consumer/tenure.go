@@ -95,6 +95,7 @@ func (t *tenures) heed(ctx context.Context, now heldNow, end context.CancelFunc)
 		return leaving || t.open[id] != nil
 	})
 	if len(ids) == 0 {
+		t.idles(now)
 		return
 	}
 	o := &opening{ids: ids}
@@ -109,6 +110,13 @@ func (t *tenures) heed(ctx context.Context, now heldNow, end context.CancelFunc)
 			o.stop()
 		}
 	})
+}
+
+// idles notes that a replica without partitions has no other work.
+func (t *tenures) idles(now heldNow) {
+	if len(now.keep) == 0 {
+		t.worked()
+	}
 }
 
 // read begins to read the partitions of an opening, or ends the session if they can't be opened.
