@@ -2,16 +2,6 @@ package membership
 
 import "time"
 
-// Identity is what a commit carries.
-type Identity struct {
-	MemberID, InstanceID string
-	// Generation is -1 while the member is in none.
-	Generation int32
-}
-
-// Identity returns what a commit carries at present.
-func (m *Member) Identity() Identity { return Identity{} }
-
 // Phase is what a member is about.
 type Phase int
 
@@ -53,6 +43,3 @@ type State struct {
 	// Alive is when the last request was sent whose answer shows that the coordinator knew the member.
 	Alive time.Time
 }
-
-// State returns the membership at present.
-func (m *Member) State() State { return State{} }
