@@ -2,8 +2,10 @@ package consumer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/segmentio/kafka-go"
 
@@ -23,6 +25,9 @@ type assignment struct {
 	metrics *Metrics
 	log     *slog.Logger
 	loops   *loops
+
+	// missing says that there is no such topic.
+	missing atomic.Bool
 
 	// mu guards the rest. While it is held, nothing is waited for, and no other lock is taken.
 	mu         sync.Mutex
@@ -93,6 +98,14 @@ func (a *assignment) commitNothing() {
 	for _, p := range a.all() {
 		p.noCommits.Store(true)
 	}
+}
+
+// absent says why the partitions can't be worked on; empty if they can.
+func (a *assignment) absent() string {
+	if !a.missing.Load() {
+		return ""
+	}
+	return fmt.Sprintf("topic %s is not there", a.cfg.Topic)
 }
 
 // checkOwner returns a [*GroupTakenError] if another service has committed offsets of the group. Nothing more is committed over

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -105,7 +106,7 @@ func (c *Consumer) Status() Status {
 		s.Since, s.Absent, s.Draining, s.Stopping = over.since, over.why, true, over.stopping
 		s.Unreached = at.unreached()
 	} else {
-		s.Absent, s.Unreached = at.stalls.refused(), at.unreached()
+		s.Absent, s.Unreached = cmp.Or(at.stalls.refused(), at.owned.absent()), at.unreached()
 	}
 	s.Live = s.Live && s.Absent == ""
 	if s.Paused = c.breaker.paused(); s.Paused == nil {

@@ -174,6 +174,9 @@ func (g *groupMember) identify(id membership.Identity) {
 // begins notes a generation in which this replica has its assignment.
 func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
 	state, now := rules.State(), g.member()
+	if now.generation < 0 && g.c.status.Load().Live {
+		g.c.setStatus(false, g.generation, 0) // a member that holds nothing loses nothing
+	}
 	if state.Phase != membership.Working || now.generation == g.generation && g.c.status.Load().Live {
 		return
 	}

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -26,6 +27,7 @@ func (a *assignment) watchTopic(ctx context.Context) error {
 	for pause(ctx, topicEvery) == nil {
 		l.rests() // it asks Kafka
 		topic, replaced, err := a.look(ctx)
+		a.missing.Store(errors.Is(err, kafka.UnknownTopicOrPartition))
 		if err == nil && !replaced {
 			a.sees(topic.Partitions)
 			err = a.checkOwner(ctx, topic.Partitions)

@@ -79,7 +79,7 @@ func (l *Limiter) Ask(now time.Time) Ruling {
 		return Ruling{Again: opens}
 	}
 	l.recent.forget(now)
-	pace := l.Pace(now)
+	pace := l.paceOf(l.share, now)
 	limit := max(1, int(pace))
 	if l.out >= limit {
 		return Ruling{Again: l.orGain(l.pacing.rises(now))}
@@ -200,15 +200,18 @@ func (l *Limiter) Hold(now time.Time, quiet time.Duration, lastSuccess time.Time
 // Ramp lets the pace begin at a tenth and rise to the whole within five windows. An API that has just recovered needs that.
 func (l *Limiter) Ramp(now time.Time) { l.pacing.ramp(now) }
 
-// Pace returns how many calls a second may leave: this replica's share or, by a budget, the quota, reduced after throttled
-// answers. It is 0 without a share.
-func (l *Limiter) Pace(now time.Time) float64 {
-	switch l.settle(now); {
+// Pace returns how many calls a second this replica may make: its share, gains that do not count yet among it, or, by a budget, the quota;
+// reduced after throttled answers. It is 0 without a share.
+func (l *Limiter) Pace(now time.Time) float64 { return l.paceOf(l.granted(), now) }
+
+// paceOf returns the pace by a share.
+func (l *Limiter) paceOf(share float64, now time.Time) float64 {
+	switch {
 	case l.granted() == 0:
 		return 0
 	case l.mode == ByBudget:
 		return l.leases.quota * l.pacing.at(now)
 	default:
-		return l.share * l.pacing.at(now)
+		return share * l.pacing.at(now)
 	}
 }

@@ -375,7 +375,7 @@ func TestAgainstModel(t *testing.T) {
 				l.SetShare(n.target(), n.now)
 			},
 			"": func(t *rapid.T) {
-				if pace, want := l.Pace(n.now), n.share()*n.fraction(); math.Abs(pace-want) > 1e-6 {
+				if pace, want := l.Pace(n.now), n.target()*n.fraction(); math.Abs(pace-want) > 1e-6 {
 					t.Fatalf("%v calls a second, want %v", pace, want)
 				}
 			},

@@ -46,7 +46,7 @@ func mutants() []mutation.Mutant {
 		{"a refusal does not end with a gain", "limiter.go", "	if len(l.gains) > 0 && l.spreads() && (t", "	if len(l.gains) > 1000 && l.spreads() && (t"},
 		{"the quiet window holds up budgets", "limiter.go", "	case !l.spreads():\n		return time.Time{}\n", ""},
 		{"with a budget the share counts as well", "limiter.go", "return l.mode != ByBudget }", "return true }"},
-		{"with a budget the pace is the share's", "limiter.go", "	case l.mode == ByBudget:\n		return l.leases.quota *", "	case l.mode == ByBudget:\n		return l.share *"},
+		{"with a budget the pace is the share's", "limiter.go", "	case l.mode == ByBudget:\n		return l.leases.quota *", "	case l.mode == ByBudget:\n		return share *"},
 		{"a budget that is back counts alone", "limiter.go", "return l.mode != ByBudget }", "return l.mode == ByShare }"},
 		{"no share, no limit", "limiter.go", "	if l.granted() == 0 {\n		return Ruling{}\n	}\n", ""},
 		{"departures are kept for half a window", "departures.go", "now.Sub(d.times[d.first]) >= Window", "now.Sub(d.times[d.first]) >= Window/2"},
