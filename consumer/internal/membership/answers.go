@@ -45,6 +45,7 @@ func (m *Member) accepted(now time.Time, a Answer) {
 		// The coordinator keeps static members that have not joined in time, but it tells the leader old claims.
 		m.lose(&LostError{Reason: "was not in the group's last generation"})
 	}
+	m.proven = m.proven && m.memberID == a.MemberID
 	m.memberID, m.generation, m.joined, m.protocol = a.MemberID, a.Generation, a.Generation, a.Protocol
 	m.leader = a.LeaderID == a.MemberID && len(a.Members) > 0
 	m.both = m.protocol != Cooperative
@@ -78,6 +79,7 @@ func (m *Member) syncAnswered(now time.Time, r request, a Answer) {
 func (m *Member) assigned(now time.Time, r request, s share) {
 	m.contact.heard(r.sent, true)
 	m.contact.crossed, m.contact.announced = time.Time{}, time.Time{}
+	m.proven = true
 	m.soon, m.failed, m.refused = 0, 0, 0
 	m.review.basis, m.review.begun = s.basis, now
 	m.enter(now, Working)
@@ -152,13 +154,16 @@ func (m *Member) outdated(now time.Time) {
 // unknown takes it that the coordinator does not know the member.
 func (m *Member) unknown(now time.Time, code int16) {
 	m.lose(&LostError{Code: code, Reason: "is unknown to the group's coordinator"})
-	m.memberID, m.generation, m.joined, m.protocol, m.leader, m.both = "", -1, -1, "", false, true
+	m.memberID, m.generation, m.joined, m.protocol = "", -1, -1, ""
+	m.leader, m.both, m.proven = false, true, false
 	m.rejoin(now)
 }
 
-// fenced takes it that another process has the instance ID, unless a former join of this one may have been carried out late.
+// fenced takes it that another process has the instance ID. Not so if a former join of this one may have been carried out late, or
+// if the coordinator has moved before it had noted the member's ID.
 func (m *Member) fenced(now time.Time) {
-	if !m.orphan.IsZero() && now.Before(m.orphan.Add(2*m.cfg.Session)) {
+	late := !m.orphan.IsZero() && now.Before(m.orphan.Add(2*m.cfg.Session))
+	if late || m.memberID != "" && !m.proven {
 		m.orphan = time.Time{}
 		m.unknown(now, fencedInstance)
 		return

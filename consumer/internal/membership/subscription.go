@@ -55,8 +55,8 @@ func subscriptionBytes(topic string, version int16, c claims) []byte {
 // readSubscription returns what a member claims of a topic. ok is false if it does not subscribe to it, or in bytes that nobody
 // can read.
 func readSubscription(topic string, bytes []byte) (c claims, ok bool) {
-	m := kmsg.NewConsumerMemberMetadata()
-	if len(bytes) > mostBytes || m.ReadFrom(bytes) != nil || !slices.Contains(m.Topics, topic) {
+	m, err := readMetadata(bytes)
+	if err != nil || !slices.Contains(m.Topics, topic) {
 		return claims{}, false
 	}
 	c.generation = m.Generation
@@ -67,6 +67,21 @@ func readSubscription(topic string, bytes []byte) (c claims, ok bool) {
 	}
 	c.partitions = ascending(c.partitions)
 	return c, true
+}
+
+// readMetadata reads what a member says about itself. kafka-go's ConsumerGroup says that it is version 1, and leaves out what came
+// with that: then the fields of version 0 count.
+func readMetadata(bytes []byte) (kmsg.ConsumerMemberMetadata, error) {
+	m := kmsg.NewConsumerMemberMetadata()
+	if len(bytes) > mostBytes {
+		return m, errTooLarge
+	}
+	err := m.ReadFrom(bytes)
+	if err != nil && len(bytes) > 2 {
+		m = kmsg.NewConsumerMemberMetadata()
+		err = m.ReadFrom(append([]byte{0, 0}, bytes[2:]...))
+	}
+	return m, err
 }
 
 // share is what a member gets in a generation.
