@@ -180,6 +180,9 @@ func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
 	if state.Phase != membership.Working || now.generation == g.generation && g.c.status.Load().Live {
 		return
 	}
+	if state.Partitions > 0 {
+		g.share.sees(state.Partitions)
+	}
 	g.generation = now.generation
 	g.c.cfg.Metrics.generations.Inc()
 	g.c.trouble.Store(nil)
@@ -208,11 +211,11 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Lose:
 		g.lose(ctx, o.Why)
 	case membership.Pause:
-		g.c.log.LogAttrs(ctx, slog.LevelWarn, "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
+		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 		g.c.trouble.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
 		g.c.limiter.halt(true)
 	case membership.Resume:
-		g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "calls go on: this replica is a member of the group")
+		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 		g.c.trouble.Store(nil)
 		g.c.limiter.halt(false)
 	case membership.Refused:
@@ -220,6 +223,14 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.End:
 		g.c.setStatus(false, g.generation, 0)
 	}
+}
+
+// pauseLevel is how loud a pause is told. That a heartbeat and the answer to a join cross is a matter of milliseconds.
+func pauseLevel(why error) slog.Level {
+	if lost, is := errors.AsType[*membership.LostError](why); is && lost.Code != 0 {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // lose passes on that all partitions are lost.

@@ -221,6 +221,6 @@ func (m *Member) State() State {
 			giving = append(giving, p)
 		}
 	}
-	return State{Phase: m.phase, Since: m.since, Protocol: m.protocol, Leader: m.leader, Held: slices.Clip(all), GivingUp: giving,
+	return State{Phase: m.phase, Since: m.since, Protocol: m.protocol, Leader: m.leader, Partitions: m.review.basis.number, Held: slices.Clip(all), GivingUp: giving,
 		Paused: m.contact.paused, Stopping: !m.stopping.IsZero(), Alive: m.contact.alive}
 }

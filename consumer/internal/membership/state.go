@@ -34,6 +34,8 @@ type State struct {
 	// Protocol is the generation's, Leader says that this member assigns its partitions.
 	Protocol string
 	Leader   bool
+	// Partitions is the topic's number of partitions by which the leader has assigned; 0 if it has not told.
+	Partitions int
 	// Held are the partitions that the member holds, GivingUp are those of them that it gives up, both ascending.
 	Held, GivingUp []int
 	// Paused is why no new call may be made, or nil.
