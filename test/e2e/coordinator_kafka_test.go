@@ -86,6 +86,7 @@ func eachKind(t *testing.T, test func(t *testing.T, instance func(name string) s
 func TestCoordinatorRules_KafkaWhileARebalanceWaits(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, instance func(string) string) {
+		t.Helper()
 		s := newStage(t, 1, imtest.Config{})
 		a, b := s.newPuppet("a", instance("a"), offers("a")...), s.newPuppet("b", instance("b"), offers("b")...)
 		leader, others := s.stable(a, b)
@@ -126,6 +127,7 @@ func TestCoordinatorRules_KafkaWhileARebalanceWaits(t *testing.T) {
 func TestCoordinatorRules_KafkaWhoIsRemoved(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, instance func(string) string) {
+		t.Helper()
 		const session, rebalance = 3 * time.Second, 9 * time.Second
 		s := newStage(t, 1, imtest.Config{})
 		var all []*puppet
@@ -165,77 +167,6 @@ func TestCoordinatorRules_KafkaWhoIsRemoved(t *testing.T) {
 			t.Errorf("its assignment is %q", got)
 		}
 	})
-}
-
-// TestCoordinatorRules_KafkaStaticRestart: a static member that comes back without its member ID causes no rebalance, whatever metadata
-// it joins with, the leader included, which is not told that it leads. It gets the assignment that it had. The process before is fenced.
-func TestCoordinatorRules_KafkaStaticRestart(t *testing.T) {
-	t.Parallel()
-	for _, leads := range []bool{false, true} {
-		for _, metadata := range []string{"", "claims"} {
-			t.Run(fmt.Sprintf("Leader=%t,Metadata=%q", leads, metadata), func(t *testing.T) {
-				t.Parallel()
-				s := newStage(t, 1, imtest.Config{})
-				var all []*puppet
-				for _, name := range []string{"a", "b", "c"} {
-					all = append(all, s.newPuppet(name, name, offers("claims")...))
-				}
-				leader, others := s.stable(all...)
-				old, witness := others[0], others[1]
-				if leads {
-					old = leader
-				}
-				fresh := s.newPuppet("fresh", old.instance, offers(metadata)...)
-				j := wantJoined(t, "restarted", fresh.joining())
-				if fresh.generation != witness.generation || fresh.id == old.id || len(j.members) != 0 || j.leader != leader.id {
-					t.Errorf("generation %d, member %s: %s; want generation %d, another ID than %s, and %s as leader",
-						fresh.generation, fresh.id, j, witness.generation, old.id, leader.id)
-				}
-				code, got := fresh.sync(j.protocol)
-				if wantCode(t, "sync", code, fine); got != fmt.Sprintf("g%d:%s", witness.generation, old.id) {
-					t.Errorf("the assignment is %q, want that of %s", got, old.id)
-				}
-				wantCode(t, "heartbeat of another", witness.beat(), fine)
-				wantCode(t, "heartbeat", fresh.beat(), fine)
-				wantCode(t, "commit", fresh.commit(fresh.generation, 1), fine)
-				wantCode(t, "heartbeat of the process before", old.beat(), fenced)
-				wantCode(t, "commit of the process before", old.commit(old.generation, 2), fenced)
-				wantCode(t, "join of the process before", old.join().code, fenced)
-				_, code = old.leave()
-				wantCode(t, "leave of the process before", code, fenced)
-
-				// Its next join is a rebalance if it leads, or its metadata has changed.
-				again := fresh.joining()
-				if leads {
-					wantHeld(t, "the former leader", again)
-					return
-				}
-				wantJoined(t, "unchanged", again)
-				fresh.protocols = offers(metadata + ", others")
-				wantHeld(t, "changed", fresh.joining())
-			})
-		}
-	}
-}
-
-// TestCoordinatorRules_KafkaStaticRestartInARebalance: between the joins and the leader's sync a static member that comes back begins the
-// rebalance anew.
-func TestCoordinatorRules_KafkaStaticRestartInARebalance(t *testing.T) {
-	t.Parallel()
-	s := newStage(t, 1, imtest.Config{})
-	a, b := s.newPuppet("a", "a", offers("a")...), s.newPuppet("b", "b", offers("b")...)
-	leader, others := s.stable(a, b)
-	old := others[0]
-	leaders := leader.joining()
-	wantHeld(t, "leader", leaders)
-	wantJoined(t, "other", old.joining())
-	wantJoined(t, "leader", leaders)
-	fresh := s.newPuppet("fresh", old.instance, offers("")...)
-	restarted := fresh.joining()
-	wantHeld(t, "restarted", restarted)
-	wantCode(t, "heartbeat of the leader", leader.beat(), rebalanceInProgress)
-	leaders = leader.joining()
-	s.synced([]*puppet{leader, fresh}, []<-chan joined{leaders, restarted})
 }
 
 // TestCoordinatorRules_KafkaProtocols: the group uses the first protocol that all members offer. Who offers none of those is refused and
@@ -282,6 +213,7 @@ func TestCoordinatorRules_KafkaProtocols(t *testing.T) {
 func TestCoordinatorRules_KafkaHeldJoin(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, instance func(string) string) {
+		t.Helper()
 		s := newStage(t, 1, imtest.Config{})
 		a, b := s.newPuppet("a", instance("a"), offers("a")...), s.newPuppet("b", instance("b"), offers("b")...)
 		leader, others := s.stable(a, b)
@@ -336,73 +268,4 @@ func TestCoordinatorRules_KafkaSessionBounds(t *testing.T) {
 		a.session = session
 		wantCode(t, fmt.Sprint("a session of ", session), a.join().code, want)
 	}
-}
-
-// TestCoordinatorRules_KafkaMoves: when the coordinator moves while joins are held, they end, and the next coordinator has the generation
-// before: it takes the members' heartbeats and commits, does not know the newcomer, and gives each member a whole session.
-//
-//nolint:paralleltest // the others would lose the node as well
-func TestCoordinatorRules_KafkaMoves(t *testing.T) {
-	for _, how := range []string{"stop", "kill"} {
-		t.Run(how, func(t *testing.T) { moveCoordinator(t, how) })
-	}
-}
-
-func moveCoordinator(t *testing.T, how string) {
-	t.Helper()
-	const session = 4 * time.Second
-	s := newClusterStage(t, 1, imtest.Config{})
-	victim := s.chooseGroup(false)
-	s.await(10*time.Second, "a coordinator that answers", func() bool { return s.state() == "Dead with 0 members" })
-	var all []*puppet
-	for _, name := range []string{"a", "b", "c"} {
-		p := s.newPuppet(name, "", offers(name)...)
-		p.session = session
-		all = append(all, p)
-	}
-	leader, others := s.stable(all...)
-	m, silent, newcomer := others[0], others[1], s.newPuppet("d", "", offers("d")...)
-	newcomers := newcomer.joining()
-	wantHeld(t, "newcomer", newcomers)
-	own := m.joining()
-	wantHeld(t, "member", own)
-	for range 8 { // so that a session that goes on is over soon
-		wantCode(t, "heartbeat of the leader", leader.beat(), rebalanceInProgress)
-		pause(t.Context(), session/16)
-	}
-	ended := time.Now()
-	at := func() time.Duration { return time.Since(ended).Round(10 * time.Millisecond) }
-	start := s.endNode(how, victim)
-	t.Logf("the held join: %s", <-own)
-	t.Logf("the newcomer's: %s", <-newcomers)
-	next := victim
-	s.await(30*time.Second, "another coordinator", func() bool {
-		if found := s.admin.FindGroupCoordinators(t.Context(), s.group); found.Error() == nil {
-			next = found[s.group].NodeID
-		}
-		return next != victim
-	})
-	t.Logf("node %d coordinates after %s", next, at())
-	for _, p := range []*puppet{leader, m, silent, newcomer} {
-		p.node = next
-	}
-	s.await(30*time.Second, "a commit", func() bool { return m.commit(m.generation, 1) == fine })
-	loaded := time.Now()
-	t.Logf("it takes a commit of the generation before after %s", at())
-	wantCode(t, "heartbeat", m.beat(), fine)
-	wantCode(t, "heartbeat of the newcomer", newcomer.beat(), unknownMember)
-	alive := func() int16 { leader.beat(); return m.beat() }
-	s.await(2*session, "a rebalance, since the silent member is expired", func() bool { return alive() == rebalanceInProgress })
-	since := loaded
-	if how == "stop" {
-		since = ended // node.sh returns seconds after the coordinator has moved
-	}
-	lasted := time.Since(since)
-	t.Logf("the silent member is expired %s after the move", lasted.Round(10*time.Millisecond))
-	if lasted < session*3/4 {
-		t.Errorf("expired after %s, want %s: a session is not begun anew", lasted, session)
-	}
-	s.synced([]*puppet{leader, m}, []<-chan joined{leader.joining(), m.joining()})
-	start()
-	s.awaitInSync()
 }

@@ -35,8 +35,11 @@ func (s *stage) newPuppet(name, instance string, protocols ...kmsg.JoinGroupRequ
 		request kmsg.Request
 		version int16
 	}{
-		{kmsg.NewPtrJoinGroupRequest(), 7}, {kmsg.NewPtrSyncGroupRequest(), 5}, {kmsg.NewPtrHeartbeatRequest(), 4},
-		{kmsg.NewPtrLeaveGroupRequest(), 4}, {kmsg.NewPtrOffsetCommitRequest(), 7},
+		{kmsg.NewPtrJoinGroupRequest(), 7},
+		{kmsg.NewPtrSyncGroupRequest(), 5},
+		{kmsg.NewPtrHeartbeatRequest(), 4},
+		{kmsg.NewPtrLeaveGroupRequest(), 4},
+		{kmsg.NewPtrOffsetCommitRequest(), 7},
 	} {
 		versions.SetMaxKeyVersion(max.request.Key(), max.version)
 	}
