@@ -30,10 +30,8 @@ type network struct {
 	// refused are the ports that refuse all connections.
 	refused map[int]bool
 	apiDown bool
-	// jammed keeps replicas away from all brokers.
-	jammed bool
-	rules  map[*rule]bool
-	wires  map[*wire]bool
+	rules   map[*rule]bool
+	wires   map[*wire]bool
 }
 
 // rule is a fault that affects frames of replicas.
@@ -68,7 +66,7 @@ func (p *party) dial(ctx context.Context, kind, address string) (net.Conn, error
 	port, _ := strconv.Atoi(text)
 	p.n.mu.Lock()
 	toKafka := port >= kafkaPort
-	refused := p.dead || toKafka && (p.away || p.n.refused[port] || p.n.jammed && p.tap != nil) || !toKafka && p.n.apiDown
+	refused := p.dead || toKafka && (p.away || p.n.refused[port]) || !toKafka && p.n.apiDown
 	mute := toKafka && p.mute
 	p.n.mu.Unlock()
 	if refused {
@@ -207,7 +205,7 @@ func (w *wire) see(frame []byte, up bool) (r request, jammed bool) {
 		w.p.tap.asked(w.p, &r, frame)
 	}
 	w.beats = w.beats || w.synced
-	w.synced = w.synced || r.key == int16(kmsg.SyncGroup)
+	w.synced = w.synced || r.key == int16(kmsg.SyncGroup) && r.version == 0 // kafka-go's ConsumerGroup has version 0 alone
 	jammed = w.beats && len(w.asked) > 0 && w.p.isMute()
 	w.asked[int32(binary.BigEndian.Uint32(frame[8:]))] = r
 	return r, jammed

@@ -25,7 +25,6 @@ type tap struct {
 	tried   map[string]string    // which replica last tried to write a letter, by ID
 	told    map[string]time.Time // when an outcome was first on its way to a broker, by id
 	proven  map[string]time.Time // when an outcome of an event's end was first acknowledged, by the record's ID
-	heard   map[string]time.Time // when a member of the group was last heard of, by ID
 	strange []string
 	// careless counts writes that do not wait for all in-sync replicas of the log.
 	careless int
@@ -42,15 +41,14 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, heard: map[string]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
-	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, kmsg.Key(r.key)) {
+	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit}, kmsg.Key(r.key)) {
 		return
 	}
-	arrives := !p.isMute()
 	body := kbin.Reader{Src: frame[12:]}
 	body.NullableString()
 	req := kmsg.RequestForKey(r.key)
@@ -63,9 +61,6 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 	if err := req.ReadFrom(body.Src); err != nil {
 		t.strange = append(t.strange, "a request that does not parse: "+err.Error())
 		return
-	}
-	if m, ok := memberOf(req); ok && arrives {
-		t.heard[m] = time.Now()
 	}
 	switch req := req.(type) {
 	case *kmsg.ProduceRequest:
@@ -97,32 +92,6 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 			}
 		}
 	}
-}
-
-// memberOf returns the member of the group that sent a request.
-func memberOf(req kmsg.Request) (id string, ok bool) {
-	switch req := req.(type) {
-	case *kmsg.HeartbeatRequest:
-		return req.MemberID, true
-	case *kmsg.JoinGroupRequest:
-		return req.MemberID, true
-	case *kmsg.SyncGroupRequest:
-		return req.MemberID, true
-	case *kmsg.OffsetCommitRequest:
-		return req.MemberID, true
-	}
-	return "", false
-}
-
-// silent returns true if a member has sent nothing for so long.
-func (t *tap) silent(id string, since time.Duration) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	last, known := t.heard[id]
-	if !known {
-		t.heard[id] = time.Now()
-	}
-	return known && time.Since(last) > since
 }
 
 // by returns the replica that wrote a dead letter. If no write was acknowledged, it is the replica that last tried.

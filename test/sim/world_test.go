@@ -16,6 +16,7 @@ import (
 
 	"convdel/imclient"
 	"convdel/internal/testkit"
+	"convdel/internal/testkit/coordinator"
 	"convdel/schema"
 )
 
@@ -42,11 +43,13 @@ type world struct {
 	began time.Time
 
 	kafka *kfake.Cluster
-	lost  map[int32]bool // the brokers that are down
-	tap   *tap
-	api   *api
-	redis *testkit.Redis
-	key   *sharedKey
+	// groups coordinates the group in the embedded cluster's place.
+	groups *coordinator.Coordinator
+	lost   map[int32]bool // the brokers that are down
+	tap    *tap
+	api    *api
+	redis  *testkit.Redis
+	key    *sharedKey
 
 	publisher *kgo.Client
 	aimer     *kgo.Client // it publishes to the partition that a record names
@@ -293,6 +296,7 @@ func (w *world) close() {
 	if w.redis != nil {
 		w.redis.Close()
 	}
+	w.groups.Close()
 	w.kafka.Close()
 	time.Sleep(time.Minute) // meanwhile frames on their way arrive, and clients notice the end
 }

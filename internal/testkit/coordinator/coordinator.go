@@ -119,7 +119,9 @@ func (h *held) abandon() {
 	close(h.done)
 }
 
-func newHeld(req kmsg.Request) *held { return &held{res: req.ResponseKind(), done: make(chan struct{})} }
+func newHeld(req kmsg.Request) *held {
+	return &held{res: req.ResponseKind(), done: make(chan struct{})}
+}
 
 // control is what the cluster asks first about each request of a group.
 func (c *Coordinator) control(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the cluster wants it so
