@@ -19,6 +19,13 @@ type Config struct {
 	Cluster cluster.Config
 	// Topic is read to the end and beyond; Group owns its offsets. Both are required.
 	Topic, Group string
+	// InstanceID makes this replica a static member of the group: if it comes back within SessionTimeout, it has its partitions again
+	// without a rebalance. No other replica of the group may have it. 1 to 249 letters, digits, dots, underscores or hyphens.
+	// Default: none.
+	InstanceID string
+	// SessionTimeout is for how long the group keeps the partitions of a replica that it hears nothing of. 6 to 45 s, and within
+	// the bounds of the brokers. Default 12 s.
+	SessionTimeout time.Duration
 	// DeadLetterTopic takes what can't be deleted. Required, never equal to Topic.
 	DeadLetterTopic string
 	// OutcomeTopic is where the end of every event is recorded, as a [schema.Outcome], before the event counts as ended. It differs
@@ -219,6 +226,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxBatchBytes, 64<<20)
 	setDefault(&c.MaxRecordBytes, min(8<<20, c.MaxBatchBytes))
 	setDefault(&c.DrainTimeout, 15*time.Second)
+	setDefault(&c.SessionTimeout, 12*time.Second)
 	setDefault(&c.Cluster.Logger, c.Logger)
 	c.Cluster = c.Cluster.WithMemory()
 	if c.MaxCalls == 0 {
@@ -265,6 +273,8 @@ func (c Config) validate() error {
 	check(len(c.Cluster.Brokers) > 0, "Cluster.Brokers", "is empty")
 	check(c.Topic != "", "Topic", "is empty")
 	check(c.Group != "", "Group", "is empty")
+	check(isInstanceID(c.InstanceID), "InstanceID", "is not 1 to 249 letters, digits, dots, underscores or hyphens")
+	check(c.SessionTimeout >= leastSession && c.SessionTimeout <= mostSession, "SessionTimeout", "is not 6 to 45 s")
 	check(c.DeadLetterTopic != "", "DeadLetterTopic", "is empty")
 	check(c.DeadLetterTopic != c.Topic, "DeadLetterTopic", "is the same as Topic")
 	check(c.OutcomeTopic == "" || c.OutcomeTopic != c.Topic, "OutcomeTopic", "is the same as Topic")

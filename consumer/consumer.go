@@ -15,11 +15,10 @@ import (
 )
 
 const (
-	// The group notices a lost member after sessionTimeout, and members notice a rebalance within a heartbeat. A member whose
+	// The group notices a lost member after Config.SessionTimeout, and members notice a rebalance within a heartbeat. A member whose
 	// heartbeats reach nobody stops calling before its session times out: its heartbeat fails after groupTimeout at the latest,
 	// and the calls under way end soon after.
 	heartbeatEvery = time.Second
-	sessionTimeout = 12 * time.Second
 	groupTimeout   = 5 * time.Second
 	joinBackoff    = 500 * time.Millisecond
 	// kafka-go joins again at once after a rebalance has interrupted its join, since brokers hold a join. A broker that does not
@@ -209,7 +208,7 @@ func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
 		Topics:                 []string{c.cfg.Topic},
 		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
 		HeartbeatInterval:      heartbeatEvery,
-		SessionTimeout:         sessionTimeout,
+		SessionTimeout:         c.cfg.SessionTimeout,
 		RebalanceTimeout:       c.cfg.DrainTimeout + rebalanceSlack,
 		JoinGroupBackoff:       joinBackoff,
 		Timeout:                groupTimeout,

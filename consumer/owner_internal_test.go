@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"convdel/consumer/internal/offsets"
 )
@@ -46,6 +47,31 @@ func TestConfigWords(t *testing.T) {
 				t.Errorf("%q is taken as %s", word, field)
 			}
 		}
+	}
+}
+
+// TestConfigMember: an instance ID is one that Kafka's own client takes, and a session is neither too short nor too long.
+func TestConfigMember(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{".", "..", "a b", "a/b", "ä", "a\n", strings.Repeat("x", 250)} {
+		if !hasField(Config{InstanceID: id}.validate(), "InstanceID") {
+			t.Errorf("%q is taken as an instance ID", id)
+		}
+	}
+	for _, id := range []string{"", "convdel-0", "host.example_1", "...", strings.Repeat("x", 249)} {
+		if hasField(Config{InstanceID: id}.validate(), "InstanceID") {
+			t.Errorf("%q is refused as an instance ID", id)
+		}
+	}
+	for session, wrong := range map[time.Duration]bool{
+		-time.Second: true, 5999 * time.Millisecond: true, 6 * time.Second: false, 45 * time.Second: false, 45001 * time.Millisecond: true,
+	} {
+		if hasField(Config{SessionTimeout: session}.validate(), "SessionTimeout") != wrong {
+			t.Errorf("a session of %s: refused %t, want %t", session, !wrong, wrong)
+		}
+	}
+	if cfg, _ := (Config{}).withDefaults(); cfg.SessionTimeout != 12*time.Second || cfg.InstanceID != "" {
+		t.Errorf("by default: a session of %s and the instance ID %q", cfg.SessionTimeout, cfg.InstanceID)
 	}
 }
 

@@ -95,6 +95,8 @@ func (s *serviceSettings) read(c *checker, env func(string) (string, bool)) serv
 func (c *checker) checkTopics(s *serviceSettings, cfg *consumer.Config) {
 	cfg.Topic = c.eventTopic(s.Topic)
 	cfg.Group = c.printable("group", s.Group, 255)
+	cfg.InstanceID = c.instanceID("instance-id", s.InstanceID)
+	cfg.SessionTimeout = c.duration("session-timeout", s.SessionTimeout, 6*time.Second, 45*time.Second)
 	cfg.DeadLetterTopic = c.letterTopic(s.Topic, s.DeadLetterTopic)
 	cfg.OutcomeTopic = c.outcomeTopic(s.OutcomeTopic, cfg.Topic, cfg.DeadLetterTopic)
 	cfg.OutcomesHideAccounts = !c.yesNo("outcome-accounts", s.OutcomeAccounts)

@@ -59,6 +59,8 @@ type groupSettings struct {
 	letterTopicSettings `embed:""`
 	outcomeSettings     `embed:""`
 	OutcomeAccounts     toggle `default:"true" help:"Record the conversation of each event in the outcome topic. Without it, IDs and erasures are recorded still, and IDs that publishers choose, or that follow from the account, can be guessed." setting:""`
+	InstanceID          string `help:"Name of this replica in the group, different for each: a replica that comes back within --session-timeout has its partitions again without a rebalance. The older of two with the same name ends. Empty = none." name:"instance-id" placeholder:"NAME" setting:""`
+	SessionTimeout      string `default:"12s" help:"How long the group keeps the partitions of a replica that it hears nothing of, 6s to 45s. The brokers must allow it." placeholder:"TIME" setting:""`
 	CreateTopics        toggle `default:"false" help:"Create missing topics at the start, for development." setting:""`
 	Start               string `default:"recent" help:"Where a group without any offset begins: earliest, latest, a time (RFC 3339, a date, or an age such as 36h or 2d), or recent, which is the earliest record if that is younger than an hour and an error otherwise. It has no effect once the group has offsets." placeholder:"WHERE" setting:"" words:"recent,earliest,latest"`
 	Adopt               string `help:"Take the group over from the app of this SDKAppID (your own, if only the dead-letter topic has changed). The running replicas of that app end. Remove this setting afterwards." placeholder:"NUMBER" setting:""`

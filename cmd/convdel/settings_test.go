@@ -60,14 +60,15 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		Topic: "conversation.delete.requested", Group: "convdel", DeadLetterTopic: "conversation.delete.requested.dead-letter",
 		CallsPerSecond: 200, ShareByPartitions: true, MaxCalls: 1000, CallTimeout: 5 * time.Second, MaxAttempts: 6,
 		RetryInitial: 500 * time.Millisecond, RetryMax: 30 * time.Second, MaxInFlight: 2000, MaxInFlightBytes: 16 << 20,
-		DrainTimeout: 15 * time.Second, MaxBatchBytes: 67108864, MaxRecordBytes: 8388608,
+		DrainTimeout: 15 * time.Second, SessionTimeout: 12 * time.Second, MaxBatchBytes: 67108864, MaxRecordBytes: 8388608,
 	}
 	if got.Topic != want.Topic || got.Group != want.Group || got.DeadLetterTopic != want.DeadLetterTopic || got.CreateTopics ||
 		got.CallsPerSecond != want.CallsPerSecond || !got.ShareByPartitions || got.MaxCalls != want.MaxCalls ||
 		got.CallTimeout != want.CallTimeout || got.MaxAttempts != want.MaxAttempts || got.RetryInitial != want.RetryInitial ||
 		got.RetryMax != want.RetryMax || got.MaxInFlight != want.MaxInFlight || got.MaxInFlightBytes != want.MaxInFlightBytes ||
 		got.MaxBatchBytes != want.MaxBatchBytes || got.MaxRecordBytes != want.MaxRecordBytes || got.Start != want.Start || got.Adopt != "" ||
-		got.OutcomeTopic != "" || got.OutcomesHideAccounts || got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout {
+		got.OutcomeTopic != "" || got.OutcomesHideAccounts || got.MaxEventAge != 0 || got.DrainTimeout != want.DrainTimeout ||
+		got.SessionTimeout != want.SessionTimeout || got.InstanceID != "" {
 		t.Errorf("consumer: %+v\nwant %+v", got, want)
 	}
 	if brokers := cfg.Consumer.Cluster.Brokers; !slices.Equal(brokers, []string{"kafka-1:9092", "kafka-2:9092"}) {
@@ -97,7 +98,7 @@ func wrongSettings() map[string]string {
 		"kafka-sasl": "gssapi", "insecure": "very", "kafka-username": "", "im-endpoint": "ftp://im.example.com", "im-sdkappid": "0",
 		"im-identifier": strings.Repeat("x", 33), "calls-per-second": "abc", "quota": "fair", "redis-key": "a b", "call-timeout": "5",
 		"max-calls": "-1", "max-attempts": "0", "retry-initial": "soon", "retry-max": "1h1", "max-in-flight": "1.5",
-		"max-in-flight-bytes": "16MiB", "max-event-age": "-1s", "revived-check": "soon", "drain-timeout": "0", "admin-addr": "8080", "admin-hosts": "convdel:8080", "admin-accounts": "some",
+		"max-in-flight-bytes": "16MiB", "max-event-age": "-1s", "revived-check": "soon", "drain-timeout": "0", "instance-id": "..", "session-timeout": "5s", "admin-addr": "8080", "admin-hosts": "convdel:8080", "admin-accounts": "some",
 		"log-level": "loud", "log-format": "xml", "log-accounts": "some",
 	}
 }
@@ -235,6 +236,8 @@ func TestSettingsAtTheirLimits(t *testing.T) {
 		{"--calls-per-second=100000", "--quota=local", "--max-calls=64"},
 		{"--max-event-age=24h", "--max-in-flight=1"},
 		{"--log-level=debug", "--log-format=json"},
+		{"--instance-id=", "--session-timeout=6s"},
+		{"--instance-id=convdel-0", "--session-timeout=45s"},
 		{"--start=earliest", "--adopt=1400000002", "--max-batch-bytes=65536", "--max-record-bytes=65536"},
 	} {
 		if _, problems := checked(t, required(), args...); problems != nil {
