@@ -31,7 +31,9 @@ type network struct {
 	refused map[int]bool
 	apiDown bool
 	rules   map[*rule]bool
-	wires   map[*wire]bool
+	// triggers wait for frames of replicas.
+	triggers []*trigger
+	wires    map[*wire]bool
 }
 
 // rule is a fault that affects frames of replicas.
@@ -43,6 +45,32 @@ type rule struct {
 	cut   bool
 	// matches selects parties; nil selects all.
 	matches func(*party) bool
+}
+
+// trigger does something as soon as a frame of a replica is on its way, and before it arrives.
+type trigger struct {
+	up   bool
+	key  int16
+	left int // how many times still
+	do   func()
+}
+
+func (n *network) add(t *trigger) { n.set(func() { n.triggers = append(n.triggers, t) }) }
+
+// pull does what waits for such a frame.
+func (n *network) pull(key int16, up bool) {
+	n.mu.Lock()
+	var due []*trigger
+	for _, t := range n.triggers {
+		if t.left > 0 && t.up == up && t.key == key {
+			t.left--
+			due = append(due, t)
+		}
+	}
+	n.mu.Unlock()
+	for _, t := range due {
+		t.do()
+	}
 }
 
 func newNetwork() *network {
@@ -164,6 +192,9 @@ func (w *wire) pump(from, to net.Conn, up bool) {
 			return
 		}
 		r, jammed := w.see(frame, up)
+		if w.p.tap != nil {
+			w.p.n.pull(r.key, up)
+		}
 		delay, cut, drop := w.fate(&r, up)
 		if delay > 0 {
 			time.Sleep(delay)

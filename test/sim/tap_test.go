@@ -20,11 +20,14 @@ import (
 type tap struct {
 	mu      sync.Mutex
 	commits []commit
-	acked   map[string]time.Time // when a letter was first acknowledged, by ID
-	writer  map[string]string    // which replica wrote a letter first, by ID
-	tried   map[string]string    // which replica last tried to write a letter, by ID
-	told    map[string]time.Time // when an outcome was first on its way to a broker, by id
-	proven  map[string]time.Time // when an outcome of an event's end was first acknowledged, by the record's ID
+	acked   map[string]time.Time   // when a letter was first acknowledged, by ID
+	writer  map[string]string      // which replica wrote a letter first, by ID
+	tried   map[string]string      // which replica last tried to write a letter, by ID
+	told    map[string]time.Time   // when an outcome was first on its way to a broker, by id
+	proven  map[string]time.Time   // when an outcome of an event's end was first acknowledged, by the record's ID
+	names   map[string]string      // which replica was which member of the group, by member ID
+	static  map[string]bool        // the instance IDs that were named in joins
+	beats   map[string][]time.Time // when each replica has sent heartbeats
 	strange []string
 	// careless counts writes that do not wait for all in-sync replicas of the log.
 	careless int
@@ -41,12 +44,12 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, names: map[string]string{}, static: map[string]bool{}, beats: map[string][]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
-	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit}, kmsg.Key(r.key)) {
+	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat}, kmsg.Key(r.key)) {
 		return
 	}
 	body := kbin.Reader{Src: frame[12:]}
@@ -63,6 +66,14 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 		return
 	}
 	switch req := req.(type) {
+	case *kmsg.JoinGroupRequest:
+		if req.InstanceID != nil {
+			t.static[*req.InstanceID] = true
+		}
+	case *kmsg.SyncGroupRequest:
+		t.names[req.MemberID] = p.name
+	case *kmsg.HeartbeatRequest:
+		t.beats[p.name] = append(t.beats[p.name], time.Now())
 	case *kmsg.ProduceRequest:
 		r.written = map[place][]string{}
 		if req.Acks != -1 {
@@ -92,6 +103,13 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 			}
 		}
 	}
+}
+
+// isStatic returns true if a member has joined with an instance ID.
+func (t *tap) isStatic(instance string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.static[instance]
 }
 
 // by returns the replica that wrote a dead letter. If no write was acknowledged, it is the replica that last tried.

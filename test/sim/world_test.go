@@ -118,7 +118,11 @@ func newWorld(t *testing.T, sc *scenario) *world {
 		w.redis = startRedis()
 	}
 	for i := range sc.replicas {
-		w.hosts = append(w.hosts, &host{w: w, number: i, turn: make(chan struct{}, 1)})
+		s := &host{w: w, number: i, turn: make(chan struct{}, 1), former: sc.members.former[i]}
+		if sc.members.static[i] {
+			s.instance = fmt.Sprintf("host-%d", i)
+		}
+		w.hosts = append(w.hosts, s)
 	}
 	return w
 }
@@ -201,9 +205,7 @@ func (w *world) live() {
 	w.note("all faults are over")
 	w.replaceKey(firstKey, true) // two replacements may have overlapped
 	w.replaceKey(firstKey, false)
-	for _, s := range w.hosts {
-		s.start()
-	}
+	w.upgradeAll()
 	w.drain()
 	cancel()
 	w.erasing.Wait()

@@ -46,7 +46,8 @@ type group struct {
 	// joins ends the rebalance, syncs the wait for syncs.
 	joins, syncs *time.Timer
 
-	stored stored
+	stored  stored
+	history []Assigned
 }
 
 // stored is what a coordinator finds that loads the group.
@@ -342,7 +343,10 @@ func (m *member) matches(protocols []kmsg.JoinGroupRequestProtocol) bool {
 // store keeps what a coordinator finds that loads the group.
 func (g *group) store() {
 	g.stored = stored{generation: g.generation, protocol: g.protocol, leader: g.leader}
+	now := Assigned{At: time.Now(), Generation: g.generation, Protocol: g.protocol, To: map[string][]byte{}}
+	g.history = append(g.history, now)
 	for _, m := range g.members {
+		now.To[m.id] = m.assignment
 		g.stored.members = append(g.stored.members, member{
 			id: m.id, instance: m.instance, protocols: m.protocols, session: m.session, rebalance: m.rebalance, assignment: m.assignment,
 		})

@@ -1,6 +1,9 @@
 package coordinator
 
 import (
+	"slices"
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -38,6 +41,25 @@ func (c *Coordinator) Info(name string) Info {
 		info.Members = append(info.Members, one)
 	}
 	return info
+}
+
+// Assigned is what the members of a group have from a moment on: a leader has assigned it, or a static member has come back.
+type Assigned struct {
+	At         time.Time
+	Generation int32
+	Protocol   string
+	// To are the assignments by member ID.
+	To map[string][]byte
+}
+
+// History returns the assignments of a group so far. Callers leave it as it is.
+func (c *Coordinator) History(name string) []Assigned {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.groups[name]; g != nil {
+		return slices.Clone(g.history)
+	}
+	return nil
 }
 
 // describe answers for groups that have members; nil leaves the answer to the cluster.
