@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,10 @@ type former struct {
 	client *kafka.Client
 	api    *imclient.Client
 	log    *slog.Logger
+
+	mu     sync.Mutex
+	calls  []time.Time // the last departures; in the future for calls that are under way
+	paused time.Time
 }
 
 // These are the former version's.
@@ -145,13 +150,10 @@ type formerWork struct {
 	member     string
 	generation int32
 
-	mu    sync.Mutex
 	parts map[int]*formerPartition
 	share int
-	calls []time.Time // the last departures; in the future for calls that are under way
-	// underWay are the conversations of these.
+	// underWay are the conversations of the calls under way.
 	underWay map[schema.Conversation]bool
-	paused   time.Time
 }
 
 // formerPartition is where a partition stands. Everything below watermark has ended, and what ended lists.
@@ -219,7 +221,7 @@ func (s *formerWork) open(ctx context.Context, ids []int) bool {
 				err = errors.Join(err, p.Error)
 				at := &formerPartition{watermark: max(0, p.CommittedOffset), ended: map[int64]bool{}}
 				at.position = at.watermark
-				if p.CommittedOffset >= 0 && p.Metadata != "" {
+				if strings.Contains(p.Metadata+" ", fmt.Sprintf(" at=%d ", p.CommittedOffset)) { // otherwise a tool has moved the group
 					s.w.tap.mu.Lock()
 					for _, r := range s.w.tap.finished(p.CommittedOffset, p.Metadata) {
 						for o := r[0]; o <= r[1]; o++ {

@@ -26,6 +26,7 @@ type tap struct {
 	told    map[string]time.Time   // when an outcome was first on its way to a broker, by id
 	proven  map[string]time.Time   // when an outcome of an event's end was first acknowledged, by the record's ID
 	names   map[string]string      // which replica was which member of the group, by member ID
+	own     map[string]bool        // the replicas with the service's own membership
 	static  map[string]bool        // the instance IDs that were named in joins
 	beats   map[string][]time.Time // when each replica has sent heartbeats
 	strange []string
@@ -44,7 +45,7 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, names: map[string]string{}, static: map[string]bool{}, beats: map[string][]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, names: map[string]string{}, own: map[string]bool{}, static: map[string]bool{}, beats: map[string][]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
@@ -72,6 +73,9 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 		}
 	case *kmsg.SyncGroupRequest:
 		t.names[req.MemberID] = p.name
+		if r.version > 0 { // kafka-go's ConsumerGroup has version 0 alone
+			t.own[p.name] = true
+		}
 	case *kmsg.HeartbeatRequest:
 		t.beats[p.name] = append(t.beats[p.name], time.Now())
 	case *kmsg.ProduceRequest:
@@ -103,6 +107,20 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 			}
 		}
 	}
+}
+
+// isOwn returns true if a replica has the service's own membership.
+func (t *tap) isOwn() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.own) > 0
+}
+
+// nameOf returns which replica a member of the group was.
+func (t *tap) nameOf(id string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.names[id]
 }
 
 // isStatic returns true if a member has joined with an instance ID.

@@ -206,6 +206,7 @@ func (w *world) live() {
 	w.replaceKey(firstKey, true) // two replacements may have overlapped
 	w.replaceKey(firstKey, false)
 	w.upgradeAll()
+	w.awaitOwners()
 	w.drain()
 	cancel()
 	w.erasing.Wait()
