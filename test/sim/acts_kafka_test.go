@@ -2,12 +2,15 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/internal/testkit/coordinator"
 )
 
 func kafkaMakers() []maker {
@@ -16,7 +19,7 @@ func kafkaMakers() []maker {
 			return &act{begin: func(w *world) { w.kafka.ShufflePartitionLeaders() }}
 		}, fits: several},
 		{name: "coordinator moves", rough: true, weight: 4, draw: func(*drawer) *act {
-			return &act{redo: 30 * time.Second, begin: func(w *world) { w.kafka.RehashCoordinators() }}
+			return &act{redo: 30 * time.Second, begin: func(w *world) { w.moveCoordinator() }}
 		}, fits: several},
 		{name: "broker lost", rough: true, weight: 8, draw: func(d *drawer) *act {
 			node := int32(d.IntN(3))
@@ -194,13 +197,19 @@ func answered(d *drawer, f kfake.Fault, most time.Duration) *act {
 	if d.chance(0.3) {
 		f.Count = 1 + d.IntN(5)
 	}
-	f.TopLevel = len(f.Topic) == 0 && (f.Keys[0] == kmsg.Heartbeat || f.Keys[0] == kmsg.JoinGroup || f.Keys[0] == kmsg.SyncGroup)
-	var on *kfake.FaultHandle
-	return &act{
-		detail: f.Keys[0].Name() + ": " + f.Err.Message, span: d.between(time.Second, most),
-		begin: func(w *world) { on = w.kafka.Fault(f) },
-		end:   func(*world) { on.Remove() },
+	a := &act{detail: f.Keys[0].Name() + ": " + f.Err.Message, span: d.between(time.Second, most)}
+	var remove func()
+	a.begin = func(w *world) { remove = w.kafka.Fault(f).Remove }
+	if ofMembers(f.Keys[0]) {
+		a.begin = func(w *world) { remove = w.groups.Add(coordinator.Fault{Key: f.Keys[0], Err: f.Err, Count: f.Count}) }
 	}
+	a.end = func(*world) { remove() }
+	return a
+}
+
+// ofMembers says whether the group's coordinator answers such requests by itself.
+func ofMembers(key kmsg.Key) bool {
+	return slices.Contains([]kmsg.Key{kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup}, key)
 }
 
 // longestHold bounds how long a request or an answer is delayed.

@@ -22,6 +22,10 @@ type act struct {
 	late bool
 	// slow says that answers take longer than usual.
 	slow bool
+	// stirs says that the group may change because of the act.
+	stirs bool
+	// stalls says that members may not know their coordinator meanwhile.
+	stalls bool
 	// waves, if not nil, are the times within the span in which the act has its effect: begin and length of each.
 	waves [][2]time.Duration
 }
@@ -56,8 +60,20 @@ type maker struct {
 
 // makers are all kinds of acts, in groups by the part of the system that they affect.
 func makers() []maker {
-	all := append(apiMakers(), kafkaMakers()...)
-	return append(all, peopleMakers()...)
+	all := append(apiMakers(), stirring(kafkaMakers())...)
+	return append(all, stirring(peopleMakers())...)
+}
+
+// stirring marks acts by which the group may change.
+func stirring(all []maker) []maker {
+	for i, m := range all {
+		all[i].draw = func(d *drawer) *act {
+			a := m.draw(d)
+			a.stirs = true
+			return a
+		}
+	}
+	return all
 }
 
 func several(sc *scenario) bool   { return sc.brokers > 1 }
@@ -93,7 +109,7 @@ func (d *drawer) drawActs() []*act {
 
 func drawLaterActs(sc *scenario) (acts []*act) {
 	d := &drawer{Rand: rngOf(sc, 4), sc: sc}
-	for _, m := range laterMakers() {
+	for _, m := range stirring(laterMakers()) {
 		if m.rough && sc.gentle || m.fits != nil && !m.fits(sc) || !d.chance(0.3) {
 			continue
 		}

@@ -56,6 +56,7 @@ type call struct {
 	target
 	clearRamble  bool
 	at, answered time.Time // answered is zero if the call was never answered
+	ended        time.Time // when it was no more under way
 	status, code int
 	ok           bool
 }
@@ -140,6 +141,9 @@ func (a *api) enterLocked(c *call) {
 }
 
 func (a *api) endLocked(c *call) {
+	if c.ended.IsZero() {
+		c.ended = time.Now()
+	}
 	left := slices.DeleteFunc(a.underway[c.target], func(other *call) bool { return other == c })
 	if a.underway[c.target] = left; len(left) == 0 {
 		delete(a.underway, c.target)

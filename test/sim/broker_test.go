@@ -7,43 +7,25 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/internal/testkit/coordinator"
 )
 
-// The embedded broker differs from a real one where members of the group are lost while they join. The simulation does what
-// the broker lacks. Otherwise a day could stand still for a reason that no real broker has.
-const (
-	tendEvery = time.Second
-	// memberTimeout is longer than the service's session timeout.
-	memberTimeout = 15 * time.Second
-	// joinTimeout is far longer than a rebalance may take.
-	joinTimeout = 3 * time.Minute
-)
+// tendEvery is how often the coordinator looks whether it has moved. Until then a broker that is lost holds joins.
+const tendEvery = time.Second
 
-// tend watches the embedded broker until the returned function is called.
+// tend lets the coordinator notice that it has moved, until the returned function is called.
 func (w *world) tend() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var tending sync.WaitGroup
 	tending.Go(func() {
-		balanced := time.Now()
 		for ticker := time.NewTicker(tendEvery); ; {
 			select {
 			case <-ctx.Done():
 				ticker.Stop()
 				return
 			case <-ticker.C:
-			}
-			info := w.kafka.GroupInfo(group)
-			if info == nil || info.State != "PreparingRebalance" {
-				balanced = time.Now()
-			} else if time.Since(balanced) > joinTimeout {
-				w.unjam()
-				balanced = time.Now()
-			}
-			if info != nil && info.State == "Stable" {
-				for _, m := range info.Members {
-					w.expire(ctx, m.MemberID)
-				}
+				w.groups.Look()
 			}
 		}
 	})
@@ -51,35 +33,6 @@ func (w *world) tend() (stop func()) {
 		cancel()
 		tending.Wait()
 	}
-}
-
-// expire removes a member that was silent for too long. The embedded broker never does so if the member's connection was
-// lost before its join was answered.
-func (w *world) expire(ctx context.Context, id string) {
-	if !w.tap.silent(id, memberTimeout) {
-		return
-	}
-	w.note("the embedded broker still counts on a member that is silent: it is removed")
-	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Group = group
-	member := kmsg.NewLeaveGroupRequestMember()
-	member.MemberID = id
-	req.Members = append(req.Members, member)
-	req.MemberID = id // for versions below 3
-	if _, err := req.RequestWith(ctx, w.aimer); err != nil {
-		w.note("… which has failed: %v", err)
-	}
-}
-
-// unjam keeps all replicas from joining until the embedded broker's rebalance has timed out. Unlike a real broker it
-// restarts the timeout with every join. So members that join in turn, because none gets an answer, can keep it from ending
-// for ever.
-func (w *world) unjam() {
-	w.note("the embedded broker waits for members in vain: nobody joins for a while")
-	w.net.set(func() { w.net.jammed = true })
-	w.net.cutAll(true, func(p *party, port int) bool { return p.tap != nil && toKafka(port) })
-	time.Sleep(time.Minute)
-	w.net.set(func() { w.net.jammed = false })
 }
 
 func (w *world) startKafka() {
@@ -93,6 +46,7 @@ func (w *world) startKafka() {
 		opts = append(opts, kfake.EnableSASL(), kfake.Superuser("PLAIN", "convdel", password))
 	}
 	w.kafka = kfake.MustCluster(opts...)
+	w.groups = coordinator.Take(w.kafka)
 	if err := w.kafka.CreateTopic(deadLetters, 3, map[string]string{"cleanup.policy": "compact"}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -114,6 +68,19 @@ func (w *world) loseBroker(node int32) {
 	if err := w.kafka.RemoveNode(node); err != nil {
 		w.t.Error(err)
 	}
+}
+
+// moveCoordinator moves the group to another broker, unless there is none.
+func (w *world) moveCoordinator() {
+	for range 20 {
+		if was := w.kafka.CoordinatorFor(group); len(w.lost) < w.sc.brokers-1 {
+			if w.kafka.RehashCoordinators(); w.kafka.CoordinatorFor(group) == was {
+				continue
+			}
+		}
+		break
+	}
+	w.groups.Look()
 }
 
 func (w *world) refuseLost() {

@@ -72,6 +72,8 @@ func (w *world) audit() {
 	l.judgeOutcomes()
 	l.judgeCommits()
 	l.judgeCalls()
+	l.judgeOwners()
+	l.judgeBeats()
 	l.judgeRevived()
 	l.judgeRepeats()
 	l.judgeErasures()

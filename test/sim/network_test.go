@@ -30,10 +30,10 @@ type network struct {
 	// refused are the ports that refuse all connections.
 	refused map[int]bool
 	apiDown bool
-	// jammed keeps replicas away from all brokers.
-	jammed bool
-	rules  map[*rule]bool
-	wires  map[*wire]bool
+	rules   map[*rule]bool
+	// triggers wait for frames of replicas.
+	triggers []*trigger
+	wires    map[*wire]bool
 }
 
 // rule is a fault that affects frames of replicas.
@@ -45,6 +45,32 @@ type rule struct {
 	cut   bool
 	// matches selects parties; nil selects all.
 	matches func(*party) bool
+}
+
+// trigger does something as soon as a frame of a replica is on its way, and before it arrives.
+type trigger struct {
+	up   bool
+	key  int16
+	left int // how many times still
+	do   func()
+}
+
+func (n *network) add(t *trigger) { n.set(func() { n.triggers = append(n.triggers, t) }) }
+
+// pull does what waits for such a frame.
+func (n *network) pull(key int16, up bool) {
+	n.mu.Lock()
+	var due []*trigger
+	for _, t := range n.triggers {
+		if t.left > 0 && t.up == up && t.key == key {
+			t.left--
+			due = append(due, t)
+		}
+	}
+	n.mu.Unlock()
+	for _, t := range due {
+		t.do()
+	}
 }
 
 func newNetwork() *network {
@@ -68,7 +94,7 @@ func (p *party) dial(ctx context.Context, kind, address string) (net.Conn, error
 	port, _ := strconv.Atoi(text)
 	p.n.mu.Lock()
 	toKafka := port >= kafkaPort
-	refused := p.dead || toKafka && (p.away || p.n.refused[port] || p.n.jammed && p.tap != nil) || !toKafka && p.n.apiDown
+	refused := p.dead || toKafka && (p.away || p.n.refused[port]) || !toKafka && p.n.apiDown
 	mute := toKafka && p.mute
 	p.n.mu.Unlock()
 	if refused {
@@ -166,6 +192,9 @@ func (w *wire) pump(from, to net.Conn, up bool) {
 			return
 		}
 		r, jammed := w.see(frame, up)
+		if w.p.tap != nil {
+			w.p.n.pull(r.key, up)
+		}
 		delay, cut, drop := w.fate(&r, up)
 		if delay > 0 {
 			time.Sleep(delay)
@@ -207,7 +236,7 @@ func (w *wire) see(frame []byte, up bool) (r request, jammed bool) {
 		w.p.tap.asked(w.p, &r, frame)
 	}
 	w.beats = w.beats || w.synced
-	w.synced = w.synced || r.key == int16(kmsg.SyncGroup)
+	w.synced = w.synced || r.key == int16(kmsg.SyncGroup) && r.version == 0 // kafka-go's ConsumerGroup has version 0 alone
 	jammed = w.beats && len(w.asked) > 0 && w.p.isMute()
 	w.asked[int32(binary.BigEndian.Uint32(frame[8:]))] = r
 	return r, jammed

@@ -36,6 +36,9 @@ type host struct {
 	running sync.Mutex // guards current
 	current *replica
 	count   int
+	// instance is the instance ID of the host's replicas; empty if they have none. former says that the next one is of the former version.
+	instance string
+	former   bool
 }
 
 // replica is one process of the service.
@@ -45,6 +48,8 @@ type replica struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error
+	// former says that it is of the former version.
+	former bool
 }
 
 // start starts a replica, unless one runs.
@@ -57,7 +62,12 @@ func (s *host) start() {
 		return
 	}
 	s.count++
-	s.current = s.w.launch(fmt.Sprintf("%d.%d", s.number, s.count), apiPort+100*s.number+s.count)
+	name, port := fmt.Sprintf("%d.%d", s.number, s.count), apiPort+100*s.number+s.count
+	if s.former {
+		s.current = s.w.launchFormer(name, port)
+	} else {
+		s.current = s.w.launch(name, port, s.member)
+	}
 }
 
 func (s *host) replica() *replica {
@@ -232,6 +242,7 @@ func (w *world) config(r *replica, port int) service.Config {
 	cfg := service.Config{
 		Consumer: consumer.Config{
 			Cluster: w.cluster(r.party), Topic: topic, Group: group, DeadLetterTopic: deadLetters, Start: consumer.StartEarliest(),
+			SessionTimeout: sc.members.session,
 			CallsPerSecond: sc.quota, ShareByPartitions: sc.quotaMode != byOne,
 			CallTimeout: sc.callTimeout, MaxAttempts: sc.maxAttempts, RetryMax: sc.retryMax,
 			MaxInFlight: sc.maxInFlight, MaxBatchBytes: maxBatchBytes, MaxRecordBytes: maxRecordBytes, MaxEventAge: sc.maxEventAge, RevivedCheck: sc.revivedCheck, DrainTimeout: sc.drainTimeout,

@@ -17,6 +17,9 @@ type scenario struct {
 	brokers    int
 	partitions int32
 	replicas   int
+	members    membership
+	// changes says that replicas of the former version take part.
+	changes bool
 
 	quota                                            int
 	quotaMode                                        string
@@ -81,12 +84,20 @@ func draw(seed uint64) *scenario {
 	if o := (&drawer{Rand: rngOf(sc, 6), sc: sc}); o.chance(0.5) {
 		sc.revivedCheck, sc.pageSize = time.Hour, pick(o.Rand, []int{0, 0, 2})
 	}
+	if o := (&drawer{Rand: rngOf(sc, 13), sc: sc}); o.chance(0.2) { // such a day has what the former version's stand-in can do
+		sc.changes, sc.outcomes, sc.quotaMode = true, false, byPartitions
+	}
 	sc.length = d.between(time.Minute, 6*time.Minute)
 	sc.events = d.drawEvents()
-	drawLeaving(sc)
+	if !sc.changes {
+		drawLeaving(sc)
+	}
 	sc.acts = d.drawActs()
-	sc.batches = drawBatches(sc)
+	if !sc.changes {
+		sc.batches = drawBatches(sc)
+	}
 	drawOld(sc)
+	drawMembers(sc)
 	slices.SortStableFunc(sc.acts, func(a, b *act) int { return int(a.at - b.at) })
 	return sc
 }
@@ -113,6 +124,7 @@ func (sc *scenario) String() string {
 		}
 	}
 	b.WriteByte('\n')
+	fmt.Fprintf(&b, "%s\n", &sc.members)
 	for _, v := range sc.leaving {
 		fmt.Fprintf(&b, "%s\n", v)
 	}

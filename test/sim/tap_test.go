@@ -20,12 +20,15 @@ import (
 type tap struct {
 	mu      sync.Mutex
 	commits []commit
-	acked   map[string]time.Time // when a letter was first acknowledged, by ID
-	writer  map[string]string    // which replica wrote a letter first, by ID
-	tried   map[string]string    // which replica last tried to write a letter, by ID
-	told    map[string]time.Time // when an outcome was first on its way to a broker, by id
-	proven  map[string]time.Time // when an outcome of an event's end was first acknowledged, by the record's ID
-	heard   map[string]time.Time // when a member of the group was last heard of, by ID
+	acked   map[string]time.Time   // when a letter was first acknowledged, by ID
+	writer  map[string]string      // which replica wrote a letter first, by ID
+	tried   map[string]string      // which replica last tried to write a letter, by ID
+	told    map[string]time.Time   // when an outcome was first on its way to a broker, by id
+	proven  map[string]time.Time   // when an outcome of an event's end was first acknowledged, by the record's ID
+	names   map[string]string      // which replica was which member of the group, by member ID
+	own     map[string]bool        // the replicas with the service's own membership
+	static  map[string]bool        // the instance IDs that were named in joins
+	beats   map[string][]time.Time // when each replica has sent heartbeats
 	strange []string
 	// careless counts writes that do not wait for all in-sync replicas of the log.
 	careless int
@@ -42,15 +45,14 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, heard: map[string]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, names: map[string]string{}, own: map[string]bool{}, static: map[string]bool{}, beats: map[string][]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
 func (t *tap) asked(p *party, r *request, frame []byte) {
-	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, kmsg.Key(r.key)) {
+	if !slices.Contains([]kmsg.Key{kmsg.Produce, kmsg.OffsetCommit, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat}, kmsg.Key(r.key)) {
 		return
 	}
-	arrives := !p.isMute()
 	body := kbin.Reader{Src: frame[12:]}
 	body.NullableString()
 	req := kmsg.RequestForKey(r.key)
@@ -64,10 +66,18 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 		t.strange = append(t.strange, "a request that does not parse: "+err.Error())
 		return
 	}
-	if m, ok := memberOf(req); ok && arrives {
-		t.heard[m] = time.Now()
-	}
 	switch req := req.(type) {
+	case *kmsg.JoinGroupRequest:
+		if req.InstanceID != nil {
+			t.static[*req.InstanceID] = true
+		}
+	case *kmsg.SyncGroupRequest:
+		t.names[req.MemberID] = p.name
+		if r.version > 0 { // kafka-go's ConsumerGroup has version 0 alone
+			t.own[p.name] = true
+		}
+	case *kmsg.HeartbeatRequest:
+		t.beats[p.name] = append(t.beats[p.name], time.Now())
 	case *kmsg.ProduceRequest:
 		r.written = map[place][]string{}
 		if req.Acks != -1 {
@@ -99,30 +109,25 @@ func (t *tap) asked(p *party, r *request, frame []byte) {
 	}
 }
 
-// memberOf returns the member of the group that sent a request.
-func memberOf(req kmsg.Request) (id string, ok bool) {
-	switch req := req.(type) {
-	case *kmsg.HeartbeatRequest:
-		return req.MemberID, true
-	case *kmsg.JoinGroupRequest:
-		return req.MemberID, true
-	case *kmsg.SyncGroupRequest:
-		return req.MemberID, true
-	case *kmsg.OffsetCommitRequest:
-		return req.MemberID, true
-	}
-	return "", false
-}
-
-// silent returns true if a member has sent nothing for so long.
-func (t *tap) silent(id string, since time.Duration) bool {
+// isOwn returns true if a replica has the service's own membership.
+func (t *tap) isOwn() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last, known := t.heard[id]
-	if !known {
-		t.heard[id] = time.Now()
-	}
-	return known && time.Since(last) > since
+	return len(t.own) > 0
+}
+
+// nameOf returns which replica a member of the group was.
+func (t *tap) nameOf(id string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.names[id]
+}
+
+// isStatic returns true if a member has joined with an instance ID.
+func (t *tap) isStatic(instance string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.static[instance]
 }
 
 // by returns the replica that wrote a dead letter. If no write was acknowledged, it is the replica that last tried.

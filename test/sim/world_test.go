@@ -16,6 +16,7 @@ import (
 
 	"convdel/imclient"
 	"convdel/internal/testkit"
+	"convdel/internal/testkit/coordinator"
 	"convdel/schema"
 )
 
@@ -42,11 +43,13 @@ type world struct {
 	began time.Time
 
 	kafka *kfake.Cluster
-	lost  map[int32]bool // the brokers that are down
-	tap   *tap
-	api   *api
-	redis *testkit.Redis
-	key   *sharedKey
+	// groups coordinates the group in the embedded cluster's place.
+	groups *coordinator.Coordinator
+	lost   map[int32]bool // the brokers that are down
+	tap    *tap
+	api    *api
+	redis  *testkit.Redis
+	key    *sharedKey
 
 	publisher *kgo.Client
 	aimer     *kgo.Client // it publishes to the partition that a record names
@@ -115,7 +118,11 @@ func newWorld(t *testing.T, sc *scenario) *world {
 		w.redis = startRedis()
 	}
 	for i := range sc.replicas {
-		w.hosts = append(w.hosts, &host{w: w, number: i, turn: make(chan struct{}, 1)})
+		s := &host{w: w, number: i, turn: make(chan struct{}, 1), former: sc.members.former[i]}
+		if sc.members.static[i] {
+			s.instance = fmt.Sprintf("host-%d", i)
+		}
+		w.hosts = append(w.hosts, s)
 	}
 	return w
 }
@@ -198,9 +205,8 @@ func (w *world) live() {
 	w.note("all faults are over")
 	w.replaceKey(firstKey, true) // two replacements may have overlapped
 	w.replaceKey(firstKey, false)
-	for _, s := range w.hosts {
-		s.start()
-	}
+	w.upgradeAll()
+	w.awaitOwners()
 	w.drain()
 	cancel()
 	w.erasing.Wait()
@@ -293,6 +299,7 @@ func (w *world) close() {
 	if w.redis != nil {
 		w.redis.Close()
 	}
+	w.groups.Close()
 	w.kafka.Close()
 	time.Sleep(time.Minute) // meanwhile frames on their way arrive, and clients notice the end
 }
