@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"convdel/consumer/internal/offsets"
 	"convdel/consumer/internal/recordlog"
 )
@@ -106,7 +108,7 @@ func checkLost(ctx context.Context, cfg *Config, source *recordlog.Log, topic re
 // they have joined. Members of older versions commit no decision, and begin at the first record.
 func (b *beginning) commit(ctx context.Context, missing []int) error {
 	refused := b.commitStart(ctx, missing)
-	if refused != nil && !isFenced(refused) {
+	if refused != nil && !isVerdict(refused) {
 		return refused
 	}
 	found, err := b.committed(ctx, len(b.extents))
@@ -140,7 +142,8 @@ func (b *beginning) commitStart(ctx context.Context, missing []int) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	sender := newCommitSender(&member{group: b.cfg.Group, generation: -1}, &b.cfg, b.kafkas, b.log)
+	sender := newCommitSender(
+		func() member { return member{group: b.cfg.Group, generation: -1} }, func(member, kafka.Error) {}, &b.cfg, b.kafkas, b.log)
 	sender.detail = offsets.NoList
 	return sender.sendOver(ctx, b.kafkas.transport, commits)
 }

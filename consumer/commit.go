@@ -2,35 +2,54 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"convdel/consumer/internal/offsets"
 )
 
 const (
 	// commitEvery is the least time between two commits. After a crash, what has ended in it is executed again.
-	commitEvery = 200 * time.Millisecond
-	// drainCommitEvery is well below the session timeout. While a generation drains, no heartbeat is sent: the commits keep the
-	// member alive.
-	drainCommitEvery = time.Second
-	commitTimeout    = 5 * time.Second
-	commitRetry      = time.Second
+	commitEvery   = 200 * time.Millisecond
+	commitTimeout = 5 * time.Second
+	commitRetry   = time.Second
+	// movesRetry is the time after which a commit is repeated that the group has refused while its generation changes.
+	movesRetry = 100 * time.Millisecond
 )
 
-// committer commits the watermarks of a session's partitions. One goroutine at a time uses it, apart from poke, so at most one
-// commit is under way.
+// committer commits the watermarks of a session's partitions. One commit at a time is under way.
 type committer struct {
-	partitions map[int]*partition
-	// stamp is what every commit says, whatever its partition: whose it is, and of which topic.
-	stamp  offsets.Stamp
+	owned  *assignment
 	sender *commitSender
 	// accepted counts commits that the broker has accepted, failed the others.
 	accepted, failed prometheus.Counter
 	log              *slog.Logger
 	poked            chan struct{}
+	// one is held by the commit under way.
+	one *semaphore.Weighted
+
+	mu sync.Mutex
+	// stamp is what every commit says, whatever its partition: whose it is, and of which topic.
+	stamp offsets.Stamp
+}
+
+func newCommitter(owned *assignment, sender *commitSender) *committer {
+	return &committer{
+		owned: owned, sender: sender, accepted: owned.metrics.commits, failed: owned.metrics.commitFailures, log: owned.log,
+		poked: make(chan struct{}, 1), one: semaphore.NewWeighted(1),
+	}
+}
+
+// stampAs says what commits say from now on.
+func (c *committer) stampAs(stamp offsets.Stamp) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stamp = stamp
 }
 
 // poke says that there may be something to commit.
@@ -45,10 +64,10 @@ func (c *committer) poke() {
 func (c *committer) run(ctx context.Context) error {
 	for wait(ctx, time.Time{}, c.poked) == nil {
 		delay := commitEvery
-		if err := c.commit(ctx, false); isFenced(err) {
+		if err := c.commit(ctx, c.owned.all(), false); isFenced(err) {
 			return err
 		} else if err != nil {
-			delay = commitRetry
+			delay = retryCommit(err)
 			c.poke()
 		}
 		if pause(ctx, delay) != nil {
@@ -58,34 +77,34 @@ func (c *committer) run(ctx context.Context) error {
 	return nil //nolint:nilerr // an error has been logged, and its commit is repeated
 }
 
-// drain commits at least every second, changes or not, until ctx ends. It returns a *fencedError as soon as a commit does.
-func (c *committer) drain(ctx context.Context) error {
-	for {
-		if err := c.commit(ctx, true); isFenced(err) {
-			return err
-		}
-		if pause(ctx, drainCommitEvery) != nil {
-			break
-		}
+// retryCommit is the time after which a commit that has failed is repeated.
+func retryCommit(err error) time.Duration {
+	if _, moves := errors.AsType[*movesError](err); moves {
+		return movesRetry
 	}
-	return nil //nolint:nilerr // an error has been logged, and its commit is repeated
+	return commitRetry
 }
 
-// commit commits the partitions that have changed since their last commit, or all of them. A partition whose commit fails
+// commit commits those of the partitions that have changed since their last commit, or all of them. A partition whose commit fails
 // still counts as changed.
 //
-// A commit outlives ctx and ends with its own timeout alone. One that was given up could still be on its way: it would arrive
+// A commit outlives ctx and ends with its own timeout alone. A commit that is given up could still be on its way: it would arrive
 // after the next commit and undo it.
-func (c *committer) commit(ctx context.Context, all bool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+func (c *committer) commit(ctx context.Context, partitions []*partition, all bool) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := acquire(ctx, c.one, 1); err != nil {
+		return err
+	}
+	defer c.one.Release(1)
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	commits := make([]commit, 0, len(c.partitions))
-	for id, p := range c.partitions {
+	commits, of := make([]commit, 0, len(partitions)), make([]*partition, 0, len(partitions))
+	for _, p := range partitions {
 		if p.noCommits.Load() {
 			continue
 		}
 		if now, changed := p.snapshot(); changed || all {
-			commits = append(commits, c.commitOf(id, now))
+			commits, of = append(commits, c.commitOf(p.id, now)), append(of, p)
 		}
 	}
 	if len(commits) == 0 {
@@ -97,23 +116,34 @@ func (c *committer) commit(ctx context.Context, all bool) error {
 	l.works()
 	if err == nil {
 		c.accepted.Inc()
-		for _, one := range commits {
-			c.partitions[one.partition].committed.Store(one.offset)
+		for i, p := range of {
+			p.committed.Store(commits[i].offset)
 		}
 		return nil
 	}
-	c.failed.Inc()
-	for _, one := range commits {
-		c.partitions[one.partition].notCommitted()
+	for _, p := range of {
+		p.notCommitted()
 	}
+	c.tell(ctx, err)
+	return err
+}
+
+// tell counts a commit that has failed, and says so in the log. That the group's generation changes is no fault.
+func (c *committer) tell(ctx context.Context, err error) {
+	if _, moves := errors.AsType[*movesError](err); moves {
+		c.log.LogAttrs(ctx, slog.LevelDebug, "offsets not committed yet", slog.Any("error", err))
+		return
+	}
+	c.failed.Inc()
 	level, cause := inLog(err)
 	c.log.LogAttrs(ctx, level, "offsets not committed", cause)
-	return err
 }
 
 // commitOf is what to commit of a partition.
 func (c *committer) commitOf(partition int, now offsets.Progress) commit {
+	c.mu.Lock()
 	s := c.stamp
+	c.mu.Unlock()
 	s.Partition, s.Offset, s.LastRead = partition, now.Watermark, now.LastRead
 	if c.sender.detail == offsets.Everything {
 		s = s.WithFinished(now.Finished)

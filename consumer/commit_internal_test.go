@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/offsetcommit"
+	"golang.org/x/sync/semaphore"
 
 	"convdel/consumer/internal/offsets"
 )
@@ -96,10 +97,14 @@ func newTestCommitter(pool, fresh *fakeTransport) (*committer, *partition) {
 	log := slog.New(slog.DiscardHandler)
 	p := newPartition(0, offsets.At(10), offsets.NoEpoch)
 	return &committer{
-		partitions: map[int]*partition{0: p},
-		stamp:      offsets.Stamp{App: "1400000001", Topic: offsets.TopicID{Cluster: 1}},
-		sender:     &commitSender{member: &member{group: "g", id: "m", generation: 1}, topic: "t", pool: pool, fresh: fresh, log: log},
-		accepted:   prometheus.NewCounter(prometheus.CounterOpts{Name: "commits"}), failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"}),
+		owned: &assignment{partitions: map[int]*partition{0: p}},
+		stamp: offsets.Stamp{App: "1400000001", Topic: offsets.TopicID{Cluster: 1}},
+		sender: &commitSender{
+			member: func() member { return member{group: "g", id: "m", generation: 1} }, refused: func(member, kafka.Error) {},
+			topic: "t", pool: pool, fresh: fresh, log: log,
+		},
+		one:      semaphore.NewWeighted(1),
+		accepted: prometheus.NewCounter(prometheus.CounterOpts{Name: "commits"}), failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"}),
 		log: log, poked: make(chan struct{}, 1),
 	}, p
 }
@@ -147,7 +152,7 @@ func TestDrainLetsTheCommitUnderWayEnd(t *testing.T) {
 				if got := asked.committed(); !slices.Equal(got, []int64{11}) {
 					t.Errorf("%v arrived when the commit under way was over, want offset 11", got)
 				}
-				if err := c.commit(context.WithoutCancel(intake), false); err != nil {
+				if err := c.commit(context.WithoutCancel(intake), c.owned.all(), false); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
@@ -168,7 +173,7 @@ func TestCommitTimesOut(t *testing.T) {
 		c, p := newTestCommitter(pool, fresh)
 		p.finish()
 		began := time.Now()
-		if err := c.commit(t.Context(), false); !errors.Is(err, context.DeadlineExceeded) {
+		if err := c.commit(t.Context(), c.owned.all(), false); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
 		if took := time.Since(began); took != 2*commitTimeout {
@@ -199,7 +204,7 @@ func TestCommitChoosesPartitions(t *testing.T) {
 		{"its offsets are no more", func() { p.finish(); p.noCommits.Store(true) }, true, []int64{10, 11}},
 	} {
 		step.do()
-		if err := c.commit(t.Context(), step.all); err != nil || !slices.Equal(pool.committed(), step.committed) {
+		if err := c.commit(t.Context(), c.owned.all(), step.all); err != nil || !slices.Equal(pool.committed(), step.committed) {
 			t.Errorf("%s: committed %v, %v; want %v", step.name, pool.committed(), err, step.committed)
 		}
 	}
@@ -216,8 +221,8 @@ func TestCommitWays(t *testing.T) {
 		pool, fresh := &fakeTransport{verdict: func(offsetcommit.RequestPartition) error { return test.verdict }}, &fakeTransport{}
 		c, p := newTestCommitter(pool, fresh)
 		p.finish()
-		err := c.commit(t.Context(), false)
-		if again := len(fresh.committed()) == 1; again != test.again || (err == nil) != test.again || isFenced(err) == test.again {
+		err := c.commit(t.Context(), c.owned.all(), false)
+		if again := len(fresh.committed()) == 1; again != test.again || (err == nil) != test.again || isVerdict(err) == test.again {
 			t.Errorf("%v: repeated %t, want %t; %v", test.verdict, again, test.again, err)
 		}
 		if closed := fresh.cut > 0; closed != test.again {
@@ -244,7 +249,7 @@ func TestCommitWithLessMetadata(t *testing.T) {
 		p.add(10, time.Time{})
 		p.finish()
 		for n := range 2 {
-			if err := c.commit(t.Context(), true); err != nil || len(pool.committed()) != n+1 || c.sender.detail != test.detail {
+			if err := c.commit(t.Context(), c.owned.all(), true); err != nil || len(pool.committed()) != n+1 || c.sender.detail != test.detail {
 				t.Fatalf("most %d: detail %d, want %d; %v", test.most, c.sender.detail, test.detail, err)
 			}
 		}
@@ -277,32 +282,33 @@ func TestCoordinatorLost(t *testing.T) {
 	}
 }
 
-// TestFence: by some codes a broker says that the group has gone on without the member. All others may be over at the next commit.
+// TestFence: by some codes a broker says that the group has gone on without the member, by others that its generation changes. The
+// membership is told of both. All others may be over at the next commit.
 func TestFence(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		err  error
-		want bool
-	}{
-		{kafka.IllegalGeneration, true},
-		{kafka.UnknownMemberId, true},
-		{kafka.RebalanceInProgress, true},
-		{kafka.FencedInstanceID, true},
-		{fmt.Errorf("over the group's connection: %w", kafka.UnknownMemberId), true},
-		{kafka.NotCoordinatorForGroup, false},
-		{kafka.GroupCoordinatorNotAvailable, false},
-		{kafka.GroupLoadInProgress, false},
-		{kafka.GroupAuthorizationFailed, false},
-		{kafka.OffsetMetadataTooLarge, false},
-		{kafka.UnknownTopicOrPartition, false},
-		{kafka.FencedLeaderEpoch, false},
-		{kafka.RequestTimedOut, false},
-		{io.ErrUnexpectedEOF, false},
-		{nil, false},
+	for code, want := range map[kafka.Error]struct{ fenced, moves bool }{
+		kafka.UnknownMemberId:              {fenced: true},
+		kafka.FencedInstanceID:             {fenced: true},
+		kafka.IllegalGeneration:            {moves: true},
+		kafka.RebalanceInProgress:          {moves: true},
+		kafka.NotCoordinatorForGroup:       {},
+		kafka.GroupCoordinatorNotAvailable: {},
+		kafka.GroupLoadInProgress:          {},
+		kafka.GroupAuthorizationFailed:     {},
+		kafka.OffsetMetadataTooLarge:       {},
+		kafka.UnknownTopicOrPartition:      {},
+		kafka.FencedLeaderEpoch:            {},
+		kafka.RequestTimedOut:              {},
 	} {
-		got := fence(test.err)
-		if isFenced(got) != test.want || !errors.Is(got, test.err) {
-			t.Errorf("%v: %v, fenced %t, want %t", test.err, got, isFenced(got), test.want)
+		told, c := []kafka.Error(nil), &commitSender{}
+		c.refused = func(of member, code kafka.Error) {
+			if of.generation == 7 {
+				told = append(told, code)
+			}
+		}
+		got := fmt.Errorf("commit of events/0: %w", c.judge(member{generation: 7}, code))
+		if verdict := want.fenced || want.moves; isFenced(got) != want.fenced || isVerdict(got) != verdict || !errors.Is(got, code) || slices.Equal(told, []kafka.Error{code}) != verdict {
+			t.Errorf("%v: %v, told %v; want %+v", code, got, told, want)
 		}
 	}
 }
@@ -324,7 +330,7 @@ func TestCommitsAreCounted(t *testing.T) {
 			if step < 2 {
 				p.finish()
 			}
-			err := c.commit(t.Context(), false)
+			err := c.commit(t.Context(), c.owned.all(), false)
 			accepted, failed, committed := testutil.ToFloat64(c.accepted), testutil.ToFloat64(c.failed), float64(p.committed.Load())
 			if (err != nil) != fails || accepted != want.accepted || failed != want.failed || committed != want.committed {
 				t.Errorf("step %d: %v; %v accepted, %v failed, %v committed; want %+v", step, err, accepted, failed, committed, want)

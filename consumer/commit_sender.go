@@ -26,9 +26,12 @@ type commit struct {
 
 // commitSender sends commits in the name of a member of the group.
 type commitSender struct {
-	member *member
-	topic  string
-	addr   net.Addr
+	// member says which member this replica is now, and of which generation. refused is told of a commit that the group does not take from
+	// a member of that generation.
+	member  func() member
+	refused func(of member, code kafka.Error)
+	topic   string
+	addr    net.Addr
 	// pool has connections that are used for everything, fresh has none between two uses.
 	pool, fresh commitTransport
 	log         *slog.Logger
@@ -42,8 +45,10 @@ type commitTransport interface {
 	CloseIdleConnections()
 }
 
-func newCommitSender(m *member, cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
-	return &commitSender{member: m, topic: cfg.Topic, addr: cfg.Cluster.Addr(), pool: kafkas.transport, fresh: kafkas.fresh, log: log}
+func newCommitSender(of func() member, refused func(member, kafka.Error), cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
+	return &commitSender{
+		member: of, refused: refused, topic: cfg.Topic, addr: cfg.Cluster.Addr(), pool: kafkas.transport, fresh: kafkas.fresh, log: log,
+	}
 }
 
 // send commits over the pool and, where that fails for another reason than the broker's verdict, over connections that
@@ -52,7 +57,7 @@ func newCommitSender(m *member, cfg *Config, kafkas *connections, log *slog.Logg
 // The second attempt outlives ctx: it has a timeout of its own.
 func (c *commitSender) send(ctx context.Context, commits []commit) error {
 	first := c.sendOver(ctx, c.pool, commits)
-	if first == nil || isFenced(first) || cluster.Refusal(first) != nil {
+	if _, moves := errors.AsType[*movesError](first); first == nil || moves || isFenced(first) || cluster.Refusal(first) != nil {
 		return first
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
@@ -84,10 +89,12 @@ func (c *commitSender) sendOver(ctx context.Context, transport kafka.RoundTrippe
 }
 
 func (c *commitSender) sendOnce(ctx context.Context, transport kafka.RoundTripper, commits []commit) error {
+	of := c.member()
 	req := &offsetcommit.Request{
-		GroupID:         c.member.group,
-		GenerationID:    int32(c.member.generation), //nolint:gosec // it came from 32 bits
-		MemberID:        c.member.id,
+		GroupID:         of.group,
+		GenerationID:    int32(of.generation), //nolint:gosec // it came from 32 bits
+		MemberID:        of.id,
+		GroupInstanceID: of.instance,
 		RetentionTimeMs: -1,
 		Topics:          []offsetcommit.RequestTopic{{Name: c.topic}},
 	}
@@ -110,7 +117,7 @@ func (c *commitSender) sendOnce(ctx context.Context, transport kafka.RoundTrippe
 	var errs []error
 	for _, p := range res.Topics[0].Partitions {
 		if p.ErrorCode != 0 {
-			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", c.topic, p.PartitionIndex, fence(kafka.Error(p.ErrorCode))))
+			errs = append(errs, fmt.Errorf("commit of %s/%d: %w", c.topic, p.PartitionIndex, c.judge(of, kafka.Error(p.ErrorCode))))
 		}
 	}
 	return errors.Join(errs...)
@@ -125,18 +132,37 @@ func (e *fencedError) Error() string {
 
 func (e *fencedError) Unwrap() error { return e.cause }
 
-// fence makes a *fencedError of the codes by which a broker says that the group has gone on without the member.
-func fence(err error) error {
-	if errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId) ||
-		errors.Is(err, kafka.RebalanceInProgress) || errors.Is(err, kafka.FencedInstanceID) {
-		return &fencedError{cause: err}
+// movesError says that the group is between two generations, or in another one than the commit names. The membership finds out what that
+// means for this replica. Until then the commit is tried again.
+type movesError struct{ cause error }
+
+func (e *movesError) Error() string { return "the group's generation changes: " + e.cause.Error() }
+
+func (e *movesError) Unwrap() error { return e.cause }
+
+// judge makes a *fencedError or a *movesError of the codes by which a broker says that the group does not take commits from a member, or
+// not now, and tells the membership.
+func (c *commitSender) judge(of member, code kafka.Error) error {
+	switch code { //nolint:exhaustive // the others say nothing of the membership
+	case kafka.UnknownMemberId, kafka.FencedInstanceID:
+		c.refused(of, code)
+		return &fencedError{cause: code}
+	case kafka.IllegalGeneration, kafka.RebalanceInProgress:
+		c.refused(of, code)
+		return &movesError{cause: code}
 	}
-	return err
+	return code
 }
 
 func isFenced(err error) bool {
-	var f *fencedError
-	return errors.As(err, &f)
+	_, fenced := errors.AsType[*fencedError](err)
+	return fenced
+}
+
+// isVerdict says whether the group does not take commits from the member that an error is about, or not now.
+func isVerdict(err error) bool {
+	_, moves := errors.AsType[*movesError](err)
+	return moves || isFenced(err)
 }
 
 // coordinatorLost says whether a commit has failed for want of the group's coordinator: nobody has answered, or the broker that

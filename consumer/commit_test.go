@@ -208,7 +208,7 @@ func TestFencedMemberWritesNothingMore(t *testing.T) {
 		w.publish(0, []byte("garbage"))
 		w.await(time.Minute, "a letter that waits", func() bool { return refused.Hits() == 5 })
 		w.kafka.Fault(kfake.Fault{
-			Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: testTopic, Err: kerr.IllegalGeneration, Count: 1,
+			Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: testTopic, Err: kerr.UnknownMemberID, Count: 1,
 			When: func(kmsg.Request) bool {
 				now := time.Now()
 				return fenced.CompareAndSwap(nil, &now)

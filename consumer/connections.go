@@ -1,12 +1,7 @@
 package consumer
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -14,13 +9,7 @@ import (
 	"convdel/consumer/internal/recordlog"
 )
 
-// member is who we are to the group.
-type member struct {
-	group, id  string
-	generation int
-}
-
-// connections are what a consumer talks to Kafka over, beside the group's own connection.
+// connections are what a consumer talks to Kafka over.
 type connections struct {
 	transport *kafka.Transport
 	client    *kafka.Client
@@ -78,122 +67,4 @@ func (c *connections) close(log *slog.Logger) {
 	}
 	c.transport.CloseIdleConnections()
 	c.fresh.CloseIdleConnections()
-}
-
-// errCut is what a cutter's dials return once it has cut.
-var errCut = errors.New("connections to the group have been cut")
-
-// cutter dials for the group and can end all of its connections at once: kafka-go waits for the
-// answer to a join for as long as the broker holds it, deaf to everything else.
-type cutter struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-
-	mu     sync.Mutex
-	closed bool
-	open   map[net.Conn]struct{}
-	// dialing ends the dials under way, by number.
-	dialing map[int]context.CancelFunc
-	dials   int
-}
-
-// DialContext dials, and keeps an eye on the connection.
-func (c *cutter) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, end, err := c.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	conn, err := c.dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		_ = conn.Close()
-		return nil, errCut
-	}
-	if c.open == nil {
-		c.open = make(map[net.Conn]struct{})
-	}
-	cut := &cutConn{Conn: conn, cutter: c}
-	c.open[cut] = struct{}{}
-	return cut, nil
-}
-
-// begin returns the context of a dial, which a cut ends, and what to call at the end of the dial.
-func (c *cutter) begin(ctx context.Context) (dialing context.Context, end func(), err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, nil, errCut
-	}
-	dialing, cancel := context.WithCancel(ctx)
-	if c.dialing == nil {
-		c.dialing = make(map[int]context.CancelFunc)
-	}
-	c.dials++
-	n := c.dials
-	c.dialing[n] = cancel
-	return dialing, func() {
-		cancel()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.dialing, n)
-	}, nil
-}
-
-func (c *cutter) isCut() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closed
-}
-
-// quietLog is for the errors of kafka-go's group: warnings, but for those that the cut makes.
-func (c *cutter) quietLog(log *slog.Logger) kafka.LoggerFunc {
-	warn, debug := kafkaLog(log, slog.LevelWarn), kafkaLog(log, slog.LevelDebug)
-	return func(format string, args ...any) {
-		if c.isCut() {
-			debug(format, args...)
-		} else {
-			warn(format, args...)
-		}
-	}
-}
-
-// cut closes all connections, ends all dials, and lets no new connection be made.
-func (c *cutter) cut() {
-	c.mu.Lock()
-	c.closed = true
-	open := c.open
-	c.open = nil
-	for _, cancel := range c.dialing {
-		cancel()
-	}
-	c.mu.Unlock()
-	for conn := range open {
-		_ = conn.Close()
-	}
-}
-
-type cutConn struct {
-	net.Conn
-	cutter *cutter
-}
-
-func (c *cutConn) Close() error {
-	c.cutter.mu.Lock()
-	delete(c.cutter.open, c)
-	c.cutter.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// kafkaLog turns kafka-go's printf lines into records of log at level.
-func kafkaLog(log *slog.Logger, level slog.Level) kafka.LoggerFunc {
-	return func(format string, args ...any) {
-		ctx := context.Background()
-		if log.Enabled(ctx, level) {
-			log.LogAttrs(ctx, level, "kafka client", slog.String("detail", fmt.Sprintf(format, args...)))
-		}
-	}
 }

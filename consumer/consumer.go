@@ -1,36 +1,18 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
 	"convdel/consumer/internal/offsets"
-	"convdel/internal/notable"
 )
 
-const (
-	// The group notices a lost member after Config.SessionTimeout, and members notice a rebalance within a heartbeat. A member whose
-	// heartbeats reach nobody stops calling before its session times out: its heartbeat fails after groupTimeout at the latest,
-	// and the calls under way end soon after.
-	heartbeatEvery = time.Second
-	groupTimeout   = 5 * time.Second
-	joinBackoff    = 500 * time.Millisecond
-	// kafka-go joins again at once after a rebalance has interrupted its join, since brokers hold a join. A broker that does not
-	// would get thousands of joins a second.
-	joinPause = 100 * time.Millisecond
-	// While the topic is gone, generations end at once. The next generation begins after shortestGeneration.
-	shortestGeneration = time.Second
-	// partitionsEvery is how often the leader looks for partitions that were added.
-	partitionsEvery = 30 * time.Second
-	// A rebalance waits for the drain of every member: its timeout is longer than a drain's by rebalanceSlack.
-	rebalanceSlack = 15 * time.Second
-)
+// shortestSession is the time after which a session may follow another. While the topic is gone, sessions end at once.
+const shortestSession = time.Second
 
 // Consumer is one member of the group. Make it with [New], use it once with [Consumer.Run].
 type Consumer struct {
@@ -42,7 +24,7 @@ type Consumer struct {
 	lists  *breakerGuard
 	loops  *loops
 	status atomic.Pointer[Status]
-	// session is the present one; nil between generations.
+	// session is the present one; nil before this replica is a member of the group, and after it has lost its membership.
 	session atomic.Pointer[session]
 	// left is what the last session has left undone; nil before that.
 	left atomic.Pointer[Unfinished]
@@ -50,8 +32,6 @@ type Consumer struct {
 	trouble atomic.Pointer[trouble]
 	// causes are those of retries.
 	causes causes
-	// member names this replica in the group; nil until it has joined.
-	member atomic.Pointer[member]
 	// began is the ID that the topic had when Run began.
 	began offsets.TopicID
 	// worked says that the brokers have let this replica do its work: it has read a partition, or it owned none.
@@ -64,7 +44,7 @@ type Status struct {
 	// or brokers refuse to let it work.
 	Live bool
 	// Generation is the group's current or last generation, Partitions the number of the topic's
-	// partitions owned in it.
+	// partitions that are to be worked on in it.
 	Generation, Partitions int
 	// Since is when Live last changed.
 	Since time.Time
@@ -126,7 +106,7 @@ func (c *Consumer) Status() Status {
 		s.Since, s.Absent, s.Draining, s.Stopping = over.since, over.why, true, over.stopping
 		s.Unreached = at.unreached()
 	} else {
-		s.Absent, s.Unreached = at.stalls.refused(), at.unreached()
+		s.Absent, s.Unreached = cmp.Or(at.stalls.refused(), at.owned.absent()), at.unreached()
 	}
 	s.Live = s.Live && s.Absent == ""
 	if s.Paused = c.breaker.paused(); s.Paused == nil {
@@ -140,12 +120,13 @@ func (c *Consumer) Status() Status {
 }
 
 // Run consumes until ctx ends. Then it makes no new call, lets the calls under way and the dead letters end within DrainTimeout,
-// commits, leaves the group and returns nil.
+// commits, leaves the group, unless it is a static member, and returns nil.
 //
 // At the start it returns a [TopicError] if the topics can't be used, and a [StartError] if the group has no offsets and
 // [Config.Start] does not say where to begin. It returns a [cluster.RefusedError] if brokers refuse this replica before it has read
-// anything. At any time it returns a [GroupTakenError] if the group is another service's, and a
-// [StartError] if an offset is lost or beyond the end of the log. Run retries after all other faults for as long as they last.
+// anything. At any time it returns a [GroupTakenError] if the group is another service's, a
+// [StartError] if an offset is lost or beyond the end of the log, and an error that names instance-id or session-timeout if another replica
+// has the same instance ID, or brokers do not allow the time. Run retries after all other faults for as long as they last.
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
 	defer kafkas.close(c.log)
@@ -162,99 +143,45 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.attend(ctx)()
-	conns := &cutter{dial: c.cfg.Cluster.Connect}
-	group, err := c.joinGroup(conns) //nolint:contextcheck // the group's log lines belong to no call
-	if err != nil {
-		return err
+	g := c.newGroupMember(kafkas)
+	alive, over := context.WithCancel(ctx)
+	defer over()
+	go func() {
+		defer over()
+		g.run(ctx)
+	}()
+	err := c.serve(alive, ctx.Done(), g)
+	g.stop()
+	if err == nil {
+		err = g.err
 	}
-	defer c.leave(context.WithoutCancel(ctx), group, kafkas.client, conns)
-	spacing := newSpacing(joinPause)
+	return err
+}
+
+// serve works on what the group gives to this replica, in one session after the other, until ctx ends. stop is closed when Run is told to
+// end. An error is one that Run ends with.
+func (c *Consumer) serve(ctx context.Context, stop <-chan struct{}, g *groupMember) error {
 	for {
-		began := time.Now()
-		gen, err := group.Next(ctx)
-		if err == nil {
-			c.member.Store(&member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)})
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			if err := c.notJoined(ctx, err, spacing); err != nil || ctx.Err() != nil {
-				return err
+		now := g.holdings.now()
+		if !now.joined {
+			if wait(ctx, time.Time{}, now.changed) != nil {
+				return nil
 			}
 			continue
 		}
-		if err := c.work(ctx, gen, kafkas, conns); err != nil {
+		began := time.Now()
+		if err := c.workOn(ctx, stop, g, now.term); err != nil || ctx.Err() != nil {
 			return err
 		}
-		if time.Since(began) >= shortestGeneration {
+		if time.Since(began) >= shortestSession {
 			continue
 		}
-		text := fmt.Sprintf("generations end as soon as they begin, as they do while topic %s is not there", c.cfg.Topic)
+		text := fmt.Sprintf("partitions can't be worked on as soon as they are opened, as while topic %s is not there", c.cfg.Topic)
 		c.trouble.CompareAndSwap(nil, &trouble{text: text, since: time.Now()})
-		if pause(ctx, shortestGeneration) != nil {
+		if pause(ctx, shortestSession) != nil {
 			return nil
 		}
 	}
-}
-
-func (c *Consumer) joinGroup(conns *cutter) (*kafka.ConsumerGroup, error) {
-	dialer := c.cfg.Cluster.Dialer()
-	dialer.DialFunc = conns.DialContext
-	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID:                     c.cfg.Group,
-		Brokers:                c.cfg.Cluster.GroupBrokers(),
-		Dialer:                 dialer,
-		Topics:                 []string{c.cfg.Topic},
-		GroupBalancers:         []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
-		HeartbeatInterval:      heartbeatEvery,
-		SessionTimeout:         c.cfg.SessionTimeout,
-		RebalanceTimeout:       c.cfg.DrainTimeout + rebalanceSlack,
-		JoinGroupBackoff:       joinBackoff,
-		Timeout:                groupTimeout,
-		StartOffset:            kafka.FirstOffset,
-		WatchPartitionChanges:  true,
-		PartitionWatchInterval: partitionsEvery,
-		Logger:                 kafkaLog(c.log, slog.LevelDebug),
-		ErrorLogger:            conns.quietLog(c.log),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("consumer group %s: %w", c.cfg.Group, err)
-	}
-	return group, nil
-}
-
-// work is one generation, from the assignment to the last commit. An error is one that Run ends with.
-func (c *Consumer) work(ctx context.Context, gen *kafka.Generation, kafkas *connections, conns *cutter) (final error) {
-	done := make(chan struct{})
-	gen.Start(func(generation context.Context) {
-		defer close(done)
-		member := c.member.Load()
-		var ids []int
-		for _, a := range gen.Assignments[c.cfg.Topic] {
-			ids = append(ids, a.ID)
-		}
-		c.cfg.Metrics.generations.Inc()
-		log := c.log.With(slog.Int("generation", member.generation))
-		log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation begins", slog.String("group", c.cfg.Group), slog.Any("partitions", ids))
-		c.setStatus(true, member.generation, len(ids))
-		if shares, err := c.shareQuota(generation, ctx, kafkas.log(c.cfg.Topic), ids); err == nil && len(ids) > 0 {
-			final = c.workOn(generation, ctx.Done(), c.newOpener(member, ids, shares, kafkas, log), kafkas.to)
-			c.limiter.setShare(0)
-		} else {
-			awaitEither(generation, ctx)
-		}
-		c.setStatus(false, member.generation, 0)
-		c.session.Store(nil)
-		log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation ends")
-		if ctx.Err() != nil || final != nil {
-			// Before this function returns, or kafka-go would join the group again.
-			c.resign(context.WithoutCancel(ctx), member, kafkas.client)
-			conns.cut()
-		}
-	})
-	<-done
-	return final
 }
 
 // attend does what goes on beside the generations. The returned function ends that.
@@ -284,58 +211,17 @@ func (c *Consumer) recheck(ctx context.Context) (stop func()) {
 	}
 }
 
-// leave ends the membership. It cuts the connections to the group, since kafka-go would wait for a join that the broker holds until
-// all members have drained.
-func (c *Consumer) leave(ctx context.Context, group *kafka.ConsumerGroup, client *kafka.Client, conns *cutter) {
-	m := c.member.Load()
-	if m == nil && !conns.isCut() {
-		// The first join is under way, and only its answer names the member. Without a resignation the group would wait for that
-		// member until its session times out.
-		joined, cancel := context.WithTimeout(ctx, c.cfg.DrainTimeout)
-		gen, err := group.Next(joined)
-		cancel()
-		if err == nil {
-			m = &member{group: gen.GroupID, id: gen.MemberID, generation: int(gen.ID)}
-		}
-	}
-	if m != nil && !conns.isCut() {
-		c.resign(ctx, m, client)
-	}
-	conns.cut()
-	if err := group.Close(); err != nil {
-		c.log.LogAttrs(ctx, slog.LevelWarn, "group not closed", slog.Any("error", err))
-	}
-}
-
-// resign tells the group that this member has left, so that the others need not wait for its
-// session to time out.
-func (c *Consumer) resign(ctx context.Context, m *member, client *kafka.Client) {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
-	res, err := client.LeaveGroup(ctx, &kafka.LeaveGroupRequest{
-		GroupID: m.group, Members: []kafka.LeaveGroupRequestMember{{ID: m.id}},
-	})
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil && !errors.Is(err, kafka.UnknownMemberId) {
-		c.log.LogAttrs(ctx, slog.LevelWarn, "group not left, it will notice within the session timeout", slog.Any("error", err))
-	}
-}
-
 // working notes that a session begins.
 func (c *Consumer) working(s *session) {
 	c.session.Store(s)
 	c.trouble.Store(nil)
 }
 
+// setStatus notes what this replica is to the group from now on.
 func (c *Consumer) setStatus(live bool, generation, partitions int) {
-	c.status.Store(&Status{Live: live, Generation: generation, Partitions: partitions, Since: time.Now()})
-}
-
-func awaitEither(a, b context.Context) {
-	select {
-	case <-a.Done():
-	case <-b.Done():
+	since := time.Now()
+	if before := c.status.Load(); before.Live == live {
+		since = before.Since
 	}
+	c.status.Store(&Status{Live: live, Generation: generation, Partitions: partitions, Since: since})
 }

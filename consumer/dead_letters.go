@@ -59,8 +59,9 @@ type deadLettersConfig struct {
 	metrics  *Metrics
 	log      *slog.Logger
 	loops    *loops
-	// written is told of each event whose dead letter the broker has acknowledged.
+	// written is told of each event whose dead letter the broker has acknowledged, leave of each that is left to its partition's next owner.
 	written func(*event, Outcome)
+	leave   func(*event)
 }
 
 // deadLetters writes dead letters. It writes each until the broker has acknowledged it, however long that takes: an event
@@ -96,6 +97,8 @@ func (d *deadLetters) acknowledged(ctx context.Context, l *deadLetter) {
 		slog.Int("attempts", l.attempts.Counted), slog.Any("error", l.err))...)
 	d.written(l.event, l.outcome)
 }
+
+func (d *deadLetters) dropped(l *deadLetter) { d.leave(l.event) }
 
 // failed gives the bytes of the source record back.
 func (d *deadLetters) failed(l *deadLetter) { d.giveBack(l) }

@@ -76,6 +76,9 @@ type event struct {
 	err  error
 }
 
+// cut says that the drain of the event's partition has taken too long: what waits to be written is left to the next owner.
+func (ev *event) cut() bool { return ev.partition.cutOff.Load() }
+
 // told is what a line of the log says of an event: which one it is, its trace if it has one, and the attributes.
 func (ev *event) told(topic string, attrs ...slog.Attr) []slog.Attr {
 	all := append(make([]slog.Attr, 0, len(attrs)+2), slog.String("record", ev.id(topic)))

@@ -8,45 +8,16 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// newOpener returns what opens the partitions that the group has given to member m. The quota is shared by so many partitions,
-// 0 if it is not shared.
-func (c *Consumer) newOpener(m *member, ids []int, shares int, kafkas *connections, log *slog.Logger) *opener {
-	return &opener{
-		assignment: &assignment{
-			cfg: &c.cfg, client: kafkas.client, source: kafkas.log(c.cfg.Topic), limiter: c.limiter, metrics: c.cfg.Metrics, log: log,
-			loops: c.loops, ids: ids, shares: shares,
-		},
-		sender: newCommitSender(m, &c.cfg, kafkas, log), began: c.began, troubled: c.troubled, atStart: c.atStart,
-	}
-}
-
-// workOn opens the partitions of an assignment and works on them until the generation ends or stop is closed. An error is one that
-// Run ends with.
-func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *opener, to topicWriters) error {
-	ctx, cancel := context.WithCancel(generation)
+// workOn works on what this replica holds in a term of its membership, until ctx ends, the membership is lost, or the partitions have to be
+// opened anew. stop is closed when Run is told to end. An error is one that Run ends with.
+func (c *Consumer) workOn(ctx context.Context, stop <-chan struct{}, g *groupMember, term int) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	committer, err := o.open(ctx)
-	if err != nil {
-		if isFinal(err) {
-			o.log.LogAttrs(ctx, slog.LevelError, "the partitions are not opened: leaving the group", slog.Any("error", err))
-			return err
-		}
-		return nil // the generation has ended
-	}
-	s := c.newSession(ctx, o.assignment, committer, to)
-	if len(o.ids) == 0 {
-		c.worked.Store(true)
-	}
-	c.working(s)
+	s := c.newSession(ctx, g, term)
+	c.session.Store(s)
+	defer c.session.Store(nil)
 	defer context.AfterFunc(ctx, func() { s.ends(stop) })()
-	err = s.run(ctx, cancel, stop)
+	err := s.run(ctx, cancel, stop)
 	left := s.unfinished()
 	c.left.Store(&left)
 	if text := s.unreached(); text != "" {
@@ -60,24 +31,30 @@ func (c *Consumer) workOn(generation context.Context, stop <-chan struct{}, o *o
 }
 
 // newSession returns a session with its parts. Its work outlives ctx.
-func (c *Consumer) newSession(ctx context.Context, owned *assignment, commits *committer, to topicWriters) *session {
-	l := c.newPipeline(owned, commits, to) //nolint:contextcheck // a line of the log needs none
+func (c *Consumer) newSession(ctx context.Context, g *groupMember, term int) *session {
+	owned := &assignment{
+		cfg: &c.cfg, client: g.kafkas.client, source: g.kafkas.log(c.cfg.Topic), share: g.share, metrics: c.cfg.Metrics, log: c.log,
+		loops: c.loops, sees: g.sees, partitions: make(map[int]*partition),
+	}
+	commits := newCommitter(owned, newCommitSender(g.member, g.commitRefused, &c.cfg, g.kafkas, c.log)) //nolint:contextcheck // a line of the log needs none
+	l := c.newPipeline(owned, commits, g.kafkas.to)                                                     //nolint:contextcheck // neither does this one
 	s := &session{
-		log: owned.log, drainTimeout: c.cfg.DrainTimeout,
-		owned: owned, deadLetters: l.deadLetters, outcomes: l.outcomes, committer: commits, stalls: l.stalls,
+		log: c.log, drainTimeout: c.cfg.DrainTimeout, holdings: g.holdings, term: term,
+		opener:      &opener{assignment: owned, committer: commits, began: c.began, troubled: c.troubled, atStart: c.atStart},
+		newFetcher:  func(p *partition) *fetcher { return c.newFetcher(p, owned, l) },
+		worked:      func() { c.worked.Store(true) },
+		owned:       owned,
+		deadLetters: l.deadLetters, outcomes: l.outcomes, committer: commits, stalls: l.stalls,
 		dispatcher: &dispatcher{
-			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: owned.log, loops: c.loops,
+			api: c.cfg.API, queue: l.queue, breaker: c.breaker, limiter: c.limiter, pipeline: l, stalls: l.stalls, metrics: l.metrics, log: c.log, loops: c.loops,
 			underWay: semaphore.NewWeighted(int64(c.cfg.MaxCalls)), goroutines: newGoroutinePool(),
 		},
 	}
 	s.lister = &lister{
 		lists: c.cfg.Lists, queue: l.queue, breaker: c.lists, limiter: c.limiter.beside, pipeline: l, stalls: l.stalls, metrics: l.metrics,
-		loops: c.loops, log: owned.log, underWay: semaphore.NewWeighted(MaxLists),
+		loops: c.loops, log: c.log, underWay: semaphore.NewWeighted(MaxLists),
 	}
 	s.work, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
-	for _, p := range owned.partitions {
-		s.fetchers = append(s.fetchers, c.newFetcher(p, owned, l))
-	}
 	return s
 }
 
@@ -91,6 +68,7 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWr
 		c.limiter.ready.Store(int64(ready))
 	})
 	l.queue.retried = func(ev *event, a Answer, due time.Time) { c.causes.tell(owned.log, c.cfg.Topic, ev, a, due) }
+	l.queue.leave = l.leave
 	if c.cfg.RevivedCheck > 0 {
 		l.queue.lists = newListQueue(c.cfg, c.lists, l.queue.spacing)
 	}
@@ -98,13 +76,13 @@ func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWr
 		topic: c.cfg.Topic, group: c.cfg.Group, outcomeTopic: c.cfg.OutcomeTopic, hidesAccounts: c.cfg.OutcomesHideAccounts,
 	}
 	l.outcomes = newOutcomes(outcomesConfig{
-		from: from, to: to.outcomes, capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.end,
+		from: from, to: to.outcomes, capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.end, leave: l.leave,
 	})
 	l.deadLetters = newDeadLetters(deadLettersConfig{
 		from: from, topic: c.cfg.DeadLetterTopic, writers: to.deadLetters, source: owned.source,
-		capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.outcomes.add,
+		capacity: l.capacity, metrics: l.metrics, log: owned.log, loops: c.loops, written: l.outcomes.add, leave: l.leave,
 	})
-	l.stalls = newStallWatch(l.queue, l.deadLetters, l.outcomes, owned.partitions)
+	l.stalls = newStallWatch(l.queue, l.deadLetters, l.outcomes, owned)
 	return l
 }
 

@@ -17,6 +17,8 @@ type limiter struct {
 
 	mu    sync.Mutex
 	rules *quota.Limiter
+	// halted says that no call may leave, whatever the rules say.
+	halted bool
 	// changed is closed and replaced when all goroutines that wait must ask anew. untold says that one of them has no time at
 	// which to ask by itself.
 	changed chan struct{}
@@ -58,7 +60,18 @@ type permit struct {
 	ended atomic.Bool
 }
 
-// setShare says how many calls a second are this replica's from now on. Nothing leaves for one window.
+// halt says whether no call may leave from now on.
+func (l *limiter) halt(yes bool) {
+	if l.beside != nil {
+		l.beside.halt(yes)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.halted = yes
+	l.wakeLocked()
+}
+
+// setShare says how many calls a second are this replica's from now on. What is gained counts a window later.
 func (l *limiter) setShare(callsPerSecond float64) {
 	if l.beside != nil {
 		l.beside.setShare(callsPerSecond)
@@ -114,16 +127,13 @@ func (l *limiter) ramp() {
 
 // wait blocks until a call may be made, and returns ctx's error if that ends first.
 func (l *limiter) wait(ctx context.Context) (*permit, error) {
-	if l.off {
-		return nil, ctx.Err()
-	}
-	if l.budget != nil {
+	if l.budget != nil && !l.off {
 		l.countWaiting(1)
 		defer l.countWaiting(-1)
 	}
 	for {
-		p, again, changed := l.ask()
-		if p != nil {
+		granted, p, again, changed := l.ask()
+		if granted {
 			return p, ctx.Err()
 		}
 		if err := wait(ctx, again, changed); err != nil {
@@ -134,26 +144,28 @@ func (l *limiter) wait(ctx context.Context) (*permit, error) {
 
 // try grants a permit if a call may be made now.
 func (l *limiter) try() (p *permit, granted bool) {
-	if l.off {
-		return nil, true
-	}
-	p, _, _ = l.ask()
-	return p, p != nil
+	granted, p, _, _ = l.ask()
+	return p, granted
 }
 
-// ask returns a permit, or when to ask again: at a time, unless it is zero, and whenever something has changed.
-func (l *limiter) ask() (p *permit, again time.Time, changed <-chan struct{}) {
+// ask returns a permit, which is nil if the limiter is off, or when to ask again: at a time, unless it is zero, and whenever something has
+// changed.
+func (l *limiter) ask() (granted bool, p *permit, again time.Time, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.halted || l.off {
+		l.untold = true
+		return !l.halted, nil, time.Time{}, l.changed
+	}
 	r := l.rules.Ask(time.Now())
 	if l.budget != nil {
 		l.poke()
 	}
 	if r.Granted {
-		return &permit{Permit: r.Permit, l: l}, time.Time{}, nil
+		return true, &permit{Permit: r.Permit, l: l}, time.Time{}, nil
 	}
 	l.untold = l.untold || r.Again.IsZero()
-	return nil, r.Again, l.changed
+	return false, nil, r.Again, l.changed
 }
 
 func (l *limiter) countWaiting(n int) {

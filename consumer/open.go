@@ -21,11 +21,11 @@ const (
 	openAtOnce = 16
 )
 
-// opener opens the partitions of an assignment.
+// opener opens partitions for a session.
 type opener struct {
 	*assignment
 
-	sender *commitSender
+	committer *committer
 	// began is the ID that the topic had when Run began.
 	began offsets.TopicID
 	// troubled is told why the partitions are not open yet, atStart makes an error final if it is one of the start.
@@ -33,18 +33,18 @@ type opener struct {
 	atStart  func(error) error
 }
 
-// open finds where the assigned partitions stand: at the committed watermarks, with the finished offsets above them, or at the
+// open finds where partitions stand: at the committed watermarks, with the finished offsets above them, or at the
 // beginning of the log. It asks again until it knows or ctx ends: a guess would repeat the whole topic, or skip some of it. Other
-// errors are those that Run ends with. The returned committer commits the partitions.
-func (o *opener) open(ctx context.Context) (*committer, error) {
+// errors are errRestart and those that Run ends with. The partitions belong to the assignment then, and are committed.
+func (o *opener) open(ctx context.Context, ids []int) ([]*partition, error) {
 	spacing := newSpacing(time.Second)
 	for {
-		opened, err := o.openOnce(ctx)
+		opened, err := o.openOnce(ctx, ids)
 		err = o.atStart(err)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err == nil || isFinal(err) {
+		if err == nil || isFinal(err) || errors.Is(err, errRestart) {
 			return opened, err
 		}
 		level, cause := inLog(err)
@@ -56,80 +56,83 @@ func (o *opener) open(ctx context.Context) (*committer, error) {
 	}
 }
 
-func (o *opener) openOnce(ctx context.Context) (*committer, error) {
+func (o *opener) openOnce(ctx context.Context, ids []int) ([]*partition, error) {
 	topic, err := o.source.Describe(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("topic %s: %w", o.cfg.Topic, err)
 	}
-	if last := slices.Max(o.ids); topic.Partitions <= last {
+	if last := slices.Max(ids); topic.Partitions <= last {
 		return nil, &partitionsError{owned: last, known: topic.Partitions}
 	}
-	o.topicID = offsets.TopicID(topic.ID)
+	o.share.sees(topic.Partitions)
+	id := offsets.TopicID(topic.ID)
+	if offsets.OriginOf(o.opened(), id) != offsets.ThisTopic {
+		o.commitNothing()
+		return nil, errRestart
+	}
 	found, err := committedOffsets(ctx, o.client, o.cfg.Group, o.cfg.Topic, topic.Partitions)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkGroup(ctx, found); err != nil {
+	if err := o.checkGroup(ctx, id, found); err != nil {
 		return nil, err
 	}
-	if err := o.openAll(ctx, found, topic); err != nil {
+	opened, err := o.openAll(ctx, ids, found, topic)
+	if err != nil {
 		return nil, err
 	}
-	c := o.newCommitter(found)
-	return c, o.claim(ctx, c, found)
+	o.add(id, opened)
+	o.committer.stampAs(o.stampOf(id, found))
+	return opened, o.claim(ctx, opened, found)
 }
 
-// newCommitter returns the committer of the partitions. The group's offsets were those in found before.
-func (o *opener) newCommitter(found []committed) *committer {
-	stamp := o.cfg.stamp(o.topicID)
+// stampOf is what commits say from now on. The group's offsets were those in found before.
+func (o *opener) stampOf(id offsets.TopicID, found []committed) offsets.Stamp {
+	stamp := o.cfg.stamp(id)
 	stamp.Partitions = len(found)
 	if missing := withoutOffset(found); len(missing) > 0 {
 		stamp.Partitions = missing[0]
 	}
-	return &committer{
-		partitions: o.partitions, stamp: stamp, sender: o.sender, accepted: o.metrics.commits, failed: o.metrics.commitFailures,
-		log: o.log, poked: make(chan struct{}, 1),
-	}
+	return stamp
 }
 
-// openAll opens the assigned partitions, several at a time: most of them take one question to their leader.
-func (o *opener) openAll(ctx context.Context, found []committed, topic recordlog.Topic) error {
-	opened, once := make([]*partition, len(o.ids)), onceCommitted(found, o.topicID)
+// openAll opens partitions, several at a time: most of them take one question to their leader.
+func (o *opener) openAll(ctx context.Context, ids []int, found []committed, topic recordlog.Topic) ([]*partition, error) {
+	opened, id := make([]*partition, len(ids)), offsets.TopicID(topic.ID)
+	once := onceCommitted(found, id)
 	opening, each := errgroup.WithContext(ctx)
 	opening.SetLimit(openAtOnce)
-	for i, id := range o.ids {
+	for i, p := range ids {
 		opening.Go(func() error {
-			from, err := o.resume(each, found[id], epochOf(topic, id), id < once)
-			opened[i] = newPartition(id, from, epochOf(topic, id))
-			if from.Watermark == found[id].offset {
+			from, err := o.resume(each, found[p], id, epochOf(topic, p), p < once)
+			opened[i] = newPartition(p, from, epochOf(topic, p))
+			if from.Watermark == found[p].offset {
 				opened[i].committed.Store(from.Watermark)
 			}
 			return err
 		})
 	}
 	if err := opening.Wait(); err != nil {
-		return err
+		return nil, err
 	}
-	o.partitions = make(map[int]*partition, len(o.ids))
 	begun := make(map[int]int64)
 	for _, p := range opened {
-		o.partitions[p.id] = p
 		if found[p.id].offset < 0 {
 			begun[p.id] = p.position()
 		}
 	}
 	o.logAdded(ctx, begun)
-	return nil
+	return opened, nil
 }
 
 // checkGroup returns a [*GroupTakenError] if the group is another service's. It returns a [*StartError] if the group has lost all
 // offsets that it had before this member joined, and start names another place than the first record of each partition. Offsets
 // that have gone with their topic are not lost: a new topic of the same name is read from its first record.
-func (o *opener) checkGroup(ctx context.Context, found []committed) error {
+func (o *opener) checkGroup(ctx context.Context, id offsets.TopicID, found []committed) error {
 	if err := o.cfg.checkOwner(found); err != nil {
 		return err
 	}
-	if len(withoutOffset(found)) < len(found) || offsets.OriginOf(o.began, o.topicID) == offsets.FormerTopic {
+	if len(withoutOffset(found)) < len(found) || offsets.OriginOf(o.began, id) == offsets.FormerTopic {
 		return nil
 	}
 	extents, begin, err := decideStart(ctx, o.cfg, o.source, len(found))
@@ -142,31 +145,25 @@ func (o *opener) checkGroup(ctx context.Context, found []committed) error {
 
 var errMembers = errors.New("the group has members already")
 
-// claim stamps the assigned partitions that bear no stamp of this service, before any call. Then it checks that no other service
+// claim stamps those of the opened partitions that bear no stamp of this service, before any call. Then it checks that no other service
 // has stamped the group meanwhile: of two services that claim a group at once, none calls before it has seen the other's stamp.
-func (o *opener) claim(ctx context.Context, c *committer, found []committed) error {
-	if o.cfg.App == "" || !o.unclaimed(found) {
+func (o *opener) claim(ctx context.Context, opened []*partition, found []committed) error {
+	if o.cfg.App == "" || !slices.ContainsFunc(opened, func(p *partition) bool {
+		was := found[p.id].stamp
+		return was.App != o.cfg.App || was.DeadLetterTopic != o.cfg.DeadLetterTopic
+	}) {
 		return nil
 	}
-	if err := c.commit(ctx, true); err != nil {
+	if err := o.committer.commit(ctx, opened, true); err != nil {
 		return err
 	}
 	return o.checkOwner(ctx, len(found))
 }
 
-func (o *opener) unclaimed(found []committed) bool {
-	for id := range o.partitions {
-		if was := found[id].stamp; was.App != o.cfg.App || was.DeadLetterTopic != o.cfg.DeadLetterTopic {
-			return true
-		}
-	}
-	return false
-}
-
-// resume finds where a partition goes on, given its committed offset and its leader's present epoch. If it has no offset, once says
+// resume finds where a partition goes on, given its committed offset, the ID of the topic and its leader's present epoch. If it has no offset, once says
 // whether it had one before.
-func (o *opener) resume(ctx context.Context, c committed, current int32, once bool) (offsets.Handover, error) {
-	origin := offsets.OriginOf(c.stamp.Topic, o.topicID)
+func (o *opener) resume(ctx context.Context, c committed, id offsets.TopicID, current int32, once bool) (offsets.Handover, error) {
+	origin := offsets.OriginOf(c.stamp.Topic, id)
 	switch {
 	case c.offset < 0 && once:
 		begin, err := beginAnew(ctx, o.cfg, o.source, c.partition, lostOffset(o.cfg.Topic, c.partition))

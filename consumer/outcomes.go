@@ -42,6 +42,8 @@ type outcomesConfig struct {
 	loops    *loops
 	// written is told of each event whose outcome the broker has acknowledged: it has ended. It is told at once if outcomes are not recorded.
 	written func(*event, Outcome)
+	// leave is told of each event that is left to its partition's next owner.
+	leave func(*event)
 }
 
 // outcomes writes the outcomes of events until the broker has acknowledged them, however long that takes. An event whose outcome
@@ -128,6 +130,12 @@ func (o *outcomes) acknowledged(_ context.Context, out *outcome) {
 	o.metrics.outcomesWaiting.Dec()
 	o.metrics.outcomes.WithLabelValues(string(out.kind)).Inc()
 	o.written(out.event, out.kind)
+}
+
+func (o *outcomes) dropped(out *outcome) {
+	o.waiting.Add(-1)
+	o.metrics.outcomesWaiting.Dec()
+	o.leave(out.event)
 }
 
 // failed has nothing to give back.

@@ -27,8 +27,8 @@ func (c *Consumer) Owned() []OwnedPartition {
 	if s == nil {
 		return nil
 	}
-	all := make([]OwnedPartition, 0, len(s.owned.partitions))
-	for _, p := range s.owned.partitions {
+	all := []OwnedPartition{}
+	for _, p := range s.owned.all() {
 		all = append(all, p.progress())
 	}
 	slices.SortFunc(all, func(a, b OwnedPartition) int { return cmp.Compare(a.Partition, b.Partition) })

@@ -12,12 +12,15 @@ import (
 type partition struct {
 	id int
 
-	// mu guards the tracker, shrunk and unread…. While it is held nothing waits and no other lock is taken, so it may be taken under
+	// mu guards the tracker, shrunk, live, emptied and unread…. While it is held nothing waits and no other lock is taken, so it may be taken under
 	// any other one.
 	mu      sync.Mutex
 	tracker *offsets.Tracker
 	// shrunk is closed when the tracker's span shrinks; nil while nothing waits for that.
 	shrunk chan struct{}
+	// live is how many of its events are in memory. emptied is closed when there is none; nil while nothing waits for that.
+	live    int
+	emptied chan struct{}
 	// unreadAt is the position at which the end of the log was last seen beyond it, -1 if it was not; unreadSince is since when.
 	unreadAt    int64
 	unreadSince time.Time
@@ -27,6 +30,9 @@ type partition struct {
 	// noCommits says that the tracker's offsets must not be committed: their log is gone, or another service has committed
 	// offsets of the partition.
 	noCommits atomic.Bool
+	// leaving says that the partition is being given up: its events that wait for a call are left to its next owner. cutOff says that the drain
+	// has taken too long: those that wait for a write are left, too.
+	leaving, cutOff atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
 	end, seen, stable atomic.Int64
 	// committed is the group's offset, -1 if there is none.
@@ -53,6 +59,7 @@ func (p *partition) read(offset int64, epoch int32) (finished bool) {
 func (p *partition) add(offset int64, at time.Time) offsets.Seq {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.live++
 	return p.tracker.Add(offset, at.UnixMilli())
 }
 
@@ -64,6 +71,34 @@ func (p *partition) ended(seq offsets.Seq) {
 		close(p.shrunk)
 		p.shrunk = nil
 	}
+	p.forgetLocked()
+}
+
+// left forgets an event that has not ended, and is left to the partition's next owner: its offset is not committed.
+func (p *partition) left() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forgetLocked()
+}
+
+func (p *partition) forgetLocked() {
+	if p.live--; p.live == 0 && p.emptied != nil {
+		close(p.emptied)
+		p.emptied = nil
+	}
+}
+
+// empty says whether no event of the partition is in memory. If there is one, it returns a channel that is closed when there is none.
+func (p *partition) empty() (yes bool, emptied <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live == 0 {
+		return true, nil
+	}
+	if p.emptied == nil {
+		p.emptied = make(chan struct{})
+	}
+	return false, p.emptied
 }
 
 // pass moves the position behind a record that is not delivered.

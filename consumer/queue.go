@@ -63,6 +63,8 @@ type queue struct {
 	retried func(ev *event, a Answer, due time.Time)
 	// lists says which events an account's list must allow; nil: none.
 	lists *listQueue
+	// leave is told of an event that is left to its partition's next owner. It must not call the queue.
+	leave func(*event)
 
 	// mu is held while the breaker rules on an answer: all events are as they were when it opened. The breaker's lock and
 	// those of counted are taken inside it, never the other way round.
@@ -207,6 +209,7 @@ func (q *queue) retryLocked(p *pending, calling []*event, a Answer, over *[]ende
 			left = append(left, ev)
 		}
 	}
+	left = q.stayLocked(left)
 	q.putBackLocked(p, left, a.Quiet+q.delay(p))
 	if q.retried != nil && len(left) > 0 && kindOf(a).Failure() {
 		q.retried(left[0], a, p.due)
@@ -234,6 +237,7 @@ func (q *queue) forgetLocked() {
 // putBackLocked ends a call: the events of left, and those that arrived meanwhile, get another one after delay; with none of either
 // the conversation is not pending any more.
 func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
+	left = q.stayLocked(left)
 	if len(left) == 0 && p.revoked == 0 {
 		p.backoff, p.standing, p.failed, delay = nil, breaker.Standing{}, false, 0
 	}
@@ -242,12 +246,7 @@ func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
 		q.dropLocked(p)
 		return
 	}
-	p.oldest = p.queued[0].at
-	for _, ev := range p.queued {
-		if ev.at.Before(p.oldest) {
-			p.oldest = ev.at
-		}
-	}
+	p.setOldest()
 	if delay <= 0 {
 		q.pushReadyLocked(p)
 		return
@@ -255,6 +254,16 @@ func (q *queue) putBackLocked(p *pending, left []*event, delay time.Duration) {
 	p.due = time.Now().Add(delay)
 	heap.Push(q.waiting, p)
 	q.wake()
+}
+
+// setOldest finds the earliest event time of what is queued.
+func (p *pending) setOldest() {
+	p.oldest = p.queued[0].at
+	for _, ev := range p.queued {
+		if ev.at.Before(p.oldest) {
+			p.oldest = ev.at
+		}
+	}
 }
 
 // dropLocked forgets a conversation that has no event left.

@@ -174,3 +174,10 @@ func (l *pipeline) end(ev *event, o Outcome) {
 	l.capacity.release(ev.size)
 	l.committer.poke()
 }
+
+// leave forgets an event that is left to the next owner of its partition: its offset is not committed.
+func (l *pipeline) leave(ev *event) {
+	l.traces.left(ev)
+	l.capacity.release(ev.size)
+	ev.partition.left()
+}

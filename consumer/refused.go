@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"convdel/consumer/cluster"
+	"convdel/consumer/internal/membership"
 )
 
 // refusedFirst is the pause after brokers have refused this replica. It doubles with each further refusal, up to
@@ -51,18 +51,6 @@ func (s *spacing) after(err error) time.Duration {
 	return s.refused.NextBackOff()
 }
 
-// notJoined deals with a join that has failed, and returns when it may be tried again. An error is one that Run ends with.
-func (c *Consumer) notJoined(ctx context.Context, err error, spacing *spacing) error {
-	if err = c.atStart(err); isFinal(err) {
-		return err
-	}
-	level, cause := inLog(err)
-	c.log.LogAttrs(ctx, level, "group not joined, will retry", slog.String("group", c.cfg.Group), cause)
-	c.troubled("group not joined", err)
-	_ = pause(ctx, spacing.after(err)) // the caller looks at ctx
-	return nil
-}
-
 // inLog returns how the log shows an error after which another attempt is made: at ERROR, with the settings to check, if brokers
 // refuse this replica, and at WARN otherwise.
 func inLog(err error) (slog.Level, slog.Attr) {
@@ -85,5 +73,7 @@ func isFinal(err error) bool {
 	_, undecided := errors.AsType[*StartError](err)
 	_, taken := errors.AsType[*GroupTakenError](err)
 	_, refused := errors.AsType[*refusedError](err)
-	return undecided || taken || refused
+	_, fenced := errors.AsType[*membership.FencedError](err)
+	_, session := errors.AsType[*membership.SessionTimeoutError](err)
+	return undecided || taken || refused || fenced || session
 }

@@ -8,14 +8,22 @@ import (
 	"time"
 )
 
-// session is the work of one generation. It begins with the partitions that the group has given to this member, and ends before
-// the group may give them to another member.
+// session is the work on what the group gives to this member, partitions that come and go. It ends when the membership does, or when
+// the partitions have to be opened anew.
 type session struct {
 	log          *slog.Logger
 	drainTimeout time.Duration
 
+	// holdings says on what to work, in which term of the membership.
+	holdings *holdings
+	term     int
+
+	opener     *opener
+	newFetcher func(*partition) *fetcher
+	// worked is told that the brokers have let this replica do its work.
+	worked func()
+
 	owned       *assignment
-	fetchers    []*fetcher
 	dispatcher  *dispatcher
 	lister      *lister
 	deadLetters *deadLetters
@@ -23,7 +31,7 @@ type session struct {
 	committer   *committer
 	stalls      *stallWatch
 
-	// work is the context of calls, dead letters and outcomes. It outlives the generation, so that a rebalance does not cut off a call that
+	// work is the context of calls, dead letters and outcomes. It outlives the intake, so that its end does not cut off a call that
 	// the API executes.
 	work       context.Context //nolint:containedctx // the session is the scope that it stands for
 	cancelWork context.CancelFunc
@@ -45,21 +53,33 @@ type ending struct {
 
 // ends notes that the session takes nothing new from now on. stop is closed when Run is told to end.
 func (s *session) ends(stop <-chan struct{}) {
-	e := ending{since: time.Now(), why: "its generation has ended, and it drains before it joins again"}
+	e := ending{since: time.Now(), why: "it drains, before it opens its partitions anew or joins again"}
 	if closed(stop) {
 		e.why, e.stopping = "told to stop, and it drains", true
 	}
 	s.over.Store(&e)
 }
 
-// run works until ctx ends, and then drains. It calls end, which ends ctx, if it finds that the generation can't go on. stop is closed
+// run works until ctx ends, and then drains. It calls end, which ends ctx, if it finds that it can't go on. stop is closed
 // when Run is told to end. An error is one that Run ends with.
 func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan struct{}) error {
-	var writing sync.WaitGroup
+	var writing, committing sync.WaitGroup
 	writing.Go(func() { s.deadLetters.run(s.work) })
 	writing.Go(func() { s.outcomes.run(s.work) })
+	commits, stopCommits := context.WithCancel(context.WithoutCancel(ctx))
+	committing.Go(func() {
+		commits, over := s.owned.loops.begin(commits, "commit")
+		defer over()
+		if err := s.committer.run(commits); err != nil {
+			s.fence(err)
+			end()
+		}
+	})
 	s.intake(ctx, end)
-	s.drain(context.WithoutCancel(ctx), stop)
+	s.drain(context.WithoutCancel(ctx), stop, func() {
+		stopCommits()
+		committing.Wait()
+	})
 	s.cancelWork()
 	writing.Wait()
 	s.dispatcher.close()
@@ -71,28 +91,18 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 	return nil
 }
 
-// intake fetches, calls and commits until ctx ends. Calls, dead letters and outcomes outlive it.
+// intake fetches and calls until ctx ends. Calls, dead letters, outcomes and commits outlive it.
 func (s *session) intake(ctx context.Context, end context.CancelFunc) {
 	var tasks sync.WaitGroup
-	for _, f := range s.fetchers {
-		tasks.Go(func() { s.leave(f.run(ctx), end) })
-	}
+	tasks.Go(func() { s.follow(ctx, end) })
 	tasks.Go(func() { s.dispatcher.run(ctx, s.work) })
 	tasks.Go(func() { s.lister.run(ctx, s.work) })
 	tasks.Go(func() { s.owned.watchLag(ctx) })
 	tasks.Go(func() { s.leave(s.owned.watchTopic(ctx), end) })
-	tasks.Go(func() {
-		ctx, over := s.owned.loops.begin(ctx, "commit")
-		defer over()
-		if err := s.committer.run(ctx); err != nil {
-			s.fence(err)
-			end()
-		}
-	})
 	tasks.Wait()
 }
 
-// leave ends the generation because of an error, if there is one. It keeps an error that Run ends with.
+// leave ends the session because of an error, if there is one. It keeps an error that Run ends with.
 func (s *session) leave(err error, end context.CancelFunc) {
 	if err == nil {
 		return
@@ -105,61 +115,50 @@ func (s *session) leave(err error, end context.CancelFunc) {
 
 // fence stops all work at once. The partitions are another member's already, which makes the same calls, dead letters and outcomes.
 func (s *session) fence(err error) {
-	s.fenced.Store(true)
+	if s.fenced.Swap(true) {
+		return
+	}
 	s.log.Warn("work given up, another member will do it again", slog.Any("error", err))
 	s.cancelWork()
 }
 
 // drain lets the calls under way, the dead letters and the outcomes end, and commits meanwhile and at the end. Events that are queued, or wait
-// for a retry, are left to the partitions' next owner. Its ctx does not end.
-func (s *session) drain(ctx context.Context, stop <-chan struct{}) {
+// for a retry, are left to the partitions' next owner. Its ctx does not end. stopCommits ends the commits that go on meanwhile.
+func (s *session) drain(ctx context.Context, stop <-chan struct{}, stopCommits func()) {
 	ctx, end := s.owned.loops.begin(ctx, "drain")
 	defer end()
+	l := loopOf(ctx)
+	s.awaitWork(l)
+	l.rests() // a commit ends by its timeout
+	stopCommits()
+	l.works()
 	if s.fenced.Load() {
-		s.awaitWork(loopOf(ctx))
 		return
 	}
-	l := loopOf(ctx)
-	commits, stopCommits := context.WithCancel(ctx)
-	var committing sync.WaitGroup
-	committing.Go(func() {
-		commits, end := s.owned.loops.begin(commits, "commit while draining")
-		defer end()
-		if err := s.committer.drain(commits); err != nil {
-			s.fence(err)
-		}
-	})
-	s.awaitWork(l)
-	stopCommits()
-	l.rests() // a commit ends by its timeout
-	committing.Wait()
-	l.works()
-	if !s.fenced.Load() {
-		s.commitLast(ctx, stop)
+	if err := s.commitLast(ctx, s.owned.all(), stop); isFenced(err) {
+		s.fence(err)
 	}
 }
 
-// commitLast commits the events that have ended since the commit before, and does not give up at once.
-//
-// If the group has lost its coordinator and Run goes on, commitLast waits for the next coordinator for as long as that lets members
-// come back. Giving up gains nothing, since joining takes a coordinator too. And kafka-go forgets its member ID if it finds none:
-// the group would wait for that member until its session times out.
-func (s *session) commitLast(ctx context.Context, stop <-chan struct{}) {
+// commitLast commits the events of partitions that have ended since the commit before, and does not give up at once. If the group has lost
+// its coordinator, or is between two generations, and stop is not closed, it waits for as long as other members wait for these partitions. An
+// error is the last one.
+func (s *session) commitLast(ctx context.Context, partitions []*partition, stop <-chan struct{}) error {
 	for began := time.Now(); ; {
-		err := s.committer.commit(ctx, false)
+		err := s.committer.commit(ctx, partitions, false)
 		if err == nil || isFenced(err) {
 			s.uncommitted.Store(nil)
-			return
+			return err
 		}
 		s.uncommitted.Store(&err)
 		limit := 2 * commitTimeout
-		if coordinatorLost(err) && !closed(stop) {
+		if !closed(stop) && (isVerdict(err) || coordinatorLost(err)) {
 			limit = s.drainTimeout + rebalanceSlack
 		}
-		if time.Since(began)+commitRetry > limit || pause(ctx, commitRetry) != nil {
+		if retry := retryCommit(err); s.fenced.Load() || time.Since(began)+retry > limit || pause(ctx, retry) != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",
 				slog.Any("error", err))
-			return
+			return err
 		}
 	}
 }

@@ -103,7 +103,7 @@ type lookup map[place]*UnfinishedEvent
 // oldest returns the oldest events that have not ended.
 func (s *session) oldest(n int) []UnfinishedEvent {
 	var all []UnfinishedEvent
-	for _, p := range s.owned.partitions {
+	for _, p := range s.owned.all() {
 		all = append(all, p.oldest(n)...)
 	}
 	all = oldestOf(all, n)

@@ -67,13 +67,13 @@ type stallWatch struct {
 	queue       *queue
 	deadLetters *deadLetters
 	outcomes    *outcomes
-	partitions  map[int]*partition
+	owned       *assignment
 	// movedAt is when something last moved (Unix nanoseconds).
 	movedAt atomic.Int64
 }
 
-func newStallWatch(q *queue, d *deadLetters, o *outcomes, partitions map[int]*partition) *stallWatch {
-	w := &stallWatch{queue: q, deadLetters: d, outcomes: o, partitions: partitions}
+func newStallWatch(q *queue, d *deadLetters, o *outcomes, owned *assignment) *stallWatch {
+	w := &stallWatch{queue: q, deadLetters: d, outcomes: o, owned: owned}
 	w.moved()
 	return w
 }
@@ -83,9 +83,9 @@ func (w *stallWatch) moved() { w.movedAt.Store(time.Now().UnixNano()) }
 
 // refused returns why brokers do not let this replica do its work; empty if they do.
 func (w *stallWatch) refused() string {
-	for id, p := range w.partitions {
+	for _, p := range w.owned.all() {
 		if why := p.failing.Load(); why != nil {
-			if text := refusedText(fmt.Sprintf("partition %d can't be read", id), *why); text != "" {
+			if text := refusedText(fmt.Sprintf("partition %d can't be read", p.id), *why); text != "" {
 				return text
 			}
 		}
@@ -106,7 +106,7 @@ func (w *stallWatch) standstill() standstill {
 	e.deadLetters, e.deadLettersWhy = w.deadLetters.unacknowledged()
 	e.outcomes, e.outcomesWhy = w.outcomes.unacknowledged()
 	e.retrying = w.queue.retrying()
-	for _, p := range w.partitions {
+	for _, p := range w.owned.all() {
 		e.todo += p.todo()
 		if why := p.failing.Load(); why != nil && !errors.Is(*why, errRestart) {
 			e.unread = append(e.unread, fmt.Sprintf("%d at offset %d: %v", p.id, p.position(), *why))

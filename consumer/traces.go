@@ -108,6 +108,17 @@ func (t *eventTraces) end(ev *event, o Outcome) {
 	ev.span.End(TracedEnd{Outcome: o, Code: ev.code, Attempts: ev.calls})
 }
 
+// left ends the span of an event that is left to its partition's next owner.
+func (t *eventTraces) left(ev *event) {
+	if t == nil || ev.span == nil {
+		return
+	}
+	t.mu.Lock()
+	delete(t.open, ev)
+	t.mu.Unlock()
+	ev.span.End(TracedEnd{Code: ev.code, Attempts: ev.calls})
+}
+
 // leave ends the spans of the events that a session leaves to the next owner of their partitions.
 func (t *eventTraces) leave() {
 	if t == nil {

@@ -49,12 +49,12 @@ func (s *session) unreached() string {
 // unreached returns why no partition can be read, if that is since brokers are not reached; empty otherwise.
 func (w *stallWatch) unreached() string {
 	text := ""
-	for id, p := range w.partitions {
+	for _, p := range w.owned.all() {
 		why := p.failing.Load()
 		if why == nil || !isUnreached(*why) {
 			return ""
 		}
-		text = fmt.Sprintf("partition %d can't be read: %v", id, *why)
+		text = fmt.Sprintf("partition %d can't be read: %v", p.id, *why)
 	}
 	return text
 }

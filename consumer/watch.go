@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 // watchTopic returns errRestart once another topic has replaced the topic, and a [*GroupTakenError] once another service has
 // committed offsets of the group. It returns nil when ctx ends. Offsets alone do not tell a new topic from a former one of the
 // same length, and the new one's beginning would never be read. If the topic has another number of partitions than before, the
-// share of the quota follows.
+// share of the quota and the assignment follow.
 func (a *assignment) watchTopic(ctx context.Context) error {
 	ctx, end := a.loops.begin(ctx, "watch the topic")
 	defer end()
@@ -26,14 +27,15 @@ func (a *assignment) watchTopic(ctx context.Context) error {
 	for pause(ctx, topicEvery) == nil {
 		l.rests() // it asks Kafka
 		topic, replaced, err := a.look(ctx)
+		a.missing.Store(errors.Is(err, kafka.UnknownTopicOrPartition))
 		if err == nil && !replaced {
-			a.reshare(ctx, topic.Partitions)
+			a.sees(topic.Partitions)
 			err = a.checkOwner(ctx, topic.Partitions)
 		}
 		l.works()
 		switch {
 		case replaced:
-			a.log.LogAttrs(ctx, slog.LevelWarn, "topic made anew: leaving the generation to read the new one from its start",
+			a.log.LogAttrs(ctx, slog.LevelWarn, "topic made anew: opening the partitions anew, to read the new one from its start",
 				slog.String("topic", a.cfg.Topic))
 			return errRestart
 		case isFinal(err):
@@ -53,7 +55,7 @@ func (a *assignment) watchLag(ctx context.Context) {
 	defer end()
 	l := loopOf(ctx)
 	for pause(ctx, lagEvery) == nil {
-		for _, p := range a.partitions {
+		for _, p := range a.all() {
 			if time.Since(time.Unix(0, p.seen.Load())) < lagEvery {
 				continue
 			}

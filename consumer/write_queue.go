@@ -23,6 +23,8 @@ type unwritten interface {
 	alone() bool
 	// incomplete says that it can't be written before something else is done.
 	incomplete() bool
+	// cut says that it is not to be written any more.
+	cut() bool
 }
 
 // writeState is what a queue keeps of a record.
@@ -67,6 +69,19 @@ func (q *writeQueue[W]) acknowledged(n int) { q.unacknowledged -= n }
 func (q *writeQueue[W]) close() {
 	q.unacknowledged -= len(q.fresh) + len(q.failed) + len(q.incomplete)
 	q.fresh, q.failed, q.incomplete, q.closed = nil, nil, nil, true
+}
+
+// drop gives up what is cut and is not being written, and returns it.
+func (q *writeQueue[W]) drop() (dropped []W) {
+	cut := func(w W) bool {
+		if w.cut() {
+			dropped = append(dropped, w)
+		}
+		return w.cut()
+	}
+	q.fresh, q.failed, q.incomplete = slices.DeleteFunc(q.fresh, cut), slices.DeleteFunc(q.failed, cut), slices.DeleteFunc(q.incomplete, cut)
+	q.unacknowledged -= len(dropped)
+	return dropped
 }
 
 // putOff takes records back whose write has failed, and returns after how long they are due again. They wait together and so are

@@ -38,6 +38,8 @@ type writer[W unwritten] interface {
 	failed(w W)
 	// putOff is told that records wait for their next write, for how long, and why.
 	putOff(ctx context.Context, failed []W, delay time.Duration, why error)
+	// dropped is told of a record that is cut, and not written any more.
+	dropped(w W)
 	// complete is called with a record that is incomplete, before its next write.
 	complete(ctx context.Context, w W) error
 }
@@ -89,6 +91,15 @@ func (s *writes[W]) take(w W) bool {
 
 // close gives up what is not being written, and what fails from now on.
 func (s *writes[W]) close() { s.change(s.queue.close) }
+
+// drop gives up what is cut and is not being written. What is being written is given up when that fails.
+func (s *writes[W]) drop() {
+	var dropped []W
+	s.change(func() { dropped = s.queue.drop() })
+	for _, w := range dropped {
+		s.writer.dropped(w)
+	}
+}
 
 // change makes a change to the queue, and tells wait if nothing is unacknowledged then.
 func (s *writes[W]) change(how func()) {
@@ -226,6 +237,7 @@ func (s *writes[W]) putOff(ctx context.Context, failed []W, why error) {
 	if !kept {
 		return
 	}
+	s.drop() // some may be cut since
 	wake(s.added)
 	wake(s.incomplete)
 	s.writer.putOff(ctx, failed, delay, why)

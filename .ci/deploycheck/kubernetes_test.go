@@ -103,7 +103,7 @@ func inMemory(t *testing.T, file, old, replacement string) filesys.FileSystem {
 // settingsOf are the variables of the container. They come from the ConfigMap, and from the pod itself.
 func settingsOf(t *testing.T, all map[string]object) map[string]string {
 	t.Helper()
-	container := object(all["Deployment"].at("spec.template.spec.containers.0").(map[string]any))
+	container := object(all["StatefulSet"].at("spec.template.spec.containers.0").(map[string]any))
 	if container.text("envFrom.0.configMapRef.name") != all["ConfigMap"].text("metadata.name") {
 		t.Errorf("the settings are those of %s", container.text("envFrom.0.configMapRef.name"))
 	}
@@ -114,6 +114,9 @@ func settingsOf(t *testing.T, all map[string]object) map[string]string {
 	}
 	for _, variable := range container.list("env") {
 		settings[variable.text("name")] = variable.text("value")
+		if variable.text("valueFrom.fieldRef.fieldPath") == "metadata.name" {
+			settings[variable.text("name")] = all["StatefulSet"].text("metadata.name") + "-0"
+		}
 	}
 	return settings
 }
@@ -127,16 +130,16 @@ func TestKubernetes(t *testing.T) {
 	for name, all := range map[string]map[string]object{"base": base, "example": example, "keda": keda} {
 		t.Run(name, func(t *testing.T) {
 			wantSettings(t, name, settingsOf(t, all))
-			wantSecurePod(t, all["Deployment"])
+			wantSecurePod(t, all["StatefulSet"])
 			wantSelectors(t, all)
-			grace := time.Duration(all["Deployment"].at("spec.template.spec.terminationGracePeriodSeconds").(int)) * time.Second
+			grace := time.Duration(all["StatefulSet"].at("spec.template.spec.terminationGracePeriodSeconds").(int)) * time.Second
 			wantGrace(t, grace, settingsOf(t, all))
 		})
 	}
-	if got := base["Deployment"].text("spec.replicas"); got != "2" {
+	if got := base["StatefulSet"].text("spec.replicas"); got != "2" {
 		t.Errorf("%s replicas", got)
 	}
-	if _, tag, _ := strings.Cut(example["Deployment"].text("spec.template.spec.containers.0.image"), ":"); !strings.HasPrefix(tag, "v") {
+	if _, tag, _ := strings.Cut(example["StatefulSet"].text("spec.template.spec.containers.0.image"), ":"); !strings.HasPrefix(tag, "v") {
 		t.Errorf("the image's tag %q is no version", tag)
 	}
 	wantScaledObject(t, keda)
@@ -146,14 +149,14 @@ func TestKubernetes(t *testing.T) {
 // Service's name, and a page in a browser does not.
 func TestKubernetesSettings(t *testing.T) {
 	all := build(t, "example", filesys.MakeFsOnDisk(), filepath.Join(root, manifests, "example"))
-	mounted := all["Deployment"].text("spec.template.spec.containers.0.volumeMounts.0.mountPath")
+	mounted := all["StatefulSet"].text("spec.template.spec.containers.0.volumeMounts.0.mountPath")
 	r := start(t, settingsOf(t, all), mounted)
 	for _, probe := range []struct {
 		path, host string
 		status     int
 	}{
-		{all["Deployment"].text("spec.template.spec.containers.0.livenessProbe.httpGet.path"), "10.42.0.7:8080", 200},
-		{all["Deployment"].text("spec.template.spec.containers.0.readinessProbe.httpGet.path"), "10.42.0.7:8080", 503}, // there is no Kafka
+		{all["StatefulSet"].text("spec.template.spec.containers.0.livenessProbe.httpGet.path"), "10.42.0.7:8080", 200},
+		{all["StatefulSet"].text("spec.template.spec.containers.0.readinessProbe.httpGet.path"), "10.42.0.7:8080", 503}, // there is no Kafka
 		{all["ServiceMonitor"].text("spec.endpoints.0.path"), "10.42.0.7:8080", 200},
 		{"/metrics", all["Service"].text("metadata.name") + ":8080", 200},
 		{"/metrics", "rebound.example:8080", 421},
@@ -165,9 +168,9 @@ func TestKubernetesSettings(t *testing.T) {
 }
 
 // wantSecurePod wants the pod's hardening, and secrets that can be read and are updated.
-func wantSecurePod(t *testing.T, deployment object) {
+func wantSecurePod(t *testing.T, pods object) {
 	t.Helper()
-	pod := object(deployment.at("spec.template.spec").(map[string]any))
+	pod := object(pods.at("spec.template.spec").(map[string]any))
 	for path, want := range map[string]string{
 		"automountServiceAccountToken":                          "false",
 		"securityContext.runAsNonRoot":                          "true",
@@ -193,24 +196,35 @@ func wantSecurePod(t *testing.T, deployment object) {
 		}
 	}
 	mounted := pod.text("containers.0.volumeMounts.0.mountPath")
+	instance := false
 	for _, variable := range pod.list("containers.0.env") {
+		if variable.text("name") == "CONVDEL_INSTANCE_ID" {
+			instance = variable.text("valueFrom.fieldRef.fieldPath") == "metadata.name"
+			continue
+		}
 		if name := variable.text("name"); !strings.HasSuffix(name, "_FILE") || !strings.HasPrefix(variable.text("value"), mounted+"/") {
 			t.Errorf("%s is no file of the secrets in %s", name, mounted)
 		}
 	}
+	if !instance {
+		t.Error("the instance ID is not the pod's name")
+	}
 }
 
-// wantSelectors wants each selector to select the pods of the Deployment, and no others.
+// wantSelectors wants each selector to select the pods of the StatefulSet, and no others.
 func wantSelectors(t *testing.T, all map[string]object) {
 	t.Helper()
-	labels := fmt.Sprint(all["Deployment"].at("spec.template.metadata.labels"))
+	labels := fmt.Sprint(all["StatefulSet"].at("spec.template.metadata.labels"))
 	for kind, path := range map[string]string{
-		"Deployment": "spec.selector.matchLabels", "PodDisruptionBudget": "spec.selector.matchLabels",
+		"StatefulSet": "spec.selector.matchLabels", "PodDisruptionBudget": "spec.selector.matchLabels",
 		"NetworkPolicy": "spec.podSelector.matchLabels", "Service": "spec.selector",
 	} {
 		if got := all[kind].text(path); got != labels {
 			t.Errorf("%s selects %s, the pods are %s", kind, got, labels)
 		}
+	}
+	if service := all["Service"]; all["StatefulSet"].text("spec.serviceName") != service.text("metadata.name") || service.text("spec.clusterIP") != "None" {
+		t.Errorf("the StatefulSet is governed by %s, which is no headless Service", all["StatefulSet"].text("spec.serviceName"))
 	}
 	if got := all["Service"].text("spec.ports.0.targetPort"); got != "admin" {
 		t.Errorf("the Service leads to port %s", got)
@@ -229,15 +243,15 @@ func wantSelectors(t *testing.T, all map[string]object) {
 	}
 }
 
-// wantScaledObject wants KEDA to set the Deployment's replicas to 0 or 1, by the lag of the service's own group.
+// wantScaledObject wants KEDA to set the StatefulSet's replicas to 0 or 1, by the lag of the service's own group.
 func wantScaledObject(t *testing.T, all map[string]object) {
 	t.Helper()
 	scaled := all["ScaledObject"]
-	if replicas := all["Deployment"].at("spec.replicas"); replicas != nil {
-		t.Errorf("the Deployment asks for %v replicas itself", replicas)
+	if replicas := all["StatefulSet"].at("spec.replicas"); replicas != nil {
+		t.Errorf("the StatefulSet asks for %v replicas itself", replicas)
 	}
 	for path, want := range map[string]string{
-		"spec.scaleTargetRef.name": all["Deployment"].text("metadata.name"), "spec.minReplicaCount": "0", "spec.maxReplicaCount": "1",
+		"spec.scaleTargetRef.kind": "StatefulSet", "spec.scaleTargetRef.name": all["StatefulSet"].text("metadata.name"), "spec.minReplicaCount": "0", "spec.maxReplicaCount": "1",
 		"spec.triggers.0.type": "kafka", "spec.triggers.0.metadata.consumerGroup": "convdel",
 		"spec.triggers.0.metadata.topic": "conversation.delete.requested",
 	} {

@@ -36,9 +36,12 @@ func TestSystemdUnit(t *testing.T) {
 	settings := env(t, read(t, "deploy/systemd/convdel.env"))
 	for _, setting := range strings.Fields(service("Environment")) {
 		name, value, _ := strings.Cut(setting, "=")
-		settings[name] = strings.ReplaceAll(value, "%d", "/credentials")
+		settings[name] = strings.NewReplacer("%d", "/credentials", "%H", "host.example").Replace(value)
 	}
 	wantSettings(t, unit, settings)
+	if got := settings["CONVDEL_INSTANCE_ID"]; got != "host.example" {
+		t.Errorf("the instance ID is %q, not the host's name", got)
+	}
 	grace, err := time.ParseDuration(service("TimeoutStopSec"))
 	if err != nil {
 		t.Error(err)

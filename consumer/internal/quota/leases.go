@@ -120,12 +120,12 @@ func (l *Limiter) Demand(now time.Time, ready, waiting int) Demand {
 		return Demand{Again: s.notBefore}
 	case s.asked.IsZero() || s.trust.forgiven() || l.mode == ByShare:
 		return Demand{Ask: true, N: s.trust.probe()}
-	case l.mode == ByBoth && s.wanted && l.share > 0:
+	case l.mode == ByBoth && s.wanted && l.granted() > 0:
 		return Demand{Ask: true, N: 1} // one at a time: the share decides when there is a use for it
 	case l.mode == ByBoth:
 		again := s.asked.Add(probeEvery)
 		return Demand{Ask: !now.Before(again), Again: again} // only to find out whether it answers
-	case l.share == 0:
+	case l.granted() == 0:
 		return Demand{}
 	case now.Before(l.hold.until):
 		return Demand{Again: l.hold.until} // departures until then would be lost to all replicas

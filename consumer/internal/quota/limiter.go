@@ -19,8 +19,9 @@ const (
 // the call has left. A call can leave later than it was granted, since a connection may have to be made first, and only the
 // departure matters to the API.
 type Limiter struct {
-	// share is this replica's number of calls a second. With 0 nothing leaves.
+	// share is this replica's number of calls a second, gains are what it rises to, ascending. With 0 nothing leaves.
 	share  float64
+	gains  []gain
 	mode   Mode
 	pacing pacing
 	// recent are the departures of the last window. out is the number of granted permits whose calls have not left.
@@ -30,6 +31,12 @@ type Limiter struct {
 	next, quiet time.Time
 	hold        hold
 	leases      leases
+}
+
+// gain is a share that counts from a time on.
+type gain struct {
+	share float64
+	from  time.Time
 }
 
 // New returns a limiter that keeps to a share, which is 0 until [Limiter.SetShare] sets it.
@@ -61,20 +68,24 @@ type Ruling struct {
 
 // Ask asks for a permit for a call that leaves now.
 func (l *Limiter) Ask(now time.Time) Ruling {
-	if l.share == 0 {
+	if l.granted() == 0 {
 		return Ruling{}
+	}
+	l.settle(now)
+	if l.share == 0 && l.spreads() {
+		return Ruling{Again: later(l.gains[0].from, l.opens())}
 	}
 	if opens := later(l.opens(), l.hold.until); now.Before(opens) {
 		return Ruling{Again: opens}
 	}
 	l.recent.forget(now)
-	pace := l.Pace(now)
+	pace := l.paceOf(l.share, now)
 	limit := max(1, int(pace))
 	if l.out >= limit {
-		return Ruling{Again: l.pacing.rises(now)}
+		return Ruling{Again: l.orGain(l.pacing.rises(now))}
 	}
 	if used := l.out + l.recent.count(); used >= limit {
-		return Ruling{Again: l.recent.at(used - limit).Add(Window)}
+		return Ruling{Again: l.orGain(l.recent.at(used - limit).Add(Window))}
 	}
 	var p Permit
 	if l.mode != ByShare {
@@ -133,11 +144,46 @@ func (l *Limiter) Unused(p Permit) {
 	l.next = l.next.Add(-p.interval)
 }
 
-// SetShare sets this replica's number of calls a second. Nothing leaves for one window: after a handover the departures of
-// the replica that had this part of the quota still count.
+// SetShare sets this replica's number of calls a second. What it loses counts no longer at once. What it gains counts after one window,
+// and the rest goes on: the departures of the replica that had this part of the quota before still count until then.
 func (l *Limiter) SetShare(callsPerSecond float64, now time.Time) {
-	l.share = callsPerSecond
-	l.quiet = now.Add(Window)
+	l.settle(now)
+	l.share = min(l.share, callsPerSecond)
+	for i, g := range l.gains {
+		if g.share >= callsPerSecond {
+			l.gains = l.gains[:i]
+			if callsPerSecond > l.granted() {
+				l.gains = append(l.gains, gain{share: callsPerSecond, from: g.from})
+			}
+			return
+		}
+	}
+	if callsPerSecond > l.granted() {
+		l.gains = append(l.gains, gain{share: callsPerSecond, from: now.Add(Window)})
+	}
+}
+
+// granted returns the share that this replica has once all gains count.
+func (l *Limiter) granted() float64 {
+	if n := len(l.gains); n > 0 {
+		return l.gains[n-1].share
+	}
+	return l.share
+}
+
+// orGain returns when the next gain counts, if that is before a time, zero being never.
+func (l *Limiter) orGain(t time.Time) time.Time {
+	if len(l.gains) > 0 && l.spreads() && (t.IsZero() || l.gains[0].from.Before(t)) {
+		return l.gains[0].from
+	}
+	return t
+}
+
+// settle takes in the gains that count by now.
+func (l *Limiter) settle(now time.Time) {
+	for len(l.gains) > 0 && !now.Before(l.gains[0].from) {
+		l.share, l.gains = l.gains[0].share, l.gains[1:]
+	}
 }
 
 // Throttled says that the API has answered that this app calls too fast. The pace is cut by 30 %, at most once a window. A
@@ -154,15 +200,18 @@ func (l *Limiter) Hold(now time.Time, quiet time.Duration, lastSuccess time.Time
 // Ramp lets the pace begin at a tenth and rise to the whole within five windows. An API that has just recovered needs that.
 func (l *Limiter) Ramp(now time.Time) { l.pacing.ramp(now) }
 
-// Pace returns how many calls a second may leave: this replica's share or, by a budget, the quota, reduced after throttled
-// answers. It is 0 without a share.
-func (l *Limiter) Pace(now time.Time) float64 {
+// Pace returns how many calls a second this replica may make: its share, gains that do not count yet among it, or, by a budget, the quota;
+// reduced after throttled answers. It is 0 without a share.
+func (l *Limiter) Pace(now time.Time) float64 { return l.paceOf(l.granted(), now) }
+
+// paceOf returns the pace by a share.
+func (l *Limiter) paceOf(share float64, now time.Time) float64 {
 	switch {
-	case l.share == 0:
+	case l.granted() == 0:
 		return 0
 	case l.mode == ByBudget:
 		return l.leases.quota * l.pacing.at(now)
 	default:
-		return l.share * l.pacing.at(now)
+		return share * l.pacing.at(now)
 	}
 }

@@ -133,7 +133,14 @@ func TestRulings(t *testing.T) {
 		{"a new share", func() *quota.Limiter { l := quota.New(); l.SetShare(200, began); return l }, 0, quota.Window},
 		{"a new share, a moment before", func() *quota.Limiter { l := quota.New(); l.SetShare(200, began); return l }, quota.Window - 1, quota.Window},
 		{"a new share after its window", func() *quota.Limiter { l := quota.New(); l.SetShare(200, began); return l }, quota.Window, granted},
-		{"another share", func() *quota.Limiter { l := granting(200); l.SetShare(100, began.Add(ms)); return l }, 2 * ms, quota.Window + ms},
+		{"less than before", func() *quota.Limiter { l := granting(200); l.SetShare(100, began.Add(ms)); return l }, 2 * ms, granted},
+		{"less, and all of that used", func() *quota.Limiter {
+			l := granting(200)
+			use(l, began, began.Add(time.Second), atOnce)
+			l.SetShare(100, began.Add(time.Second))
+			return l
+		}, time.Second + ms, 1465 * ms},
+		{"more than before", func() *quota.Limiter { l := granting(100); l.SetShare(200, began.Add(ms)); return l }, 2 * ms, granted},
 		{"the first call", func() *quota.Limiter { return granting(200) }, 0, granted},
 		{"lost time is made up for, up to 50 ms", func() *quota.Limiter {
 			l := granting(100) // an interval is 10.1 ms

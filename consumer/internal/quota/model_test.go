@@ -24,13 +24,52 @@ type granted struct {
 
 // naive computes the quota from its definition, out of everything that has happened.
 type naive struct {
-	now, sharedAt time.Time
-	share         float64
-	history       []granted
+	now     time.Time
+	history []granted
+	// shares are those that have been set, in order.
+	shares []shared
 	// slowed are the throttled answers and the ends of pauses.
 	slowed []slowed
 	// holds are the times in which nothing may leave, in order.
 	holds [][2]time.Time
+}
+
+// shared is a share that was set at a time.
+type shared struct {
+	at    time.Time
+	share float64
+}
+
+// target is the share that was set last.
+func (n *naive) target() float64 {
+	if len(n.shares) == 0 {
+		return 0
+	}
+	return n.shares[len(n.shares)-1].share
+}
+
+// share is the least of those that have been in force within the last window.
+func (n *naive) share() float64 {
+	least := n.target()
+	for i := len(n.shares) - 1; i >= 0 && n.shares[i].at.After(n.now.Add(-quota.Window)); i-- {
+		before := 0.0
+		if i > 0 {
+			before = n.shares[i-1].share
+		}
+		least = min(least, before)
+	}
+	return least
+}
+
+// rises is when the share is next larger than now, if none is set meanwhile; zero if never.
+func (n *naive) rises() time.Time {
+	later := *n
+	for _, s := range n.shares {
+		if later.now = s.at.Add(quota.Window); later.now.After(n.now) && later.share() > n.share() {
+			return later.now
+		}
+	}
+	return time.Time{}
 }
 
 // held is when the last hold ends.
@@ -116,7 +155,7 @@ const (
 
 // limit returns how many permits may count at once. Rounding may make it one fewer or one more.
 func (n *naive) limit() (least, most int) {
-	pace := n.share * n.fraction()
+	pace := n.share() * n.fraction()
 	return max(1, int(pace-rounding)), max(1, int(pace+rounding))
 }
 
@@ -124,8 +163,8 @@ func (n *naive) limit() (least, most int) {
 func (n *naive) ask(t *rapid.T, r quota.Ruling) {
 	if r.Granted {
 		n.checkGrant(t)
-		interval := time.Duration(float64(quota.Window) / (n.share * n.fraction()))
-		n.history = append(n.history, granted{permit: r.Permit, at: n.now, share: n.share, interval: interval})
+		interval := time.Duration(float64(quota.Window) / (n.share() * n.fraction()))
+		n.history = append(n.history, granted{permit: r.Permit, at: n.now, share: n.share(), interval: interval})
 		n.checkSpread(t)
 		return
 	}
@@ -137,26 +176,23 @@ func (n *naive) ask(t *rapid.T, r quota.Ruling) {
 		if !told {
 			t.Fatalf("no time at which to ask, and the last reason ends in %s", until.Sub(n.now))
 		}
-	case n.share == 0:
+	case n.target() == 0:
 		t.Fatal("a time at which to ask without a share")
 	case !r.Again.After(n.now):
 		t.Fatalf("to be asked %s ago", n.now.Sub(r.Again))
 	case r.Again.After(until.Add(roundingTime)):
 		t.Fatalf("to be asked in %s, and the last reason ends in %s", r.Again.Sub(n.now), until.Sub(n.now))
-	case r.Again.Before(n.sharedAt.Add(quota.Window)), r.Again.Before(n.held()):
-		t.Fatal("to be asked within the quiet window or a hold")
+	case n.share() == 0 && r.Again.Before(n.rises()), r.Again.Before(n.held()) && n.share() > 0:
+		t.Fatal("to be asked before the share counts or within a hold")
 	}
 }
 
 func (n *naive) checkGrant(t *rapid.T) {
 	out, left := n.counting()
 	_, most := n.limit()
-	quiet := n.sharedAt.Add(quota.Window)
 	switch {
-	case n.share == 0:
-		t.Fatal("granted without a share")
-	case n.now.Before(quiet):
-		t.Fatalf("granted %s before the quiet window ends", quiet.Sub(n.now))
+	case n.share() == 0:
+		t.Fatalf("granted without a share, %s before there is one", n.rises().Sub(n.now))
 	case n.now.Before(n.held()):
 		t.Fatalf("granted %s before the hold ends", n.held().Sub(n.now))
 	case out+left >= most:
@@ -172,17 +208,25 @@ func (n *naive) refusal() (until time.Time, told bool) {
 			until = end
 		}
 	}
-	if n.share == 0 {
+	if n.target() == 0 {
 		return time.Time{}, true
 	}
-	reason(n.sharedAt.Add(quota.Window))
 	reason(n.held())
 	if len(n.history) > 0 {
 		last := n.history[len(n.history)-1]
 		reason(last.at.Add(last.interval))
 	}
+	if n.share() == 0 {
+		reason(n.rises())
+		return until, false
+	}
 	least, _ := n.limit()
 	switch out, left := n.counting(); {
+	case out+left >= least && !n.rises().IsZero(): // the share has room for more then, or another reason ends before
+		reason(n.rises())
+		if out < least {
+			reason(n.frees())
+		}
 	case out >= least && n.fraction() < 1:
 		reason(n.now.Add(quota.Window)) // the pace rises by then
 		reason(n.held().Add(quota.Window))
@@ -271,7 +315,7 @@ func TestAgainstModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := quota.New()
-		n := &naive{now: began, sharedAt: began.Add(-time.Hour)}
+		n := &naive{now: began}
 		again := began
 		t.Repeat(map[string]func(*rapid.T){
 			"ask": func(t *rapid.T) {
@@ -327,12 +371,11 @@ func TestAgainstModel(t *testing.T) {
 			},
 			"ramp": func(*rapid.T) { l.Ramp(n.now); n.slowed = append(n.slowed, slowed{at: n.now, ramp: true, from: n.now}) },
 			"share": func(t *rapid.T) {
-				n.share = rapid.SampledFrom([]float64{0, 0.4, 1, 3, 10, 40, 200}).Draw(t, "share")
-				n.sharedAt = n.now
-				l.SetShare(n.share, n.now)
+				n.shares = append(n.shares, shared{at: n.now, share: rapid.SampledFrom([]float64{0, 0.4, 1, 3, 10, 40, 200}).Draw(t, "share")})
+				l.SetShare(n.target(), n.now)
 			},
 			"": func(t *rapid.T) {
-				if pace, want := l.Pace(n.now), n.share*n.fraction(); math.Abs(pace-want) > 1e-6 {
+				if pace, want := l.Pace(n.now), n.target()*n.fraction(); math.Abs(pace-want) > 1e-6 {
 					t.Fatalf("%v calls a second, want %v", pace, want)
 				}
 			},

@@ -128,6 +128,13 @@ func (d *Desk[E]) All(of func([]E)) {
 	}
 }
 
+// Each calls a function with each account. The function may call [Desk.Retain].
+func (d *Desk[E]) Each(of func(*Account[E])) {
+	for _, a := range d.accounts {
+		of(a)
+	}
+}
+
 // Retain keeps the events that wait for the account's list and for which keep returns true.
 func (d *Desk[E]) Retain(a *Account[E], keep func(E) bool) {
 	before := len(a.waiting)

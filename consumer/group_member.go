@@ -1,0 +1,278 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"convdel/consumer/cluster"
+	"convdel/consumer/internal/membership"
+	"convdel/internal/notable"
+)
+
+const (
+	// heartbeatEvery is the time in which members notice a rebalance.
+	heartbeatEvery = 500 * time.Millisecond
+	// A range generation waits for the drain of every member: the rebalance timeout is longer than a drain's by rebalanceSlack.
+	rebalanceSlack = 15 * time.Second
+)
+
+// member is who we are to the group.
+type member struct {
+	group, id, instance string
+	generation          int
+}
+
+// groupMember keeps this replica a member of the group. The package membership rules; this type holds the clock, makes the requests and
+// passes the orders on.
+type groupMember struct {
+	c        *Consumer
+	kafkas   *connections
+	holdings *holdings
+	share    *quotaShare
+
+	// told are calls of the rules, answered the answers to requests.
+	told     chan func(m *membership.Member, now time.Time)
+	answered chan membership.Answer
+	// requests are those under way, by their kind; spacing that of refused joins.
+	requests map[reflect.Type]context.CancelFunc
+	making   sync.WaitGroup
+	spacing  *spacing
+	// identity is who this replica is to the group now; generation is the last one that the log has told of.
+	identity   atomic.Pointer[member]
+	generation int
+	// idle says that no session follows the holdings any more.
+	idle bool
+	// ended is closed when the membership is over, err is why; nil after stop.
+	ended chan struct{}
+	err   error
+}
+
+func (c *Consumer) newGroupMember(kafkas *connections) *groupMember {
+	g := &groupMember{
+		c: c, kafkas: kafkas, share: &quotaShare{cfg: &c.cfg, limiter: c.limiter, log: c.log},
+		told: make(chan func(*membership.Member, time.Time)), answered: make(chan membership.Answer),
+		requests: make(map[reflect.Type]context.CancelFunc), spacing: newSpacing(0), ended: make(chan struct{}),
+	}
+	g.holdings = newHoldings(func(ids []int) {
+		g.tell(func(m *membership.Member, now time.Time) { m.GivenUp(now, ids) })
+	})
+	g.identity.Store(&member{group: c.cfg.Group, generation: -1})
+	return g
+}
+
+// run is a member of the group until the membership is over: after stop, or for a reason that err names.
+func (g *groupMember) run(ctx context.Context) {
+	defer close(g.ended)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer g.making.Wait()
+	defer cancel()
+	ctx, over := g.c.loops.begin(ctx, "be a member of the group")
+	defer over()
+	cfg := &g.c.cfg
+	rules := membership.New(membership.Config{
+		Topic: cfg.Topic, InstanceID: cfg.InstanceID, Session: cfg.SessionTimeout, Rebalance: cfg.DrainTimeout + rebalanceSlack,
+		Heartbeat: heartbeatEvery,
+	}, time.Now())
+	for {
+		if g.obey(ctx, rules) {
+			return
+		}
+		g.await(ctx, rules)
+	}
+}
+
+// await waits for an answer, a call or the time at which the rules have something to do, and lets them rule on it.
+func (g *groupMember) await(ctx context.Context, rules *membership.Member) {
+	l := loopOf(ctx)
+	timer := time.NewTimer(time.Until(rules.Wake()))
+	defer timer.Stop()
+	l.rests()
+	defer l.works()
+	select {
+	case <-timer.C:
+		rules.Tick(time.Now())
+	case a := <-g.answered:
+		rules.Answered(time.Now(), a)
+	case tell := <-g.told:
+		tell(rules, time.Now())
+	}
+}
+
+// tell has the rules called. It does nothing once the membership is over.
+func (g *groupMember) tell(call func(m *membership.Member, now time.Time)) {
+	select {
+	case g.told <- call:
+	case <-g.ended:
+	}
+}
+
+// stop ends the membership. Nothing may work on partitions any more.
+func (g *groupMember) stop() {
+	g.tell(func(m *membership.Member, now time.Time) {
+		g.idle = true
+		m.Stop(now)
+		m.GivenUp(now, g.holdings.now().leave) // no session is left to say so
+	})
+	<-g.ended
+}
+
+// fail ends the membership with an error.
+func (g *groupMember) fail(err error) {
+	g.tell(func(m *membership.Member, now time.Time) {
+		g.err = err
+		m.Stop(now)
+	})
+}
+
+// sees tells how many partitions the topic has.
+func (g *groupMember) sees(partitions int) {
+	g.share.sees(partitions)
+	g.tell(func(m *membership.Member, now time.Time) { m.Partitions(now, partitions) })
+}
+
+// member is who this replica is to the group now.
+func (g *groupMember) member() member { return *g.identity.Load() }
+
+// commitRefused tells that the group does not take a commit.
+func (g *groupMember) commitRefused(of member, code kafka.Error) {
+	g.tell(func(m *membership.Member, now time.Time) {
+		m.CommitRefused(now, int16(code), int32(of.generation)) //nolint:gosec // they came from 16 and 32 bits
+	})
+}
+
+// obey carries orders out until there are none. It says whether the membership is over.
+func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over bool) {
+	for orders := rules.Orders(); len(orders) > 0; orders = rules.Orders() {
+		g.identify(rules.Identity())
+		for _, order := range orders {
+			if end, is := order.(membership.End); is {
+				if g.err == nil {
+					g.err = end.Err
+				}
+				over = true
+			}
+			g.carryOut(ctx, rules, order)
+		}
+	}
+	g.identify(rules.Identity())
+	g.begins(ctx, rules)
+	return over
+}
+
+func (g *groupMember) identify(id membership.Identity) {
+	g.identity.Store(&member{group: g.c.cfg.Group, id: id.MemberID, instance: id.InstanceID, generation: int(id.Generation)})
+}
+
+// begins notes a generation in which this replica has its assignment.
+func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
+	state, now := rules.State(), g.member()
+	if now.generation < 0 && g.c.status.Load().Live {
+		g.c.setStatus(false, g.generation, 0) // a member that holds nothing loses nothing
+	}
+	if state.Phase != membership.Working || now.generation == g.generation && g.c.status.Load().Live {
+		return
+	}
+	if state.Partitions > 0 {
+		g.share.sees(state.Partitions)
+	}
+	g.generation = now.generation
+	g.c.cfg.Metrics.generations.Inc()
+	g.c.trouble.Store(nil)
+	g.spacing = newSpacing(0)
+	g.c.setStatus(true, now.generation, len(state.Held)-len(state.GivingUp))
+	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation begins", slog.Int("generation", now.generation),
+		slog.String("group", g.c.cfg.Group), slog.Any("partitions", state.Held), slog.Any("giving_up", state.GivingUp))
+	g.holdings.join()
+}
+
+// carryOut does what the rules order.
+func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, order membership.Order) {
+	switch o := order.(type) {
+	case membership.Send:
+		g.send(ctx, o)
+	case membership.Gain:
+		g.share.hold(o.Partitions...)
+		g.holdings.gain(o.Partitions)
+	case membership.GiveUp:
+		if g.idle {
+			g.share.drop(o.Partitions...)
+			rules.GivenUp(time.Now(), o.Partitions)
+			return
+		}
+		g.holdings.leave(o.Partitions)
+	case membership.Lose:
+		g.lose(ctx, o.Why)
+	case membership.Pause:
+		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
+		g.c.trouble.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
+		g.c.limiter.halt(true)
+	case membership.Resume:
+		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
+		g.c.trouble.Store(nil)
+		g.c.limiter.halt(false)
+	case membership.Refused:
+		g.refused(ctx, o)
+	case membership.End:
+		g.c.setStatus(false, g.generation, 0)
+	}
+}
+
+// pauseLevel is how loud a pause is told. That a heartbeat and the answer to a join cross is a matter of milliseconds.
+func pauseLevel(why error) slog.Level {
+	if lost, is := errors.AsType[*membership.LostError](why); is && lost.Code != 0 {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+// lose passes on that all partitions are lost.
+func (g *groupMember) lose(ctx context.Context, why error) {
+	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))
+	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
+	g.c.setStatus(false, g.generation, 0)
+	g.holdings.lose(why)
+	g.share.dropAll()
+	g.c.limiter.halt(false)
+}
+
+// refused says in the log that a request is made again. Refusals by the brokers have been told.
+func (g *groupMember) refused(ctx context.Context, o membership.Refused) {
+	err := asKafkas(o.Err)
+	if cluster.Refusal(err) != nil {
+		return
+	}
+	g.c.log.LogAttrs(ctx, slog.LevelWarn, "group not joined, will retry", slog.String("group", g.c.cfg.Group), slog.Any("error", err))
+	g.c.troubled("group not joined", err)
+}
+
+// asKafkas returns a refusal with its code as a [kafka.Error].
+func asKafkas(err error) error {
+	if refused, is := errors.AsType[*membership.RefusedError](err); is && refused.Code != 0 && !refused.Strangers {
+		return fmt.Errorf("%s: %w", refused.Request, kafka.Error(refused.Code))
+	}
+	return err
+}
+
+// brokersRefuse deals with a join that brokers refuse, before the rules get the answer: it ends the membership if this replica has not
+// worked yet, and waits otherwise.
+func (g *groupMember) brokersRefuse(ctx context.Context, err error) {
+	if cluster.Refusal(err) == nil {
+		return
+	}
+	if final := g.c.atStart(err); isFinal(final) {
+		g.fail(final)
+		return
+	}
+	level, cause := inLog(err)
+	g.c.log.LogAttrs(ctx, level, "group not joined, will retry", slog.String("group", g.c.cfg.Group), cause)
+	g.c.troubled("group not joined", err)
+	_ = pause(ctx, g.spacing.after(err)) // the caller looks at ctx
+}

@@ -1,0 +1,110 @@
+package consumer
+
+import (
+	"slices"
+	"sync"
+)
+
+// holdings are the partitions that the group has given to this replica, and which of them it is to give up. The membership changes them,
+// and a session follows them.
+type holdings struct {
+	// gaveUp is told of partitions that nothing is done for any more.
+	gaveUp func(ids []int)
+
+	mu sync.Mutex
+	// held has a partition for each key; true says that it is to be given up.
+	held map[int]bool
+	// joined says that this replica is a member of a generation of the group. term counts how often it has become one.
+	joined bool
+	term   int
+	// lost is why the last term has ended; nil before that.
+	lost error
+	// changed is closed and replaced at each change.
+	changed chan struct{}
+}
+
+// held is what a session has to follow at one moment.
+type heldNow struct {
+	// keep are the partitions to work on, leave those to give up, ascending.
+	keep, leave []int
+	joined      bool
+	term        int
+	lost        error
+	changed     <-chan struct{}
+}
+
+func newHoldings(gaveUp func(ids []int)) *holdings {
+	return &holdings{gaveUp: gaveUp, held: make(map[int]bool), changed: make(chan struct{})}
+}
+
+// now returns the holdings at this moment.
+func (h *holdings) now() heldNow {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := heldNow{joined: h.joined, term: h.term, lost: h.lost, changed: h.changed}
+	for id, leaves := range h.held {
+		if leaves {
+			n.leave = append(n.leave, id)
+		} else {
+			n.keep = append(n.keep, id)
+		}
+	}
+	slices.Sort(n.keep)
+	slices.Sort(n.leave)
+	return n
+}
+
+// join notes that this replica is a member of a generation.
+func (h *holdings) join() {
+	h.change(func() {
+		if !h.joined {
+			h.joined = true
+			h.term++
+		}
+	})
+}
+
+// gain takes partitions in.
+func (h *holdings) gain(ids []int) { h.mark(ids, false) }
+
+// leave notes that partitions are to be given up.
+func (h *holdings) leave(ids []int) { h.mark(ids, true) }
+
+func (h *holdings) mark(ids []int, leaves bool) {
+	h.change(func() {
+		for _, id := range ids {
+			h.held[id] = leaves
+		}
+	})
+}
+
+// left notes that nothing is done for partitions any more, in a term. It tells the membership.
+func (h *holdings) left(term int, ids ...int) {
+	h.mu.Lock()
+	current := h.term == term && h.joined
+	if current {
+		for _, id := range ids {
+			delete(h.held, id)
+		}
+	}
+	h.mu.Unlock()
+	if current {
+		h.gaveUp(ids)
+	}
+}
+
+// lose notes that all partitions are lost.
+func (h *holdings) lose(why error) {
+	h.change(func() {
+		h.joined, h.lost = false, why
+		clear(h.held)
+	})
+}
+
+func (h *holdings) change(how func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	how()
+	close(h.changed)
+	h.changed = make(chan struct{})
+}

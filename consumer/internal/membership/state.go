@@ -1,0 +1,47 @@
+package membership
+
+import "time"
+
+// Phase is what a member is about.
+type Phase int
+
+// The phases.
+const (
+	// Joining: it asks for a part in the next generation, or waits until it may ask.
+	Joining Phase = iota
+	// Syncing: it asks for its assignment.
+	Syncing
+	// Working: it has its assignment.
+	Working
+	// Yielding: it gives up everything before it joins again.
+	Yielding
+	// Leaving: it has given up everything and leaves the group.
+	Leaving
+	// Ended: it is no member any more.
+	Ended
+)
+
+// String returns the phase as a word.
+func (p Phase) String() string {
+	return [...]string{"joining", "syncing", "working", "yielding", "leaving", "ended"}[p]
+}
+
+// State is the membership as a status page shows it.
+type State struct {
+	Phase Phase
+	// Since is when the phase began.
+	Since time.Time
+	// Protocol is the generation's, Leader says that this member assigns its partitions.
+	Protocol string
+	Leader   bool
+	// Partitions is the topic's number of partitions by which the leader has assigned; 0 if it has not told.
+	Partitions int
+	// Held are the partitions that the member holds, GivingUp are those of them that it gives up, both ascending.
+	Held, GivingUp []int
+	// Paused is why no new call may be made, or nil.
+	Paused error
+	// Stopping says that [Member.Stop] was called.
+	Stopping bool
+	// Alive is when the last request was sent whose answer shows that the coordinator knew the member.
+	Alive time.Time
+}
