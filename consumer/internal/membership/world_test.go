@@ -277,10 +277,12 @@ func (p *process) do(o Order) {
 			life := p.life
 			w.after(w.upTo(6*time.Second), func() {
 				p.input(func() {
-					if life == p.life && p.held[q] {
-						delete(p.held, q)
-						p.m.GivenUp(w.now, []int{q})
+					if life != p.life || !p.held[q] {
+						p.m.Tick(w.now)
+						return
 					}
+					delete(p.held, q)
+					p.m.GivenUp(w.now, []int{q})
 				})
 			})
 		}
