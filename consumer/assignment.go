@@ -21,7 +21,7 @@ type assignment struct {
 	source *recordlog.Log
 	share  *quotaShare
 	// sees is told how many partitions the topic has.
-	sees    func(partitions int)
+	sees    func(ctx context.Context, partitions int)
 	metrics *Metrics
 	log     *slog.Logger
 	loops   *loops

@@ -165,7 +165,7 @@ func (c *Consumer) serve(ctx context.Context, stop <-chan struct{}, g *groupMemb
 		now := g.holdings.now()
 		if !now.joined {
 			if wait(ctx, time.Time{}, now.changed) != nil {
-				return nil
+				return nil //nolint:nilerr // a stop is no error
 			}
 			continue
 		}
@@ -179,7 +179,7 @@ func (c *Consumer) serve(ctx context.Context, stop <-chan struct{}, g *groupMemb
 		text := fmt.Sprintf("partitions can't be worked on as soon as they are opened, as while topic %s is not there", c.cfg.Topic)
 		c.trouble.CompareAndSwap(nil, &trouble{text: text, since: time.Now()})
 		if pause(ctx, shortestSession) != nil {
-			return nil
+			return nil //nolint:nilerr // a stop is no error
 		}
 	}
 }
@@ -209,12 +209,6 @@ func (c *Consumer) recheck(ctx context.Context) (stop func()) {
 		cancel()
 		<-done
 	}
-}
-
-// working notes that a session begins.
-func (c *Consumer) working(s *session) {
-	c.session.Store(s)
-	c.trouble.Store(nil)
 }
 
 // setStatus notes what this replica is to the group from now on.

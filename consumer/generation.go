@@ -36,8 +36,8 @@ func (c *Consumer) newSession(ctx context.Context, g *groupMember, term int) *se
 		cfg: &c.cfg, client: g.kafkas.client, source: g.kafkas.log(c.cfg.Topic), share: g.share, metrics: c.cfg.Metrics, log: c.log,
 		loops: c.loops, sees: g.sees, partitions: make(map[int]*partition),
 	}
-	commits := newCommitter(owned, newCommitSender(g.member, g.commitRefused, &c.cfg, g.kafkas, c.log)) //nolint:contextcheck // a line of the log needs none
-	l := c.newPipeline(owned, commits, g.kafkas.to)                                                     //nolint:contextcheck // neither does this one
+	commits := newCommitter(owned, newCommitSender(g.member, g.commitRefused, &c.cfg, g.kafkas, c.log))
+	l := c.newPipeline(owned, commits, g.kafkas.to) //nolint:contextcheck // a line of the log needs none
 	s := &session{
 		log: c.log, drainTimeout: c.cfg.DrainTimeout, holdings: g.holdings, term: term,
 		opener:      &opener{assignment: owned, committer: commits, began: c.began, troubled: c.troubled, atStart: c.atStart},

@@ -133,8 +133,8 @@ func (g *groupMember) fail(err error) {
 }
 
 // sees tells how many partitions the topic has.
-func (g *groupMember) sees(partitions int) {
-	g.share.sees(partitions)
+func (g *groupMember) sees(ctx context.Context, partitions int) {
+	g.share.sees(ctx, partitions)
 	g.tell(func(m *membership.Member, now time.Time) { m.Partitions(now, partitions) })
 }
 
@@ -181,7 +181,7 @@ func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
 		return
 	}
 	if state.Partitions > 0 {
-		g.share.sees(state.Partitions)
+		g.share.sees(ctx, state.Partitions)
 	}
 	g.generation = now.generation
 	g.c.cfg.Metrics.generations.Inc()

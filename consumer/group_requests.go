@@ -102,7 +102,7 @@ func (g *groupMember) requestOf(r membership.Request) kmsg.Request {
 	case membership.Sync:
 		req := kmsg.NewPtrSyncGroupRequest()
 		req.Group, req.MemberID, req.InstanceID, req.Generation = group, r.MemberID, orNil(r.InstanceID), r.Generation
-		req.ProtocolType, req.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr(r.Protocol)
+		req.ProtocolType, req.Protocol = new("consumer"), new(r.Protocol)
 		for _, of := range r.Assignments {
 			assignment := kmsg.NewSyncGroupRequestGroupAssignment()
 			assignment.MemberID, assignment.MemberAssignment = of.MemberID, of.Bytes

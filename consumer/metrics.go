@@ -196,7 +196,7 @@ func (m *Metrics) registerKafka() {
 	m.commitFailures = m.set.Counter("commit_failures_total",
 		"Offset commits that failed. Some during a rebalance or an election are usual; if it keeps rising, a restart repeats deletes: see the log, and the group's coordinator.")
 	m.generations = m.set.Counter("generations_total",
-		"Group generations that this replica has worked in. Each costs a second of calls; if it keeps rising, find out which replicas come and go.")
+		"Group generations that this replica has worked in. Each that moves partitions costs about a second of their calls; if it keeps rising, find out which replicas come and go.")
 	m.offsetResets = m.set.Counter("offset_resets_total",
 		"Partitions whose committed offset was outside the log, or of a topic that is no more. The log says how many events are lost: publish them again.")
 }

@@ -64,7 +64,7 @@ func (o *opener) openOnce(ctx context.Context, ids []int) ([]*partition, error) 
 	if last := slices.Max(ids); topic.Partitions <= last {
 		return nil, &partitionsError{owned: last, known: topic.Partitions}
 	}
-	o.share.sees(topic.Partitions)
+	o.share.sees(ctx, topic.Partitions)
 	id := offsets.TopicID(topic.ID)
 	if offsets.OriginOf(o.opened(), id) != offsets.ThisTopic {
 		o.commitNothing()

@@ -180,7 +180,7 @@ func TestDeniedForAllAmongOthers(t *testing.T) {
 			t.Parallel()
 			inWorld(t, worldOptions{partitions: 1}, func(w *world) {
 				t := w.t
-				end := time.Now().Add(time.Hour)
+				end := time.Now().Add(30 * time.Minute)
 				w.api.set(50*time.Millisecond, func(c consumer.Call, _ int) consumer.Answer {
 					switch {
 					case userOf(c)%4 == 0:

@@ -53,7 +53,7 @@ func (q *quotaShare) dropAll() {
 
 // sees notes how many partitions the topic has. The group may not have assigned new ones yet. Their part of the quota is unused until it
 // has.
-func (q *quotaShare) sees(total int) {
+func (q *quotaShare) sees(ctx context.Context, total int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if total == q.total || len(q.ids) > 0 && total <= slices.Max(q.ids) {
@@ -61,11 +61,11 @@ func (q *quotaShare) sees(total int) {
 	}
 	attrs := []slog.Attr{slog.String("topic", q.cfg.Topic), slog.Int("partitions", total)}
 	if q.total != 0 && q.cfg.ShareByPartitions {
-		q.log.LogAttrs(context.Background(), slog.LevelInfo, "the topic has another number of partitions: the quota is shared anew",
+		q.log.LogAttrs(ctx, slog.LevelInfo, "the topic has another number of partitions: the quota is shared anew",
 			append(attrs, slog.Int("before", q.total))...)
 	}
 	if q.cfg.ShareByPartitions && total > q.cfg.CallsPerSecond && q.cfg.CallsPerSecond > 0 {
-		q.log.LogAttrs(context.Background(), slog.LevelWarn, "more partitions than calls a second: with several replicas a second may see more calls than the quota",
+		q.log.LogAttrs(ctx, slog.LevelWarn, "more partitions than calls a second: with several replicas a second may see more calls than the quota",
 			append(attrs, slog.Int("calls_per_second", q.cfg.CallsPerSecond))...)
 	}
 	q.total = total

@@ -29,7 +29,7 @@ func (a *assignment) watchTopic(ctx context.Context) error {
 		topic, replaced, err := a.look(ctx)
 		a.missing.Store(errors.Is(err, kafka.UnknownTopicOrPartition))
 		if err == nil && !replaced {
-			a.sees(topic.Partitions)
+			a.sees(ctx, topic.Partitions)
 			err = a.checkOwner(ctx, topic.Partitions)
 		}
 		l.works()
