@@ -167,7 +167,9 @@ func TestCheckWell(t *testing.T) {
 			t.Errorf("a warning: %+v", row)
 		}
 	}
-	if calls := w.sim.ListStats().Calls; calls != 2 { // one without a signature, and the probe
+	before := w.sim.ListStats().Calls
+	checkupOnce(t, w.env(), "--quota", "local", "--probe", "has-3-alice")
+	if calls := w.sim.ListStats().Calls - before; calls != 2 { // one without a signature, and the probe
 		t.Errorf("%d calls for lists", calls)
 	}
 	lines := invoke(t, w.env(), "", "check", "--format", "ndjson")
