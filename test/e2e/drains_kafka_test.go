@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ type longDrain struct {
 	ranged bool
 	// rebalance is for how long the coordinator waits for joins; 0: for as long as the members ask for.
 	rebalance time.Duration
-	// muted says that the coordinator gets no heartbeat and no commit of the member that drains.
+	// muted says that the coordinator gets no heartbeat and no commit of the member that drains, until its calls are cut off.
 	muted bool
 	// stubborn says that calls are executed although the member has cut them off.
 	stubborn bool
@@ -62,7 +63,7 @@ func (l longDrain) begin(s *stage, d *deeds) (draining *hosted) {
 	s.tb.Helper()
 	partition, trigger := 1, func() { l.host(s, d) }
 	if l.ranged {
-		former := s.member(12*time.Second, max(l.rebalance, 6*time.Second), func(ctx context.Context, _ *kafka.Generation) { <-ctx.Done() })
+		former := s.member(12*time.Second, cmp.Or(l.rebalance, 30*time.Second), func(ctx context.Context, _ *kafka.Generation) { <-ctx.Done() })
 		s.awaitMembers(1)
 		draining = l.host(s, d)
 		s.awaitMembers(2)
@@ -77,13 +78,13 @@ func (l longDrain) begin(s *stage, d *deeds) (draining *hosted) {
 	}
 	s.publishNumbered(partition, inTopic)
 	s.await(30*time.Second, "all calls under way", func() bool { return d.calls() == inFlight })
-	if l.muted {
-		draining.wire.set(func(r kmsg.Request) bool {
-			return r.Key() != kmsg.Heartbeat.Int16() && r.Key() != kmsg.OffsetCommit.Int16()
-		})
-	}
 	trigger()
 	pause(s.tb.Context(), time.Second) // until the member has noticed
+	if l.muted {
+		draining.wire.set(func(r kmsg.Request) bool {
+			return r.Key() != kmsg.Heartbeat.Int16() && r.Key() != kmsg.OffsetCommit.Int16() || len(d.cuts()) > 0
+		})
+	}
 	return draining
 }
 
@@ -154,9 +155,10 @@ func TestDrains_HeartbeatsOutlastTheSession(t *testing.T) {
 // own protocol no rebalance waits for a drain, so nothing is repeated, whoever joins meanwhile.
 func TestDrains_LongerThanTheRebalance(t *testing.T) {
 	t.Parallel()
-	l := longDrain{lasts: 15 * time.Second, rebalance: 5 * time.Second}
+	const lasts, rebalance = 15 * time.Second, 5 * time.Second
 	t.Run("cooperative", func(t *testing.T) {
 		t.Parallel()
+		l := longDrain{lasts: lasts, rebalance: rebalance}
 		l.during = func(s *stage, d *deeds, _ *hosted) { l.host(s, d) }
 		d, draining := l.run(t)
 		wantUndisturbed(t, d, draining)
@@ -164,8 +166,7 @@ func TestDrains_LongerThanTheRebalance(t *testing.T) {
 	for _, stops := range []bool{false, true} {
 		t.Run(map[bool]string{false: "goes on", true: "stops"}[stops], func(t *testing.T) {
 			t.Parallel()
-			l.ranged, l.stubborn = true, !stops
-			d, draining := l.run(t)
+			d, draining := longDrain{lasts: lasts, rebalance: rebalance, ranged: true, stubborn: !stops}.run(t)
 			_, again, calledAgain := d.count()
 			cut := len(d.cuts())
 			if cut < inFlight/2 || calledAgain < cut {
