@@ -136,6 +136,17 @@ func memberMakers() []maker {
 		{name: "static replica comes back", fits: hasStatic, draw: func(d *drawer) *act {
 			return d.comesBack(d.ofStatic(), d.chance(0.7))
 		}},
+		{name: "replicas come and go while answers are slow", draw: func(d *drawer) *act {
+			by := d.sc.callTimeout - d.sc.latency - d.between(300*time.Millisecond, 700*time.Millisecond)
+			return &act{
+				detail: by.Round(10 * time.Millisecond).String(), span: 40 * time.Second, slow: true,
+				begin: func(w *world) {
+					w.api.slow.Store(int64(by))
+					w.rollingRestart(3 * time.Second)
+				},
+				end: func(w *world) { w.api.slow.Store(0) },
+			}
+		}},
 		{name: "two replicas with one instance ID", fits: hasStatic, rough: true, draw: func(d *drawer) *act {
 			host := d.ofStatic()
 			return &act{
