@@ -189,9 +189,9 @@ func (d *deeds) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
 		d.do(ev)
 		return consumer.Answer{Verdict: consumer.Deleted}
 	}
-	at := context.Background()
-	if !d.stubborn {
-		at = ctx
+	at := ctx
+	if d.stubborn {
+		at = context.WithoutCancel(ctx)
 	}
 	ended := make(chan bool, 1)
 	d.late.Go(func() { ended <- d.take(at, ev) })
