@@ -119,11 +119,11 @@ func TestPromise5_UnwrittenDeadLettersInAnOutage(t *testing.T) {
 		fault := w.refuseLetters()
 		w.publish(0, eventValues(0, 2)...)
 		var bad [][]byte
-		for range 2100 {
+		for range 210 {
 			bad = append(bad, []byte("no event"))
 		}
 		w.publish(0, bad...)
-		w.start()
+		w.start(func(c *consumer.Config) { c.MaxInFlight = 200 })
 		time.Sleep(15 * time.Minute)
 		fault.Remove()
 		w.api.set(50*time.Millisecond, nil)

@@ -42,7 +42,7 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 		edit             func(*consumer.Config)
 	}{
 		{"at the defaults", plain(40), 3, 20, 800, func(*consumer.Config) {}},
-		{"in small rooms", plain(30), 8, 10, 300, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 400, 64<<10 }},
+		{"in small rooms", plain(30), 8, 5, 150, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 400, 64<<10 }},
 		{"large", large, 2, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 12, 2<<20 }},
 		{"large in small rooms", large, 2, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 12, 1<<20 }},
 	} {

@@ -51,6 +51,10 @@ func drawMembers(sc *scenario) {
 		}
 		sc.acts = append(sc.acts, drawChanges(d, slices.Contains(m.former, true))...)
 	}
+	if !sc.changes && d.chance(0.15) {
+		drawReturns(d)
+		return
+	}
 	for _, kind := range memberMakers() {
 		if kind.rough && sc.gentle || kind.fits != nil && !kind.fits(sc) || !d.chance(0.35) {
 			continue
@@ -89,6 +93,33 @@ func drawChanges(d *drawer, upgraded bool) (acts []*act) {
 	return acts
 }
 
+// drawReturns makes a day on which static replicas come back, and nothing else changes the group.
+func drawReturns(d *drawer) {
+	m := &d.sc.members
+	m.static[d.IntN(d.sc.replicas)] = true
+	d.sc.acts = slices.DeleteFunc(d.sc.acts, func(a *act) bool { return a.stirs })
+	for at := 15 * time.Second; at < d.sc.length; at += m.session + d.between(30*time.Second, time.Minute) {
+		a := d.comesBack(d.ofStatic(), true)
+		a.name, a.at = "static replica comes back", at
+		d.sc.acts = append(d.sc.acts, a)
+	}
+}
+
+// comesBack is an act in which a static replica ends and comes back, within its session or later.
+func (d *drawer) comesBack(host int, within bool) *act {
+	killed := !d.sc.gentle && d.chance(0.5)
+	away := d.sc.members.session + d.between(2*time.Second, 15*time.Second)
+	if within {
+		away = d.between(100*time.Millisecond, d.sc.members.session-4*time.Second)
+	}
+	a := &act{detail: fmt.Sprintf("%d after %s, killed %t", host, away.Round(100*time.Millisecond), killed)}
+	if killed {
+		a.redo, a.kills = time.Second, true
+	}
+	a.begin = func(w *world) { w.comeBack(a, host, away, killed) }
+	return a
+}
+
 func hasStatic(sc *scenario) bool { return slices.Contains(sc.members.static, true) }
 
 // ofStatic draws a host whose replicas are static members.
@@ -103,17 +134,18 @@ func (d *drawer) ofStatic() int {
 func memberMakers() []maker {
 	return append([]maker{
 		{name: "static replica comes back", fits: hasStatic, draw: func(d *drawer) *act {
-			host, within, killed := d.ofStatic(), d.chance(0.7), !d.sc.gentle && d.chance(0.5)
-			away := d.sc.members.session + d.between(2*time.Second, 15*time.Second)
-			if within {
-				away = d.between(100*time.Millisecond, d.sc.members.session-4*time.Second)
+			return d.comesBack(d.ofStatic(), d.chance(0.7))
+		}},
+		{name: "replicas come and go while answers are slow", draw: func(d *drawer) *act {
+			by := d.sc.callTimeout - d.sc.latency - d.between(300*time.Millisecond, 700*time.Millisecond)
+			return &act{
+				detail: by.Round(10 * time.Millisecond).String(), span: 40 * time.Second, slow: true,
+				begin: func(w *world) {
+					w.api.slow.Store(int64(by))
+					w.rollingRestart(3 * time.Second)
+				},
+				end: func(w *world) { w.api.slow.Store(0) },
 			}
-			a := &act{detail: fmt.Sprintf("%d after %s, killed %t", host, away.Round(100*time.Millisecond), killed)}
-			if killed {
-				a.redo, a.kills = time.Second, true
-			}
-			a.begin = func(w *world) { w.comeBack(a, host, away, killed) }
-			return a
 		}},
 		{name: "two replicas with one instance ID", fits: hasStatic, rough: true, draw: func(d *drawer) *act {
 			host := d.ofStatic()

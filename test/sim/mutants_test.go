@@ -179,7 +179,7 @@ func one(name, file, old, replacement string, breaks ...string) mutant {
 	return mutant{name, []edit{{file, old, replacement}}, breaks}
 }
 
-func mutants() []mutant { return append(serviceMutants(), erasureMutants()...) }
+func mutants() []mutant { return slices.Concat(serviceMutants(), memberMutants(), erasureMutants()) }
 
 func serviceMutants() []mutant {
 	return []mutant{
@@ -212,7 +212,7 @@ func serviceMutants() []mutant {
 		one("a replay has no outcome", "consumer/deadletter/settle.go", "		err = outcomes.write(ctx, topic, l, schema.OutcomeReplayed, settled)\n", "", "outcome"),
 		one("a discard has no outcome", "consumer/deadletter/settle.go", "		err := outcomes.write(ctx, topic, l, schema.OutcomeDiscarded, settled)\n", "		var err error\n", "outcome"),
 		one("the quota is every replica's", "consumer/quota.go", "		q.limiter.setShare(quota.Share(q.cfg.CallsPerSecond, q.ids, q.total))",
-			"		q.limiter.setShare(float64(q.cfg.CallsPerSecond))", "quota"),
+			"		q.limiter.setShare(max(float64(q.cfg.CallsPerSecond), quota.Share(q.cfg.CallsPerSecond, q.ids, q.total)))", "quota"),
 		one("shares of the quota are rounded up", "consumer/internal/quota/share.go", "whole += (id+1)*callsPerSecond/partitions - id*callsPerSecond/partitions",
 			"whole += (id-id)*callsPerSecond/partitions + callsPerSecond/partitions + 1", "quota"),
 		one("the quota's window is too short", "consumer/internal/quota/limiter.go", "Window = 1010 * time.Millisecond", "Window = 980 * time.Millisecond", "quota"),

@@ -124,7 +124,7 @@ func (l *ledger) judgeShared(p int32, before []*call, c *call) {
 }
 
 // longestSilence is far more than the time between two heartbeats of a member.
-const longestSilence = 2500 * time.Millisecond
+const longestSilence = 1500 * time.Millisecond
 
 // judgeBeats checks on gentle days that a member sends heartbeats for as long as it commits.
 func (l *ledger) judgeBeats() {

@@ -153,6 +153,9 @@ func (w *world) moveBack(by int64) {
 			stopping.Go(s.stop)
 		}
 		stopping.Wait()
+		for began := time.Now(); len(w.groups.Info(group).Members) > 0 && time.Since(began) < time.Minute; {
+			time.Sleep(time.Second) // static members stay for their session, and a group with members is not moved
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		found, err := w.admin.FetchOffsets(ctx, group)
