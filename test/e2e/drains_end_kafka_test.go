@@ -79,13 +79,20 @@ func TestDrains_WhileGivingUp(t *testing.T) {
 // in the same generation and as the same member, and nothing is repeated.
 func TestDrains_DeadConnections(t *testing.T) {
 	t.Parallel()
-	for name, die := range map[string]func(*wire){"closed": func(w *wire) { w.Cut() }, "silent": (*wire).silence} {
+	const after, commitTimeout = 3 * time.Second, 5 * time.Second // into the drain; of a commit whose connection says nothing
+	for name, dead := range map[string]struct {
+		die   func(*wire)
+		lasts time.Duration
+	}{
+		"closed": {func(w *wire) { w.Cut() }, after + 2*time.Second},
+		"silent": {(*wire).silence, after + commitTimeout + 2*time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var died time.Time
-			d, h := longDrain{lasts: 10 * time.Second, during: func(_ *stage, _ *deeds, h *hosted) {
+			d, h := longDrain{lasts: dead.lasts, during: func(_ longDrain, _ *stage, _ *deeds, h *hosted) {
 				died = time.Now()
-				die(h.wire)
+				dead.die(h.wire)
 			}}.run(t)
 			wantUndisturbed(t, d, h)
 			_, at := requests[*kmsg.OffsetCommitRequest](h.wire, died)
@@ -100,7 +107,7 @@ func TestDrains_DeadConnections(t *testing.T) {
 // TestDrains_StopWhileAJoinIsHeld: a stop does not wait for the answer to a join, which the coordinator holds because of another member.
 func TestDrains_StopWhileAJoinIsHeld(t *testing.T) {
 	t.Parallel()
-	const soon = 2 * time.Second // the join is held for at least three times as long
+	const soon = 2 * time.Second // the join is held for at least twice as long
 	t.Run("newcomer", func(t *testing.T) {
 		t.Parallel()
 		s := newStage(t, 1, imtest.Config{})
@@ -111,7 +118,7 @@ func TestDrains_StopWhileAJoinIsHeld(t *testing.T) {
 				close(began)
 				<-ctx.Done()
 				close(ended)
-				pause(context.WithoutCancel(ctx), 3*soon)
+				pause(context.WithoutCancel(ctx), 2*soon)
 			})
 			<-ctx.Done()
 		})

@@ -151,7 +151,7 @@ type deeds struct {
 	// first event last, so that no offset can be committed until the end.
 	long  int
 	lasts time.Duration
-	// stubborn says that a call is executed although the caller has given it up.
+	// stubborn says that a call is executed although the caller has cut it off. That counts as beyond.
 	stubborn bool
 	// until, if not nil, says instead when a long call ends.
 	until func(ev numberedEvent) <-chan struct{}
@@ -161,6 +161,7 @@ type deeds struct {
 	mu         sync.Mutex
 	called     map[numberedEvent]int
 	done       map[numberedEvent]int
+	beyond     map[numberedEvent]int
 	latest     map[int]int
 	disordered int
 	cut        []time.Time
@@ -171,7 +172,10 @@ type numberedEvent struct{ partition, number int }
 
 func newDeeds(tb testing.TB) *deeds {
 	tb.Helper()
-	d := &deeds{began: make(chan struct{}), called: make(map[numberedEvent]int), done: make(map[numberedEvent]int), latest: make(map[int]int)}
+	d := &deeds{
+		began: make(chan struct{}), called: make(map[numberedEvent]int), done: make(map[numberedEvent]int), beyond: make(map[numberedEvent]int),
+		latest: make(map[int]int),
+	}
 	d.begin = sync.OnceFunc(func() { close(d.began) })
 	tb.Cleanup(d.late.Wait)
 	return d
@@ -186,15 +190,11 @@ func (d *deeds) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
 	long := d.call(ev) && ev.number < d.long
 	c.Sent()
 	if !long {
-		d.do(ev)
+		d.do(ctx, ev)
 		return consumer.Answer{Verdict: consumer.Deleted}
 	}
-	at := ctx
-	if d.stubborn {
-		at = context.WithoutCancel(ctx)
-	}
 	ended := make(chan bool, 1)
-	d.late.Go(func() { ended <- d.take(at, ev) })
+	d.late.Go(func() { ended <- d.take(ctx, ev) })
 	select {
 	case <-ctx.Done():
 	case done := <-ended:
@@ -209,7 +209,11 @@ func (d *deeds) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
 }
 
 // take is a long call. It returns whether it was executed.
-func (d *deeds) take(ctx context.Context, ev numberedEvent) bool {
+func (d *deeds) take(caller context.Context, ev numberedEvent) bool {
+	ctx := caller
+	if d.stubborn {
+		ctx = context.WithoutCancel(caller)
+	}
 	var begins <-chan struct{} = d.began
 	if d.until != nil {
 		begins = d.until(ev)
@@ -226,7 +230,7 @@ func (d *deeds) take(ctx context.Context, ev numberedEvent) bool {
 	if !pause(ctx, ends) {
 		return false
 	}
-	d.do(ev)
+	d.do(caller, ev)
 	return true
 }
 
@@ -242,9 +246,13 @@ func (d *deeds) call(ev numberedEvent) (first bool) {
 	return first
 }
 
-func (d *deeds) do(ev numberedEvent) {
+func (d *deeds) do(caller context.Context, ev numberedEvent) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if caller.Err() != nil {
+		d.beyond[ev]++
+		return
+	}
 	d.done[ev]++
 }
 
