@@ -151,7 +151,7 @@ sim: ## Simulate SEEDS (100) bad days in virtual time, or the day of SEED=n with
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
 # The packages that have broken rules or broken services, behind the build tag mutants.
-RULES := ./consumer/internal/breaker ./consumer/internal/offsets ./consumer/internal/quota ./consumer/internal/revival
+RULES := ./consumer/internal/breaker ./consumer/internal/membership ./consumer/internal/offsets ./consumer/internal/quota ./consumer/internal/revival
 MUTANTS := $(RULES) ./test/sim
 
 # It first tries the day that caught a broken service last, which test/sim/testdata/caught.txt names, and scans all days if that
@@ -162,7 +162,7 @@ sim-check: ## Break the service on purpose, in one way after the other (PART=0/2
 
 # CI leaves it out: it takes ten minutes.
 .PHONY: rules-check
-rules-check: ## Break the rules of breaker, offsets, quota and revival, in one way after the other: their own tests must notice each
+rules-check: ## Break the rules of breaker, membership, offsets, quota and revival, in one way after the other: their own tests must notice each
 	go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v $(RULES) | grep -v '^ *==='
 
 .PHONY: mutants-apply

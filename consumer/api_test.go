@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -21,8 +22,10 @@ type fakeAPI struct {
 	// answer decides, given how many calls for the conversation came before; nil deletes everything.
 	answer func(c consumer.Call, before int) consumer.Answer
 	calls  []apiCall
-	count  map[schema.Conversation]int
-	under  map[schema.Conversation]int
+	// deleted counts the successful calls per conversation.
+	deleted map[schema.Conversation]int
+	count   map[schema.Conversation]int
+	under   map[schema.Conversation]int
 	// most is the greatest number of calls for one conversation at once, atOnce of all.
 	most, atOnce, now int
 }
@@ -35,7 +38,10 @@ type apiCall struct {
 }
 
 func newFakeAPI() *fakeAPI {
-	return &fakeAPI{latency: 50 * time.Millisecond, count: make(map[schema.Conversation]int), under: make(map[schema.Conversation]int)}
+	return &fakeAPI{
+		latency: 50 * time.Millisecond, deleted: make(map[schema.Conversation]int),
+		count: make(map[schema.Conversation]int), under: make(map[schema.Conversation]int),
+	}
 }
 
 func (a *fakeAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
@@ -67,6 +73,9 @@ func (a *fakeAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
 	a.under[c.Conversation]--
 	a.now--
 	a.calls[index].verdict = got.Verdict
+	if got.Verdict == consumer.Deleted {
+		a.deleted[c.Conversation]++
+	}
 	return got
 }
 
@@ -85,13 +94,9 @@ func (a *fakeAPI) made() []apiCall {
 
 // deletes counts the successful calls per conversation.
 func (a *fakeAPI) deletes() map[schema.Conversation]int {
-	n := make(map[schema.Conversation]int)
-	for _, c := range a.made() {
-		if c.verdict == consumer.Deleted {
-			n[c.Conversation]++
-		}
-	}
-	return n
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.deleted)
 }
 
 // peak is the greatest number of calls that began in any second, both ends included.

@@ -41,10 +41,12 @@ type groupMember struct {
 	// told are calls of the rules, answered the answers to requests.
 	told     chan func(m *membership.Member, now time.Time)
 	answered chan membership.Answer
-	// requests are those under way, by their kind; spacing that of refused joins.
+	// requests are those under way, by their kind.
 	requests map[reflect.Type]context.CancelFunc
 	making   sync.WaitGroup
-	spacing  *spacing
+	// mu guards spacing, that of refused joins.
+	mu      sync.Mutex
+	spacing *spacing
 	// identity is who this replica is to the group now; generation is the last one that the log has told of.
 	identity   atomic.Pointer[member]
 	generation int
@@ -186,7 +188,7 @@ func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
 	g.generation = now.generation
 	g.c.cfg.Metrics.generations.Inc()
 	g.c.trouble.Store(nil)
-	g.spacing = newSpacing(0)
+	g.spaceAfter(nil)
 	g.c.setStatus(true, now.generation, len(state.Held)-len(state.GivingUp))
 	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation begins", slog.Int("generation", now.generation),
 		slog.String("group", g.c.cfg.Group), slog.Any("partitions", state.Held), slog.Any("giving_up", state.GivingUp))
@@ -274,5 +276,12 @@ func (g *groupMember) brokersRefuse(ctx context.Context, err error) {
 	level, cause := inLog(err)
 	g.c.log.LogAttrs(ctx, level, "group not joined, will retry", slog.String("group", g.c.cfg.Group), cause)
 	g.c.troubled("group not joined", err)
-	_ = pause(ctx, g.spacing.after(err)) // the caller looks at ctx
+	_ = pause(ctx, g.spaceAfter(err)) // the caller looks at ctx
+}
+
+// spaceAfter returns the pause after a join that brokers refuse. A nil error begins anew: the join has succeeded.
+func (g *groupMember) spaceAfter(err error) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.spacing.after(err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,6 +69,10 @@ func (g *groupMember) ask(ctx context.Context, r membership.Request) membership.
 	return membership.Answer{Err: fmt.Errorf("%s: answer of another kind", kmsg.NameForKey(req.Key()))}
 }
 
+// countTimeout bounds the leader's question for the number of partitions: all members wait for its assignment. What was known before counts if
+// there is no answer.
+const countTimeout = time.Second
+
 // joined is the answer to a join. If this replica is the leader, it has to know how many partitions there are.
 func (g *groupMember) joined(ctx context.Context, res *kmsg.JoinGroupResponse) membership.Answer {
 	a := membership.Answer{Code: res.ErrorCode, MemberID: res.MemberID, LeaderID: res.LeaderID, Generation: res.Generation}
@@ -78,6 +83,8 @@ func (g *groupMember) joined(ctx context.Context, res *kmsg.JoinGroupResponse) m
 		a.Members = append(a.Members, membership.JoinedMember{MemberID: m.MemberID, InstanceID: orEmpty(m.InstanceID), Metadata: m.ProtocolMetadata})
 	}
 	if a.Code == 0 && len(a.Members) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, countTimeout)
+		defer cancel()
 		if topic, err := g.kafkas.log(g.c.cfg.Topic).Describe(ctx); err == nil {
 			a.Partitions = topic.Partitions
 		}

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,7 +133,7 @@ func eventValue(n int) []byte {
 }
 
 func conversation(n int) schema.Conversation {
-	return schema.Conversation{From: fmt.Sprintf("user%d", n), Type: schema.C2C, To: "friend"}
+	return schema.Conversation{From: "user" + strconv.Itoa(n), Type: schema.C2C, To: "friend"}
 }
 
 func eventValues(from, to int) [][]byte {

@@ -16,11 +16,7 @@ import (
 )
 
 // coordinate gives the world a group coordinator that follows Kafka's rules for static members.
-func (w *world) coordinate() *coordinator.Coordinator {
-	c := coordinator.Take(w.kafka)
-	w.closers = append(w.closers, c.Close)
-	return c
-}
+func (w *world) coordinate() { w.closers = append(w.closers, coordinator.Take(w.kafka).Close) }
 
 // partitionOf is the partition of an event that publishNumbered has published.
 func partitionOf(c schema.Conversation) int {

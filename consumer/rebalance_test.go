@@ -142,3 +142,52 @@ func TestJoinIsNotRepeatedAtOnce(t *testing.T) {
 		w.awaitDrained(time.Minute)
 	})
 }
+
+// TestLostMembershipCutsOffADrain: a replica that drains cuts off its calls as soon as it has lost its membership. The next owner makes them.
+func TestLostMembershipCutsOffADrain(t *testing.T) {
+	t.Parallel()
+	const noticed = 2 * time.Second // some heartbeats
+	begin := func(w *world, edit ...func(*consumer.Config)) *replica {
+		w.api.set(30*time.Second, nil)
+		w.publish(0, eventValue(0))
+		r := w.start(append(edit, func(c *consumer.Config) { c.DrainTimeout = time.Minute })...)
+		w.await(10*time.Second, "the call", func() bool { return len(w.api.made()) == 1 })
+		w.api.set(0, nil)
+		return r
+	}
+	check := func(w *world, r *replica) {
+		w.t.Helper()
+		since := time.Now()
+		<-r.done
+		if took := time.Since(since); took > noticed {
+			w.t.Errorf("a drain of a member that is lost goes on for %s", took)
+		}
+		if v := w.api.made()[0].verdict; v != consumer.Transient {
+			w.t.Errorf("the call was not cut off: %v", v)
+		}
+	}
+	t.Run("removed while it stops", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, worldOptions{}, func(w *world) {
+			r := begin(w)
+			r.cancel()
+			time.Sleep(5 * time.Second)
+			w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
+			check(w, r)
+		})
+	})
+	t.Run("replaced", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, worldOptions{}, func(w *world) {
+			twin := func(c *consumer.Config) { c.InstanceID = "twin" }
+			r := begin(w, twin)
+			w.start(twin)
+			check(w, r)
+			if r.err == nil || !strings.Contains(r.err.Error(), "twin") {
+				w.t.Errorf("Run returned %v, want an error that names the instance ID", r.err)
+			}
+			r.err = nil
+			w.awaitDrained(time.Minute)
+		})
+	})
+}

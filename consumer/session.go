@@ -63,7 +63,8 @@ func (s *session) ends(stop <-chan struct{}) {
 // run works until ctx ends, and then drains. It calls end, which ends ctx, if it finds that it can't go on. stop is closed
 // when Run is told to end. An error is one that Run ends with.
 func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan struct{}) error {
-	var writing, committing sync.WaitGroup
+	var writing, committing, watching sync.WaitGroup
+	watching.Go(func() { s.watchTerm(s.work, end) })
 	writing.Go(func() { s.deadLetters.run(s.work) })
 	writing.Go(func() { s.outcomes.run(s.work) })
 	commits, stopCommits := context.WithCancel(context.WithoutCancel(ctx))
@@ -81,6 +82,7 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 		committing.Wait()
 	})
 	s.cancelWork()
+	watching.Wait()
 	writing.Wait()
 	s.dispatcher.close()
 	s.dispatcher.pipeline.traces.leave()
@@ -100,6 +102,19 @@ func (s *session) intake(ctx context.Context, end context.CancelFunc) {
 	tasks.Go(func() { s.owned.watchLag(ctx) })
 	tasks.Go(func() { s.leave(s.owned.watchTopic(ctx), end) })
 	tasks.Wait()
+}
+
+// watchTerm gives all work up once the membership is lost, also if the session drains already. Its ctx is the work's.
+func (s *session) watchTerm(ctx context.Context, end context.CancelFunc) {
+	for ctx.Err() == nil {
+		now := s.holdings.now()
+		if !now.joined || now.term != s.term {
+			s.fence(now.lost)
+			end()
+			return
+		}
+		_ = wait(ctx, time.Time{}, now.changed)
+	}
 }
 
 // leave ends the session because of an error, if there is one. It keeps an error that Run ends with.

@@ -308,9 +308,8 @@ func TestOffsetsVanish(t *testing.T) {
 		inWorld(t, worldOptions{partitions: 2}, func(w *world) {
 			r := w.start(from(start))
 			w.await(time.Minute, "a generation", func() bool { return r.Status().Live })
-			w.publish(0, eventValues(0, 10)...)
+			w.publishAged(0, 65*time.Minute, eventValues(0, 10)...)
 			w.awaitDrained(time.Minute)
-			time.Sleep(65 * time.Minute)
 			w.kafka.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 				w.kafka.KeepControl()
 				q, _ := r.(*kmsg.OffsetFetchRequest)

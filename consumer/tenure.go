@@ -51,9 +51,7 @@ func (s *session) follow(ctx context.Context, end context.CancelFunc) {
 	for ctx.Err() == nil {
 		now := s.holdings.now()
 		if !now.joined || now.term != t.term {
-			s.fence(now.lost)
-			end()
-			return
+			return // watchTerm ends the session
 		}
 		t.heed(ctx, now, end)
 		select {

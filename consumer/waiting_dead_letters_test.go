@@ -41,10 +41,10 @@ func TestPromise4_LettersThatWaitComeBack(t *testing.T) {
 		batches, letters int // of each partition
 		edit             func(*consumer.Config)
 	}{
-		{"at the defaults", plain(300), 3, 4, 1200, func(*consumer.Config) {}},
-		{"in small rooms", plain(30), 8, 10, 300, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 400, 64<<10 }},
-		{"large", large, 4, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 24, 2<<20 }},
-		{"large in small rooms", large, 4, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 24, 1<<20 }},
+		{"at the defaults", plain(40), 3, 20, 800, func(*consumer.Config) {}},
+		{"in small rooms", plain(30), 8, 5, 150, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 400, 64<<10 }},
+		{"large", large, 2, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 12, 2<<20 }},
+		{"large in small rooms", large, 2, 2, 12, func(c *consumer.Config) { c.MaxInFlight, c.MaxInFlightBytes = 12, 1<<20 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"convdel/schema"
 )
 
 // model builds the command line.
@@ -17,6 +19,31 @@ func model(t *testing.T) *kong.Application {
 		t.Fatal(err)
 	}
 	return parser.Model
+}
+
+// TestVariablesOfTextsAreFilledIn: a flag may have its own value of a variable.
+func TestVariablesOfTextsAreFilledIn(t *testing.T) {
+	t.Parallel()
+	texts := map[string]*kong.Flag{}
+	for _, command := range model(t).Leaves(false) {
+		for _, flag := range command.Flags {
+			texts[command.Name+" --"+flag.Name] = flag
+			if strings.Contains(flag.Default+flag.Help+flag.PlaceHolder+flag.Enum, "${") {
+				t.Errorf("%s --%s: default %q, help %q", command.Name, flag.Name, flag.Default, flag.Help)
+			}
+		}
+		if strings.Contains(command.Help, "${") {
+			t.Errorf("%s: %q", command.Name, command.Help)
+		}
+	}
+	if topic := texts["run --topic"]; topic.Default != schema.Topic {
+		t.Errorf("the topic is %q by default", topic.Default)
+	}
+	for name, want := range map[string]string{"run --brokers": " Required.", "status --brokers": " Asked if no replica answers."} {
+		if help := texts[name].Help; !strings.HasSuffix(help, want) {
+			t.Errorf("%s: %q, want %q", name, help, want)
+		}
+	}
 }
 
 func TestHelpShowsTheWholeSurface(t *testing.T) {

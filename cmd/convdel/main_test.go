@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,7 +34,19 @@ func TestMain(m *testing.M) {
 	}
 	// A process inherits that a signal is ignored, as under nohup, but not that one is handled.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	waitTogether()
 	goleak.VerifyTestMain(m)
+}
+
+// waitTogether lets more tests run at once than there are processors, unless the command line says how many: they wait in real
+// time for brokers, timeouts and retries, for most of theirs.
+func waitTogether() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // These are secrets that no output may show.
@@ -43,9 +58,10 @@ const (
 // environment stands in for the process's environment.
 type environment map[string]string
 
+// lookup has run leave the memory of the process alone, which is that of all tests.
 func (e environment) lookup(name string) (string, bool) {
 	value, ok := e[name]
-	return value, ok
+	return value, ok || name == "GOGC"
 }
 
 // list returns the variables as NAME=value.

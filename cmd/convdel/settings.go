@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/alecthomas/kong"
 )
@@ -10,7 +11,9 @@ import (
 const settingTag = "setting"
 
 // defaultTexts returns the default text of each setting of run, by flag.
-func defaultTexts() map[string]string {
+var defaultTexts = sync.OnceValue(readDefaultTexts) //nolint:gochecknoglobals // what is compiled in, and takes a parser to find
+
+func readDefaultTexts() map[string]string {
 	texts := make(map[string]string)
 	parser, err := newParser(&commands{}, &console{}, func(int) {})
 	if err != nil {

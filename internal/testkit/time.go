@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// Await calls ok at once and then once every interval, until it returns true. The test fails if that takes longer than
-// limit; what names the thing that is awaited.
+// Await calls ok at once and then once every interval, until it returns true. The interval grows to a hundredth of the time that
+// has passed, since an hour of virtual time would have too many short ones. The test fails if that takes longer than limit; what
+// names the thing that is awaited.
 func Await(tb testing.TB, every, limit time.Duration, what string, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for deadline := time.Now().Add(limit); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
+	for began := time.Now(); !ok(); <-tick.C {
+		passed := time.Since(began)
+		if passed > limit {
 			tb.Fatalf("after %s still not: %s", limit, what)
 		}
+		tick.Reset(max(every, passed/100))
 	}
 }
 

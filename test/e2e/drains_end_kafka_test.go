@@ -5,118 +5,163 @@ package e2e
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/imclient/imtest"
 )
 
-// TestDrains_AfterTheEnd: when another member's join ends a generation, a member notices within a heartbeat interval. It
-// sends no more heartbeats, and its commits are accepted until it joins again.
-func TestDrains_AfterTheEnd(t *testing.T) {
+// TestDrains_WhileGivingUp: a member notices another's join within a heartbeat interval. While it drains, it goes on to send heartbeats, and
+// the coordinator takes its commits, at once and seconds later.
+func TestDrains_WhileGivingUp(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, 1, imtest.Config{})
-	s.produce(values(t, events("user", 0, inTopic))...)
-	began, ended := make(chan struct{}), make(chan error, 3)
-	var joins atomic.Int64
-	var m *groupMember
-	ready := make(chan struct{})
-	var first sync.Once
-	m = s.member(12*time.Second, 30*time.Second, func(ctx context.Context, gen *kafka.Generation) {
-		first.Do(func() {
-			<-ready
-			close(began)
-			<-ctx.Done()
-			t.Logf("the end was noticed %s after the other's join", time.Since(time.Unix(0, joins.Load())).Round(time.Millisecond))
-			commit := func(offset int64) error { return gen.CommitOffsets(map[string]map[int]int64{s.topic: {0: offset}}) }
-			ended <- commit(41)
-			written := m.written.Load()
-			pause(context.WithoutCancel(ctx), 4*time.Second)
-			if n := m.written.Load() - written; n != 0 {
-				t.Errorf("%d bytes went to the broker in four seconds after the end: heartbeats?", n)
+	const early, late = 41, 42
+	s := newStage(t, 2, imtest.Config{})
+	d := newDeeds(t)
+	d.long = inFlight
+	steps := map[int]chan struct{}{early: make(chan struct{}), late: make(chan struct{}), inFlight: make(chan struct{})}
+	d.until = func(ev numberedEvent) <-chan struct{} {
+		switch {
+		case ev.number < early:
+			return steps[early]
+		case ev.number < late:
+			return steps[late]
+		}
+		return steps[inFlight]
+	}
+	h := s.host(d, longDrain{}.configure)
+	h.awaitPartitions(2)
+	s.publishNumbered(1, inFlight)
+	s.await(30*time.Second, "all calls under way", func() bool { return d.calls() == inFlight })
+
+	joining := time.Now()
+	other := s.host(d, longDrain{}.configure)
+	h.awaitPartitions(1)
+	given := time.Now()
+	joins, at := requests[*kmsg.JoinGroupRequest](other.wire, joining)
+	_, own := requests[*kmsg.JoinGroupRequest](h.wire, joining)
+	for i, j := range joins {
+		if j.MemberID != "" { // the first has none, and is told one
+			noticed := own[0].Sub(at[i])
+			t.Logf("the member joins again %s after the other's join", noticed.Round(time.Millisecond))
+			if noticed > 2*time.Second {
+				t.Error("that is more than a heartbeat interval of 500 ms and a slow machine")
 			}
-			ended <- commit(42)
-		})
-		<-ctx.Done()
-	})
-	close(ready)
-	receive(t, began, "a first generation")
-	joins.Store(time.Now().UnixNano())
-	s.member(12*time.Second, 30*time.Second, func(ctx context.Context, _ *kafka.Generation) { <-ctx.Done() })
-	for range 2 {
-		if err := receive(t, ended, "a commit"); err != nil {
-			t.Error(err)
+			break
 		}
 	}
-	if at := s.committed()[0]; at != 42 {
-		t.Errorf("committed: %d, want 42", at)
+	close(steps[early])
+	s.await(10*time.Second, "a commit at once", func() bool { return s.committed()[1] == early })
+	pause(t.Context(), 4*time.Second)
+	beats, _ := requests[*kmsg.HeartbeatRequest](h.wire, given)
+	t.Logf("%d heartbeats in %s of the drain", len(beats), time.Since(given).Round(100*time.Millisecond))
+	if len(beats) < 4 {
+		t.Error("heartbeats do not go on")
+	}
+	close(steps[late])
+	s.await(10*time.Second, "a commit seconds later", func() bool { return s.committed()[1] == late })
+	if got := h.Status(); !got.Live || got.Partitions != 1 {
+		t.Errorf("the drain is over before its end: %+v", got)
+	}
+	close(steps[inFlight])
+	other.awaitPartitions(1)
+	s.await(10*time.Second, "all committed", s.drained)
+	wantUndisturbed(t, d, h)
+	if said := linesWith(h.log.String(), "not committed"); said != "" {
+		t.Errorf("commits were refused:\n%s", said)
 	}
 }
 
-// TestDrains_SecondWayToCommit: the connection of heartbeats and commits is dead. Commits over it fail. Commits over
-// another connection, with the same generation and member, are accepted.
-func TestDrains_SecondWayToCommit(t *testing.T) {
+// TestDrains_DeadConnections: all connections of a member die while it gives up a partition, with an end or without one. It goes on over others,
+// in the same generation and as the same member, and nothing is repeated.
+func TestDrains_DeadConnections(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, 1, imtest.Config{})
-	s.produce(values(t, events("user", 0, inTopic))...)
-	client := &kafka.Client{Addr: kafka.TCP(s.brokers...), Transport: &kafka.Transport{}}
-	t.Cleanup(client.Transport.(*kafka.Transport).CloseIdleConnections)
-	began, over := make(chan struct{}), make(chan struct{})
-	var first sync.Once
-	m := s.member(12*time.Second, 30*time.Second, func(ctx context.Context, gen *kafka.Generation) {
-		first.Do(func() {
-			defer close(over)
-			close(began)
-			<-ctx.Done()
-			if err := gen.CommitOffsets(map[string]map[int]int64{s.topic: {0: 41}}); err == nil {
-				t.Error("a commit over a connection that was closed has succeeded")
-			} else {
-				t.Logf("over the group's connection: %v", err)
+	const after, commitTimeout = 3 * time.Second, 5 * time.Second // into the drain; of a commit whose connection says nothing
+	for name, dead := range map[string]struct {
+		die   func(*wire)
+		lasts time.Duration
+	}{
+		"closed": {func(w *wire) { w.Cut() }, after + 2*time.Second},
+		"silent": {(*wire).silence, after + commitTimeout + 2*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var died time.Time
+			d, h := longDrain{lasts: dead.lasts, during: func(_ longDrain, _ *stage, _ *deeds, h *hosted) {
+				died = time.Now()
+				dead.die(h.wire)
+			}}.run(t)
+			wantUndisturbed(t, d, h)
+			_, at := requests[*kmsg.OffsetCommitRequest](h.wire, died)
+			if len(at) == 0 {
+				t.Fatal("no commit over another connection")
 			}
-			res, err := client.OffsetCommit(context.WithoutCancel(ctx), &kafka.OffsetCommitRequest{
-				GroupID: gen.GroupID, GenerationID: int(gen.ID), MemberID: gen.MemberID,
-				Topics: map[string][]kafka.OffsetCommit{s.topic: {{Partition: 0, Offset: 42}}},
+			t.Logf("the first commit over another connection %s later; %s", at[0].Sub(died).Round(10*time.Millisecond), linesWith(h.log.String(), "not committed"))
+		})
+	}
+}
+
+// TestDrains_StopWhileAJoinIsHeld: a stop does not wait for the answer to a join, which the coordinator holds because of another member.
+func TestDrains_StopWhileAJoinIsHeld(t *testing.T) {
+	t.Parallel()
+	const soon = 2 * time.Second // the join is held for at least twice as long
+	t.Run("newcomer", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, 1, imtest.Config{})
+		began, ended := make(chan struct{}), make(chan struct{})
+		var first sync.Once
+		s.member(12*time.Second, 30*time.Second, func(ctx context.Context, _ *kafka.Generation) {
+			first.Do(func() {
+				close(began)
+				<-ctx.Done()
+				close(ended)
+				pause(context.WithoutCancel(ctx), 2*soon)
 			})
-			if err != nil || res.Topics[s.topic][0].Error != nil {
-				t.Errorf("over another connection: %v, %+v", err, res)
-			}
-		})
-		<-ctx.Done()
-	})
-	receive(t, began, "a first generation")
-	m.network.Cut()
-	receive(t, over, "the end of the generation")
-	if at := s.committed()[0]; at != 42 {
-		t.Errorf("committed: %d, want 42", at)
-	}
-}
-
-// TestDrains_CloseWaitsForTheJoin: a member can't be closed while the broker holds its join because another member drains.
-func TestDrains_CloseWaitsForTheJoin(t *testing.T) {
-	t.Parallel()
-	const drains = 6 * time.Second
-	s := newStage(t, 1, imtest.Config{})
-	began, ended := make(chan struct{}), make(chan time.Time, 1)
-	var first sync.Once
-	s.member(12*time.Second, 30*time.Second, func(ctx context.Context, _ *kafka.Generation) {
-		first.Do(func() {
-			close(began)
 			<-ctx.Done()
-			ended <- time.Now()
-			pause(context.WithoutCancel(ctx), drains)
 		})
-		<-ctx.Done()
+		receive(t, began, "a first generation")
+		joining := s.host(newDeeds(t))
+		receive(t, ended, "the end of the generation")
+		took := joining.stop()
+		t.Logf("stopped %s after the other's drain began", took.Round(time.Millisecond))
+		if took > soon || joining.err != nil {
+			t.Errorf("stopped after %s, with %v", took, joining.err)
+		}
 	})
-	receive(t, began, "a first generation")
-	joining := s.member(12*time.Second, 30*time.Second, func(ctx context.Context, _ *kafka.Generation) { <-ctx.Done() })
-	since := receive(t, ended, "the end of the generation")
-	joining.leave()
-	took := time.Since(since)
-	t.Logf("closed %s after the other's drain began", took.Round(time.Millisecond))
-	if took < drains {
-		t.Errorf("closed after %s, and the drain takes %s: kafka-go can be closed while it joins, after all", took, drains)
-	}
+	t.Run("working", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, 1, imtest.Config{})
+		d := newDeeds(t)
+		h := s.host(d)
+		h.awaitPartitions(1)
+		slow := s.newPuppet("slow", "", offers("")...)
+		slow.session, slow.rebalance = 30*time.Second, 30*time.Second
+		j := wantJoined(t, "a member that will not join again", slow.joining())
+		code, _ := slow.sync(j.protocol)
+		wantCode(t, "its sync", code, fine)
+		h.awaitPartitions(1)
+		before := time.Now()
+		newcomer := s.host(d)
+		s.await(10*time.Second, "a join that is held", func() bool {
+			_, at := requests[*kmsg.JoinGroupRequest](h.wire, before)
+			return len(at) > 0 && time.Since(at[0]) > held
+		})
+		s.publishNumbered(0, inTopic)
+		s.await(10*time.Second, "work while the join is held", func() bool { n, _, _ := d.count(); return n == inTopic })
+		took := h.stop()
+		t.Logf("stopped after %s", took.Round(time.Millisecond))
+		if took > soon || h.err != nil {
+			t.Errorf("stopped after %s, with %v", took, h.err)
+		}
+		if at := s.committed()[0]; at != inTopic {
+			t.Errorf("committed: %d, want %d", at, inTopic)
+		}
+		if took := newcomer.stop(); took > soon || newcomer.err != nil {
+			t.Errorf("the newcomer stopped after %s, with %v", took, newcomer.err)
+		}
+		slow.leave()
+	})
 }

@@ -3,287 +3,241 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"maps"
-	"net"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"convdel/consumer"
 	"convdel/imclient/imtest"
-	"convdel/internal/testkit"
 )
 
-// These tests check, without the service, the behaviour of kafka-go's ConsumerGroup and of the broker on which the drain of
-// package consumer relies. docs/proof-kafka.md has the measurements.
-
-// groupMember is a member of the stage's group, made with kafka-go.
-type groupMember struct {
-	group   *kafka.ConsumerGroup
-	loop    sync.WaitGroup
-	network *testkit.Dialer
-	// written counts the bytes that were sent over the network.
-	written atomic.Int64
-}
-
-// member joins the group. It runs work for each generation, by Generation.Start.
-func (s *stage) member(session, rebalance time.Duration, work func(ctx context.Context, gen *kafka.Generation)) *groupMember {
-	s.tb.Helper()
-	m := &groupMember{}
-	m.network = testkit.NewDialer(m.dial)
-	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: s.group, Brokers: s.brokers, Topics: []string{s.topic},
-		Dialer:            &kafka.Dialer{DialFunc: m.network.DialContext},
-		GroupBalancers:    []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
-		HeartbeatInterval: time.Second, SessionTimeout: session, RebalanceTimeout: rebalance,
-		JoinGroupBackoff: 500 * time.Millisecond, StartOffset: kafka.FirstOffset,
-	})
-	if err != nil {
-		s.tb.Fatal(err)
-	}
-	m.group = group
-	m.loop.Go(func() {
-		for {
-			gen, err := group.Next(context.Background())
-			switch {
-			case errors.Is(err, kafka.ErrGroupClosed):
-				return
-			case err == nil:
-				gen.Start(func(ctx context.Context) { work(ctx, gen) })
-			}
-		}
-	})
-	s.tb.Cleanup(m.leave)
-	return m
-}
-
-// leave returns when the member's work is over and the member has left the group.
-func (m *groupMember) leave() {
-	_ = m.group.Close()
-	m.loop.Wait()
-}
-
-func (m *groupMember) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &countedConn{Conn: c, written: &m.written}, nil
-}
-
-type countedConn struct {
-	net.Conn
-	written *atomic.Int64
-}
-
-func (c *countedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// receive receives from a channel. Its limit is longer than anything that these tests wait for.
-func receive[T any](tb testing.TB, from <-chan T, what string) (got T) {
-	tb.Helper()
-	timer := time.NewTimer(90 * time.Second)
-	defer timer.Stop()
-	select {
-	case got = <-from:
-	case <-timer.C:
-		tb.Fatalf("after 90 s still not: %s", what)
-	}
-	return got
-}
-
-// pause waits. It returns false if ctx ends before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// deeds counts how often each event was executed: offsets by partition.
-type deeds struct {
-	mu         sync.Mutex
-	done       map[int]map[int64]int
-	latest     map[int]int64
-	disordered int
-}
-
-func newDeeds() *deeds { return &deeds{done: make(map[int]map[int64]int), latest: make(map[int]int64)} }
-
-func (d *deeds) do(partition int, offset int64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.done[partition] == nil {
-		d.done[partition] = make(map[int64]int)
-	}
-	d.done[partition][offset]++
-	if d.done[partition][offset] == 1 && offset < d.latest[partition] {
-		d.disordered++
-	}
-	d.latest[partition] = max(d.latest[partition], offset)
-}
-
-// count returns how many events were executed, and how many repetitions there were.
-func (d *deeds) count() (events, again int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for p := range maps.Values(d.done) {
-		for n := range maps.Values(p) {
-			events++
-			again += n - 1
-		}
-	}
-	return events, again
-}
-
-// longDrain is a member whose generation ends while inFlight events are under way. They end one by one during the time
-// lasts, the first event last, so that there is nothing new to commit until the end.
-type longDrain struct {
-	lasts   time.Duration
-	commits bool // The member commits the same offset every second.
-	stops   bool // The work stops at the first commit that fails.
-}
+// These tests check the drain of package consumer's members on the broker under test. docs/proof-kafka.md has the measurements.
 
 const (
 	inFlight = 62
 	inTopic  = 100
+	// shortSession is the shortest that the service allows.
+	shortSession = 6 * time.Second
 )
 
-// run lets one member drain while another joins. It returns the executed events and the draining member's first commit
-// error.
-func (l longDrain) run(t *testing.T, session, rebalance time.Duration) (d *deeds, refused error) {
+// longDrain is a member that gives up a partition while inFlight events of it are under way.
+type longDrain struct {
+	lasts time.Duration
+	// ranged says that a former version is in the group, so that its protocol is range, and a rebalance waits for drains.
+	ranged bool
+	// rebalance is for how long the coordinator waits for joins; 0: for as long as the members ask for.
+	rebalance time.Duration
+	// muted says that the coordinator gets no heartbeat and no commit of the member that drains, until its calls are cut off.
+	muted bool
+	// stubborn says that the API executes calls although the member has cut them off.
+	stubborn bool
+	// during, if not nil, happens two seconds after the beginning of the drain.
+	during func(l longDrain, s *stage, d *deeds, draining *hosted)
+}
+
+func (l longDrain) configure(c *consumer.Config) {
+	c.SessionTimeout, c.DrainTimeout, c.MaxCalls = shortSession, 30*time.Second, inFlight
+}
+
+func (l longDrain) host(s *stage, d *deeds) *hosted {
+	h := s.host(d, l.configure)
+	h.wire.set(l.edit)
+	return h
+}
+
+// edit has the coordinator wait for joins only as long as the test asks for.
+func (l longDrain) edit(r kmsg.Request) bool {
+	if join, is := r.(*kmsg.JoinGroupRequest); is && l.rebalance > 0 {
+		join.RebalanceTimeoutMillis = int32(l.rebalance.Milliseconds())
+	}
+	return true
+}
+
+// begin makes the group, and has the first member give up the partition in which all events are.
+func (l longDrain) begin(s *stage, d *deeds) (draining *hosted) {
+	s.tb.Helper()
+	partition, trigger := 1, func() { l.host(s, d) }
+	if l.ranged {
+		former := s.member(12*time.Second, cmp.Or(l.rebalance, 30*time.Second), func(ctx context.Context, _ *kafka.Generation) { <-ctx.Done() })
+		s.awaitMembers(1)
+		draining = l.host(s, d)
+		s.awaitMembers(2)
+		draining.awaitPartitions(1)
+		l.host(s, d).awaitPartitions(1)
+		s.awaitMembers(3)
+		draining.awaitPartitions(1)
+		partition, trigger = int(s.assigned(draining.memberID())[0]), former.leave
+	} else {
+		draining = l.host(s, d)
+		draining.awaitPartitions(2)
+	}
+	s.publishNumbered(partition, inTopic)
+	s.await(30*time.Second, "all calls under way", func() bool { return d.calls() == inFlight })
+	trigger()
+	pause(s.tb.Context(), time.Second) // until the member has noticed
+	if l.muted {
+		draining.wire.set(func(r kmsg.Request) bool {
+			return r.Key() != kmsg.Heartbeat.Int16() && r.Key() != kmsg.OffsetCommit.Int16() || len(d.cuts()) > 0
+		})
+	}
+	return draining
+}
+
+// run lets the member drain until all events are done and committed.
+func (l longDrain) run(t *testing.T) (d *deeds, draining *hosted) {
 	t.Helper()
-	s := newStage(t, 1, imtest.Config{})
-	s.produce(values(t, events("user", 0, inTopic))...)
-	d = newDeeds()
-	over := make(chan error, 1)
-	began := make(chan struct{})
-	var first sync.Once
-	s.member(session, rebalance, func(ctx context.Context, gen *kafka.Generation) {
-		drains := false
-		first.Do(func() { drains = true })
-		if !drains {
-			s.doAll(ctx, gen, d)
-			return
-		}
-		close(began)
-		<-ctx.Done()
-		over <- l.drain(context.WithoutCancel(ctx), s, gen, d)
+	s := newStage(t, map[bool]int32{false: 2, true: 3}[l.ranged], imtest.Config{})
+	d = newDeeds(t)
+	d.long, d.lasts, d.stubborn = inFlight, l.lasts, l.stubborn
+	draining = l.begin(s, d)
+	began := time.Now()
+	d.begin()
+	if l.during != nil {
+		pause(t.Context(), 2*time.Second)
+		l.during(l, s, d, draining)
+	}
+	s.await(l.lasts+time.Minute, "all events done and committed", func() bool {
+		n, _, _ := d.count()
+		return n == inTopic && s.drained()
 	})
-	receive(t, began, "a first generation")
-	s.member(session, rebalance, func(ctx context.Context, gen *kafka.Generation) { s.doAll(ctx, gen, d) })
-	refused = receive(t, over, "the end of the drain")
-	s.await(time.Minute, "all events done", func() bool { n, _ := d.count(); return n == inTopic })
-	return d, refused
+	d.late.Wait()
+	cuts := d.cuts()
+	if len(cuts) > 0 {
+		t.Logf("%d calls cut off, %s after the drain began", len(cuts), cuts[0].Sub(began).Round(10*time.Millisecond))
+	}
+	_, again, calledAgain := d.count()
+	t.Logf("%d events called again, %d done again; %d memberships", calledAgain, again, draining.memberships())
+	return d, draining
 }
 
-func (l longDrain) drain(ctx context.Context, s *stage, gen *kafka.Generation, d *deeds) (refused error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var calls sync.WaitGroup
-	for i := range int64(inFlight) {
-		ends := l.lasts * time.Duration(i) / inFlight
-		if i == 0 {
-			ends = l.lasts
-		}
-		calls.Go(func() {
-			if pause(ctx, ends) {
-				d.do(0, i)
-			}
-		})
+// wantUndisturbed checks that nothing was called again, and that the member that has drained has never been lost.
+func wantUndisturbed(t *testing.T, d *deeds, draining *hosted) {
+	t.Helper()
+	if _, again, calledAgain := d.count(); again != 0 || calledAgain != 0 {
+		t.Errorf("%d events called again, %d done again, want none", calledAgain, again)
 	}
-	commit := func(offset int64) {
-		err := gen.CommitOffsets(map[string]map[int]int64{s.topic: {0: offset}})
-		if refused == nil {
-			refused = err
-		}
+	if n := draining.memberships(); n != 1 {
+		t.Errorf("the member that drains has come to the group %d times, want once", n)
 	}
-	for until := time.Now().Add(l.lasts); time.Now().Before(until); {
-		if l.commits {
-			commit(0)
-		}
-		if l.stops && refused != nil {
-			cancel()
-			break
-		}
-		pause(ctx, min(time.Second, time.Until(until)))
+	if said := linesWith(draining.log.String(), "lost"); said != "" {
+		t.Errorf("the member that drains has lost its partitions:\n%s", said)
 	}
-	calls.Wait()
-	if ctx.Err() == nil {
-		commit(inFlight)
-	}
-	return refused
 }
 
-// doAll executes at once all events that are not committed, and commits them.
-func (s *stage) doAll(ctx context.Context, gen *kafka.Generation, d *deeds) {
-	for _, a := range gen.Assignments[s.topic] {
-		for offset := max(0, a.Offset); offset < inTopic; offset++ {
-			d.do(a.ID, offset)
-		}
-		_ = gen.CommitOffsets(map[string]map[int]int64{s.topic: {a.ID: inTopic}}) // if it is refused, another member does the work
-	}
-	<-ctx.Done()
-}
-
-// TestDrains_CommitsRenewTheSession has a drain of 28 s with a session of 3 s. No heartbeats are sent during a drain.
-// Without commits the member is expelled and its events are repeated. Committing the same offset every second keeps the
-// member.
-func TestDrains_CommitsRenewTheSession(t *testing.T) {
+// TestDrains_LongerThanTheSession has a drain of 28 s with a session of 6 s, and a rebalance timeout of 5 s. Heartbeats go on during a drain. In a
+// generation of the service's own protocol no rebalance waits for a drain. So nothing is repeated, whoever joins meanwhile. If neither
+// heartbeats nor commits got through, the member would be expelled and its events repeated.
+func TestDrains_LongerThanTheSession(t *testing.T) {
 	t.Parallel()
-	for _, commits := range []bool{false, true} {
-		t.Run(map[bool]string{false: "without", true: "with"}[commits], func(t *testing.T) {
+	for _, muted := range []bool{false, true} {
+		t.Run(map[bool]string{false: "with", true: "without"}[muted]+" heartbeats", func(t *testing.T) {
 			t.Parallel()
-			d, refused := longDrain{lasts: 28 * time.Second, commits: commits}.run(t, 3*time.Second, time.Minute)
-			_, again := d.count()
-			t.Logf("%d events done again, commit: %v", again, refused)
-			if commits && (again != 0 || refused != nil) {
-				t.Error("with commits: nothing is to be done again")
+			d, draining := longDrain{
+				lasts: 28 * time.Second, rebalance: 5 * time.Second, muted: muted,
+				during: func(l longDrain, s *stage, d *deeds, _ *hosted) { l.host(s, d) },
+			}.run(t)
+			if !muted {
+				wantUndisturbed(t, d, draining)
+				return
 			}
-			if !commits && (again != inFlight || !errors.Is(refused, kafka.UnknownMemberId)) {
-				t.Errorf("without commits: want all %d events done again and %v", inFlight, kafka.UnknownMemberId)
+			if _, _, calledAgain := d.count(); calledAgain != inFlight {
+				t.Errorf("without heartbeats and commits: want all %d events called again", inFlight)
 			}
 		})
 	}
 }
 
-// TestDrains_LongerThanTheRebalance has a drain of 15 s with a rebalance timeout of 5 s. The broker gives the partitions
-// away whether the member is alive or not. The member can only stop its work at the first refused commit.
-func TestDrains_LongerThanTheRebalance(t *testing.T) {
+// TestDrains_RangeLongerThanTheSession has a drain of 10 s with a session of 6 s in a generation of range, in which others wait for it. Nothing is
+// repeated.
+func TestDrains_RangeLongerThanTheSession(t *testing.T) {
 	t.Parallel()
-	for _, stops := range []bool{false, true} {
-		t.Run(map[bool]string{false: "goes on", true: "stops"}[stops], func(t *testing.T) {
-			t.Parallel()
-			d, refused := longDrain{lasts: 15 * time.Second, commits: true, stops: stops}.run(t, 6*time.Second, 5*time.Second)
-			_, again := d.count()
-			t.Logf("%d events done again, commit: %v", again, refused)
-			if !fencedBy(refused) {
-				t.Errorf("commit: %v; want one of the three errors by which work is to stop", refused)
-			}
-			if !stops && again != inFlight {
-				t.Errorf("a member that goes on: want all %d events done again", inFlight)
-			}
-			// Repeated are the events that ended in the first third of the drain: 20, and a few more until the next commit,
-			// a second later.
-			if stops && (again == 0 || again > inFlight/2) {
-				t.Error("a member that stops: want those done again alone that had ended by then")
-			}
-		})
+	d, draining := longDrain{lasts: 10 * time.Second, ranged: true}.run(t)
+	wantUndisturbed(t, d, draining)
+}
+
+// TestDrains_RangeLongerThanTheRebalance has a drain of 15 s with a rebalance timeout of 5 s in a generation of range. The broker gives the partitions away
+// whether the member is alive or not. The member stops its work as soon as a heartbeat says so. The events whose calls it has cut off would be
+// repeated if it went on, or if the API executes them all the same.
+func TestDrains_RangeLongerThanTheRebalance(t *testing.T) {
+	t.Parallel()
+	d, draining := longDrain{lasts: 15 * time.Second, rebalance: 5 * time.Second, ranged: true, stubborn: true}.run(t)
+	_, again, calledAgain := d.count()
+	beyond := 0
+	for ev := range d.beyond {
+		beyond += min(1, d.done[ev])
+	}
+	t.Logf("%d events that the API executes beyond the cut are done again", beyond)
+	if cut := len(d.cuts()); cut < inFlight/2 || calledAgain < cut || beyond != cut {
+		t.Errorf("%d calls cut off, want those of the last two thirds of the drain, and their events called again", cut)
+	}
+	if !strings.Contains(draining.log.String(), "the membership is lost") {
+		t.Error("the member has not noticed")
+	}
+	// The calls that end between the partition's last commit and the next heartbeat, half a second later at most, are repeated.
+	if again > inFlight/8 {
+		t.Errorf("%d events done again, want those alone that had ended since the last commit", again)
 	}
 }
 
-// fencedBy returns true if a commit was refused because the group has a new generation.
-func fencedBy(err error) bool {
-	return errors.Is(err, kafka.IllegalGeneration) || errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.RebalanceInProgress)
+// TestDrains_FencedMemberStops: a member that is not the group's any more cuts off its calls within two heartbeats, also while it gives up a
+// partition. The events are the next owner's.
+func TestDrains_FencedMemberStops(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T, instance string) (s *stage, d *deeds, draining *hosted) {
+		t.Helper()
+		s = newStage(t, 2, imtest.Config{})
+		d = newDeeds(t)
+		d.long = inFlight // nothing begins their end
+		l := longDrain{}
+		draining = s.host(d, l.configure, func(c *consumer.Config) { c.InstanceID = instance })
+		draining.awaitPartitions(2)
+		s.publishNumbered(1, inTopic)
+		s.await(30*time.Second, "all calls under way", func() bool { return d.calls() == inFlight })
+		s.host(d, l.configure)
+		draining.awaitPartitions(1)
+		return s, d, draining
+	}
+	check := func(t *testing.T, s *stage, d *deeds, fenced time.Time) {
+		t.Helper()
+		s.await(30*time.Second, "all calls cut off", func() bool { return len(d.cuts()) == inFlight })
+		last := d.cuts()[inFlight-1].Sub(fenced)
+		t.Logf("all calls are cut off after %s", last.Round(10*time.Millisecond))
+		if last > 2*time.Second {
+			t.Errorf("the calls go on for %s, and heartbeats are sent every 500 ms", last)
+		}
+		s.await(30*time.Second, "all events done and committed", func() bool {
+			n, _, _ := d.count()
+			return n == inTopic && s.drained()
+		})
+		if _, again, calledAgain := d.count(); again != 0 || calledAgain != inFlight {
+			t.Errorf("%d events called again, %d done again, want %d and none", calledAgain, again, inFlight)
+		}
+	}
+	t.Run("removed", func(t *testing.T) {
+		t.Parallel()
+		s, d, draining := begin(t, "")
+		tool := s.newPuppet("tool", "")
+		tool.id = draining.memberID()
+		fenced := time.Now()
+		if code, member := tool.leave(); code != 0 || member != 0 {
+			t.Fatalf("the removal is refused: %d, %d", code, member)
+		}
+		check(t, s, d, fenced)
+	})
+	t.Run("same instance", func(t *testing.T) {
+		t.Parallel()
+		s, d, draining := begin(t, "twin")
+		fenced := time.Now()
+		s.host(d, func(c *consumer.Config) { c.InstanceID = "twin" })
+		receive(t, draining.done, "the older one's end")
+		if draining.err == nil || !strings.Contains(draining.err.Error(), "twin") {
+			t.Errorf("the older one has ended with %v, want an error that names the instance ID", draining.err)
+		}
+		check(t, s, d, fenced)
+	})
 }

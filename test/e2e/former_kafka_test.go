@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"testing"
@@ -14,6 +15,47 @@ import (
 	"convdel/imclient"
 	"convdel/schema"
 )
+
+// groupMember is a member of the stage's group, made with kafka-go's ConsumerGroup.
+type groupMember struct {
+	group *kafka.ConsumerGroup
+	loop  sync.WaitGroup
+}
+
+// member joins the group. It runs work for each generation, by Generation.Start.
+func (s *stage) member(session, rebalance time.Duration, work func(ctx context.Context, gen *kafka.Generation)) *groupMember {
+	s.tb.Helper()
+	m := &groupMember{}
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: s.group, Brokers: s.brokers, Topics: []string{s.topic},
+		GroupBalancers:    []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
+		HeartbeatInterval: time.Second, SessionTimeout: session, RebalanceTimeout: rebalance,
+		JoinGroupBackoff: 500 * time.Millisecond, StartOffset: kafka.FirstOffset,
+	})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	m.group = group
+	m.loop.Go(func() {
+		for {
+			gen, err := group.Next(context.Background())
+			switch {
+			case errors.Is(err, kafka.ErrGroupClosed):
+				return
+			case err == nil:
+				gen.Start(func(ctx context.Context) { work(ctx, gen) })
+			}
+		}
+	})
+	s.tb.Cleanup(m.leave)
+	return m
+}
+
+// leave returns when the member's work is over and the member has left the group.
+func (m *groupMember) leave() {
+	_ = m.group.Close()
+	m.loop.Wait()
+}
 
 // formerVersion works as versions without a membership of their own did: it is in the group by kafka-go's ConsumerGroup and the protocol
 // range, calls nothing for a second after each rebalance, and drains and commits before it joins again.

@@ -83,7 +83,7 @@ func (f *former) run(ctx context.Context) error {
 	c := f.w.cluster(f.party)
 	dialer := c.Dialer()
 	dialer.DialFunc = c.Connect
-	told := kafka.LoggerFunc(func(format string, args ...any) { f.log.Info(fmt.Sprintf(format, args...)) })
+	told := kafka.LoggerFunc(func(format string, args ...any) { f.log.InfoContext(ctx, "kafka client", slog.String("detail", fmt.Sprintf(format, args...))) })
 	consumers, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: group, Brokers: c.GroupBrokers(), Dialer: dialer, Topics: []string{topic}, GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
 		HeartbeatInterval: time.Second, SessionTimeout: formerTimeout, RebalanceTimeout: f.w.sc.drainTimeout + formerRebalance,
@@ -104,7 +104,7 @@ func (f *former) run(ctx context.Context) error {
 		f.generation(ctx, gen)
 	}
 	// kafka-go waits for a join that the broker holds, so the connections are cut.
-	f.leave(member)
+	f.leave(member) //nolint:contextcheck // ctx has ended
 	f.party.n.set(func() { f.party.away = true })
 	f.party.n.cutAll(true, func(p *party, port int) bool { return p == f.party && toKafka(port) })
 	return consumers.Close()
@@ -129,7 +129,7 @@ func (f *former) generation(ctx context.Context, gen *kafka.Generation) {
 		for _, a := range gen.Assignments[topic] {
 			ids = append(ids, a.ID)
 		}
-		f.log.Info("generation begins", slog.Any("partitions", ids), slog.Int("generation", int(gen.ID)))
+		f.log.InfoContext(ctx, "generation begins", slog.Any("partitions", ids), slog.Int("generation", int(gen.ID)))
 		if len(ids) == 0 {
 			select {
 			case <-generation.Done():
@@ -178,7 +178,7 @@ func (s *formerWork) run(stop, generation context.Context, ids []int) {
 		return
 	}
 	idle(ctx, formerQuiet)
-	work, fence := context.WithCancel(context.Background())
+	work, fence := context.WithCancel(context.WithoutCancel(generation))
 	defer fence()
 	var working, committing sync.WaitGroup
 	for _, id := range ids {
@@ -239,7 +239,7 @@ func (s *formerWork) open(ctx context.Context, ids []int) bool {
 		}
 		s.share = 0
 		clear(s.parts)
-		s.log.Info("offsets not read", slog.Any("error", err))
+		s.log.InfoContext(ctx, "offsets not read", slog.Any("error", err))
 		idle(ctx, time.Second)
 	}
 	return false
@@ -247,8 +247,10 @@ func (s *formerWork) open(ctx context.Context, ids []int) bool {
 
 // consume reads a partition and executes its events, one by one, until ctx ends. A call outlives ctx, and ends with work.
 func (s *formerWork) consume(ctx, work context.Context, id int) {
-	opts := []kgo.Opt{kgo.SeedBrokers(s.w.brokers()...), kgo.Dialer(s.party.dial), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {int32(id): kgo.NewOffset().At(s.parts[id].watermark)}})}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(s.w.brokers()...), kgo.Dialer(s.party.dial), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {int32(id): kgo.NewOffset().At(s.parts[id].watermark)}}),
+	}
 	if s.w.sc.sasl {
 		opts = append(opts, saslOf())
 	}
@@ -360,7 +362,7 @@ func (s *formerWork) commit(work context.Context) (done, fenced bool) {
 	message, err := s.client.Transport.RoundTrip(ctx, s.client.Addr, req)
 	res, _ := message.(*offsetcommit.Response)
 	if err != nil || res == nil {
-		s.log.Info("not committed", slog.Any("error", err))
+		s.log.InfoContext(ctx, "not committed", slog.Any("error", err))
 		return false, false
 	}
 	done = true

@@ -10,6 +10,9 @@ type review struct {
 	// basis is the present assignment's, begun when that came; zero while there is none.
 	basis basis
 	begun time.Time
+	// came says that the assignment may be that of a former process with the instance ID. What is withheld may be what that one was to
+	// give up: only another rebalance tells the leader that nobody holds it.
+	came bool
 }
 
 // count takes a number of partitions.
@@ -34,6 +37,8 @@ func (m *Member) reviewAt() time.Time {
 		return time.Time{}
 	case r.topic > 0 && r.topic != r.basis.number:
 		return later(r.changed, r.begun.Add(m.brief())).Add(wait)
+	case r.basis.withheld && r.came:
+		return r.begun.Add(m.brief())
 	case r.basis.withheld:
 		return r.begun.Add(m.cfg.Rebalance + wait)
 	}

@@ -6,7 +6,7 @@ import "time"
 func (m *Member) joinAnswered(now time.Time, r request, a Answer) {
 	switch {
 	case a.Code == 0 && a.Err == nil:
-		m.accepted(now, a)
+		m.accepted(now, r, a)
 	case a.Code == memberIDRequired && a.MemberID != "":
 		m.memberID = a.MemberID
 		m.rejoin(now)
@@ -31,7 +31,7 @@ func (m *Member) joinAnswered(now time.Time, r request, a Answer) {
 }
 
 // accepted goes on to the sync of a generation.
-func (m *Member) accepted(now time.Time, a Answer) {
+func (m *Member) accepted(now time.Time, r request, a Answer) {
 	if a.MemberID == "" || a.Generation < 0 {
 		m.retry(now, "join", Answer{Err: errNoMember})
 		return
@@ -50,6 +50,7 @@ func (m *Member) accepted(now time.Time, a Answer) {
 	m.leader = a.LeaderID == a.MemberID && len(a.Members) > 0
 	m.both = m.protocol != Cooperative
 	m.review.count(now, a.Partitions)
+	m.review.came = m.cfg.InstanceID != "" && r.memberID == ""
 	m.enter(now, Syncing)
 	m.sendSync(now, a.Members)
 }

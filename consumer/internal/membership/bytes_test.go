@@ -65,8 +65,9 @@ func TestEarlierVersionsRead(t *testing.T) {
 
 func joinAsEarlier(t *testing.T, brokers []string) *kafka.Generation {
 	t.Helper()
-	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{ID: "g", Brokers: brokers, Topics: []string{"t"},
-		GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}}, JoinGroupBackoff: 10 * time.Millisecond})
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: "g", Brokers: brokers, Topics: []string{"t"}, GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,6 @@
 package membership
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Config says as what to join. Each duration must be set.
 type Config struct {
@@ -221,6 +218,8 @@ func (m *Member) State() State {
 			giving = append(giving, p)
 		}
 	}
-	return State{Phase: m.phase, Since: m.since, Protocol: m.protocol, Leader: m.leader, Partitions: m.review.basis.number, Held: slices.Clip(all), GivingUp: giving,
-		Paused: m.contact.paused, Stopping: !m.stopping.IsZero(), Alive: m.contact.alive}
+	return State{
+		Phase: m.phase, Since: m.since, Protocol: m.protocol, Leader: m.leader, Partitions: m.review.basis.number, Held: all, GivingUp: giving,
+		Paused: m.contact.paused, Stopping: !m.stopping.IsZero(), Alive: m.contact.alive,
+	}
 }

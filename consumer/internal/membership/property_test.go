@@ -21,7 +21,7 @@ func seeds(t *testing.T, n int) (from, to int) {
 	return 0, n
 }
 
-// play runs a world's story, then lets all faults cease, and demands that the members share all partitions and stay calm.
+// playWorlds plays a story in several worlds. Then all faults cease, and the members must share all partitions and stay calm.
 func playWorlds(t *testing.T, n int, story func(*world)) {
 	t.Helper()
 	from, to := seeds(t, n)

@@ -1,9 +1,6 @@
 package membership
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // patience is how long the answer to a join or a sync is waited for. The coordinator may hold them for longer than that. But the
 // request may also be lost, with a coordinator that is no more: then another one waits for this member. A join that is made
@@ -53,8 +50,10 @@ func (m *Member) abandonJoin(now time.Time) {
 }
 
 func (m *Member) sendJoin(now time.Time) {
-	m.join = m.send(now, Join{MemberID: m.memberID, InstanceID: m.cfg.InstanceID, Session: m.cfg.Session, Rebalance: m.cfg.Rebalance,
-		Protocols: protocols(m.cfg.Topic, m.holding.claim(), m.both)}, m.patience())
+	m.join = m.send(now, Join{
+		MemberID: m.memberID, InstanceID: m.cfg.InstanceID, Session: m.cfg.Session, Rebalance: m.cfg.Rebalance,
+		Protocols: protocols(m.cfg.Topic, m.holding.claim(), m.both),
+	}, m.patience())
 }
 
 func (m *Member) sendSync(now time.Time, members []JoinedMember) {
@@ -108,5 +107,5 @@ func (m *Member) requestTimes() []time.Time {
 	if m.beats() && m.heartbeat.number == 0 {
 		times = append(times, m.beat)
 	}
-	return slices.Clip(times)
+	return times
 }

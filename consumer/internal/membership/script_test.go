@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,7 +129,7 @@ func (s *stage) do(line string) {
 
 func arguments(text string) map[string]string {
 	args := map[string]string{}
-	for _, field := range strings.Fields(text) {
+	for field := range strings.FieldsSeq(text) {
 		key, value, _ := strings.Cut(field, "=")
 		args[key] = value
 	}
@@ -192,8 +191,10 @@ func (s *stage) answer(name string, args map[string]string) {
 	if name[0] != '@' && number != s.pending(name) {
 		s.t.Errorf("%s: #%d is not under way", s.t.Name(), number)
 	}
-	a := Answer{Number: number, MemberID: args["member"], LeaderID: args["leader"], Protocol: args["protocol"],
-		Code: int16(s.number(args["code"])), Generation: int32(s.number(args["generation"])), Partitions: s.number(args["partitions"])}
+	a := Answer{
+		Number: number, MemberID: args["member"], LeaderID: args["leader"], Protocol: args["protocol"],
+		Code: int16(s.number(args["code"])), Generation: int32(s.number(args["generation"])), Partitions: s.number(args["partitions"]),
+	}
 	if _, failed := args["err"]; failed {
 		a.Err = errors.New("connection reset")
 	}
@@ -316,19 +317,19 @@ func describeRequest(r Request) string {
 		}
 		return fmt.Sprintf("join %q: %s", r.MemberID, strings.Join(offers, ", "))
 	case Sync:
-		text := fmt.Sprintf("sync %q in %d", r.MemberID, r.Generation)
-		assignments := slices.Clone(r.Assignments)
-		for _, a := range assignments {
+		parts := []string{fmt.Sprintf("sync %q in %d", r.MemberID, r.Generation)}
+		for _, a := range r.Assignments {
 			s, err := readAssignment("t", a.Bytes)
 			if err != nil {
 				return err.Error()
 			}
-			text += fmt.Sprintf("; %s gets %v", a.MemberID, s.partitions)
+			part := fmt.Sprintf("%s gets %v", a.MemberID, s.partitions)
 			if s.basis.withheld {
-				text += " for now"
+				part += " for now"
 			}
+			parts = append(parts, part)
 		}
-		return text
+		return strings.Join(parts, "; ")
 	case Heartbeat:
 		return fmt.Sprintf("heartbeat %q in %d", r.MemberID, r.Generation)
 	case Leave:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 )
@@ -44,7 +43,7 @@ func (e events) Less(i, j int) bool {
 	return e[i].at.Before(e[j].at) || e[i].at.Equal(e[j].at) && e[i].order < e[j].order
 }
 func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) } //nolint:errcheck,forcetypeassert // the heap's own
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
 func (e *events) Pop() any {
 	last := (*e)[len(*e)-1]
 	*e = (*e)[:len(*e)-1]
@@ -73,7 +72,7 @@ func (w *world) every(d time.Duration, do func()) {
 func (w *world) run(d time.Duration) {
 	end := w.now.Add(d)
 	for len(w.events) > 0 && !w.events[0].at.After(end) && len(w.faults) == 0 {
-		e := heap.Pop(&w.events).(event) //nolint:errcheck,forcetypeassert // events alone
+		e := heap.Pop(&w.events).(event)
 		w.now = e.at
 		e.do()
 	}
@@ -134,208 +133,4 @@ func (w *world) carry(p *process, r Request, timeout time.Duration, answer func(
 			}
 		})
 	})
-}
-
-// process is a replica: a member, and what it does by its orders.
-type process struct {
-	w        *world
-	name     string
-	instance string
-	m        *Member // nil for an earlier version
-	old      *earlier
-	dead     bool
-	frozen   time.Time // until then
-	cutOff   time.Time
-	held     map[int]bool
-	// paused is since when, or zero.
-	paused time.Time
-	ended  bool
-	wake   time.Time
-	life   int
-}
-
-func (w *world) start(name, instance string) *process {
-	p := &process{w: w, name: name, instance: instance, held: map[int]bool{}}
-	p.m = New(Config{Topic: "t", InstanceID: instance, Session: session, Rebalance: rebalance, Heartbeat: beatEvery}, w.now)
-	w.procs = append(w.procs, p)
-	w.note("%s starts", name)
-	p.m.Partitions(w.now, w.topic)
-	p.obey()
-	w.every(time.Second, p.commit)
-	w.every(3*time.Second, func() { p.input(func() { p.m.Partitions(w.now, w.topic) }) })
-	return p
-}
-
-// input gives the member something, later if the process is frozen.
-func (p *process) input(do func()) {
-	if p.dead || p.ended {
-		return
-	}
-	if p.frozen.After(p.w.now) {
-		p.w.after(p.frozen.Sub(p.w.now), func() { p.input(do) })
-		return
-	}
-	do()
-	p.obey()
-}
-
-func (p *process) commit() {
-	if p.dead || p.ended || len(p.held) == 0 || p.cutOff.After(p.w.now) {
-		return
-	}
-	id := p.m.Identity()
-	if id.Generation < 0 || p.w.now.Before(p.w.group.away) {
-		return
-	}
-	if code := p.w.group.commit(p.w.now, id); code != 0 {
-		p.input(func() { p.m.CommitRefused(p.w.now, code, id.Generation) })
-	}
-}
-
-func (p *process) obey() {
-	for _, o := range p.m.Orders() {
-		if p.ended {
-			p.w.fault("%s: %T after the end", p.name, o)
-		}
-		if send, ok := o.(Send); ok {
-			p.sends(send)
-			continue
-		}
-		p.w.note("%s: %s", p.name, describe(o))
-		p.do(o)
-	}
-	w := p.w
-	wake := p.m.Wake()
-	if wake.IsZero() || p.ended {
-		return
-	}
-	if !wake.After(w.now) {
-		w.fault("%s wants a tick at once", p.name)
-	}
-	if !wake.Equal(p.wake) {
-		p.wake = wake
-		w.after(wake.Sub(w.now), func() {
-			if p.wake.Equal(w.now) {
-				p.input(func() { p.m.Tick(w.now) })
-			}
-		})
-	}
-}
-
-func (p *process) sends(s Send) {
-	w := p.w
-	switch r := s.Request.(type) {
-	case Join:
-		w.joins++
-		w.note("%s: %s", p.name, describe(s))
-		p.checkJoin(r)
-	case Heartbeat:
-	default:
-		w.note("%s: %s", p.name, describe(s))
-	}
-	_, isJoin := s.Request.(Join)
-	w.carry(p, s.Request, s.Timeout, func(a Answer) {
-		a.Number = s.Number
-		if isJoin && a.Code == 0 && w.rng.IntN(8) > 0 {
-			a.Partitions = w.topic
-		}
-		p.input(func() { p.m.Answered(w.now, a) })
-	})
-}
-
-func (p *process) checkJoin(j Join) {
-	c, ok := readSubscription("t", j.Protocols[0].Metadata)
-	if held := p.holds(); !ok || !slices.Equal(c.partitions, held) {
-		p.w.fault("%s claims %v and holds %v", p.name, c.partitions, held)
-	}
-	if len(j.Protocols) > 1 && len(p.held) > 0 {
-		p.w.fault("%s offers %s and holds %v", p.name, j.Protocols[1].Name, p.holds())
-	}
-}
-
-func (p *process) holds() (ps []int) {
-	for q := range p.held {
-		ps = append(ps, q)
-	}
-	slices.Sort(ps)
-	return ps
-}
-
-func (p *process) do(o Order) {
-	w := p.w
-	switch o := o.(type) {
-	case Gain:
-		for _, q := range o.Partitions {
-			p.gains(q)
-		}
-	case GiveUp:
-		for _, q := range o.Partitions {
-			if giving, ok := p.held[q]; !ok || giving {
-				w.fault("%s is to give up %d twice, or does not hold it", p.name, q)
-			}
-			p.held[q] = true
-			life := p.life
-			w.after(w.upTo(6*time.Second), func() {
-				p.input(func() {
-					if life != p.life || !p.held[q] {
-						p.m.Tick(w.now)
-						return
-					}
-					delete(p.held, q)
-					p.m.GivenUp(w.now, []int{q})
-				})
-			})
-		}
-	case Lose:
-		if len(p.held) == 0 {
-			w.fault("%s loses nothing", p.name)
-		}
-		p.held, p.paused = map[int]bool{}, time.Time{}
-		p.life++
-	case Pause:
-		if !p.paused.IsZero() {
-			w.fault("%s is paused twice", p.name)
-		}
-		p.paused = w.now
-	case Resume:
-		if p.paused.IsZero() {
-			w.fault("%s resumes without a pause", p.name)
-		}
-		p.paused = time.Time{}
-		p.alone()
-	case End:
-		p.ended = true
-		if len(p.held) > 0 || o.Err != nil {
-			w.fault("%s ends with %v: %v", p.name, p.holds(), o.Err)
-		}
-	}
-}
-
-// gains checks that nobody else holds a partition, unless it has been paused for so long that its calls are over.
-func (p *process) gains(q int) {
-	if _, ok := p.held[q]; ok {
-		p.w.fault("%s gains %d twice", p.name, q)
-	}
-	for _, other := range p.w.procs {
-		_, holds := other.held[q]
-		if other == p || other.dead || !holds || other.frozen.After(p.w.now) {
-			continue
-		}
-		if other.paused.IsZero() || p.w.now.Sub(other.paused) < session/4-2*beatEvery {
-			p.w.fault("%s gains %d, which %s holds", p.name, q, other.name)
-		}
-	}
-	p.held[q] = false
-}
-
-// alone checks that nobody else may call for what the process resumes.
-func (p *process) alone() {
-	for q, giving := range p.held {
-		for _, other := range p.w.procs {
-			theirs, holds := other.held[q]
-			if other != p && !other.dead && holds && !giving && !theirs && other.paused.IsZero() {
-				p.w.fault("%s resumes %d, which %s holds", p.name, q, other.name)
-			}
-		}
-	}
 }

@@ -124,7 +124,7 @@ func newHeld(req kmsg.Request) *held {
 }
 
 // control is what the cluster asks first about each request of a group.
-func (c *Coordinator) control(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the cluster wants it so
+func (c *Coordinator) control(req kmsg.Request) (kmsg.Response, error, bool) {
 	c.cluster.KeepControl()
 	at := c.cluster.CurrentNode()
 	if req, ok := req.(*kmsg.DescribeGroupsRequest); ok {
