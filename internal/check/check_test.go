@@ -188,7 +188,8 @@ func TestGroupWithMembers(t *testing.T) {
 		begin int64
 		want  want
 	}{
-		"at the first record":  {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 0, want{true, false, "1 member", ""}},
+		"at the first record":  {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "convdel", Members: members}, 0, want{true, false, "1 member", ""}},
+		"of a version before":  {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 0, want{true, false, "1 member", ""}},
 		"another assignor":     {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "sticky", Members: members}, 0, want{false, false, `share partitions by "sticky": run can't join`, "stop its members"}},
 		"at a later record":    {&inspect.Group{State: "Stable", Protocol: "consumer", Assignor: "range", Members: members}, 4, want{false, false, "run would not start: group g has members", "stop them first"}},
 		"without members":      {&inspect.Group{State: "Empty", Protocol: "consumer"}, 4, want{true, true, "leaves out 4 records", "--start earliest"}},

@@ -11,11 +11,12 @@ import (
 	"convdel/consumer/inspect"
 )
 
-// clientName is how members of the service call themselves, assignor how they share the partitions. A group takes no member that does not
-// know an assignor of all others.
+// clientName is how members of the service call themselves, assignor how they share the partitions, and formerAssignor how members of versions
+// before do. A group takes no member that does not know an assignor of all others.
 const (
-	clientName = "convdel"
-	assignor   = "range"
+	clientName     = "convdel"
+	assignor       = "convdel"
+	formerAssignor = "range"
 )
 
 // GroupEvidence is what is known of the group.
@@ -69,7 +70,7 @@ func (e *GroupEvidence) members(r *ruling) {
 	if g.Protocol != "" && g.Protocol != "consumer" {
 		r.wrong("use another --group", "group %s is that of another kind of program (%q)", e.Name, g.Protocol)
 	}
-	if g.Protocol == "consumer" && len(g.Members) > 0 && g.Assignor != "" && g.Assignor != assignor {
+	if g.Protocol == "consumer" && len(g.Members) > 0 && g.Assignor != "" && g.Assignor != assignor && g.Assignor != formerAssignor {
 		r.wrong("stop its members, or use another --group", "members of group %s share partitions by %q: run can't join them, unless all know %q as well",
 			e.Name, g.Assignor, assignor)
 	}
