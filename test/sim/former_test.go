@@ -83,7 +83,9 @@ func (f *former) run(ctx context.Context) error {
 	c := f.w.cluster(f.party)
 	dialer := c.Dialer()
 	dialer.DialFunc = c.Connect
-	told := kafka.LoggerFunc(func(format string, args ...any) { f.log.InfoContext(ctx, "kafka client", slog.String("detail", fmt.Sprintf(format, args...))) })
+	told := kafka.LoggerFunc(func(format string, args ...any) {
+		f.log.InfoContext(ctx, "kafka client", slog.String("detail", fmt.Sprintf(format, args...)))
+	})
 	consumers, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: group, Brokers: c.GroupBrokers(), Dialer: dialer, Topics: []string{topic}, GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
 		HeartbeatInterval: time.Second, SessionTimeout: formerTimeout, RebalanceTimeout: f.w.sc.drainTimeout + formerRebalance,
