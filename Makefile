@@ -13,6 +13,10 @@ GOLANGCI_STAMP := .cache/bin/golangci-lint.$(GOLANGCI_VERSION)
 FUZZRUNS ?= 200000
 BENCH ?= .
 
+# Tests make much garbage and keep little: with Go's default of GOGC, a fifth of the simulation's time is the collector's, and more with
+# the race detector.
+TEST_GOGC := 400
+
 # The soak runs for MINUTES. QUOTA is how its replicas share the quota: partitions, or redis, which needs redis-server.
 MINUTES ?= 30
 QUOTA ?= partitions
@@ -55,7 +59,7 @@ lint: $(GOLANGCI_STAMP) ## Run the linter, in the pinned version
 .PHONY: race
 # The service of test/e2e is a process of its own, which is built without the detector.
 race: ## Run the tests with the race detector, but for test/e2e
-	go test -race -timeout 30m $$(go list ./... | grep -v /test/e2e)
+	GOGC=$(TEST_GOGC) go test -race -timeout 30m $$(go list ./... | grep -v /test/e2e)
 
 .PHONY: cover
 cover: ## Run the tests and report their coverage, as .cache/cover.html too
@@ -141,13 +145,11 @@ test-status: ## Open the status page in headless Chromium; needs chromium. PICTU
 	cd test/browser && go vet . && go test -count=1 -timeout 5m . $(PICTURES)
 
 # The simulation takes SEEDS days from the seed FROM on, or the day of SEED alone.
-# A day makes much garbage and keeps little: with Go's default of GOGC, a fifth of its time is the collector's.
 SEEDS ?= 100
 FROM ?= 1
-SIM_GOGC := 400
 .PHONY: sim
 sim: ## Simulate SEEDS (100) bad days in virtual time, or the day of SEED=n with its timeline; logs of failing days in .cache/sim
-	GOGC=$(SIM_GOGC) go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./test/sim -logs $(CURDIR)/.cache/sim \
+	GOGC=$(TEST_GOGC) go test -count=1 -timeout 60m -run '^TestSimulation$$' -v ./test/sim -logs $(CURDIR)/.cache/sim \
 		$(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -from $(FROM)) | grep -v '^ *\(===\|--- PASS\)'
 
 # The packages that have broken rules or broken services, behind the build tag mutants.
@@ -158,7 +160,7 @@ MUTANTS := $(RULES) ./test/sim
 # one does not. The scan replaces the line: commit it.
 .PHONY: sim-check
 sim-check: ## Break the service on purpose, in one way after the other (PART=0/2: in every other one): the simulation must notice each
-	GOGC=$(SIM_GOGC) TEST_MUTANTS_PART=$(PART) go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
+	GOGC=$(TEST_GOGC) TEST_MUTANTS_PART=$(PART) go test -count=1 -timeout 60m -tags mutants -run '^TestMutants$$' -v ./test/sim | grep -v '^ *==='
 
 # CI leaves it out: it takes ten minutes.
 .PHONY: rules-check
