@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -26,6 +27,9 @@ type sender struct {
 	// most is how many spans may wait, waiting is how many do, those that are being sent included.
 	most    int64
 	waiting atomic.Int64
+
+	// sending is held while spans are being sent, so that their end can be waited for.
+	sending sync.Mutex
 
 	sent, failed, dropped atomic.Uint64
 	// over ends what is being sent.
@@ -56,6 +60,13 @@ func (n *sender) OnEnd(span sdktrace.ReadOnlySpan) {
 	n.SpanProcessor.OnEnd(span)
 }
 
+// close gives up what is being sent, and returns when the log has told of it.
+func (n *sender) close() {
+	n.giveUp()
+	n.sending.Lock()
+	defer n.sending.Unlock()
+}
+
 func (n *sender) counts() Counts {
 	return Counts{Sent: n.sent.Load(), Failed: n.failed.Load(), Dropped: n.dropped.Load()}
 }
@@ -65,6 +76,8 @@ type exporting struct{ *sender }
 
 // ExportSpans sends spans. The log has what goes wrong.
 func (e exporting) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	e.sending.Lock()
+	defer e.sending.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.over, cancel)() //nolint:contextcheck // it ends with the sender as well

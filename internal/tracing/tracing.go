@@ -78,7 +78,7 @@ func (t *Tracing) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
 	_ = t.provider.Shutdown(ctx) // the log tells of spans that get lost
-	t.sender.giveUp()
+	t.sender.close()
 }
 
 // Counts returns how many spans were sent, were sent in vain, and were dropped since the queue was full.
