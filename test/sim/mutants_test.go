@@ -145,7 +145,7 @@ func (m *mutant) build(t *testing.T, root string) string {
 // simulateBroken simulates days until one fails, and returns the simulation's output.
 func simulateBroken(t *testing.T, root, binary string, from, days int) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, "-test.timeout=5m", "-test.run=^TestSimulation$",
+	cmd := exec.CommandContext(t.Context(), binary, "-test.timeout=15m", "-test.run=^TestSimulation$",
 		"-from", strconv.Itoa(from), "-seeds", strconv.Itoa(days), "-stop")
 	cmd.Dir = filepath.Join(root, "test", "sim")
 	out, err := cmd.CombinedOutput()

@@ -223,7 +223,7 @@ func (r *reader) omitEntry(outer *entry, offset int64, p *part) error {
 	if err != nil {
 		return err
 	}
-	if o.longKey = n > keptKey; o.longKey {
+	if o.longKey = n > r.bounds.longestKey(); o.longKey {
 		err = p.take(n, nil)
 	} else if n >= 0 {
 		rec.Key = make([]byte, 0, n)

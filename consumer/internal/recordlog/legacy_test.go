@@ -96,6 +96,13 @@ func TestOldFormatsInDetail(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Omitted == nil || list[0].Omitted.Size != 5000 || list[0].Value != nil || string(list[0].Key) != "key" {
 		t.Errorf("not compressed: %+v, %v", list, err)
 	}
+	inner.key = inner.value
+	for name, m := range map[string]message{"alone": inner, "in a set": set(message{offset: 100, magic: 1}, codecGzip, packGzip, inner)} {
+		list, err = delivered(t, answered(&Log{Bounds: Bounds{Record: 1000}}, 100, m.bytes()))
+		if err != nil || len(list) != 1 || list[0].Omitted == nil || list[0].Key != nil || list[0].Size != 0 {
+			t.Errorf("a key beyond the bounds, %s: %+v, %v", name, list, err)
+		}
+	}
 }
 
 // message is a message of format 0 or 1.

@@ -189,7 +189,9 @@ func naive(b []byte, head *kmsg.RecordBatch, bounds Bounds) (rec *Record, size i
 		return rec, size, placed, false
 	case length+headers*HeaderCost > bounds.Record:
 		rec.Omitted = &Omitted{Size: int64(len(rec.Value)), SHA256: sha256.Sum256(rec.Value)}
-		rec.Value = nil
+		if rec.Value = nil; int64(len(rec.Key)) > bounds.Record {
+			rec.Key = nil
+		}
 		at = end
 	default:
 		for range headers {

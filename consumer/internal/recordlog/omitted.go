@@ -5,8 +5,11 @@ import (
 	"fmt"
 )
 
-// keptKey is the length up to which the key of a record beyond the bounds is kept.
-const keptKey = 64 << 10
+// mostKey is the longest key, in bytes, that is kept of a record beyond the bounds.
+const mostKey = 64 << 10
+
+// longestKey is the longest key, in bytes, that is kept of a record beyond the bounds: what is kept is within them.
+func (b Bounds) longestKey() int64 { return min(mostKey, b.Record) }
 
 // omission describes a record beyond the bounds, whether it was held in memory or hashed as it streamed by.
 type omission struct {
@@ -22,7 +25,7 @@ type omission struct {
 
 // omit removes value and headers from a record, and a long key, and describes the record in Omitted.
 func (r *reader) omit(rec *Record, o omission) *Record {
-	rec.Omitted = &Omitted{Why: o.why(r.bounds.Record), Size: o.value, SHA256: o.sum}
+	rec.Omitted = &Omitted{Why: o.why(r.bounds), Size: o.value, SHA256: o.sum}
 	if rec.Value = nil; o.longKey {
 		rec.Key = nil
 	}
@@ -31,17 +34,17 @@ func (r *reader) omit(rec *Record, o omission) *Record {
 }
 
 // why says which bound the record exceeds, and what is left out besides the value.
-func (o *omission) why(bound int64) string {
-	text := fmt.Sprintf("a record of %d bytes is beyond max-record-bytes, %d", o.size, bound)
+func (o *omission) why(bounds Bounds) string {
+	text := fmt.Sprintf("a record of %d bytes is beyond max-record-bytes, %d", o.size, bounds.Record)
 	if o.headers > 0 {
 		text = fmt.Sprintf("a record of %d bytes and %d headers, which count %d each and are left out, is beyond max-record-bytes, %d",
-			o.size, o.headers, HeaderCost, bound)
+			o.size, o.headers, HeaderCost, bounds.Record)
 	}
 	if o.nullValue {
 		text += "; its value is null"
 	}
 	if o.longKey {
-		text += fmt.Sprintf("; its key, over %d bytes, is left out", keptKey)
+		text += fmt.Sprintf("; its key, over %d bytes, is left out", bounds.longestKey())
 	}
 	return text
 }
@@ -49,7 +52,7 @@ func (o *omission) why(bound int64) string {
 // omitHeld omits a record of size bytes that is in memory.
 func (r *reader) omitHeld(rec *Record, size, headers int64) *Record {
 	o := omission{
-		size: size, headers: headers, longKey: len(rec.Key) > keptKey,
+		size: size, headers: headers, longKey: int64(len(rec.Key)) > r.bounds.longestKey(),
 		nullValue: rec.Value == nil, value: int64(len(rec.Value)), sum: sha256.Sum256(rec.Value),
 	}
 	if rec.Key != nil && !o.longKey {
@@ -64,10 +67,10 @@ func (v *v2) omitStreamed(p *part, rec *Record, size int64) error {
 	o := omission{size: size}
 	var err error
 	before := p.left
-	if rec.Key, err = p.key(); err != nil {
+	if rec.Key, err = p.key(v.bounds.longestKey()); err != nil {
 		return err
 	}
-	o.longKey = rec.Key == nil && before-p.left > keptKey
+	o.longKey = rec.Key == nil && before-p.left > v.bounds.longestKey()
 	length, err := p.varint(32)
 	if err != nil {
 		return err
@@ -102,8 +105,8 @@ func (o *omission) hash(p *part, length int64) error {
 	return nil
 }
 
-// key reads a key; nil if it is null or longer than keptKey.
-func (p *part) key() ([]byte, error) {
+// key reads a key; nil if it is null or has more than longest bytes.
+func (p *part) key(longest int64) ([]byte, error) {
 	n, err := p.varint(32)
 	switch {
 	case err != nil:
@@ -112,7 +115,7 @@ func (p *part) key() ([]byte, error) {
 		return nil, malformed("a record's key has %d bytes", n)
 	case n < 0:
 		return nil, nil
-	case n > keptKey:
+	case n > longest:
 		return nil, p.take(n, nil)
 	}
 	key := make([]byte, 0, n)

@@ -191,7 +191,7 @@ func (v *v2) stream(p *part, left int64) (*Record, error) {
 	rec := &Record{Offset: v.base + v.now, Time: v.time(after), Epoch: v.PartitionLeaderEpoch, Use: v.use}
 	switch {
 	case v.control():
-		if rec.Key, err = p.key(); err != nil {
+		if rec.Key, err = p.key(v.bounds.longestKey()); err != nil {
 			return nil, err
 		}
 		v.aborted.mark(v.ProducerID, rec.Key)
