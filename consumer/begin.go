@@ -145,7 +145,7 @@ func (b *beginning) commitStart(ctx context.Context, missing []int) error {
 	sender := newCommitSender(
 		func() member { return member{group: b.cfg.Group, generation: -1} }, func(member, kafka.Error) {}, &b.cfg, b.kafkas, b.log)
 	sender.detail = offsets.NoList
-	return sender.sendOver(ctx, b.kafkas.transport, commits)
+	return sender.sendOnce(ctx, commits)
 }
 
 // logStart logs where the group begins.

@@ -93,7 +93,7 @@ func (f *fakeTransport) committed() []int64 {
 }
 
 // newTestCommitter returns the committer of one partition, which begins at offset 10.
-func newTestCommitter(pool, fresh *fakeTransport) (*committer, *partition) {
+func newTestCommitter(broker *fakeTransport) (*committer, *partition) {
 	log := slog.New(slog.DiscardHandler)
 	p := newPartition(0, offsets.At(10), offsets.NoEpoch)
 	return &committer{
@@ -101,7 +101,7 @@ func newTestCommitter(pool, fresh *fakeTransport) (*committer, *partition) {
 		stamp: offsets.Stamp{App: "1400000001", Topic: offsets.TopicID{Cluster: 1}},
 		sender: &commitSender{
 			member: func() member { return member{group: "g", id: "m", generation: 1} }, refused: func(member, kafka.Error) {},
-			topic: "t", pool: pool, fresh: fresh, log: log,
+			topic: "t", transport: broker, log: log,
 		},
 		one:      semaphore.NewWeighted(1),
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{Name: "commits"}), failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"}),
@@ -113,50 +113,34 @@ func newTestCommitter(pool, fresh *fakeTransport) (*committer, *partition) {
 func (p *partition) finish() { p.ended(p.add(p.position(), time.Time{})) }
 
 // TestDrainLetsTheCommitUnderWayEnd: the drain begins while a commit is on its way. If the commit were given up, it would arrive
-// after the drain's own and undo it. That holds over the pool, and over new connections after the pool has failed.
+// after the drain's own and undo it. That holds for the first attempt, and for the one over new connections.
 func TestDrainLetsTheCommitUnderWayEnd(t *testing.T) {
 	t.Parallel()
-	broken := func(offsetcommit.RequestPartition) error { return io.ErrUnexpectedEOF }
-	for _, test := range []struct {
-		name        string
-		pool, fresh *fakeTransport
-		// drainAt is when the drain begins, while the commit is under way over the transport asked.
-		drainAt time.Duration
-		asked   func(pool, fresh *fakeTransport) *fakeTransport
-	}{
-		{
-			"over the pool", &fakeTransport{takes: 3 * time.Second}, &fakeTransport{}, time.Second,
-			func(pool, _ *fakeTransport) *fakeTransport { return pool },
-		},
-		{
-			"over new connections", &fakeTransport{takes: time.Second, verdict: broken}, &fakeTransport{takes: 3 * time.Second}, 2 * time.Second,
-			func(_, fresh *fakeTransport) *fakeTransport { return fresh },
-		},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	for name, breaks := range map[string]int{"first attempt": 0, "over new connections": 1} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				c, p := newTestCommitter(test.pool, test.fresh)
-				asked := test.asked(test.pool, test.fresh)
+				broker := &fakeTransport{takes: 3 * time.Second, verdict: failing(io.ErrUnexpectedEOF, breaks)}
+				c, p := newTestCommitter(broker)
 				intake, drain := context.WithCancel(t.Context())
-				time.AfterFunc(test.drainAt, func() {
+				time.AfterFunc(time.Duration(breaks)*3*time.Second+time.Second, func() {
 					drain()
 					p.finish()
-					asked.take(time.Millisecond) // the next commit is faster
+					broker.take(time.Millisecond) // the next commit is faster
 				})
 				p.finish()
 				c.poke()
 				if err := c.run(intake); err != nil {
 					t.Fatal(err)
 				}
-				if got := asked.committed(); !slices.Equal(got, []int64{11}) {
+				if got := broker.committed(); !slices.Equal(got, []int64{11}) {
 					t.Errorf("%v arrived when the commit under way was over, want offset 11", got)
 				}
 				if err := c.commit(context.WithoutCancel(intake), c.owned.all(), false); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
-				if got := asked.committed(); !slices.Equal(got, []int64{11, 12}) {
+				if got := broker.committed(); !slices.Equal(got, []int64{11, 12}) {
 					t.Errorf("offsets %v arrived in this order, want 11 and 12", got)
 				}
 			})
@@ -164,13 +148,22 @@ func TestDrainLetsTheCommitUnderWayEnd(t *testing.T) {
 	}
 }
 
-// TestCommitTimesOut: a broker that never answers holds up a commit over the pool, and then one over new connections, for
-// commitTimeout each. What they were about counts as changed.
+// failing fails the first commits that arrive.
+func failing(with error, first int) func(offsetcommit.RequestPartition) error {
+	return func(offsetcommit.RequestPartition) error {
+		if first--; first >= 0 {
+			return with
+		}
+		return nil
+	}
+}
+
+// TestCommitTimesOut: a broker that never answers holds up a commit for commitTimeout, and once more over new connections. What it was
+// about counts as changed.
 func TestCommitTimesOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		pool, fresh := &fakeTransport{takes: time.Minute}, &fakeTransport{takes: time.Minute}
-		c, p := newTestCommitter(pool, fresh)
+		c, p := newTestCommitter(&fakeTransport{takes: time.Minute})
 		p.finish()
 		began := time.Now()
 		if err := c.commit(t.Context(), c.owned.all(), false); !errors.Is(err, context.DeadlineExceeded) {
@@ -189,8 +182,8 @@ func TestCommitTimesOut(t *testing.T) {
 // TestCommitChoosesPartitions: a commit is about what has changed, or about all, and never about what must not be committed.
 func TestCommitChoosesPartitions(t *testing.T) {
 	t.Parallel()
-	pool := &fakeTransport{}
-	c, p := newTestCommitter(pool, &fakeTransport{})
+	broker := &fakeTransport{}
+	c, p := newTestCommitter(broker)
 	for _, step := range []struct {
 		name      string
 		do        func()
@@ -204,28 +197,28 @@ func TestCommitChoosesPartitions(t *testing.T) {
 		{"its offsets are no more", func() { p.finish(); p.noCommits.Store(true) }, true, []int64{10, 11}},
 	} {
 		step.do()
-		if err := c.commit(t.Context(), c.owned.all(), step.all); err != nil || !slices.Equal(pool.committed(), step.committed) {
-			t.Errorf("%s: committed %v, %v; want %v", step.name, pool.committed(), err, step.committed)
+		if err := c.commit(t.Context(), c.owned.all(), step.all); err != nil || !slices.Equal(broker.committed(), step.committed) {
+			t.Errorf("%s: committed %v, %v; want %v", step.name, broker.committed(), err, step.committed)
 		}
 	}
 }
 
-// TestCommitWays: over new connections a commit is repeated where the pool's may be dead, and not where the group has gone on
-// without the member.
-func TestCommitWays(t *testing.T) {
+// TestCommitAgain: a commit is repeated at once, over new connections, where those that there are may be dead, and not where the group
+// has gone on without the member.
+func TestCommitAgain(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		verdict error
 		again   bool
-	}{{io.ErrUnexpectedEOF, true}, {kafka.NotCoordinatorForGroup, true}, {kafka.IllegalGeneration, false}} {
-		pool, fresh := &fakeTransport{verdict: func(offsetcommit.RequestPartition) error { return test.verdict }}, &fakeTransport{}
-		c, p := newTestCommitter(pool, fresh)
+	}{{io.ErrUnexpectedEOF, true}, {kafka.NotCoordinatorForGroup, true}, {kafka.IllegalGeneration, false}, {kafka.UnknownMemberId, false}} {
+		broker := &fakeTransport{verdict: failing(test.verdict, 1)}
+		c, p := newTestCommitter(broker)
 		p.finish()
 		err := c.commit(t.Context(), c.owned.all(), false)
-		if again := len(fresh.committed()) == 1; again != test.again || (err == nil) != test.again || isVerdict(err) == test.again {
+		if again := slices.Equal(broker.committed(), []int64{11}); again != test.again || (err == nil) != test.again || isVerdict(err) == test.again {
 			t.Errorf("%v: repeated %t, want %t; %v", test.verdict, again, test.again, err)
 		}
-		if closed := fresh.cut > 0; closed != test.again {
+		if closed := broker.cut > 0; closed != test.again {
 			t.Errorf("%v: connections closed %t", test.verdict, closed)
 		}
 	}
@@ -239,24 +232,24 @@ func TestCommitWithLessMetadata(t *testing.T) {
 		most   int
 		detail offsets.Detail
 	}{{4096, offsets.Everything}, {76, offsets.NoList}, {44, offsets.TopicOnly}, {0, offsets.Nothing}} {
-		pool := &fakeTransport{verdict: func(p offsetcommit.RequestPartition) error {
+		broker := &fakeTransport{verdict: func(p offsetcommit.RequestPartition) error {
 			if len(p.CommittedMetadata) > test.most {
 				return kafka.OffsetMetadataTooLarge
 			}
 			return nil
 		}}
-		c, p := newTestCommitter(pool, &fakeTransport{})
+		c, p := newTestCommitter(broker)
 		p.add(10, time.Time{})
 		p.finish()
 		for n := range 2 {
-			if err := c.commit(t.Context(), c.owned.all(), true); err != nil || len(pool.committed()) != n+1 || c.sender.detail != test.detail {
+			if err := c.commit(t.Context(), c.owned.all(), true); err != nil || len(broker.committed()) != n+1 || c.sender.detail != test.detail {
 				t.Fatalf("most %d: detail %d, want %d; %v", test.most, c.sender.detail, test.detail, err)
 			}
 		}
-		if len(pool.metadata) != int(test.detail)+2 {
-			t.Errorf("most %d: tried %q", test.most, pool.metadata)
+		if len(broker.metadata) != int(test.detail)+2 {
+			t.Errorf("most %d: tried %q", test.most, broker.metadata)
 		}
-		if last := pool.metadata[len(pool.metadata)-1]; strings.Contains(last, "done=") != (test.detail == offsets.Everything) {
+		if last := broker.metadata[len(broker.metadata)-1]; strings.Contains(last, "done=") != (test.detail == offsets.Everything) {
 			t.Errorf("most %d: %q", test.most, last)
 		}
 	}
@@ -324,7 +317,7 @@ func TestCommitsAreCounted(t *testing.T) {
 			}
 			return nil
 		}
-		c, p := newTestCommitter(&fakeTransport{verdict: verdict}, &fakeTransport{verdict: verdict})
+		c, p := newTestCommitter(&fakeTransport{verdict: verdict})
 		for step, want := range []struct{ accepted, failed, committed float64 }{{0, 1, -1}, {0, 2, -1}, {1, 2, 12}} {
 			fails = step < 2
 			if step < 2 {

@@ -32,9 +32,9 @@ type commitSender struct {
 	refused func(of member, code kafka.Error)
 	topic   string
 	addr    net.Addr
-	// pool has connections that are used for everything, fresh has none between two uses.
-	pool, fresh commitTransport
-	log         *slog.Logger
+	// transport is that of everything else.
+	transport commitTransport
+	log       *slog.Logger
 	// detail is how much of the stamps is written, once a broker has refused more.
 	detail offsets.Detail
 }
@@ -47,34 +47,33 @@ type commitTransport interface {
 
 func newCommitSender(of func() member, refused func(member, kafka.Error), cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
 	return &commitSender{
-		member: of, refused: refused, topic: cfg.Topic, addr: cfg.Cluster.Addr(), pool: kafkas.transport, fresh: kafkas.fresh, log: log,
+		member: of, refused: refused, topic: cfg.Topic, addr: cfg.Cluster.Addr(), transport: kafkas.transport, log: log,
 	}
 }
 
-// send commits over the pool and, where that fails for another reason than the broker's verdict, over connections that
-// are made anew: those of the pool may be dead without knowing it. By a *fencedError brokers say that the member is no more.
+// send commits and, where that fails for another reason than the broker's verdict, commits once more, over new connections: idle ones may
+// be dead without knowing it, one like the other. By a *fencedError brokers say that the member is no more.
 //
 // The second attempt outlives ctx: it has a timeout of its own.
 func (c *commitSender) send(ctx context.Context, commits []commit) error {
-	first := c.sendOver(ctx, c.pool, commits)
-	if _, moves := errors.AsType[*movesError](first); first == nil || moves || isFenced(first) || cluster.Refusal(first) != nil {
+	first := c.sendOnce(ctx, commits)
+	if first == nil || isVerdict(first) || cluster.Refusal(first) != nil {
 		return first
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	c.fresh.CloseIdleConnections()
-	defer c.fresh.CloseIdleConnections()
-	second := c.sendOver(ctx, c.fresh, commits)
+	c.transport.CloseIdleConnections()
+	second := c.sendOnce(ctx, commits)
 	if second == nil {
 		return nil
 	}
 	return errors.Join(first, second)
 }
 
-// sendOver commits over a transport, with less and less metadata for as long as the broker finds that there is too much.
-func (c *commitSender) sendOver(ctx context.Context, transport kafka.RoundTripper, commits []commit) error {
+// sendOnce commits, with less and less metadata for as long as the broker finds that there is too much.
+func (c *commitSender) sendOnce(ctx context.Context, commits []commit) error {
 	for {
-		err := c.sendOnce(ctx, transport, commits)
+		err := c.request(ctx, commits)
 		if !errors.Is(err, kafka.OffsetMetadataTooLarge) || c.detail == offsets.Nothing {
 			return err
 		}
@@ -88,7 +87,7 @@ func (c *commitSender) sendOver(ctx context.Context, transport kafka.RoundTrippe
 	}
 }
 
-func (c *commitSender) sendOnce(ctx context.Context, transport kafka.RoundTripper, commits []commit) error {
+func (c *commitSender) request(ctx context.Context, commits []commit) error {
 	of := c.member()
 	req := &offsetcommit.Request{
 		GroupID:         of.group,
@@ -106,7 +105,7 @@ func (c *commitSender) sendOnce(ctx context.Context, transport kafka.RoundTrippe
 			CommittedLeaderEpoch: one.epoch,
 		})
 	}
-	message, err := transport.RoundTrip(ctx, c.addr, req)
+	message, err := c.transport.RoundTrip(ctx, c.addr, req)
 	if err != nil {
 		return err
 	}

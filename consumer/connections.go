@@ -15,10 +15,8 @@ type connections struct {
 	client    *kafka.Client
 	group     string
 	bounds    recordlog.Bounds
-	// fresh has no connections between two uses.
-	fresh   *kafka.Transport
-	to      topicWriters
-	closers []func() error
+	to        topicWriters
+	closers   []func() error
 }
 
 // topicWriters write what a consumer makes of events. outcomes is nil if they are not recorded.
@@ -34,7 +32,7 @@ const outcomeLinger = 20 * time.Millisecond
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.topics()...)
 	c := &connections{
-		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group, fresh: cfg.Cluster.Transport(cfg.Topic),
+		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group,
 		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes},
 	}
 	writer := func(topic string, edit func(*kafka.Writer)) messageWriter {
@@ -66,5 +64,4 @@ func (c *connections) close(log *slog.Logger) {
 		}
 	}
 	c.transport.CloseIdleConnections()
-	c.fresh.CloseIdleConnections()
 }
