@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -163,6 +164,40 @@ type formerPartition struct {
 	watermark, position int64
 	ended               map[int64]bool
 	left                []int64 // what was read and has not ended, ascending
+}
+
+// first returns the first offset that has not ended. The next ones after the watermark may have ended in an earlier generation, and are not read again
+// yet.
+func (p *formerPartition) first() int64 {
+	if len(p.left) > 0 {
+		return p.left[0]
+	}
+	at := p.watermark
+	for p.ended[at] {
+		at++
+	}
+	return at
+}
+
+// TestFormerCommitsAList: the list of a commit of the stand-in begins above the watermark, as the service demands of lists, whenever the commit is made.
+func TestFormerCommitsAList(t *testing.T) {
+	t.Parallel()
+	ended := map[int64]bool{1: true, 2: true, 4: true}
+	for name, c := range map[string]struct {
+		p    formerPartition
+		want int64
+	}{
+		"nothing is read yet":                      {formerPartition{watermark: 0, ended: ended}, 0},
+		"the first has ended, the next not read":   {formerPartition{watermark: 1, position: 1, ended: ended}, 3},
+		"one is left":                              {formerPartition{watermark: 0, position: 5, ended: ended, left: []int64{0}}, 0},
+		"one is left, and those before have ended": {formerPartition{watermark: 3, position: 5, ended: ended, left: []int64{3}}, 3},
+	} {
+		at := c.p.first()
+		above := newTap().finished(at, stampOf(0, at, ended))
+		if at != c.want || len(above) == 0 || above[0][0] <= at {
+			t.Errorf("%s: %d, want %d, with the list %v", name, at, c.want, above)
+		}
+	}
 }
 
 func idle(ctx context.Context, d time.Duration) {
@@ -349,10 +384,7 @@ func (s *formerWork) commit(work context.Context) (done, fenced bool) {
 		if p.position == p.watermark && p.watermark == 0 {
 			continue
 		}
-		watermark := p.watermark
-		if len(p.left) > 0 {
-			watermark = p.left[0]
-		}
+		watermark := p.first()
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, offsetcommit.RequestPartition{
 			PartitionIndex: int32(id), CommittedOffset: watermark, CommittedLeaderEpoch: -1, CommittedMetadata: stampOf(id, watermark, p.ended),
 		})

@@ -25,6 +25,7 @@ type tap struct {
 	tried   map[string]string      // which replica last tried to write a letter, by ID
 	told    map[string]time.Time   // when an outcome was first on its way to a broker, by id
 	proven  map[string]time.Time   // when an outcome of an event's end was first acknowledged, by the record's ID
+	ackedAs map[string]time.Time   // when an outcome was first acknowledged, by id
 	names   map[string]string      // which replica was which member of the group, by member ID
 	own     map[string]bool        // the replicas with the service's own membership
 	static  map[string]bool        // the instance IDs that were named in joins
@@ -45,7 +46,7 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, names: map[string]string{}, own: map[string]bool{}, static: map[string]bool{}, beats: map[string][]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, ackedAs: map[string]time.Time{}, names: map[string]string{}, own: map[string]bool{}, static: map[string]bool{}, beats: map[string][]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
@@ -188,6 +189,9 @@ func (t *tap) answered(p *party, r request, frame []byte) {
 			}
 			for _, id := range r.written[place{topic.Topic, part.Partition}] {
 				if topic.Topic == outcomes {
+					if _, before := t.ackedAs[id]; !before {
+						t.ackedAs[id] = time.Now()
+					}
 					id, _, _ = strings.Cut(id, ":")
 					if _, before := t.proven[id]; !before {
 						t.proven[id] = time.Now()
