@@ -302,7 +302,8 @@ func (w *world) stirred(a *act) bool {
 // twinLimit is longer than any fault that can keep a replica from joining.
 const twinLimit = 10 * time.Minute
 
-// twin starts a second replica with the instance ID of one that runs. The older one must end, and say why.
+// twin starts a second replica with the instance ID of one that runs. The older one must end, and say why. If it is no member of the group
+// just then, the newer one may be fenced instead.
 func (w *world) twin(n int) {
 	w.acting.Go(func() {
 		s := w.hosts[n]
@@ -341,6 +342,8 @@ func (s *host) second() (old, next *replica) {
 	s.running.Lock()
 	defer s.running.Unlock()
 	s.count++
+	absent := old.absent()
 	s.current = s.w.launch(fmt.Sprintf("%d.%d", s.number, s.count), apiPort+100*s.number+s.count, s.member)
+	s.current.contested = absent
 	return old, s.current
 }

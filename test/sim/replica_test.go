@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +51,15 @@ type replica struct {
 	err    error
 	// former says that it is of the former version.
 	former bool
+	// absent says whether it is no working member of the group; nil for a former one.
+	absent func() bool
+	// contested says that it was started beside one that has its instance ID, and was no working member. If that one's next join comes
+	// later, it is the newer member, and this one is fenced.
+	contested bool
 }
+
+// fenced says whether a replica ended since another one is the newer member with its instance ID.
+func (r *replica) fenced() bool { return r.err != nil && strings.HasPrefix(r.err.Error(), "fenced: ") }
 
 // start starts a replica, unless one runs.
 func (s *host) start() {
@@ -100,7 +109,7 @@ func (s *host) stop() {
 		return
 	}
 	s.w.note("replica %s has stopped", r.name)
-	if r.err != nil {
+	if r.err != nil && !(r.contested && r.fenced()) {
 		s.w.fail("stuck", "replica %s ended with: %v", r.name, r.err)
 	}
 	if took := time.Since(began); took > s.w.sc.drainTimeout+stopSlack {
@@ -176,7 +185,7 @@ func (w *world) launch(name string, port int, edit ...func(*service.Config)) *re
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
+	r.cancel, r.absent = cancel, func() bool { return s.Status().Absent != "" }
 	go func() {
 		defer close(r.done)
 		r.err = s.Run(ctx)
