@@ -153,6 +153,7 @@ func (g *groupMember) commitRefused(of member, code kafka.Error) {
 // obey carries orders out until there are none. It says whether the membership is over.
 func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over bool) {
 	for orders := rules.Orders(); len(orders) > 0; orders = rules.Orders() {
+		g.c.limiter.allow(rules.MayCall())
 		g.identify(rules.Identity())
 		for _, order := range orders {
 			if end, is := order.(membership.End); is {
@@ -164,6 +165,7 @@ func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over 
 			g.carryOut(ctx, rules, order)
 		}
 	}
+	g.c.limiter.allow(rules.MayCall())
 	g.identify(rules.Identity())
 	g.begins(ctx, rules)
 	return over
@@ -215,11 +217,9 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Pause:
 		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 		g.c.trouble.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
-		g.c.limiter.halt(true)
 	case membership.Resume:
 		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 		g.c.trouble.Store(nil)
-		g.c.limiter.halt(false)
 	case membership.Refused:
 		g.refused(ctx, o)
 	case membership.End:
@@ -242,7 +242,6 @@ func (g *groupMember) lose(ctx context.Context, why error) {
 	g.c.setStatus(false, g.generation, 0)
 	g.holdings.lose(why)
 	g.share.dropAll()
-	g.c.limiter.halt(false)
 }
 
 // refused says in the log that a request is made again. Refusals by the brokers have been told.
