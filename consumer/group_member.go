@@ -52,7 +52,9 @@ type groupMember struct {
 	generation int
 	// idle says that no session follows the holdings any more.
 	idle bool
-	// ended is closed when the membership is over, err is why; nil after stop.
+	// deaf is closed when the rules are called no more. ended is closed when the membership is over and no request is under way, err is
+	// why; nil after stop.
+	deaf  chan struct{}
 	ended chan struct{}
 	err   error
 }
@@ -61,7 +63,8 @@ func (c *Consumer) newGroupMember(kafkas *connections) *groupMember {
 	g := &groupMember{
 		c: c, kafkas: kafkas, share: &quotaShare{cfg: &c.cfg, limiter: c.limiter, log: c.log},
 		told: make(chan func(*membership.Member, time.Time)), answered: make(chan membership.Answer),
-		requests: make(map[reflect.Type]context.CancelFunc), spacing: newSpacing(0), ended: make(chan struct{}),
+		requests: make(map[reflect.Type]context.CancelFunc), spacing: newSpacing(0),
+		deaf: make(chan struct{}), ended: make(chan struct{}),
 	}
 	g.holdings = newHoldings(func(ids []int) {
 		g.tell(func(m *membership.Member, now time.Time) { m.GivenUp(now, ids) })
@@ -76,6 +79,7 @@ func (g *groupMember) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer g.making.Wait()
 	defer cancel()
+	defer close(g.deaf) // a request that tells the rules something does not wait for the end that waits for it
 	ctx, over := g.c.loops.begin(ctx, "be a member of the group")
 	defer over()
 	cfg := &g.c.cfg
@@ -112,7 +116,7 @@ func (g *groupMember) await(ctx context.Context, rules *membership.Member) {
 func (g *groupMember) tell(call func(m *membership.Member, now time.Time)) {
 	select {
 	case g.told <- call:
-	case <-g.ended:
+	case <-g.deaf:
 	}
 }
 
@@ -215,11 +219,11 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Lose:
 		g.lose(ctx, o.Why)
 	case membership.Pause:
-		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 		g.c.trouble.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
+		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 	case membership.Resume:
-		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 		g.c.trouble.Store(nil)
+		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 	case membership.Refused:
 		g.refused(ctx, o)
 	case membership.End:
@@ -229,19 +233,19 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 
 // pauseLevel is how loud a pause is told. That a heartbeat and the answer to a join cross is a matter of milliseconds.
 func pauseLevel(why error) slog.Level {
-	if lost, is := errors.AsType[*membership.LostError](why); is && lost.Code != 0 {
+	if lost, is := errors.AsType[*membership.LostError](why); is && kafka.Error(lost.Code) == kafka.IllegalGeneration {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
 }
 
-// lose passes on that all partitions are lost.
+// lose passes on that all partitions are lost. The log may stand: it comes last.
 func (g *groupMember) lose(ctx context.Context, why error) {
-	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))
-	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
-	g.c.setStatus(false, g.generation, 0)
 	g.holdings.lose(why)
 	g.share.dropAll()
+	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
+	g.c.setStatus(false, g.generation, 0)
+	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))
 }
 
 // refused says in the log that a request is made again. Refusals by the brokers have been told.

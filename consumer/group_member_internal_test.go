@@ -1,0 +1,57 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"convdel/consumer/cluster"
+	"convdel/consumer/internal/membership"
+)
+
+// lonelyMember is a static member whom no broker answers.
+func lonelyMember(t *testing.T) (*groupMember, *connections) {
+	t.Helper()
+	c, err := New(Config{
+		Cluster: cluster.Config{Brokers: []string{"kafka:9092"}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}},
+		Topic: "events", Group: "g", DeadLetterTopic: "events.dead-letter", InstanceID: "a", API: noAPI{}, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafkas := connect(c.cfg)
+	return c.newGroupMember(kafkas), kafkas
+}
+
+type noAPI struct{}
+
+func (noAPI) Delete(context.Context, Call) Answer { return Answer{} }
+
+// TestMembershipEndsWhileARequestFails: the membership ends while the answer to a join is about to end it.
+func TestMembershipEndsWhileARequestFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, kafkas := lonelyMember(t)
+		go g.run(t.Context())
+		g.tell(func(m *membership.Member, now time.Time) {
+			g.making.Go(func() { g.fail(errors.New("refused")) })
+			synctest.Wait()
+			m.Stop(now)
+		})
+		select {
+		case <-g.ended:
+		case <-time.After(time.Minute):
+			t.Fatal("the membership does not end")
+		}
+		kafkas.close(g.c.log)
+	})
+}
