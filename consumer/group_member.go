@@ -24,10 +24,10 @@ const (
 	rebalanceSlack = 15 * time.Second
 )
 
-// member is who we are to the group.
+// member is who we are to the group, in a term of the holdings.
 type member struct {
 	group, id, instance string
-	generation          int
+	generation, term    int
 }
 
 // groupMember keeps this replica a member of the group. The package membership rules; this type holds the clock, makes the requests and
@@ -158,7 +158,6 @@ func (g *groupMember) commitRefused(of member, code kafka.Error) {
 func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over bool) {
 	for orders := rules.Orders(); len(orders) > 0; orders = rules.Orders() {
 		g.c.limiter.allow(rules.MayCall())
-		g.identify(rules.Identity())
 		for _, order := range orders {
 			if end, is := order.(membership.End); is {
 				if g.err == nil {
@@ -175,8 +174,11 @@ func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over 
 	return over
 }
 
+// identify notes who this replica is now. What is lost has been taken from the holdings before: a new membership has a new term.
 func (g *groupMember) identify(id membership.Identity) {
-	g.identity.Store(&member{group: g.c.cfg.Group, id: id.MemberID, instance: id.InstanceID, generation: int(id.Generation)})
+	g.identity.Store(&member{
+		group: g.c.cfg.Group, id: id.MemberID, instance: id.InstanceID, generation: int(id.Generation), term: g.holdings.now().term,
+	})
 }
 
 // begins notes a generation in which this replica has its assignment.
