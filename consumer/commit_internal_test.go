@@ -224,6 +224,39 @@ func TestCommitAgain(t *testing.T) {
 	}
 }
 
+// TestCommitForgets: a partition that is forgotten is committed no more, and no commit of it is on its way.
+func TestCommitForgets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broker := &fakeTransport{}
+		c, p := newTestCommitter(broker)
+		broker.take(time.Second)
+		var commits sync.WaitGroup
+		for range 2 {
+			p.finish()
+			commits.Go(func() { _ = c.commit(t.Context(), []*partition{p}, true) })
+			synctest.Wait()
+		}
+		late := make(chan struct{})
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			_ = c.commit(t.Context(), []*partition{p}, true) // it waits for its turn, after forget
+			close(late)
+		}()
+		if err := c.forget(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if got := broker.committed(); len(got) != 2 {
+			t.Errorf("%d commits have arrived when the partition is forgotten", len(got))
+		}
+		<-late
+		commits.Wait()
+		if got := broker.committed(); len(got) != 2 {
+			t.Errorf("%d commits of a partition that was forgotten", len(got)-2)
+		}
+	})
+}
+
 // TestCommitOfAFormerTerm: what a session commits is never sent in the name of a membership that came after the session's, though it fails at
 // first. Kafka does not ask whose a partition is: the commit would undo those of its present owner. Nor is it sent in nobody's name,
 // which Kafka takes while the group is empty.

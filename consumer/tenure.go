@@ -163,7 +163,7 @@ func (t *tenures) giveUp(ctx context.Context, of *tenure, end context.CancelFunc
 		t.fence(err, end)
 		return
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || t.committer.forget(ctx, of.p) != nil {
 		return
 	}
 	t.owned.remove(of.p.id)
