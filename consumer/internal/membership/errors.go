@@ -47,6 +47,14 @@ func (e *SessionTimeoutError) Error() string {
 	return fmt.Sprintf("session-timeout: the broker does not allow %v (group.min.session.timeout.ms, group.max.session.timeout.ms)", e.Session)
 }
 
+// RestlessError says that a member joins again and again, and gets no assignment.
+type RestlessError struct{ Joins int }
+
+// Error implements error.
+func (e *RestlessError) Error() string {
+	return fmt.Sprintf("the group does not settle: join %d in a row without an assignment", e.Joins)
+}
+
 // LostError says why a member has lost its partitions, or may have.
 type LostError struct {
 	// Code is the coordinator's error code, 0 if it has not answered.
