@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"testing"
@@ -54,4 +55,22 @@ func TestMembershipEndsWhileARequestFails(t *testing.T) {
 		}
 		kafkas.close(g.c.log)
 	})
+}
+
+// TestRefusedJoinIsAnAnswer: brokers that refuse a join, or answer joins again and again, are not out of reach.
+func TestRefusedJoinIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err       error
+		unreached bool
+	}{
+		{&membership.RefusedError{Request: "join", Code: 23, Strangers: true}, false},
+		{&membership.RefusedError{Request: "join", Code: 15}, false},
+		{&membership.RefusedError{Request: "join", Err: &membership.RestlessError{Joins: 4}}, false},
+		{&membership.RefusedError{Request: "join", Err: io.ErrUnexpectedEOF}, true},
+	} {
+		if got := isUnreached(asKafkas(tc.err)); got != tc.unreached {
+			t.Errorf("%v: %t", tc.err, got)
+		}
+	}
 }

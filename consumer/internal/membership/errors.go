@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -26,6 +27,12 @@ func (e *RefusedError) Error() string {
 		return e.Request + ": the group has members of another kind, which assign partitions in another way"
 	}
 	return fmt.Sprintf("%s: refused with error code %d", e.Request, e.Code)
+}
+
+// Answered says that a coordinator has answered, though not as wanted.
+func (e *RefusedError) Answered() bool {
+	_, restless := errors.AsType[*RestlessError](e.Err)
+	return e.Code != 0 || restless || errors.Is(e.Err, errNoMember)
 }
 
 // Unwrap returns why there is no answer.
