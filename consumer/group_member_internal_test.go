@@ -67,6 +67,7 @@ func TestRefusedJoinIsAnAnswer(t *testing.T) {
 		{&membership.RefusedError{Request: "join", Code: 23, Strangers: true}, false},
 		{&membership.RefusedError{Request: "join", Code: 15}, false},
 		{&membership.RefusedError{Request: "join", Err: &membership.RestlessError{Joins: 4}}, false},
+		{&membership.RefusedError{Request: "join", Err: &membership.RestlessError{Joins: 4, Silent: true}}, true},
 		{&membership.RefusedError{Request: "join", Err: io.ErrUnexpectedEOF}, true},
 	} {
 		if got := isUnreached(asKafkas(tc.err)); got != tc.unreached {

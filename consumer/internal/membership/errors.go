@@ -31,8 +31,8 @@ func (e *RefusedError) Error() string {
 
 // Answered says that a coordinator has answered, though not as wanted.
 func (e *RefusedError) Answered() bool {
-	_, restless := errors.AsType[*RestlessError](e.Err)
-	return e.Code != 0 || restless || errors.Is(e.Err, errNoMember)
+	restless, is := errors.AsType[*RestlessError](e.Err)
+	return e.Code != 0 || is && !restless.Silent || errors.Is(e.Err, errNoMember)
 }
 
 // Unwrap returns why there is no answer.
@@ -54,8 +54,11 @@ func (e *SessionTimeoutError) Error() string {
 	return fmt.Sprintf("session-timeout: the broker does not allow %v (group.min.session.timeout.ms, group.max.session.timeout.ms)", e.Session)
 }
 
-// RestlessError says that a member joins again and again, and gets no assignment.
-type RestlessError struct{ Joins int }
+// RestlessError says that a member joins again and again, and gets no assignment. Silent says that nobody has answered for a session.
+type RestlessError struct {
+	Joins  int
+	Silent bool
+}
 
 // Error implements error.
 func (e *RestlessError) Error() string {

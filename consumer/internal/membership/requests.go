@@ -23,7 +23,7 @@ func (m *Member) rejoin(now time.Time) {
 	wait := time.Duration(0)
 	if m.soon > soonMost {
 		wait = doubled(retryFirst, retryMost, m.soon-soonMost-1)
-		m.order(Refused{&RefusedError{Request: "join", Err: &RestlessError{m.soon}}, now.Add(wait)})
+		m.order(Refused{&RefusedError{Request: "join", Err: &RestlessError{m.soon, now.Sub(m.answered) >= m.cfg.Session}}, now.Add(wait)})
 	}
 	m.joinAt(now, now.Add(wait))
 }
