@@ -67,6 +67,7 @@ func (c *Consumer) newGroupMember(kafkas *connections) *groupMember {
 		deaf: make(chan struct{}), ended: make(chan struct{}),
 	}
 	g.holdings = newHoldings(func(ids []int) {
+		g.share.drop(ids...) // also of partitions that were never opened
 		g.tell(func(m *membership.Member, now time.Time) { m.GivenUp(now, ids) })
 	})
 	g.identity.Store(&member{group: c.cfg.Group, generation: -1})

@@ -24,7 +24,8 @@ func lonelyMember(t *testing.T) (*groupMember, *connections) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}},
-		Topic: "events", Group: "g", DeadLetterTopic: "events.dead-letter", InstanceID: "a", API: noAPI{}, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+		Topic: "events", Group: "g", DeadLetterTopic: "events.dead-letter", InstanceID: "a", API: noAPI{}, Logger: slog.New(slog.DiscardHandler),
+		CallsPerSecond: 200, ShareByPartitions: true, Metrics: NewMetrics(prometheus.NewRegistry()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,4 +75,27 @@ func TestRefusedJoinIsAnAnswer(t *testing.T) {
 			t.Errorf("%v: %t", tc.err, got)
 		}
 	}
+}
+
+// TestQuotaOfAPartitionThatIsNeverOpened: its part of the quota goes with it, as that of any partition.
+func TestQuotaOfAPartitionThatIsNeverOpened(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, kafkas := lonelyMember(t)
+		defer kafkas.close(g.c.log)
+		close(g.deaf)
+		g.share.sees(t.Context(), 2)
+		g.share.hold(0, 1)
+		g.holdings.gain([]int{0, 1})
+		g.holdings.join()
+		g.holdings.leave([]int{0, 1})
+		of := &tenures{session: &session{holdings: g.holdings, worked: func() {}, owned: &assignment{share: g.share}}}
+		of.heed(t.Context(), g.holdings.now(), func() {})
+		if left := g.holdings.now().leave; len(left) > 0 {
+			t.Errorf("%v are still to be given up", left)
+		}
+		if pace := g.c.limiter.pace(); pace != 0 {
+			t.Errorf("%v calls a second for nothing", pace)
+		}
+	})
 }
