@@ -270,19 +270,19 @@ func asKafkas(err error) error {
 }
 
 // brokersRefuse deals with a join that brokers refuse, before the rules get the answer: it ends the membership if this replica has not
-// worked yet, and waits otherwise.
-func (g *groupMember) brokersRefuse(ctx context.Context, err error) {
+// worked yet, and returns the pause before the next join otherwise.
+func (g *groupMember) brokersRefuse(ctx context.Context, err error) time.Duration {
 	if cluster.Refusal(err) == nil {
-		return
+		return 0
 	}
 	if final := g.c.atStart(err); isFinal(final) {
 		g.fail(final)
-		return
+		return 0
 	}
 	level, cause := inLog(err)
 	g.c.log.LogAttrs(ctx, level, "group not joined, will retry", slog.String("group", g.c.cfg.Group), cause)
 	g.c.troubled("group not joined", err)
-	_ = pause(ctx, g.spaceAfter(err)) // the caller looks at ctx
+	return g.spaceAfter(err)
 }
 
 // spaceAfter returns the pause after a join that brokers refuse. A nil error begins anew: the join has succeeded.
