@@ -200,7 +200,8 @@ func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
 	g.spaceAfter(nil)
 	g.c.setStatus(true, now.generation, len(state.Held)-len(state.GivingUp))
 	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation begins", slog.Int("generation", now.generation),
-		slog.String("group", g.c.cfg.Group), slog.Any("partitions", state.Held), slog.Any("giving_up", state.GivingUp))
+		slog.String("group", g.c.cfg.Group), slog.String("protocol", state.Protocol), slog.Any("partitions", state.Held),
+		slog.Any("giving_up", state.GivingUp))
 	g.holdings.join()
 }
 
