@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,10 +35,10 @@ func (s standing) WithGroup(name string) slog.Handler {
 }
 
 // standsAt has a replica's log stand for a time at each line with a text, once on is set.
-func standsAt(text string, d time.Duration, on *bool) func(*consumer.Config) {
+func standsAt(text string, d time.Duration, on *atomic.Bool) func(*consumer.Config) {
 	return func(c *consumer.Config) {
 		c.Logger = slog.New(standing{c.Logger.Handler(), func(message string) time.Duration {
-			if message == text && *on {
+			if message == text && on.Load() {
 				return d
 			}
 			return 0
@@ -57,11 +58,11 @@ func TestMembershipThatStandsMakesNoCalls(t *testing.T) {
 			t.Parallel()
 			inWorld(t, worldOptions{partitions: 2}, func(w *world) {
 				w.coordinate()
-				w.publishNumbered(2, 20_000)
-				stands, api := false, newFakeAPI()
-				w.start(unbound, standsAt("generation begins", 2*time.Minute, &stands), func(c *consumer.Config) { c.API = api })
+				w.publishNumbered(2, 10_000)
+				stands, api := new(atomic.Bool), newFakeAPI()
+				w.start(unbound, standsAt("generation begins", 2*time.Minute, stands), func(c *consumer.Config) { c.API = api })
 				time.Sleep(5 * time.Second)
-				stands = true
+				stands.Store(true)
 				second := w.start(unbound)
 				time.Sleep(5 * time.Second)
 				third := w.start(unbound) // the rebalance ends without the first
@@ -73,8 +74,7 @@ func TestMembershipThatStandsMakesNoCalls(t *testing.T) {
 						w.t.Fatalf("a call %s after the other replicas have got all partitions", late)
 					}
 				}
-				stands = false
-				w.awaitDrained(5 * time.Minute)
+				stands.Store(false)
 			})
 		})
 	}
@@ -99,15 +99,16 @@ func TestLossComesBeforeItsLine(t *testing.T) {
 			t.Parallel()
 			inWorld(t, worldOptions{}, func(w *world) {
 				w.publish(0, eventValues(0, 1)...)
-				stands, api := true, heldAPI{make(chan time.Time, 10), make(chan time.Time, 10)}
-				w.start(standsAt(text, 10*time.Second, &stands), func(c *consumer.Config) { c.API = api })
+				stands, api := new(atomic.Bool), heldAPI{make(chan time.Time, 10), make(chan time.Time, 10)}
+				stands.Store(true)
+				w.start(standsAt(text, 10*time.Second, stands), func(c *consumer.Config) { c.API = api })
 				<-api.began
 				w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
 				lost := time.Now()
 				if late := (<-api.cut).Sub(lost); late > time.Second {
 					w.t.Errorf("the call is cut off after %s", late)
 				}
-				stands = false
+				stands.Store(false)
 			})
 		})
 	}
