@@ -143,7 +143,7 @@ func (b *beginning) commitStart(ctx context.Context, missing []int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	sender := newCommitSender(
-		func() member { return member{group: b.cfg.Group, generation: -1} }, func(member, kafka.Error) {}, &b.cfg, b.kafkas, b.log)
+		func() (member, error) { return member{group: b.cfg.Group, generation: -1}, nil }, func(member, kafka.Error) {}, &b.cfg, b.kafkas, b.log)
 	sender.detail = offsets.NoList
 	return sender.sendOnce(ctx, commits)
 }

@@ -128,6 +128,16 @@ func (c *committer) commit(ctx context.Context, partitions []*partition, all boo
 	return err
 }
 
+// forget has a partition committed no more. No commit of it is on its way when it returns, unless ctx has ended.
+func (c *committer) forget(ctx context.Context, p *partition) error {
+	if err := acquire(ctx, c.one, 1); err != nil {
+		return err
+	}
+	defer c.one.Release(1)
+	p.noCommits.Store(true)
+	return nil
+}
+
 // tell counts a commit that has failed, and says so in the log. That the group's generation changes is no fault.
 func (c *committer) tell(ctx context.Context, err error) {
 	if _, moves := errors.AsType[*movesError](err); moves {

@@ -100,7 +100,7 @@ func newTestCommitter(broker *fakeTransport) (*committer, *partition) {
 		owned: &assignment{partitions: map[int]*partition{0: p}},
 		stamp: offsets.Stamp{App: "1400000001", Topic: offsets.TopicID{Cluster: 1}},
 		sender: &commitSender{
-			member: func() member { return member{group: "g", id: "m", generation: 1} }, refused: func(member, kafka.Error) {},
+			member: func() (member, error) { return member{group: "g", id: "m", generation: 1}, nil }, refused: func(member, kafka.Error) {},
 			topic: "t", transport: broker, log: log,
 		},
 		one:      semaphore.NewWeighted(1),
@@ -221,6 +221,74 @@ func TestCommitAgain(t *testing.T) {
 		if closed := broker.cut > 0; closed != test.again {
 			t.Errorf("%v: connections closed %t", test.verdict, closed)
 		}
+	}
+}
+
+// TestCommitForgets: a partition that is forgotten is committed no more, and no commit of it is on its way.
+func TestCommitForgets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broker := &fakeTransport{}
+		c, p := newTestCommitter(broker)
+		broker.take(time.Second)
+		var commits sync.WaitGroup
+		for range 2 {
+			p.finish()
+			commits.Go(func() { _ = c.commit(t.Context(), []*partition{p}, true) })
+			synctest.Wait()
+		}
+		late := make(chan struct{})
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			_ = c.commit(t.Context(), []*partition{p}, true) // it waits for its turn, after forget
+			close(late)
+		}()
+		if err := c.forget(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if got := broker.committed(); len(got) != 2 {
+			t.Errorf("%d commits have arrived when the partition is forgotten", len(got))
+		}
+		<-late
+		commits.Wait()
+		if got := broker.committed(); len(got) != 2 {
+			t.Errorf("%d commits of a partition that was forgotten", len(got)-2)
+		}
+	})
+}
+
+// TestCommitOfAFormerTerm: what a session commits is never sent in the name of a membership that came after the session's, though it fails at
+// first. Kafka does not ask whose a partition is: the commit would undo those of its present owner. Nor is it sent in nobody's name,
+// which Kafka takes while the group is empty.
+func TestCommitOfAFormerTerm(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]struct {
+		member member
+		fenced bool
+	}{
+		"another membership": {member{group: "g", id: "n", generation: 7, term: 2}, true},
+		"none":               {member{group: "g", generation: -1, term: 2}, true},
+		"not yet":            {member{group: "g", id: "m", generation: -1, term: 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := member{group: "g", id: "m", generation: 1, term: 1}
+			broker := &fakeTransport{}
+			c, p := newTestCommitter(broker)
+			c.sender.member = func() (member, error) { return now, now.commits(1) }
+			fails := failing(io.ErrUnexpectedEOF, 1)
+			broker.verdict = func(p offsetcommit.RequestPartition) error {
+				now = next.member
+				return fails(p)
+			}
+			p.finish()
+			for range 2 {
+				err := c.commit(t.Context(), c.owned.all(), false)
+				if len(broker.committed()) > 0 || isFenced(err) != next.fenced || !isVerdict(err) {
+					t.Errorf("committed %v, %v", broker.committed(), err)
+				}
+			}
+		})
 	}
 }
 

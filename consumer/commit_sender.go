@@ -26,9 +26,9 @@ type commit struct {
 
 // commitSender sends commits in the name of a member of the group.
 type commitSender struct {
-	// member says which member this replica is now, and of which generation. refused is told of a commit that the group does not take from
-	// a member of that generation.
-	member  func() member
+	// member says which member this replica is now, and of which generation, or why nothing may be committed. refused is told of a commit
+	// that the group does not take from a member of that generation.
+	member  func() (member, error)
 	refused func(of member, code kafka.Error)
 	topic   string
 	addr    net.Addr
@@ -45,7 +45,7 @@ type commitTransport interface {
 	CloseIdleConnections()
 }
 
-func newCommitSender(of func() member, refused func(member, kafka.Error), cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
+func newCommitSender(of func() (member, error), refused func(member, kafka.Error), cfg *Config, kafkas *connections, log *slog.Logger) *commitSender {
 	return &commitSender{
 		member: of, refused: refused, topic: cfg.Topic, addr: cfg.Cluster.Addr(), transport: kafkas.transport, log: log,
 	}
@@ -88,7 +88,10 @@ func (c *commitSender) sendOnce(ctx context.Context, commits []commit) error {
 }
 
 func (c *commitSender) request(ctx context.Context, commits []commit) error {
-	of := c.member()
+	of, err := c.member()
+	if err != nil {
+		return err
+	}
 	req := &offsetcommit.Request{
 		GroupID:         of.group,
 		GenerationID:    int32(of.generation), //nolint:gosec // it came from 32 bits
@@ -120,6 +123,24 @@ func (c *commitSender) request(ctx context.Context, commits []commit) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+var (
+	errFormerTerm   = errors.New("the offsets have come about in a membership that is lost")
+	errNoGeneration = errors.New("this replica is in no generation of the group")
+)
+
+// commits says why offsets that have come about in a term must not be committed in the name of a member; nil if they may. Brokers do not ask
+// whose a partition is: in the name of a later membership the commit would undo those of the partition's present owner. Nor do brokers
+// refuse a commit in nobody's name while the group is empty.
+func (m member) commits(term int) error {
+	switch {
+	case m.term != term:
+		return &fencedError{cause: errFormerTerm}
+	case m.generation < 0:
+		return &movesError{cause: errNoGeneration}
+	}
+	return nil
 }
 
 // fencedError says that the group has gone on without this member: its partitions are somebody else's.

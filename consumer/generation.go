@@ -36,7 +36,11 @@ func (c *Consumer) newSession(ctx context.Context, g *groupMember, term int) *se
 		cfg: &c.cfg, client: g.kafkas.client, source: g.kafkas.log(c.cfg.Topic), share: g.share, metrics: c.cfg.Metrics, log: c.log,
 		loops: c.loops, sees: g.sees, partitions: make(map[int]*partition),
 	}
-	commits := newCommitter(owned, newCommitSender(g.member, g.commitRefused, &c.cfg, g.kafkas, c.log))
+	named := func() (member, error) {
+		now := g.member()
+		return now, now.commits(term)
+	}
+	commits := newCommitter(owned, newCommitSender(named, g.commitRefused, &c.cfg, g.kafkas, c.log))
 	l := c.newPipeline(owned, commits, g.kafkas.to) //nolint:contextcheck // a line of the log needs none
 	s := &session{
 		log: c.log, drainTimeout: c.cfg.DrainTimeout, holdings: g.holdings, term: term,

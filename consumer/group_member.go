@@ -24,10 +24,10 @@ const (
 	rebalanceSlack = 15 * time.Second
 )
 
-// member is who we are to the group.
+// member is who we are to the group, in a term of the holdings.
 type member struct {
 	group, id, instance string
-	generation          int
+	generation, term    int
 }
 
 // groupMember keeps this replica a member of the group. The package membership rules; this type holds the clock, makes the requests and
@@ -52,7 +52,9 @@ type groupMember struct {
 	generation int
 	// idle says that no session follows the holdings any more.
 	idle bool
-	// ended is closed when the membership is over, err is why; nil after stop.
+	// deaf is closed when the rules are called no more. ended is closed when the membership is over and no request is under way, err is
+	// why; nil after stop.
+	deaf  chan struct{}
 	ended chan struct{}
 	err   error
 }
@@ -61,9 +63,11 @@ func (c *Consumer) newGroupMember(kafkas *connections) *groupMember {
 	g := &groupMember{
 		c: c, kafkas: kafkas, share: &quotaShare{cfg: &c.cfg, limiter: c.limiter, log: c.log},
 		told: make(chan func(*membership.Member, time.Time)), answered: make(chan membership.Answer),
-		requests: make(map[reflect.Type]context.CancelFunc), spacing: newSpacing(0), ended: make(chan struct{}),
+		requests: make(map[reflect.Type]context.CancelFunc), spacing: newSpacing(0),
+		deaf: make(chan struct{}), ended: make(chan struct{}),
 	}
 	g.holdings = newHoldings(func(ids []int) {
+		g.share.drop(ids...) // also of partitions that were never opened
 		g.tell(func(m *membership.Member, now time.Time) { m.GivenUp(now, ids) })
 	})
 	g.identity.Store(&member{group: c.cfg.Group, generation: -1})
@@ -76,6 +80,7 @@ func (g *groupMember) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer g.making.Wait()
 	defer cancel()
+	defer close(g.deaf) // a request that tells the rules something does not wait for the end that waits for it
 	ctx, over := g.c.loops.begin(ctx, "be a member of the group")
 	defer over()
 	cfg := &g.c.cfg
@@ -112,7 +117,7 @@ func (g *groupMember) await(ctx context.Context, rules *membership.Member) {
 func (g *groupMember) tell(call func(m *membership.Member, now time.Time)) {
 	select {
 	case g.told <- call:
-	case <-g.ended:
+	case <-g.deaf:
 	}
 }
 
@@ -153,7 +158,7 @@ func (g *groupMember) commitRefused(of member, code kafka.Error) {
 // obey carries orders out until there are none. It says whether the membership is over.
 func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over bool) {
 	for orders := rules.Orders(); len(orders) > 0; orders = rules.Orders() {
-		g.identify(rules.Identity())
+		g.c.limiter.allow(rules.MayCall())
 		for _, order := range orders {
 			if end, is := order.(membership.End); is {
 				if g.err == nil {
@@ -164,13 +169,17 @@ func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over 
 			g.carryOut(ctx, rules, order)
 		}
 	}
+	g.c.limiter.allow(rules.MayCall())
 	g.identify(rules.Identity())
 	g.begins(ctx, rules)
 	return over
 }
 
+// identify notes who this replica is now. What is lost has been taken from the holdings before: a new membership has a new term.
 func (g *groupMember) identify(id membership.Identity) {
-	g.identity.Store(&member{group: g.c.cfg.Group, id: id.MemberID, instance: id.InstanceID, generation: int(id.Generation)})
+	g.identity.Store(&member{
+		group: g.c.cfg.Group, id: id.MemberID, instance: id.InstanceID, generation: int(id.Generation), term: g.holdings.now().term,
+	})
 }
 
 // begins notes a generation in which this replica has its assignment.
@@ -191,7 +200,8 @@ func (g *groupMember) begins(ctx context.Context, rules *membership.Member) {
 	g.spaceAfter(nil)
 	g.c.setStatus(true, now.generation, len(state.Held)-len(state.GivingUp))
 	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelInfo, "generation begins", slog.Int("generation", now.generation),
-		slog.String("group", g.c.cfg.Group), slog.Any("partitions", state.Held), slog.Any("giving_up", state.GivingUp))
+		slog.String("group", g.c.cfg.Group), slog.String("protocol", state.Protocol), slog.Any("partitions", state.Held),
+		slog.Any("giving_up", state.GivingUp))
 	g.holdings.join()
 }
 
@@ -213,13 +223,11 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Lose:
 		g.lose(ctx, o.Why)
 	case membership.Pause:
-		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 		g.c.trouble.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
-		g.c.limiter.halt(true)
+		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 	case membership.Resume:
-		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 		g.c.trouble.Store(nil)
-		g.c.limiter.halt(false)
+		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 	case membership.Refused:
 		g.refused(ctx, o)
 	case membership.End:
@@ -229,20 +237,19 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 
 // pauseLevel is how loud a pause is told. That a heartbeat and the answer to a join cross is a matter of milliseconds.
 func pauseLevel(why error) slog.Level {
-	if lost, is := errors.AsType[*membership.LostError](why); is && lost.Code != 0 {
+	if lost, is := errors.AsType[*membership.LostError](why); is && kafka.Error(lost.Code) == kafka.IllegalGeneration {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
 }
 
-// lose passes on that all partitions are lost.
+// lose passes on that all partitions are lost. The log may stand: it comes last.
 func (g *groupMember) lose(ctx context.Context, why error) {
-	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))
-	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
-	g.c.setStatus(false, g.generation, 0)
 	g.holdings.lose(why)
 	g.share.dropAll()
-	g.c.limiter.halt(false)
+	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
+	g.c.setStatus(false, g.generation, 0)
+	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))
 }
 
 // refused says in the log that a request is made again. Refusals by the brokers have been told.
@@ -264,19 +271,19 @@ func asKafkas(err error) error {
 }
 
 // brokersRefuse deals with a join that brokers refuse, before the rules get the answer: it ends the membership if this replica has not
-// worked yet, and waits otherwise.
-func (g *groupMember) brokersRefuse(ctx context.Context, err error) {
+// worked yet, and returns the pause before the next join otherwise.
+func (g *groupMember) brokersRefuse(ctx context.Context, err error) time.Duration {
 	if cluster.Refusal(err) == nil {
-		return
+		return 0
 	}
 	if final := g.c.atStart(err); isFinal(final) {
 		g.fail(final)
-		return
+		return 0
 	}
 	level, cause := inLog(err)
 	g.c.log.LogAttrs(ctx, level, "group not joined, will retry", slog.String("group", g.c.cfg.Group), cause)
 	g.c.troubled("group not joined", err)
-	_ = pause(ctx, g.spaceAfter(err)) // the caller looks at ctx
+	return g.spaceAfter(err)
 }
 
 // spaceAfter returns the pause after a join that brokers refuse. A nil error begins anew: the join has succeeded.

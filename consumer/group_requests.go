@@ -26,7 +26,7 @@ func (g *groupMember) send(ctx context.Context, s membership.Send) {
 		a := g.ask(asking, s.Request)
 		a.Number = s.Number
 		if _, joins := s.Request.(membership.Join); joins && ctx.Err() == nil {
-			g.brokersRefuse(ctx, refusalOf(a))
+			a.Pause = g.brokersRefuse(ctx, refusalOf(a))
 		}
 		select {
 		case g.answered <- a:

@@ -14,7 +14,7 @@ type holdings struct {
 	mu sync.Mutex
 	// held has a partition for each key; true says that it is to be given up.
 	held map[int]bool
-	// joined says that this replica is a member of a generation of the group. term counts how often it has become one.
+	// joined says that this replica is a member of a generation of the group. term counts how often all was lost.
 	joined bool
 	term   int
 	// lost is why the last term has ended; nil before that.
@@ -56,12 +56,7 @@ func (h *holdings) now() heldNow {
 
 // join notes that this replica is a member of a generation.
 func (h *holdings) join() {
-	h.change(func() {
-		if !h.joined {
-			h.joined = true
-			h.term++
-		}
-	})
+	h.change(func() { h.joined = true })
 }
 
 // gain takes partitions in.
@@ -97,6 +92,7 @@ func (h *holdings) left(term int, ids ...int) {
 func (h *holdings) lose(why error) {
 	h.change(func() {
 		h.joined, h.lost = false, why
+		h.term++
 		clear(h.held)
 	})
 }

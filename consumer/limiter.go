@@ -17,8 +17,9 @@ type limiter struct {
 
 	mu    sync.Mutex
 	rules *quota.Limiter
-	// halted says that no call may leave, whatever the rules say.
-	halted bool
+	// member says that the limiter is of a member of a group, so that calls leave until the time until alone, whatever the rules say.
+	member bool
+	until  time.Time
 	// changed is closed and replaced when all goroutines that wait must ask anew. untold says that one of them has no time at
 	// which to ask by itself.
 	changed chan struct{}
@@ -60,16 +61,23 @@ type permit struct {
 	ended atomic.Bool
 }
 
-// halt says whether no call may leave from now on.
-func (l *limiter) halt(yes bool) {
+// allow lets calls leave until a time, and none after that; the zero time lets none leave. Before the first allow, time is no limit.
+func (l *limiter) allow(until time.Time) {
 	if l.beside != nil {
-		l.beside.halt(yes)
+		l.beside.allow(until)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.halted = yes
-	l.wakeLocked()
+	shut := l.member && !earlier(time.Now(), l.until)
+	l.member, l.until = true, until
+	if shut {
+		l.wakeLocked()
+	}
 }
+
+// earlier says whether a time is before another one by the monotonic clock and by the wall clock. The monotonic clock stands while the
+// machine is suspended, and the wall clock may be set.
+func earlier(t, than time.Time) bool { return t.Before(than) && t.Round(0).Before(than.Round(0)) }
 
 // setShare says how many calls a second are this replica's from now on. What is gained counts a window later.
 func (l *limiter) setShare(callsPerSecond float64) {
@@ -153,11 +161,13 @@ func (l *limiter) try() (p *permit, granted bool) {
 func (l *limiter) ask() (granted bool, p *permit, again time.Time, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.halted || l.off {
+	now := time.Now()
+	shut := l.member && !earlier(now, l.until)
+	if shut || l.off {
 		l.untold = true
-		return !l.halted, nil, time.Time{}, l.changed
+		return !shut, nil, time.Time{}, l.changed
 	}
-	r := l.rules.Ask(time.Now())
+	r := l.rules.Ask(now)
 	if l.budget != nil {
 		l.poke()
 	}

@@ -127,3 +127,30 @@ func TestRightsTaken(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedJoinsAreSpaced: joins that the brokers refuse come half a minute apart in the end, however short the session is, and the status
+// names the cause all the time.
+func TestRefusedJoinsAreSpaced(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		r := w.start(func(c *consumer.Config) { c.SessionTimeout = 6 * time.Second })
+		w.publish(0, eventValues(0, 10)...)
+		w.awaitDrained(time.Minute)
+		taken := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, Count: -1})
+		w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 1})
+		time.Sleep(2 * time.Minute)
+		before := taken.Hits()
+		for range 600 {
+			time.Sleep(time.Second)
+			if s := r.Status(); !strings.Contains(s.Absent, "check the ACLs of the user") {
+				t.Fatalf("the status: %+v", s)
+			}
+		}
+		if n := taken.Hits() - before; n > 22 {
+			t.Errorf("%d joins in ten minutes", n)
+		}
+		taken.Remove()
+		w.await(time.Minute, "it is back", func() bool { return r.Status().Live })
+	})
+}

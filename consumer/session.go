@@ -72,8 +72,7 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 		commits, over := s.owned.loops.begin(commits, "commit")
 		defer over()
 		if err := s.committer.run(commits); err != nil {
-			s.fence(err)
-			end()
+			s.fence(err, end)
 		}
 	})
 	s.intake(ctx, end)
@@ -109,8 +108,7 @@ func (s *session) watchTerm(ctx context.Context, end context.CancelFunc) {
 	for ctx.Err() == nil {
 		now := s.holdings.now()
 		if !now.joined || now.term != s.term {
-			s.fence(now.lost)
-			end()
+			s.fence(now.lost, end)
 			return
 		}
 		_ = wait(ctx, time.Time{}, now.changed)
@@ -128,13 +126,15 @@ func (s *session) leave(err error, end context.CancelFunc) {
 	end()
 }
 
-// fence stops all work at once. The partitions are another member's already, which makes the same calls, dead letters and outcomes.
-func (s *session) fence(err error) {
-	if s.fenced.Swap(true) {
-		return
-	}
-	s.log.Warn("work given up, another member will do it again", slog.Any("error", err))
+// fence stops all work at once, and ends the session. The partitions are another member's already, which makes the same calls, dead letters
+// and outcomes. The log may stand: it comes last.
+func (s *session) fence(err error, end context.CancelFunc) {
+	first := !s.fenced.Swap(true)
 	s.cancelWork()
+	end()
+	if first {
+		s.log.Warn("work given up, another member will do it again", slog.Any("error", err))
+	}
 }
 
 // drain lets the calls under way, the dead letters and the outcomes end, and commits meanwhile and at the end. Events that are queued, or wait
@@ -151,7 +151,7 @@ func (s *session) drain(ctx context.Context, stop <-chan struct{}, stopCommits f
 		return
 	}
 	if err := s.commitLast(ctx, s.owned.all(), stop); isFenced(err) {
-		s.fence(err)
+		s.fence(err, func() {})
 	}
 }
 

@@ -160,11 +160,10 @@ func (t *tenures) giveUp(ctx context.Context, of *tenure, end context.CancelFunc
 		return
 	}
 	if err := t.commitLast(ctx, []*partition{of.p}, ctx.Done()); isFenced(err) {
-		t.fence(err)
-		end()
+		t.fence(err, end)
 		return
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || t.committer.forget(ctx, of.p) != nil {
 		return
 	}
 	t.owned.remove(of.p.id)

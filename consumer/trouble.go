@@ -9,6 +9,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"convdel/consumer/cluster"
+	"convdel/consumer/internal/membership"
 )
 
 // trouble is why this replica is no working member of the group, for [Status].
@@ -35,6 +36,8 @@ func (c *Consumer) troubled(what string, err error) {
 func isUnreached(err error) bool {
 	_, answered := errors.AsType[kafka.Error](err)
 	_, unknown := errors.AsType[*partitionsError](err)
+	refused, is := errors.AsType[*membership.RefusedError](err)
+	answered = answered || is && refused.Answered()
 	return !answered && !unknown && cluster.Refusal(err) == nil && !errors.Is(err, errRestart)
 }
 

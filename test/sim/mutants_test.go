@@ -225,7 +225,7 @@ func serviceMutants() []mutant {
 		one("whose the group is does not count", "consumer/owner.go", `	if c.App == "" || s.App == ""`, `	if c.App != "" || s.App == ""`, "foreign"),
 		one("a list counts at any offset", "consumer/internal/offsets/stamp.go", "	if s.Offset != offset || s.Partition != partition {\n",
 			"	if s.Offset >= 0 {\n		s.Offset = offset\n	} else {\n", "lost", "commit"),
-		one("no last commit", "consumer/session.go", "	if err := s.commitLast(ctx, s.owned.all(), stop); isFenced(err) {\n		s.fence(err)\n	}\n", "", "outcome", "repeated"),
+		one("no last commit", "consumer/session.go", "	if err := s.commitLast(ctx, s.owned.all(), stop); isFenced(err) {\n		s.fence(err, func() {})\n	}\n", "", "outcome", "repeated"),
 		{"a coordinator that is loading counts as a group without offsets", []edit{
 			{
 				"consumer/owner.go", "	if res.Error != nil {\n		return nil, res.Error\n	}\n",

@@ -184,6 +184,7 @@ func (m *Member) retry(now time.Time, request string, a Answer) {
 		wait = doubled(refusedFirst, refusedMost, m.refused)
 		m.refused++
 	}
+	wait = max(wait, a.Pause)
 	m.order(Refused{&RefusedError{Request: request, Code: a.Code, Strangers: a.Code == inconsistentProtocols, Err: a.Err}, now.Add(wait)})
 	m.joinAt(now, now.Add(wait))
 }

@@ -137,6 +137,31 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestLargestAssignments: a leader that gives as many partitions as its bytes can name, and takes them away again, takes no time that grows
+// with their square.
+func TestLargestAssignments(t *testing.T) {
+	t.Parallel()
+	var half, all []int
+	for p := range mostBytes/4 - 100 {
+		if all = append(all, p); p%2 == 0 {
+			half = append(half, p)
+		}
+	}
+	m := New(Config{Topic: "t", Session: session, Rebalance: rebalance, Heartbeat: beatEvery}, start)
+	for generation, given := range [][]int{all, half, all} {
+		if generation > 0 {
+			m.rejoin(start)
+			m.settle(start)
+		}
+		m.Answered(start, Answer{Number: m.join.number, MemberID: "m", LeaderID: "l", Protocol: Cooperative, Generation: int32(generation)})
+		m.Answered(start, Answer{Number: m.sync.number, Assignment: assignmentBytes("t", share{partitions: given})})
+		m.GivenUp(start, all)
+		if got := m.State().Held; !slices.Equal(got, given) {
+			t.Fatalf("generation %d: %d partitions are held, %d were given", generation, len(got), len(given))
+		}
+	}
+}
+
 // FuzzSubscription: no bytes of a stranger bring down a leader, and whatever they claim, each partition is given once, or withheld.
 func FuzzSubscription(f *testing.F) {
 	f.Add([]byte{}, uint8(3))

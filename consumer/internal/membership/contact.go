@@ -38,6 +38,18 @@ func (m *Member) overdue() time.Time {
 	return m.contact.calm.Add(m.cfg.Rebalance - m.cfg.Session/4)
 }
 
+// MayCall is until when calls may leave if no other answer comes; zero if none may now. The caller holds to it by itself: a process that was
+// suspended makes calls before it does anything else.
+func (m *Member) MayCall() time.Time {
+	if len(m.holding.held) == 0 || m.contact.paused != nil {
+		return time.Time{}
+	}
+	if silent, overdue := m.silent(), m.overdue(); overdue.After(silent) {
+		return silent
+	}
+	return m.overdue()
+}
+
 // lapseContact takes away the partitions of a member that has heard nothing for a session.
 func (m *Member) lapseContact(now time.Time) {
 	if len(m.holding.held) > 0 && !now.Before(m.lost()) {

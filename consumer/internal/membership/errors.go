@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -28,6 +29,12 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s: refused with error code %d", e.Request, e.Code)
 }
 
+// Answered says that a coordinator has answered, though not as wanted.
+func (e *RefusedError) Answered() bool {
+	restless, is := errors.AsType[*RestlessError](e.Err)
+	return e.Code != 0 || is && !restless.Silent || errors.Is(e.Err, errNoMember)
+}
+
 // Unwrap returns why there is no answer.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
@@ -45,6 +52,17 @@ type SessionTimeoutError struct{ Session time.Duration }
 // Error implements error.
 func (e *SessionTimeoutError) Error() string {
 	return fmt.Sprintf("session-timeout: the broker does not allow %v (group.min.session.timeout.ms, group.max.session.timeout.ms)", e.Session)
+}
+
+// RestlessError says that a member joins again and again, and gets no assignment. Silent says that nobody has answered for a session.
+type RestlessError struct {
+	Joins  int
+	Silent bool
+}
+
+// Error implements error.
+func (e *RestlessError) Error() string {
+	return fmt.Sprintf("the group does not settle: join %d in a row without an assignment", e.Joins)
 }
 
 // LostError says why a member has lost its partitions, or may have.

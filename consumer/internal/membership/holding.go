@@ -10,7 +10,7 @@ import (
 type holding struct {
 	// held are the partitions that the member works on or gives up; true says that it gives them up.
 	held map[int]bool
-	// assigned are the member's in the last assignment, which was of the generation.
+	// assigned are the member's in the last assignment, ascending, which was of the generation.
 	assigned   []int
 	generation int32
 	// claimed are what the last join has claimed. released says that the present generation gives some of it to nobody, so that
@@ -20,7 +20,7 @@ type holding struct {
 }
 
 func (h *holding) giving(p int) bool     { return h.held[p] }
-func (h *holding) isAssigned(p int) bool { return slices.Contains(h.assigned, p) }
+func (h *holding) isAssigned(p int) bool { _, is := slices.BinarySearch(h.assigned, p); return is }
 func (h *holding) all() []int            { return slices.Sorted(maps.Keys(h.held)) }
 
 // kept returns what is held and not being given up.

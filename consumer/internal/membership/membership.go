@@ -42,6 +42,8 @@ type Member struct {
 	join, sync, heartbeat, leave request
 	// beat is when the next heartbeat is due.
 	beat time.Time
+	// answered is when a request was last answered.
+	answered time.Time
 	// orphan is when a static member last gave up on a join without a member ID. It may be carried out late, and fences the member
 	// then.
 	orphan time.Time
@@ -73,6 +75,9 @@ func New(cfg Config, now time.Time) *Member {
 func (m *Member) Answered(now time.Time, a Answer) {
 	m.lapse(now)
 	var r request
+	if a.Err == nil {
+		m.answered = now
+	}
 	switch a.Number {
 	case 0:
 	case m.join.number:

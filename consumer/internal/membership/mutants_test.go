@@ -81,6 +81,11 @@ func mutants() []mutation.Mutant {
 		{"a refused commit of any generation counts", "membership.go", "	if generation == m.generation && generation >= 0 && m.beats() {\n", "	if m.beats() {\n"},
 		{"retries do not pause", "codes.go", "retryFirst = 100 * time.Millisecond", "retryFirst = 0 * time.Millisecond"},
 		{"refusals do not pause", "codes.go", "refusedFirst = time.Second", "refusedFirst = time.Millisecond"},
+		{"a pause that is asked for is none", "answers.go", "	wait = max(wait, a.Pause)\n", ""},
+		{"joins in a row are not told", "requests.go", "		m.order(Refused{&RefusedError{Request: \"join\", Err: &RestlessError{m.soon, now.Sub(m.answered) >= m.cfg.Session}}, now.Add(wait)})\n", ""},
+		{"calls may be made in a pause", "contact.go", "	if len(m.holding.held) == 0 || m.contact.paused != nil {\n", "	if len(m.holding.held) == 0 {\n"},
+		{"calls may be made for a whole session", "contact.go", "		return silent\n	}\n	return m.overdue()\n", "		return m.lost()\n	}\n	return m.overdue()\n"},
+		{"calls may be made for longer than a rebalance waits", "contact.go", "	if silent, overdue := m.silent(), m.overdue(); overdue.After(silent) {\n", "	if silent, overdue := m.silent(), m.overdue(); !overdue.IsZero() {\n"},
 		{"joins in a row do not pause", "requests.go", "	if m.soon > soonMost {\n", "	if m.soon > 1000*soonMost {\n"},
 		{"failures are counted for ever", "answers.go", "	m.soon, m.failed, m.refused = 0, 0, 0\n", ""},
 

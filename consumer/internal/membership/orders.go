@@ -109,6 +109,9 @@ type Answer struct {
 	// Err says that there was no answer, or none that can be read.
 	Err error
 
+	// Pause is for how long at least the request is not made again, if it did not succeed.
+	Pause time.Duration
+
 	// MemberID, LeaderID, Protocol and Generation are a join's. MemberID is set also with code 79.
 	MemberID, LeaderID string
 	Protocol           string

@@ -186,7 +186,13 @@ func (p *process) gains(q int) {
 	}
 	for _, other := range p.w.procs {
 		_, holds := other.held[q]
-		if other == p || other.dead || !holds || other.frozen.After(p.w.now) {
+		if other == p || other.dead || !holds {
+			continue
+		}
+		if other.frozen.After(p.w.now) {
+			if other.m.MayCall().After(p.w.now) {
+				p.w.fault("%s gains %d, for which %s may call once it is no longer frozen", p.name, q, other.name)
+			}
 			continue
 		}
 		if other.paused.IsZero() || p.w.now.Sub(other.paused) < session/4-2*beatEvery {

@@ -17,12 +17,13 @@ func (m *Member) send(now time.Time, r Request, timeout time.Duration) request {
 	return request{m.last, now, m.memberID, m.generation}
 }
 
-// rejoin joins at once, unless this has happened too often in a row.
+// rejoin joins at once, unless this has happened too often in a row. Then it tells, since none of the answers is a refusal.
 func (m *Member) rejoin(now time.Time) {
 	m.soon++
 	wait := time.Duration(0)
 	if m.soon > soonMost {
 		wait = doubled(retryFirst, retryMost, m.soon-soonMost-1)
+		m.order(Refused{&RefusedError{Request: "join", Err: &RestlessError{m.soon, now.Sub(m.answered) >= m.cfg.Session}}, now.Add(wait)})
 	}
 	m.joinAt(now, now.Add(wait))
 }

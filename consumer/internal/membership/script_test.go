@@ -21,9 +21,9 @@ var update = flag.Bool("update", false, "write what the scripts give into testda
 //	after D [heartbeats=CODE|none]      time passes, and heartbeats are answered at once; with none, each stays without an answer
 //	freeze D                            time passes, and the process does not notice
 //	join, sync, heartbeat, leave ...    the answer to the last request of the kind; @N ... the answer to request N:
-//	                                    ok or code=N or err, member= leader= protocol= generation= partitions= members=ID:CLAIMS@GENERATION;...
+//	                                    ok or code=N or err [pause=D], member= leader= protocol= generation= partitions= members=ID:CLAIMS@GENERATION;...
 //	                                    assigned=0,1 [basis=N] [withheld], bytes=TEXT
-//	given-up 0,1   partitions N   commit-refused CODE generation=N   stop   state
+//	given-up 0,1   partitions N   commit-refused CODE generation=N   stop   state   may-call
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -121,6 +121,12 @@ func (s *stage) do(line string) {
 		s.m.Stop(s.now)
 	case "state":
 		s.state()
+	case "may-call":
+		if until := s.m.MayCall(); until.IsZero() {
+			fmt.Fprintln(s.out, "never")
+		} else {
+			fmt.Fprintf(s.out, "until %v\n", until.Sub(start))
+		}
 	default:
 		s.answer(name, args)
 	}
@@ -197,6 +203,9 @@ func (s *stage) answer(name string, args map[string]string) {
 	}
 	if _, failed := args["err"]; failed {
 		a.Err = errors.New("connection reset")
+	}
+	if args["pause"] != "" {
+		a.Pause = s.duration(args["pause"])
 	}
 	if members := args["members"]; members != "" {
 		for m := range strings.SplitSeq(members, ";") {
