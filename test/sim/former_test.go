@@ -353,6 +353,9 @@ func (s *formerWork) commit(work context.Context) (done, fenced bool) {
 		if len(p.left) > 0 {
 			watermark = p.left[0]
 		}
+		for p.ended[watermark] { // by a list that it has inherited
+			watermark++
+		}
 		req.Topics[0].Partitions = append(req.Topics[0].Partitions, offsetcommit.RequestPartition{
 			PartitionIndex: int32(id), CommittedOffset: watermark, CommittedLeaderEpoch: -1, CommittedMetadata: stampOf(id, watermark, p.ended),
 		})
