@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,8 +33,23 @@ func (w *world) twin(n int) {
 		default: // the newer one has ended, perhaps before it joined
 			old.cancel()
 			<-old.done
+			s.replaceFenced(next)
 		}
 	})
+}
+
+// replaceFenced starts another replica if a newer one has been fenced: the older one was not in the group when the newer one joined, and
+// has come back later than that.
+func (s *host) replaceFenced(r *replica) {
+	select {
+	case <-r.done:
+	default:
+		return
+	}
+	if r.err != nil && strings.HasPrefix(r.err.Error(), "fenced: ") {
+		s.clear(r)
+		s.start()
+	}
 }
 
 // outlives waits until one of two replicas with an instance ID ends. It says why if the older one does not for too long.
