@@ -24,8 +24,6 @@ type act struct {
 	slow bool
 	// stirs says that the group may change because of the act.
 	stirs bool
-	// stalls says that members may not know their coordinator meanwhile.
-	stalls bool
 	// waves, if not nil, are the times within the span in which the act has its effect: begin and length of each.
 	waves [][2]time.Duration
 }

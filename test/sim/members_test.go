@@ -55,6 +55,9 @@ func drawMembers(sc *scenario) {
 		drawReturns(d)
 		return
 	}
+	if drawLongActs(&drawer{Rand: rngOf(sc, 38), sc: sc}) {
+		return
+	}
 	for _, kind := range memberMakers() {
 		if kind.rough && sc.gentle || kind.fits != nil && !kind.fits(sc) || !d.chance(0.35) {
 			continue
@@ -137,7 +140,7 @@ func memberMakers() []maker {
 			return d.comesBack(d.ofStatic(), d.chance(0.7))
 		}},
 		{name: "replicas come and go while answers are slow", draw: func(d *drawer) *act {
-			by := d.sc.callTimeout - d.sc.latency - d.between(300*time.Millisecond, 700*time.Millisecond)
+			by := d.slowly()
 			return &act{
 				detail: by.Round(10 * time.Millisecond).String(), span: 40 * time.Second, slow: true,
 				begin: func(w *world) {
@@ -297,53 +300,4 @@ func memberOf(info coordinator.Info, instance string) string {
 func (w *world) stirred(a *act) bool {
 	from := w.began.Add(a.at - time.Minute)
 	return w.during(func(other *act) bool { return other != a && other.stirs }, from, time.Now())
-}
-
-// twinLimit is longer than any fault that can keep a replica from joining.
-const twinLimit = 10 * time.Minute
-
-// twin starts a second replica with the instance ID of one that runs. The older one must end, and say why. If it is no member of the group
-// just then, the newer one may be fenced instead.
-func (w *world) twin(n int) {
-	w.acting.Go(func() {
-		s := w.hosts[n]
-		old, next := s.second()
-		if old == nil {
-			return
-		}
-		w.net.set(func() { old.party.away, old.party.mute = false, false })
-		over := time.NewTimer(twinLimit)
-		defer over.Stop()
-		select {
-		case <-old.done:
-			if w.count("older replicas that were fenced"); old.err == nil && w.tap.isStatic(s.instance) && !old.party.isDead() {
-				w.fail("fenced", "replica %s, of whose instance ID there is a newer one, ended without an error", old.name)
-			}
-			return
-		case <-next.done: // perhaps before it joined
-		case <-over.C:
-			if w.tap.isStatic(s.instance) {
-				w.fail("fenced", "replica %s runs for %s beside another with its instance ID", old.name, twinLimit)
-			}
-		}
-		old.cancel()
-		<-old.done
-	})
-}
-
-// second starts another replica beside the one that runs, which the host then forgets.
-func (s *host) second() (old, next *replica) {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
-	old = s.replica()
-	if old == nil || old.former || s.instance == "" {
-		return nil, nil
-	}
-	s.running.Lock()
-	defer s.running.Unlock()
-	s.count++
-	absent := old.absent()
-	s.current = s.w.launch(fmt.Sprintf("%d.%d", s.number, s.count), apiPort+100*s.number+s.count, s.member)
-	s.current.contested = absent
-	return old, s.current
 }
