@@ -109,7 +109,7 @@ func (s *host) stop() {
 		return
 	}
 	s.w.note("replica %s has stopped", r.name)
-	if r.err != nil && !(r.contested && r.fenced()) {
+	if r.err != nil && (!r.contested || !r.fenced()) {
 		s.w.fail("stuck", "replica %s ended with: %v", r.name, r.err)
 	}
 	if took := time.Since(began); took > s.w.sc.drainTimeout+stopSlack {
