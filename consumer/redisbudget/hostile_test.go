@@ -19,37 +19,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-// liar is a server that gives any answer to the script, and refuses HELLO and AUTH as told.
+// liar is a server that gives any answer to the script, and refuses HELLO and AUTH as told. Its connections are pipes, so that a question has
+// all the time of a synctest bubble.
 type liar struct {
-	address string
 	// login answers HELLO and AUTH, script answers EVALSHA and EVAL.
 	login, script func(command []string) string
 	connections   atomic.Int64
 }
 
-func newLiar(tb testing.TB, script func(command []string) string) *liar {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	l := &liar{address: listener.Addr().String(), script: script}
-	l.login = func([]string) string { return "-ERR unknown command\r\n" }
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			l.connections.Add(1)
-			tb.Cleanup(func() { _ = conn.Close() })
-			go l.serve(conn)
-		}
-	}()
-	tb.Cleanup(func() { _ = listener.Close(); <-ended })
-	return l
+func newLiar(script func(command []string) string) *liar {
+	return &liar{script: script, login: func([]string) string { return "-ERR unknown command\r\n" }}
+}
+
+func (l *liar) dial(context.Context, string, string) (net.Conn, error) {
+	l.connections.Add(1)
+	ours, theirs := net.Pipe()
+	go l.serve(theirs)
+	return ours, nil
 }
 
 func (l *liar) serve(conn net.Conn) {
@@ -118,9 +104,18 @@ func question(command []string) int64 {
 	return n
 }
 
-func (l *liar) budget(tb testing.TB) *Budget {
+func (l *liar) budget(tb testing.TB, user *url.Userinfo) *Budget {
 	tb.Helper()
-	return stage{address: l.address, key: "k"}.budget(tb, 200)
+	where := url.URL{Scheme: "redis", User: user, Host: "localhost"}
+	b, err := New(Config{URL: func() (string, error) { return where.String(), nil }, Key: "k", CallsPerSecond: 200, Dial: l.dial})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = b.Close()
+		time.Sleep(2 * time.Second) // the client's goroutine that dials notices late
+	})
+	return b
 }
 
 // TestPromise8_AnswersThatClaimMemory: the client allocates nothing for what a header announces, wherever the header stands.
@@ -152,23 +147,24 @@ func TestPromise8_AnswersThatClaimMemory(t *testing.T) {
 		"nothing like Redis":  "HTTP/1.1 400 Bad Request\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLiar(t, func([]string) string { return reply })
-			b := l.budget(t)
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_, _, err := b.Reserve(t.Context(), 1)
-			runtime.ReadMemStats(&after)
-			wrong, ok := errors.AsType[*ReplyError](err)
-			if !ok {
-				t.Fatalf("%v", err)
-			}
-			if len(wrong.Error()) > 200 {
-				t.Errorf("an error of %d bytes", len(wrong.Error()))
-			}
-			// What the liar sends until the connection ends counts, too.
-			if grown := after.TotalAlloc - before.TotalAlloc; grown > 24<<20 {
-				t.Errorf("%d bytes allocated", grown)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				b := newLiar(func([]string) string { return reply }).budget(t, nil)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				_, _, err := b.Reserve(t.Context(), 1)
+				runtime.ReadMemStats(&after)
+				wrong, ok := errors.AsType[*ReplyError](err)
+				if !ok {
+					t.Fatalf("%v", err)
+				}
+				if len(wrong.Error()) > 200 {
+					t.Errorf("an error of %d bytes", len(wrong.Error()))
+				}
+				// What the liar sends until the connection ends counts, too.
+				if grown := after.TotalAlloc - before.TotalAlloc; grown > 24<<20 {
+					t.Errorf("%d bytes allocated", grown)
+				}
+			})
 		})
 	}
 }
@@ -206,11 +202,13 @@ func TestAnswersThatCannotBe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newLiar(t, func(command []string) string { return reply(question(command)) }).budget(t)
-			departures, _, err := b.Reserve(t.Context(), 5)
-			if _, ok := errors.AsType[*ReplyError](err); !ok || departures != nil {
-				t.Errorf("%v, %v", departures, err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				b := newLiar(func(command []string) string { return reply(question(command)) }).budget(t, nil)
+				departures, _, err := b.Reserve(t.Context(), 5)
+				if _, ok := errors.AsType[*ReplyError](err); !ok || departures != nil {
+					t.Errorf("%v, %v", departures, err)
+				}
+			})
 		})
 	}
 }
@@ -223,37 +221,41 @@ func TestRefusals(t *testing.T) {
 		"MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381", "OOM command not allowed when used memory > 'maxmemory'.", "BUSY Redis is busy running a script.",
 		"MASTERDOWN Link with MASTER is down", "NOPERM this user has no permissions", "NOSCRIPT No matching script.", "CLUSTERDOWN The cluster is down", "TRYAGAIN",
 	} {
-		b := newLiar(t, func([]string) string { return "-" + text + "\r\n" }).budget(t)
-		if departures, _, err := b.Reserve(t.Context(), 1); err == nil || !strings.Contains(err.Error(), text) || departures != nil {
-			t.Errorf("%s: %v, %v", text, departures, err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			b := newLiar(func([]string) string { return "-" + text + "\r\n" }).budget(t, nil)
+			if departures, _, err := b.Reserve(t.Context(), 1); err == nil || !strings.Contains(err.Error(), text) || departures != nil {
+				t.Errorf("%s: %v, %v", text, departures, err)
+			}
+		})
 	}
 }
 
 // TestShiftedAnswers: a server that owes an answer stays one answer behind. The connection is given up.
 func TestShiftedAnswers(t *testing.T) {
 	t.Parallel()
-	now, before := int64(1_700_000_000_000_000), ""
-	var l *liar
-	l = newLiar(t, func(command []string) string {
-		now += 20_000
-		answer := numbers(now, now, 1, question(command))
-		if l.connections.Load() > 1 {
+	synctest.Test(t, func(t *testing.T) {
+		now, before := int64(1_700_000_000_000_000), ""
+		var l *liar
+		l = newLiar(func(command []string) string {
+			now += 20_000
+			answer := numbers(now, now, 1, question(command))
+			if l.connections.Load() > 1 {
+				return answer
+			}
+			answer, before = before, answer
+			if answer == "" {
+				return "+OK\r\n"
+			}
 			return answer
+		})
+		b := l.budget(t, nil)
+		if _, _, err := b.Reserve(t.Context(), 1); err == nil {
+			t.Error("the answer to another command is taken for the script's")
 		}
-		answer, before = before, answer
-		if answer == "" {
-			return "+OK\r\n"
+		if departures, _, err := b.Reserve(t.Context(), 1); err != nil || len(departures) != 1 || l.connections.Load() != 2 {
+			t.Errorf("%v, %v over %d connections", departures, err, l.connections.Load())
 		}
-		return answer
 	})
-	b := l.budget(t)
-	if _, _, err := b.Reserve(t.Context(), 1); err == nil {
-		t.Error("the answer to another command is taken for the script's")
-	}
-	if departures, _, err := b.Reserve(t.Context(), 1); err != nil || len(departures) != 1 || l.connections.Load() != 2 {
-		t.Errorf("%v, %v over %d connections", departures, err, l.connections.Load())
-	}
 }
 
 // TestKeyGoesBack: departures that were handed out before are not used again.
@@ -289,17 +291,20 @@ func TestKeyGoesBack(t *testing.T) {
 // TestClockJumps: the answer after a jump of Redis's clock is an error, the ones after that are not.
 func TestClockJumps(t *testing.T) {
 	t.Parallel()
-	var ahead time.Duration
-	b := newLiar(t, func(command []string) string {
-		now := time.Now().Add(ahead).UnixMicro()
-		return numbers(now, now, 1, question(command))
-	}).budget(t)
-	for i, jump := range []time.Duration{0, time.Hour, 0, -2 * time.Hour, 0} {
-		ahead += jump
-		if _, _, err := b.Reserve(t.Context(), 1); (err != nil) != (jump != 0) {
-			t.Errorf("answer %d, after a jump of %s: %v", i, jump, err)
+	synctest.Test(t, func(t *testing.T) {
+		var ahead time.Duration
+		b := newLiar(func(command []string) string {
+			now := time.Now().Add(ahead).UnixMicro()
+			return numbers(now, now, 1, question(command))
+		}).budget(t, nil)
+		for i, jump := range []time.Duration{0, time.Hour, 0, -2 * time.Hour, 0} {
+			ahead += jump
+			if _, _, err := b.Reserve(t.Context(), 1); (err != nil) != (jump != 0) {
+				t.Errorf("answer %d, after a jump of %s: %v", i, jump, err)
+			}
+			time.Sleep(time.Millisecond)
 		}
-	}
+	})
 }
 
 // TestPasswordIsNotRepeated: a server that does not know AUTH repeats its arguments in its error, whole, cut off or escaped.
@@ -310,18 +315,14 @@ func TestPasswordIsNotRepeated(t *testing.T) {
 		"hunter2": "-ERR unknown command '%s', with args beginning with: '%s'\r\n", strings.Repeat(long, 20): "-ERR unknown command '%s', with args beginning with: '%.128s'\r\n",
 		`p"` + long: "-ERR unknown command '%s', with args beginning with: %q\r\n",
 	} {
-		l := newLiar(t, nil)
-		l.login = func(command []string) string { return fmt.Sprintf(answer, command[0], command[len(command)-1]) }
-		where := url.URL{Scheme: "redis", User: url.UserPassword("u", password), Host: l.address}
-		b, err := New(Config{URL: func() (string, error) { return where.String(), nil }, Key: "k", CallsPerSecond: 200})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = b.Close() })
-		_, _, err = b.Reserve(t.Context(), 1)
-		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), long) || !strings.Contains(err.Error(), "unknown command") {
-			t.Errorf("%v", err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			l := newLiar(nil)
+			l.login = func(command []string) string { return fmt.Sprintf(answer, command[0], command[len(command)-1]) }
+			_, _, err := l.budget(t, url.UserPassword("u", password)).Reserve(t.Context(), 1)
+			if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), long) || !strings.Contains(err.Error(), "unknown command") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 
