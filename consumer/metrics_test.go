@@ -60,6 +60,9 @@ func TestUnfinishedIsNotLag(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		w.publish(0, eventValues(200, 210)...)
 		time.Sleep(time.Second)
+		w.await(time.Second, "the attempt under way to end", func() bool {
+			return testkit.Series(w.t, r.registry)[`convdel_in_flight{state="calling"}`] == 0
+		})
 		const oldest = "convdel_oldest_unfinished_timestamp_seconds"
 		waits := map[string]float64{
 			`convdel_lag{partition="0"}`: 210, `convdel_unfinished{partition="0"}`: 1, oldest + `{partition="0"}`: float64(published.UnixMilli()) / 1000,
