@@ -29,6 +29,7 @@ func memberMutants() []mutant {
 			{contact, "	if len(m.holding.held) > 0 && !now.Before(m.lost()) {\n", "	if len(m.holding.held) > 1000 && !now.Before(m.lost()) {\n"},
 			{contact, "	case len(m.holding.held) == 0:\n", "	case len(m.holding.held) >= 0:\n"},
 			{contact, "	if len(m.holding.held) == 0 {\n", "	if len(m.holding.held) >= 0 {\n"},
+			{"consumer/limiter.go", "	shut := l.member && !earlier(now, l.until)\n", "	shut := l.member && now.IsZero()\n"},
 		}, []string{"owner", "quota"}},
 		one("no heartbeats while a join waits", request, beats, beats+" && m.join.number == 0", "beats"),
 		one("no heartbeats while a partition is given up", request, beats, beats+" && len(m.holding.kept()) == len(m.holding.held)", "beats"),
