@@ -22,7 +22,7 @@ func memberMutants() []mutant {
 		{"a partition is worked on after it was lost", []edit{
 			{"consumer/session.go", "		if !now.joined || now.term != s.term {\n", "		if now.term > s.term+1000 {\n"},
 			{"consumer/tenure.go", "		if !now.joined || now.term != t.term {\n", "		if now.term > t.term+1000 {\n"},
-		}, []string{"owner", "repeated", "lost", "stuck", "calm"}},
+		}, []string{"fenced", "owner", "repeated", "lost", "stuck", "calm"}},
 		one("a fenced replica joins again", answers, "	err := &FencedError{m.cfg.InstanceID}\n	m.lose(err)\n	m.end(now, err)\n",
 			"	m.unknown(now, fencedInstance)\n", "fenced", "restart"),
 		{"a replica that hears nothing of its coordinator works on", []edit{
