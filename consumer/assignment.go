@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,8 +27,9 @@ type assignment struct {
 	log     *slog.Logger
 	loops   *loops
 
-	// missing says that there is no such topic.
-	missing atomic.Bool
+	// missing says that there is no such topic. unopened is why partitions that the group has given are not opened yet; nil if none waits.
+	missing  atomic.Bool
+	unopened atomic.Pointer[error]
 
 	// mu guards the rest. While it is held, nothing is waited for, and no other lock is taken.
 	mu         sync.Mutex
@@ -102,10 +104,13 @@ func (a *assignment) commitNothing() {
 
 // absent says why the partitions can't be worked on; empty if they can.
 func (a *assignment) absent() string {
-	if !a.missing.Load() {
-		return ""
+	if a.missing.Load() {
+		return fmt.Sprintf("topic %s is not there", a.cfg.Topic)
 	}
-	return fmt.Sprintf("topic %s is not there", a.cfg.Topic)
+	if why := a.unopened.Load(); why != nil {
+		return cmp.Or(refusedText(notOpened, *why), fmt.Sprintf("%s: %v", notOpened, *why))
+	}
+	return ""
 }
 
 // checkOwner returns a [*GroupTakenError] if another service has committed offsets of the group. Nothing more is committed over

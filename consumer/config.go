@@ -85,7 +85,7 @@ type Config struct {
 	// Lists reads accounts' lists of conversations. Required with RevivedCheck. They have a quota of their own: as many calls as
 	// CallsPerSecond, shared by ShareByPartitions alone.
 	Lists Lists
-	// DrainTimeout bounds how long a stop or a rebalance waits for calls under way and for
+	// DrainTimeout bounds how long a stop, or a partition that is given up, waits for calls under way and for
 	// dead letters and outcomes being written. Default 15 s.
 	DrainTimeout time.Duration
 

@@ -184,7 +184,7 @@ func (c *Consumer) serve(ctx context.Context, stop <-chan struct{}, g *groupMemb
 	}
 }
 
-// attend does what goes on beside the generations. The returned function ends that.
+// attend does what goes on beside the sessions. The returned function ends that.
 func (c *Consumer) attend(ctx context.Context) (stop func()) {
 	stops := []func(){c.limiter.follow(ctx, c.log), c.recheck(ctx), c.breaker.remind(ctx), c.lists.remind(ctx)}
 	return func() {

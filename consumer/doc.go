@@ -1,7 +1,7 @@
 // Package consumer empties a Kafka topic of delete events: each event ends either deleted at the API
 // or as an acknowledged dead letter, and only then may its offset be committed.
 //
-// A [Consumer] is one member of a consumer group. In each generation of the group it fetches the
+// A [Consumer] is one member of a consumer group. As long as it is one, it fetches the
 // partitions that it owns, decodes each record into an event, joins events of one conversation into
 // one call, calls an [API] under one limiter, retries what may be retried, writes dead letters, and
 // commits per partition the watermark, the lowest offset that has not ended. record.go follows a

@@ -27,7 +27,7 @@ func endOfEpoch(ctx context.Context, source *recordlog.Log, id int, current int3
 }
 
 // validate deals with a leader whose epoch is not the one that fetches name. It looks up the leader's present epoch, and asks the
-// leader whether its log has all records that were read. If not, it returns errRestart: the next generation opens the partition
+// leader whether its log has all records that were read. If not, it returns errRestart: the next session opens the partition
 // where the log was cut, and nothing more is committed of it in this one.
 //
 // Nothing else changes the epoch that fetches name: a leader that has not been asked must refuse.

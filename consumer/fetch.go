@@ -26,7 +26,7 @@ const (
 	throttleMost = 30 * time.Second
 )
 
-// errRestart says that the partition has to be opened anew, in another generation.
+// errRestart says that the partition has to be opened anew, in another session.
 var errRestart = errors.New("partition has to be opened anew")
 
 // fetcher reads a partition and delivers its records.
@@ -68,7 +68,7 @@ func (f *fetcher) run(ctx context.Context) error {
 			err = f.atStart(f.recover(ctx, err))
 		}
 		if errors.Is(err, errRestart) {
-			f.log.LogAttrs(ctx, slog.LevelWarn, "leaving the generation to open a partition anew", slog.Any("error", err))
+			f.log.LogAttrs(ctx, slog.LevelWarn, "opening the partitions anew, because of one of them", slog.Any("error", err))
 			return err
 		}
 		if isFinal(err) {

@@ -44,7 +44,7 @@ func (c *Consumer) newSession(ctx context.Context, g *groupMember, term int) *se
 	l := c.newPipeline(owned, commits, g.kafkas.to) //nolint:contextcheck // a line of the log needs none
 	s := &session{
 		log: c.log, drainTimeout: c.cfg.DrainTimeout, holdings: g.holdings, term: term,
-		opener:      &opener{assignment: owned, committer: commits, began: c.began, troubled: c.troubled, atStart: c.atStart},
+		opener:      &opener{assignment: owned, committer: commits, began: c.began, atStart: c.atStart},
 		newFetcher:  func(p *partition) *fetcher { return c.newFetcher(p, owned, l) },
 		worked:      func() { c.worked.Store(true) },
 		owned:       owned,

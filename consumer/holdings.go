@@ -23,7 +23,7 @@ type holdings struct {
 	changed chan struct{}
 }
 
-// held is what a session has to follow at one moment.
+// heldNow is what a session has to follow at one moment.
 type heldNow struct {
 	// keep are the partitions to work on, leave those to give up, ascending.
 	keep, leave []int

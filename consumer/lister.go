@@ -161,7 +161,7 @@ func (p *pages) permit(ctx context.Context) error {
 	if p.begun {
 		p.now.Load().sent()
 		var err error
-		if granted, err = p.limiter.wait(p.ctx); err != nil { //nolint:contextcheck // a new call ends with the generation, not with the list
+		if granted, err = p.limiter.wait(p.ctx); err != nil { //nolint:contextcheck // a new call ends with the intake, not with the list
 			granted.unused()
 			return err
 		}

@@ -120,6 +120,34 @@ func TestGivenUpPartitionLeavesNothing(t *testing.T) {
 	})
 }
 
+// TestCallThatOutlastsItsPartition: a call that goes on for longer than the drain of its partition decides nothing any more. The next owner's call
+// does: an event that it deletes has no dead letter.
+func TestCallThatOutlastsItsPartition(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
+		w.guardCommits()
+		w.api.set(20*time.Second, func(consumer.Call, int) consumer.Answer { return verdict(consumer.Permanent, 50001) })
+		w.publishNumbered(2, 5)
+		brief := func(c *consumer.Config) { c.DrainTimeout = 2 * time.Second }
+		first := w.start(brief)
+		w.await(time.Minute, "the calls", func() bool { return len(w.api.made()) == 10 })
+		w.api.set(50*time.Millisecond, nil)
+		second := w.start(brief)
+		w.await(10*time.Second, "a partition each", func() bool { return first.Status().Partitions == 1 && second.Status().Partitions == 1 })
+		w.awaitDrained(time.Minute)
+		if n := len(w.letterKeys()); n != 5 {
+			t.Errorf("%d dead letters, want those of the partition that was kept", n)
+		}
+		if n := len(w.api.deletes()); n != 5 {
+			t.Errorf("%d conversations deleted, want those of the partition that was given up", n)
+		}
+		if left := first.Unfinished(); left.Total() != 0 {
+			t.Errorf("the first has %+v in memory", left)
+		}
+	})
+}
+
 // TestStaticReplicaComesBack: a replica with an instance ID that stops and starts again within its session has its partitions again. The
 // other one works on, in the same generation.
 func TestStaticReplicaComesBack(t *testing.T) {

@@ -194,7 +194,7 @@ func (m *Metrics) registerKafka() {
 	m.commits = m.set.Counter("commits_total",
 		"Offset commits that the broker has accepted. If it stands still while events end, see convdel_commit_failures_total.")
 	m.commitFailures = m.set.Counter("commit_failures_total",
-		"Offset commits that failed. Some during a rebalance or an election are usual; if it keeps rising, a restart repeats deletes: see the log, and the group's coordinator.")
+		"Offset commits that failed. Some while the group's coordinator moves are usual; if it keeps rising, a restart repeats deletes: see the log, and the group's coordinator.")
 	m.generations = m.set.Counter("generations_total",
 		"Group generations that this replica has worked in. Each that moves partitions costs about a second of their calls; if it keeps rising, find out which replicas come and go.")
 	m.offsetResets = m.set.Counter("offset_resets_total",

@@ -19,6 +19,8 @@ const (
 	adminTimeout = 10 * time.Second
 	// openAtOnce is how many partitions are opened at a time.
 	openAtOnce = 16
+	// notOpened is what has failed where a partition is not opened yet.
+	notOpened = "committed offsets not read"
 )
 
 // opener opens partitions for a session.
@@ -28,15 +30,15 @@ type opener struct {
 	committer *committer
 	// began is the ID that the topic had when Run began.
 	began offsets.TopicID
-	// troubled is told why the partitions are not open yet, atStart makes an error final if it is one of the start.
-	troubled func(what string, err error)
-	atStart  func(error) error
+	// atStart makes an error final if it is one of the start.
+	atStart func(error) error
 }
 
 // open finds where partitions stand: at the committed watermarks, with the finished offsets above them, or at the
 // beginning of the log. It asks again until it knows or ctx ends: a guess would repeat the whole topic, or skip some of it. Other
 // errors are errRestart and those that Run ends with. The partitions belong to the assignment then, and are committed.
 func (o *opener) open(ctx context.Context, ids []int) ([]*partition, error) {
+	defer o.unopened.Store(nil)
 	spacing := newSpacing(time.Second)
 	for {
 		opened, err := o.openOnce(ctx, ids)
@@ -48,8 +50,8 @@ func (o *opener) open(ctx context.Context, ids []int) ([]*partition, error) {
 			return opened, err
 		}
 		level, cause := inLog(err)
-		o.log.LogAttrs(ctx, level, "committed offsets not read, will retry", cause)
-		o.troubled("committed offsets not read", err)
+		o.log.LogAttrs(ctx, level, notOpened+", will retry", cause)
+		o.unopened.Store(&err)
 		if err := pause(ctx, spacing.after(err)); err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ type OwnedPartition struct {
 	Oldest time.Time
 }
 
-// Owned returns how far the consumer has come with each partition that it owns, in their order. It is empty between generations.
+// Owned returns how far the consumer has come with each partition that it owns, in their order. It is empty while the consumer is no member of the group.
 func (c *Consumer) Owned() []OwnedPartition {
 	s := c.session.Load()
 	if s == nil {

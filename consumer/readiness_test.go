@@ -90,6 +90,38 @@ func TestReadyz_Absent(t *testing.T) {
 	})
 }
 
+// TestReadyz_NotOpened: a replica that can't open a partition that the group has given to it is no working member, and says why. It works on its
+// other partition meanwhile.
+func TestReadyz_NotOpened(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+		t := w.t
+		first, second := w.start(), w.start()
+		w.await(time.Minute, "a partition each", func() bool { return first.Status().Partitions == 1 && second.Status().Partitions == 1 })
+		away := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+		second.stop()
+		w.await(time.Minute, "the other partition", func() bool { return first.Status().Partitions == 2 })
+		w.publish(0, eventValues(0, 5)...)
+		w.publish(1, eventValues(5, 10)...)
+		time.Sleep(5 * time.Second)
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			if s := first.Status(); s.Live || !strings.Contains(s.Absent, "committed offsets not read: ") || s.Unreached != "" {
+				t.Fatalf("while the coordinator loads: %+v", s)
+			}
+		}
+		if n := len(w.api.made()); n != 5 {
+			t.Errorf("%d calls, want 5 for the partition that it has", n)
+		}
+		away.Remove()
+		w.awaitDrained(time.Minute)
+		if s := first.Status(); !s.Live || s.Absent != "" {
+			t.Errorf("as a working member: %+v", s)
+		}
+		w.wantDeletedOnce(0, 10)
+	})
+}
+
 // TestReadyz_GenerationOver: a replica whose generation has ended is no working member from that moment on, while calls under way end and
 // commits wait for brokers.
 func TestReadyz_GenerationOver(t *testing.T) {

@@ -110,7 +110,7 @@ func (l *pipeline) acceptUnreadable(rec record, size int64, why error) {
 	l.deadLetters.add(ev, OutcomeUndecodable)
 }
 
-// call deletes one conversation on behalf of all events in p.calling. Its ctx outlives the generation.
+// call deletes one conversation on behalf of all events in p.calling. Its ctx outlives the intake.
 func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 	call := Call{Conversation: p.conversation, Sent: granted.sent}
 	repeated := false
@@ -154,12 +154,16 @@ func (d *dispatcher) call(ctx context.Context, p *pending, granted *permit) {
 }
 
 // endAll ends events in the way that each has come to. All but deleted ones become dead letters, and end once the broker has
-// acknowledged those. When the session is over neither dead letters nor outcomes are written: the event is delivered again.
+// acknowledged those. When the session is over neither dead letters nor outcomes are written: the event is delivered again. The same is so where
+// the partition has been given up before the call ended.
 func (l *pipeline) endAll(over []ended) {
 	for _, e := range over {
-		if e.outcome == OutcomeDeleted {
+		switch {
+		case e.cut():
+			l.leave(e.event)
+		case e.outcome == OutcomeDeleted:
 			l.outcomes.add(e.event, e.outcome)
-		} else {
+		default:
 			l.deadLetters.add(e.event, e.outcome)
 		}
 	}

@@ -39,7 +39,7 @@ func (a *assignment) relocate(ctx context.Context, p *partition) error {
 }
 
 // returnFrom deals with a position beyond last, the log's end. Another topic may have replaced the topic, or the log may have been
-// cut: then the partition is opened anew, in another generation. If neither is known, it begins as start says.
+// cut: then the partition is opened anew, in another session. If neither is known, it begins as start says.
 func (a *assignment) returnFrom(ctx context.Context, p *partition, last int64, log *slog.Logger) error {
 	if _, replaced, err := a.look(ctx); err != nil {
 		return err

@@ -49,9 +49,15 @@ func (s *session) unreached() string {
 	return s.stalls.unreached()
 }
 
-// unreached returns why no partition can be read, if that is since brokers are not reached; empty otherwise.
+// unreached returns why no partition can be opened or read, if that is since brokers are not reached; empty otherwise.
 func (w *stallWatch) unreached() string {
 	text := ""
+	if why := w.owned.unopened.Load(); why != nil {
+		if !isUnreached(*why) {
+			return ""
+		}
+		text = fmt.Sprintf("%s: %v", notOpened, *why)
+	}
 	for _, p := range w.owned.all() {
 		why := p.failing.Load()
 		if why == nil || !isUnreached(*why) {

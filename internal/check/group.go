@@ -72,7 +72,7 @@ func (e *GroupEvidence) members(r *ruling) {
 	}
 	if g.Protocol == "consumer" && len(g.Members) > 0 && g.Assignor != "" && g.Assignor != assignor && g.Assignor != formerAssignor {
 		r.wrong("stop its members, or use another --group", "members of group %s share partitions by %q: run can't join them, unless all know %q as well",
-			e.Name, g.Assignor, assignor)
+			e.Name, g.Assignor, formerAssignor)
 	}
 	var strangers []string
 	for _, m := range g.Members {

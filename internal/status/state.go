@@ -70,7 +70,7 @@ func sentenceOf(s consumer.Snapshot, r *Report) string {
 	}
 	switch r.State {
 	case Draining:
-		why := "its group has a new generation; it joins again after that"
+		why := "it opens its partitions anew, or joins its group again, after that"
 		if s.Status.Stopping {
 			why = "it was told to stop"
 		}

@@ -165,7 +165,7 @@ func TestSentences(t *testing.T) {
 		"refused":       {consumer.Status{Since: since, Absent: "no right to read"}, 0, Absent, []string{"No working member of its group", "no right to read."}},
 		"joining":       {consumer.Status{Since: since}, 0, Joining, []string{"Joining its group since 2026-11-25T11:58:30Z"}},
 		"joining again": {consumer.Status{Since: since, Generation: 3}, 0, Joining, []string{"Joining its group again"}},
-		"rebalance":     {consumer.Status{Since: since, Generation: 3, Draining: true, Absent: "drains"}, 3, Draining, []string{"new generation", "3 calls are under way"}},
+		"rebalance":     {consumer.Status{Since: since, Generation: 3, Draining: true, Absent: "drains"}, 3, Draining, []string{"opens its partitions anew", "3 calls are under way"}},
 		"stopping":      {consumer.Status{Since: since, Draining: true, Stopping: true, Absent: "drains", Unreached: "x"}, 3, Draining, []string{"told to stop", "nothing new begins"}},
 	} {
 		s := consumer.Snapshot{

@@ -43,7 +43,7 @@ type FencedError struct{ InstanceID string }
 
 // Error implements error.
 func (e *FencedError) Error() string {
-	return fmt.Sprintf("fenced: another process has joined the group with the instance ID %q", e.InstanceID)
+	return fmt.Sprintf("instance-id: another process has joined the group as %q: each replica needs a name of its own", e.InstanceID)
 }
 
 // SessionTimeoutError says that the broker does not allow the session timeout.

@@ -225,6 +225,6 @@ func (m *Member) State() State {
 	}
 	return State{
 		Phase: m.phase, Since: m.since, Protocol: m.protocol, Leader: m.leader, Partitions: m.review.basis.number, Held: all, GivingUp: giving,
-		Paused: m.contact.paused, Stopping: !m.stopping.IsZero(), Alive: m.contact.alive,
+		Stopping: !m.stopping.IsZero(),
 	}
 }

@@ -26,7 +26,7 @@ func (p Phase) String() string {
 	return [...]string{"joining", "syncing", "working", "yielding", "leaving", "ended"}[p]
 }
 
-// State is the membership as a status page shows it.
+// State is the membership at one moment, for the log and the status.
 type State struct {
 	Phase Phase
 	// Since is when the phase began.
@@ -38,10 +38,6 @@ type State struct {
 	Partitions int
 	// Held are the partitions that the member holds, GivingUp are those of them that it gives up, both ascending.
 	Held, GivingUp []int
-	// Paused is why no new call may be made, or nil.
-	Paused error
 	// Stopping says that [Member.Stop] was called.
 	Stopping bool
-	// Alive is when the last request was sent whose answer shows that the coordinator knew the member.
-	Alive time.Time
 }
