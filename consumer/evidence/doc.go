@@ -8,6 +8,9 @@
 //   - the group's offsets and their lists of finished offsets say that the event has ended, but not how
 //   - the event's own record says what was asked for, as long as the topic of events keeps it
 //
+// A dead letter that names an outcome topic is no end as long as its outcome is not recorded and its offset is open. The service may
+// execute the event again then, and delete it.
+//
 // Where an offset has ended and neither outcome nor dead letter is there, the event was deleted, since every other end leaves a dead
 // letter. That is an inference, and [Ruling.Proven] is false. It is wrong if somebody who may commit for the group has skipped
 // the record, if the group was made anew behind it, or if the dead letter was settled and its tombstone is gone. Where one of these can

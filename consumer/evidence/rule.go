@@ -21,6 +21,7 @@ const (
 	noteLettersUnread  = "its offset has ended, there is no outcome, and a part of the dead letters can't be read"
 	noteSettled        = "settled by a program that does not say how"
 	noteNoReplay       = "it was replayed, and the record of the replay is not found"
+	noteNoOutcome      = "it has a dead letter, and its outcome is not recorded yet: until then the service may execute it again"
 	noteLetterOpen     = "a replay of it was deleted; its dead letter is still open"
 )
 
@@ -36,6 +37,8 @@ func (e *Event) rule() Ruling {
 	switch {
 	case e.Settled != nil && (last == nil || !last.Kind.Settles()):
 		return e.byTombstone()
+	case last == nil && e.Letter != nil && e.awaitsOutcome():
+		return Ruling{Record: e.ID}
 	case last == nil && e.Letter != nil:
 		return e.byLetter()
 	case last == nil && e.replaced && len(e.Replays) > 0:
@@ -74,6 +77,23 @@ func (e *Event) byLetter() Ruling {
 		How: How(e.Letter.Class), Code: e.Letter.Code, Attempts: e.Letter.Attempts, Time: e.Letter.LastAttempt,
 		Record: e.ID, Basis: ByLetter, Proven: true,
 	}
+}
+
+// awaitsOutcome says whether the event of a dead letter has not ended, or its outcome may not be seen yet. It notes why. A service that records outcomes
+// has not ended an event before that. If it dies in between, or loses the partition, the event is executed again, and may be deleted. An event
+// whose record is gone is not executed again.
+func (e *Event) awaitsOutcome() bool {
+	switch {
+	case e.Letter.OutcomeTopic == "" || e.Source == Removed || e.Source == Absent || e.Source == Beyond:
+		return false
+	case !e.committed():
+		e.note(noteNoOutcome)
+		return true
+	case e.outcomesHidden:
+		e.note(noteOutcomesHidden)
+		return true
+	}
+	return false
 }
 
 func (e *Event) byTombstone() Ruling {

@@ -18,6 +18,7 @@ func TestRule(t *testing.T) {
 		return &Event{Ruling: Ruling{How: how, Time: noon.Add(at), Record: "again"}}
 	}
 	some := &schema.Event{}
+	recorded := &schema.DeadLetter{Class: "permanent", OutcomeTopic: "ends"} // its event ends with its outcome
 	for name, c := range map[string]struct {
 		e     Event
 		want  Ruling
@@ -37,6 +38,17 @@ func TestRule(t *testing.T) {
 		"no record":                {Event{Source: Absent, letters: true}, Ruling{How: None, Basis: ByRecord, Proven: true}, noteAbsent},
 		"beyond":                   {Event{Source: Beyond, letters: true}, Ruling{How: None, Basis: ByRecord, Proven: true}, noteBeyond},
 		"a letter":                 {Event{Source: Present, Letter: &schema.DeadLetter{Class: "expired"}}, Ruling{How: "expired", Basis: ByLetter, Proven: true}, ""},
+		"a letter, and not ended":  {Event{Source: Present, Commit: CommitOpen, Letter: &schema.DeadLetter{Class: "expired"}}, Ruling{How: "expired", Basis: ByLetter, Proven: true}, ""},
+		"a letter before its end":  {Event{Source: Present, Commit: CommitOpen, letters: true, Letter: recorded}, Ruling{}, noteNoOutcome},
+		"before the first commit":  {Event{Source: Present, Commit: CommitNone, Letter: recorded}, Ruling{}, noteNoOutcome},
+		"its batch is unreadable":  {Event{Source: Unreadable, Commit: CommitOpen, Letter: recorded}, Ruling{}, noteNoOutcome},
+		"ended, outcome not found": {Event{Source: Present, Commit: CommitEnded, Letter: recorded}, Ruling{How: "permanent", Basis: ByLetter, Proven: true}, ""},
+		"stepped over":             {Event{Source: Present, Commit: CommitByOther, Letter: recorded}, Ruling{How: "permanent", Basis: ByLetter, Proven: true}, ""},
+		"ended, outcomes hidden":   {Event{Source: Present, Commit: CommitEnded, letters: true, outcomesHidden: true, Letter: recorded}, Ruling{}, noteOutcomesHidden},
+		"a letter of what is gone": {Event{Source: Removed, Commit: CommitOpen, Letter: recorded}, Ruling{How: "permanent", Basis: ByLetter, Proven: true}, noteNoRecord},
+		"a letter with an outcome": {
+			Event{Source: Present, Commit: CommitOpen, Letter: recorded, Outcomes: []schema.Outcome{ended("permanent", 0)}}, Ruling{How: "permanent", Basis: ByOutcome, Proven: true}, "",
+		},
 		"a tombstone for a reason": {Event{Source: Present, Settled: &schema.Settlement{By: "op", Reason: "x"}}, Ruling{How: discarded, Basis: ByTombstone, By: "op", Proven: true}, ""},
 		"a bare tombstone":         {Event{Source: Present, Settled: &schema.Settlement{}}, Ruling{How: Unknown, Basis: ByTombstone}, noteSettled},
 		"a replay nobody finds":    {Event{Source: Present, Settled: &schema.Settlement{By: "op"}}, Ruling{How: Unknown, Basis: ByTombstone, By: "op"}, noteNoReplay},

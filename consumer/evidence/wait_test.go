@@ -91,6 +91,48 @@ func TestWaitForOffsets(t *testing.T) {
 	})
 }
 
+// TestWaitForTheOutcomeBehindADeadLetter: a dead letter of a service that records outcomes is no end as long as its outcome is not recorded and the
+// offset is open. The next owner of the partition executes the event again, and may delete it.
+func TestWaitForTheOutcomeBehindADeadLetter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end  func(d *desk, id string, e *schema.Event)
+		want evidence.Ruling
+	}{
+		"deleted by the next owner": {func(d *desk, id string, e *schema.Event) { d.end(id, schema.OutcomeDeleted, e) }, evidence.Ruling{How: "deleted", Basis: evidence.ByOutcome, Proven: true}},
+		"recorded late":             {func(d *desk, id string, e *schema.Event) { d.end(id, schema.OutcomePermanent, e) }, evidence.Ruling{How: "permanent", Basis: evidence.ByOutcome, Proven: true}},
+		"ended without an outcome":  {func(d *desk, _ string, _ *schema.Event) { d.commit(0, 1) }, evidence.Ruling{How: "permanent", Basis: evidence.ByLetter, Proven: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			atDesk(t, func(d *desk) {
+				e := asks("alice", "bob")
+				id := d.publish(0, e)
+				d.commit(0, 0)
+				l := dead(id, schema.ClassPermanent)
+				l.OutcomeTopic = ends
+				d.bury(l, source(t, e))
+				if got := d.one(d.reader(), id); got.Ruling.Final() || got.Letter == nil || !strings.Contains(strings.Join(got.Notes, ""), "its outcome is not recorded yet") {
+					t.Errorf("found %+v, %q", got.Ruling, got.Notes)
+				}
+				if short := <-d.wait(d.reader(), time.Minute, receipts(id)...); short.err != nil || short.events[0].Ruling.Final() {
+					t.Errorf("when the time is up: %+v, %v", short.events, short.err)
+				}
+				done := d.wait(d.reader(), time.Hour, receipts(id)...)
+				time.Sleep(time.Minute)
+				c.end(d, id, &e)
+				got := <-done
+				if got.err != nil || got.took < time.Minute || got.took > time.Minute+10*time.Second {
+					t.Fatalf("%+v", got)
+				}
+				if r := got.events[0].Ruling; r.How != c.want.How || r.Basis != c.want.Basis || r.Proven != c.want.Proven {
+					t.Errorf("%+v, want %+v", r, c.want)
+				}
+			})
+		})
+	}
+}
+
 // TestWaitFollowsAReplay: an event whose dead letter is replayed while somebody waits for another one ends as the replay does.
 func TestWaitFollowsAReplay(t *testing.T) {
 	t.Parallel()
