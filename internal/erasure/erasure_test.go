@@ -201,6 +201,68 @@ func TestEraseIsNotVerified(t *testing.T) {
 	}
 }
 
+// TestEraseLooksAgainAtExceptions: a part that was not deleted may be after all while the command waits for others: its event comes again, or its dead
+// letter is replayed. A report that is final says what is so at its end.
+func TestEraseLooksAgainAtExceptions(t *testing.T) {
+	t.Parallel()
+	bob, carol := c2c("alice", "bob"), c2c("alice", "carol")
+	end := func(w *world, e *erasure.End) {
+		for i := range w.records {
+			if w.records[i].Event.Conversation == bob {
+				w.records[i].End = e
+			}
+		}
+	}
+	succeeds := func(w *world) {
+		delete(w.refused, bob)
+		delete(w.talks, bob)
+	}
+	for name, c := range map[string]struct {
+		meanwhile  func(w *world)
+		want       erasure.State
+		exceptions int
+		waits      int
+	}{
+		"nothing happens": {func(*world) {}, erasure.Exceptions, 1, 2},
+		"its event comes again and is deleted": {func(w *world) {
+			succeeds(w)
+			end(w, &erasure.End{Outcome: "deleted", Attempts: 1, Ended: time.Now(), Proven: true})
+		}, erasure.Verified, 0, 2},
+		"its replay succeeds": {func(w *world) {
+			succeeds(w)
+			end(w, nil)
+		}, erasure.Verified, 0, 2},
+		"it ends in another way": {func(w *world) {
+			end(w, &erasure.End{Outcome: "discarded", Ended: time.Now(), Reason: "r"})
+		}, erasure.Exceptions, 1, 3},
+		"its replay goes on when the time is up": {func(w *world) {
+			end(w, nil)
+			w.stopped = true
+		}, erasure.InProgress, 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(&erasure.Request{ID: "R-1", Account: "alice"})
+				w.talks[bob], w.talks[carol] = time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)
+				w.refused[bob] = "permanent"
+				w.awaited = func(n int) {
+					if n == 1 {
+						c.meanwhile(w)
+					}
+				}
+				res, err := w.runFor(t, time.Minute)
+				if err != nil || res.State != c.want || len(res.Exceptions) != c.exceptions || w.waits != c.waits || len(w.again) > 0 {
+					t.Errorf("%d waits, %v, %+v", w.waits, err, res.Ruling)
+				}
+				if name == "it ends in another way" && res.Exceptions[0].End.Outcome != "discarded" {
+					t.Errorf("%+v", res.Exceptions[0].End)
+				}
+			})
+		})
+	}
+}
+
 // TestEraseAsksForMoreLater: what a request asks for besides, once its first run has deleted conversations, is asked for of these too. Lists no
 // longer show them.
 func TestEraseAsksForMoreLater(t *testing.T) {

@@ -60,6 +60,14 @@ type End struct {
 
 func (e *End) deleted() bool { return e.Outcome == string(schema.OutcomeDeleted) && e.Proven }
 
+// same says whether two ends are the same one. Either may be nil.
+func (e *End) same(other *End) bool {
+	if e == nil || other == nil {
+		return e == other
+	}
+	return e.Outcome == other.Outcome && e.Proven == other.Proven && e.Ended.Equal(other.Ended)
+}
+
 // Listing is one reading of an account's list of conversations.
 type Listing struct {
 	Account string

@@ -34,8 +34,10 @@ type world struct {
 	// steps counts effects; the command is killed before effect kill, or, with half, in the middle of it.
 	steps, kill int
 	half        bool
-	// message, if set, is called after each publication.
+	// message, if set, is called after each publication, awaited after each wait, with how many there were.
 	message func()
+	awaited func(n int)
+	waits   int
 	// published counts the records of each part, again those that were published although the part had an outcome.
 	published map[string]int
 	again     []string
@@ -165,16 +167,16 @@ func (w *world) Await(ctx context.Context, pending []erasure.Record) ([]erasure.
 	if err := w.step(); err != nil {
 		return nil, err
 	}
-	if w.stopped {
+	switch {
+	case w.stopped:
 		<-ctx.Done()
-		return nil, nil
-	}
-	if w.dead() {
+	case w.dead():
 		w.serve(len(pending) / 2)
 		return nil, errKilled
+	default:
+		time.Sleep(time.Second)
+		w.serve(-1)
 	}
-	time.Sleep(time.Second)
-	w.serve(-1)
 	var ended []erasure.Record
 	for _, p := range pending {
 		for _, r := range w.records {
@@ -183,6 +185,9 @@ func (w *world) Await(ctx context.Context, pending []erasure.Record) ([]erasure.
 				ended = append(ended, r)
 			}
 		}
+	}
+	if w.waits++; w.awaited != nil {
+		w.awaited(w.waits)
 	}
 	return ended, nil
 }

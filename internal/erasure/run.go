@@ -16,8 +16,8 @@ type Desk interface {
 	List(ctx context.Context, account string) (*Listing, error)
 	// Publish publishes events in their order, and returns the records that are acknowledged, beside an error too. It stops early at the deadline.
 	Publish(ctx context.Context, events []schema.Event) ([]Record, error)
-	// Await returns the records with their ends once all have ended, or at the deadline.
-	Await(ctx context.Context, pending []Record) ([]Record, error)
+	// Await returns the records with their ends once all have ended, or at the deadline: then some have none. What has ended before may have another end.
+	Await(ctx context.Context, records []Record) ([]Record, error)
 }
 
 // Options say how an erasure is run.
@@ -150,11 +150,13 @@ func (r *running) step(ctx context.Context) (over bool, err error) {
 	}
 	switch {
 	case late:
-		return true, nil
+		_, err := r.confirm(ctx)
+		return true, err
 	case len(r.ruling.Publish) > 0:
 		return false, nil
 	case r.ruling.State != InProgress && (!r.ruling.lingering || r.again >= r.o.Looks):
-		return true, nil
+		changed, err := r.confirm(ctx)
+		return !changed || r.late(), err
 	case r.ruling.State != InProgress:
 		r.again++
 	}
@@ -191,16 +193,48 @@ func (r *running) publish(ctx context.Context) error {
 	return err
 }
 
-// await waits for what is pending.
-func (r *running) await(ctx context.Context) error {
-	var pending []Record
-	at := make(map[string]int)
-	for i, rec := range r.ev.Records {
-		if rec.End == nil && r.q.counts(&rec.Event) {
-			pending = append(pending, rec)
+// confirm looks once more at the parts that were not deleted, before the request ends with exceptions: since a part was seen to end, its event may have come
+// again, or its dead letter may have been replayed. It returns true if something has changed, and has ruled on it.
+func (r *running) confirm(ctx context.Context) (changed bool, err error) {
+	if r.ruling.State != Exceptions {
+		return false, nil
+	}
+	// A record that is gone does not come again.
+	failed, at := r.records(func(rec *Record) bool { return rec.End != nil && !rec.End.deleted() && !rec.Gone })
+	if len(failed) == 0 {
+		return false, nil
+	}
+	now, err := r.desk.Await(ctx, failed)
+	if err != nil {
+		return false, err
+	}
+	for _, rec := range now {
+		if i, ok := at[rec.ID]; ok && !rec.End.same(r.ev.Records[i].End) {
+			r.ev.Records[i] = rec
+			changed = true
+		}
+	}
+	if changed {
+		r.ruling = Rule(r.q, &r.ev)
+	}
+	return changed, nil
+}
+
+// records returns the records of parts that fulfil a condition, and where they are.
+func (r *running) records(fulfil func(*Record) bool) (records []Record, at map[string]int) {
+	at = make(map[string]int)
+	for i := range r.ev.Records {
+		if rec := &r.ev.Records[i]; r.q.counts(&rec.Event) && fulfil(rec) {
+			records = append(records, *rec)
 			at[rec.ID] = i
 		}
 	}
+	return records, at
+}
+
+// await waits for what is pending.
+func (r *running) await(ctx context.Context) error {
+	pending, at := r.records(func(rec *Record) bool { return rec.End == nil })
 	ended, err := r.desk.Await(ctx, pending)
 	if err != nil {
 		return err

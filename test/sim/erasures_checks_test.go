@@ -223,19 +223,32 @@ func (l *ledger) judgeVerified(r *run, parts map[schema.Conversation][]*entry) {
 	}
 }
 
-// judgeExceptions checks that a request that is not verified has a reason, and that its exceptions are some.
+// deletedInSight returns true if a run had to see an outcome that says that a record was deleted: it was there when the run began, or was
+// acknowledged before the run's last look.
+func (l *ledger) deletedInSight(e *entry, r *run) bool {
+	if deleted, _ := l.endedBy(e, r.began); deleted && !l.forgotten(e) {
+		return true
+	}
+	acked, ok := l.w.tap.ackedAs[e.id+":"+string(schema.OutcomeDeleted)]
+	return ok && !acked.After(r.looked) && e.removed.IsZero()
+}
+
+// endedOtherwise returns true if an outcome says by a time that a record has ended without a delete. A dead letter alone does not say so: the
+// event has not ended, and comes again if its replica dies.
+func (l *ledger) endedOtherwise(e *entry, at time.Time) bool {
+	return slices.ContainsFunc(l.outcomes[e.id], func(o told) bool { return o.Kind != schema.OutcomeDeleted && !o.written.After(at) })
+}
+
+// judgeExceptions checks that a request that is not verified has a reason, and that its exceptions are some. What is recorded between a run's last
+// look and its end the run can't know.
 func (l *ledger) judgeExceptions(r *run, parts map[schema.Conversation][]*entry) {
 	for _, x := range r.result.Exceptions {
 		for _, e := range parts[x.Conversation] {
-			if deleted, _ := l.endedBy(e, r.began); deleted && !l.forgotten(e) {
+			if l.deletedInSight(e, r) {
 				l.w.fail("erased", "%s has the exception %v, %s, which was deleted: %s", r.name, x.Conversation, x.End.Outcome, l.describe(e))
 			}
 		}
-		if !slices.ContainsFunc(parts[x.Conversation], func(e *entry) bool {
-			deleted, ended := l.endedBy(e, r.ended)
-			_, letter := l.w.tap.tried[e.id] // it may be there before its outcome
-			return (ended || letter) && !deleted || !e.removed.IsZero()
-		}) {
+		if !slices.ContainsFunc(parts[x.Conversation], func(e *entry) bool { return l.endedOtherwise(e, r.ended) || !e.removed.IsZero() }) {
 			l.w.fail("erased", "%s has the exception %v, %s, and nothing says so", r.name, x.Conversation, x.End.Outcome)
 		}
 	}

@@ -40,6 +40,8 @@ type run struct {
 	v     *leaving
 	name  string
 	began time.Time
+	// looked is when the run has last begun to look at outcomes.
+	looked time.Time
 	// published are the parts that the run wanted to publish, with the time.
 	published []published
 	// state is how it ended, ended when; empty if it was killed, or failed.
@@ -228,6 +230,7 @@ func (c *watched) begin(s step) {
 // Find is that of [erasure.Desk].
 func (c *watched) Find(ctx context.Context) ([]erasure.Record, error) {
 	c.begin(finding)
+	c.run.looked = time.Now()
 	return c.Desk.Find(ctx)
 }
 
@@ -257,5 +260,6 @@ func (c *watched) Publish(ctx context.Context, events []schema.Event) ([]erasure
 // Await is that of [erasure.Desk].
 func (c *watched) Await(ctx context.Context, pending []erasure.Record) ([]erasure.Record, error) {
 	c.begin(awaiting)
+	c.run.looked = time.Now()
 	return c.Desk.Await(ctx, pending)
 }

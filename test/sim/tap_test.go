@@ -25,6 +25,7 @@ type tap struct {
 	tried   map[string]string    // which replica last tried to write a letter, by ID
 	told    map[string]time.Time // when an outcome was first on its way to a broker, by id
 	proven  map[string]time.Time // when an outcome of an event's end was first acknowledged, by the record's ID
+	ackedAs map[string]time.Time // when an outcome was first acknowledged, by id
 	heard   map[string]time.Time // when a member of the group was last heard of, by ID
 	strange []string
 	// careless counts writes that do not wait for all in-sync replicas of the log.
@@ -42,7 +43,7 @@ type commit struct {
 }
 
 func newTap() *tap {
-	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, heard: map[string]time.Time{}}
+	return &tap{acked: map[string]time.Time{}, writer: map[string]string{}, tried: map[string]string{}, told: map[string]time.Time{}, proven: map[string]time.Time{}, ackedAs: map[string]time.Time{}, heard: map[string]time.Time{}}
 }
 
 // asked reads a request on its way to a broker.
@@ -183,6 +184,9 @@ func (t *tap) answered(p *party, r request, frame []byte) {
 			}
 			for _, id := range r.written[place{topic.Topic, part.Partition}] {
 				if topic.Topic == outcomes {
+					if _, before := t.ackedAs[id]; !before {
+						t.ackedAs[id] = time.Now()
+					}
 					id, _, _ = strings.Cut(id, ":")
 					if _, before := t.proven[id]; !before {
 						t.proven[id] = time.Now()
