@@ -16,7 +16,9 @@ type connections struct {
 	group     string
 	bounds    recordlog.Bounds
 	to        topicWriters
-	closers   []func() error
+	// gate is before the writers in to.
+	gate    *writeGate
+	closers []func() error
 }
 
 // topicWriters write what a consumer makes of events. outcomes is nil if they are not recorded.
@@ -33,13 +35,13 @@ func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.topics()...)
 	c := &connections{
 		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group,
-		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes},
+		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes}, gate: newWriteGate(),
 	}
 	writer := func(topic string, edit func(*kafka.Writer)) messageWriter {
 		w, closeAll := cfg.Cluster.Writer(topic)
 		edit(w)
 		c.closers = append(c.closers, closeAll)
-		return w
+		return gatedWriter{w, c.gate}
 	}
 	c.to.deadLetters = deadLetterWriters{
 		many:       writer(cfg.DeadLetterTopic, func(*kafka.Writer) {}),

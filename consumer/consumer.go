@@ -30,6 +30,8 @@ type Consumer struct {
 	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[trouble]
+	// silence is why this replica may no longer be a member of the group, for want of answers; nil while it gets some.
+	silence atomic.Pointer[trouble]
 	// causes are those of retries.
 	causes causes
 	// began is the ID that the topic had when Run began.
@@ -107,6 +109,9 @@ func (c *Consumer) Status() Status {
 		s.Unreached = at.unreached()
 	} else {
 		s.Absent, s.Unreached = cmp.Or(at.stalls.refused(), at.owned.absent()), at.unreached()
+		if t := c.silence.Load(); t != nil {
+			s.Absent, s.Unreached, s.Since = t.text, t.text, t.since
+		}
 	}
 	s.Live = s.Live && s.Absent == ""
 	if s.Paused = c.breaker.paused(); s.Paused == nil {

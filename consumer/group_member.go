@@ -158,7 +158,7 @@ func (g *groupMember) commitRefused(of member, code kafka.Error) {
 // obey carries orders out until there are none. It says whether the membership is over.
 func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over bool) {
 	for orders := rules.Orders(); len(orders) > 0; orders = rules.Orders() {
-		g.c.limiter.allow(rules.MayCall())
+		g.allow(rules)
 		for _, order := range orders {
 			if end, is := order.(membership.End); is {
 				if g.err == nil {
@@ -169,10 +169,16 @@ func (g *groupMember) obey(ctx context.Context, rules *membership.Member) (over 
 			g.carryOut(ctx, rules, order)
 		}
 	}
-	g.c.limiter.allow(rules.MayCall())
+	g.allow(rules)
 	g.identify(rules.Identity())
 	g.begins(ctx, rules)
 	return over
+}
+
+// allow says until when calls may leave, and until when dead letters and outcomes may be written.
+func (g *groupMember) allow(rules *membership.Member) {
+	g.c.limiter.allow(rules.MayCall())
+	g.kafkas.gate.allow(rules.MayWrite())
 }
 
 // identify notes who this replica is now. What is lost has been taken from the holdings before: a new membership has a new term.
@@ -223,10 +229,12 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Lose:
 		g.lose(ctx, o.Why)
 	case membership.Pause:
-		g.c.trouble.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
+		if isSilence(o.Why) {
+			g.c.silence.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
+		}
 		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 	case membership.Resume:
-		g.c.trouble.Store(nil)
+		g.c.silence.Store(nil)
 		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 	case membership.Refused:
 		g.refused(ctx, o)
@@ -243,10 +251,17 @@ func pauseLevel(why error) slog.Level {
 	return slog.LevelWarn
 }
 
+// isSilence says whether a pause is for want of answers.
+func isSilence(why error) bool {
+	lost, is := errors.AsType[*membership.LostError](why)
+	return is && lost.Code == 0
+}
+
 // lose passes on that all partitions are lost. The log may stand: it comes last.
 func (g *groupMember) lose(ctx context.Context, why error) {
 	g.holdings.lose(why)
 	g.share.dropAll()
+	g.c.silence.Store(nil)
 	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
 	g.c.setStatus(false, g.generation, 0)
 	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))

@@ -79,7 +79,7 @@ func (m *Member) syncAnswered(now time.Time, r request, a Answer) {
 // assigned begins to work by an assignment.
 func (m *Member) assigned(now time.Time, r request, s share) {
 	m.contact.heard(r.sent, true)
-	m.contact.crossed, m.contact.announced = time.Time{}, time.Time{}
+	m.contact.crossed, m.contact.announced, m.contact.doubted = time.Time{}, time.Time{}, false
 	m.proven = true
 	m.soon, m.failed, m.refused = 0, 0, 0
 	m.review.basis, m.review.begun = s.basis, now

@@ -11,7 +11,9 @@ type contact struct {
 	crossed time.Time
 	// announced is when a heartbeat told of a rebalance while a sync was under way.
 	announced time.Time
-	paused    error
+	// doubted says that the coordinator has not answered for a session, and has not taken a join since.
+	doubted bool
+	paused  error
 }
 
 func (c *contact) heard(sent time.Time, calm bool) {
@@ -28,10 +30,10 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// silent is when a member that hears nothing pauses, lost is when it has lost its partitions. The calls under way have the last
+// silent is when a member that hears nothing pauses, removed is when the coordinator may have removed it. The calls under way have the last
 // quarter of the session to end.
-func (m *Member) silent() time.Time { return m.contact.alive.Add(m.cfg.Session - m.cfg.Session/4) }
-func (m *Member) lost() time.Time   { return m.contact.alive.Add(m.cfg.Session) }
+func (m *Member) silent() time.Time  { return m.contact.alive.Add(m.cfg.Session - m.cfg.Session/4) }
+func (m *Member) removed() time.Time { return m.contact.alive.Add(m.cfg.Session) }
 
 // overdue is when the member pauses since a rebalance may end without it: the coordinator has waited for its join long enough.
 func (m *Member) overdue() time.Time {
@@ -50,10 +52,26 @@ func (m *Member) MayCall() time.Time {
 	return m.overdue()
 }
 
-// lapseContact takes away the partitions of a member that has heard nothing for a session.
+// MayWrite is until when dead letters and outcomes may be written if no other answer comes; zero if none may now.
+func (m *Member) MayWrite() time.Time {
+	if len(m.holding.held) == 0 || m.contact.doubted {
+		return time.Time{}
+	}
+	if removed, late := m.removed(), m.contact.calm.Add(m.cfg.Rebalance); late.After(removed) {
+		return removed
+	}
+	return m.contact.calm.Add(m.cfg.Rebalance)
+}
+
+// lapseContact doubts the membership of a member that has heard nothing for a session: it may have been removed, or there is no coordinator.
+// In the second case nobody else can have its partitions, and their offsets can be committed later. Only the answer to a join tells, since
+// a coordinator that is loading answers each heartbeat with 0.
 func (m *Member) lapseContact(now time.Time) {
-	if len(m.holding.held) > 0 && !now.Before(m.lost()) {
-		m.lose(&LostError{Reason: "has had no answer from the group's coordinator for a whole session"})
+	if len(m.holding.held) == 0 || m.contact.doubted || now.Before(m.removed()) {
+		return
+	}
+	m.contact.doubted = true
+	if m.phase < Yielding && m.stopping.IsZero() {
 		m.rejoin(now)
 	}
 }
@@ -77,6 +95,8 @@ func (m *Member) pauseFor(now time.Time) error {
 		return nil
 	case !m.contact.crossed.IsZero():
 		return &LostError{Code: illegalGeneration, Reason: "may not be in the group's present generation"}
+	case m.contact.doubted:
+		return &LostError{Reason: "has had no answer from the group's coordinator for a whole session"}
 	case !now.Before(m.silent()):
 		return &LostError{Reason: "has had no answer from the group's coordinator for most of a session"}
 	case !now.Before(m.overdue()):
@@ -90,8 +110,11 @@ func (m *Member) contactTimes() []time.Time {
 	if len(m.holding.held) == 0 {
 		return nil
 	}
-	if m.contact.paused != nil {
-		return []time.Time{m.lost()}
+	if m.contact.doubted {
+		return nil
 	}
-	return []time.Time{m.lost(), m.silent(), m.overdue()}
+	if m.contact.paused != nil {
+		return []time.Time{m.removed()}
+	}
+	return []time.Time{m.removed(), m.silent(), m.overdue()}
 }

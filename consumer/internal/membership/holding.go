@@ -89,5 +89,5 @@ func (m *Member) lose(why error) {
 	}
 	// What the last join has claimed stays noted: its generation may still come.
 	m.holding = holding{generation: m.holding.generation, claimed: m.holding.claimed}
-	m.contact.crossed = time.Time{}
+	m.contact.crossed, m.contact.doubted = time.Time{}, false
 }

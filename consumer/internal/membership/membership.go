@@ -167,8 +167,8 @@ func (m *Member) enter(now time.Time, p Phase) {
 	}
 }
 
-// lapse does what the time alone has done, before anything else is heard: a process that was frozen for a session has lost its
-// partitions, whatever answers wait for it.
+// lapse does what the time alone has done, before anything else is heard: a process that was frozen for a session doubts its
+// membership, whatever answers wait for it.
 func (m *Member) lapse(now time.Time) {
 	if m.phase == Ended {
 		return

@@ -189,6 +189,9 @@ func (p *process) gains(q int) {
 		if other == p || other.dead || !holds {
 			continue
 		}
+		if other.m.MayWrite().After(p.w.now) {
+			p.w.fault("%s gains %d, for which %s may write", p.name, q, other.name)
+		}
 		if other.frozen.After(p.w.now) {
 			if other.m.MayCall().After(p.w.now) {
 				p.w.fault("%s gains %d, for which %s may call once it is no longer frozen", p.name, q, other.name)

@@ -122,15 +122,21 @@ func (s *stage) do(line string) {
 	case "state":
 		s.state()
 	case "may-call":
-		if until := s.m.MayCall(); until.IsZero() {
-			fmt.Fprintln(s.out, "never")
-		} else {
-			fmt.Fprintf(s.out, "until %v\n", until.Sub(start))
-		}
+		s.until(s.m.MayCall())
+	case "may-write":
+		s.until(s.m.MayWrite())
 	default:
 		s.answer(name, args)
 	}
 	s.tell()
+}
+
+func (s *stage) until(at time.Time) {
+	if at.IsZero() {
+		fmt.Fprintln(s.out, "never")
+		return
+	}
+	fmt.Fprintf(s.out, "until %v\n", at.Sub(start))
 }
 
 func arguments(text string) map[string]string {
