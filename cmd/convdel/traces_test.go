@@ -132,17 +132,17 @@ const (
 // tracedRecords are events of three wrappings, three of them of one conversation, one that is refused, one that fails, and no event.
 func tracedRecords() []*kgo.Record {
 	bare := func(from string, headers ...kgo.RecordHeader) *kgo.Record {
-		return &kgo.Record{Topic: schema.Topic, Key: []byte("key-of-7731"), Value: []byte(`{"From_Account":"` + from + `","Type":1,"To_Account":"friend-7731"}`), Headers: headers}
+		return &kgo.Record{Topic: schema.Topic, Key: []byte("key-of-qzvw"), Value: []byte(`{"From_Account":"` + from + `","Type":1,"To_Account":"friend-qzvw"}`), Headers: headers}
 	}
 	header := func(key, value string) kgo.RecordHeader { return kgo.RecordHeader{Key: key, Value: []byte(value)} }
 	return []*kgo.Record{
-		bare("alice-7731", header("traceparent", publisherParent), header("tracestate", "vendor=state-7731")), bare("alice-7731"), bare("alice-7731"),
-		bare("bob-7731", header("ce_specversion", "1.0"), header("ce_type", schema.EventType), header("ce_source", "/source-7731"), header("ce_id", "id-7731"),
+		bare("alice-qzvw", header("traceparent", publisherParent), header("tracestate", "vendor=state-qzvw")), bare("alice-qzvw"), bare("alice-qzvw"),
+		bare("bob-qzvw", header("ce_specversion", "1.0"), header("ce_type", schema.EventType), header("ce_source", "/source-qzvw"), header("ce_id", "id-qzvw"),
 			header("ce_traceparent", publisherParent)),
-		{Topic: schema.Topic, Value: []byte(`{"specversion":"1.0","type":"` + schema.EventType + `","source":"/source-7731","id":"id-7731","traceparent":"` + publisherParent +
-			`","data":{"From_Account":"carol-7731","Type":1,"To_Account":"friend-7731"}}`)},
+		{Topic: schema.Topic, Value: []byte(`{"specversion":"1.0","type":"` + schema.EventType + `","source":"/source-qzvw","id":"id-qzvw","traceparent":"` + publisherParent +
+			`","data":{"From_Account":"carol-qzvw","Type":1,"To_Account":"friend-qzvw"}}`)},
 		bare("code-50001"), bare("code-50004"),
-		{Topic: schema.Topic, Value: []byte(`{"From_Account":{"dave-7731":1}}`)},
+		{Topic: schema.Topic, Value: []byte(`{"From_Account":{"dave-qzvw":1}}`)},
 	}
 }
 
@@ -178,7 +178,7 @@ func TestTracesOfARun(t *testing.T) {
 		}
 	}
 	wantOnlyListed(t, c)
-	if dead := logLine(t, r.stderr.String(), "dead letter"); dead["trace_id"] == nil || strings.Contains(r.stderr.String(), "7731") {
+	if dead := logLine(t, r.stderr.String(), "dead letter"); dead["trace_id"] == nil || strings.Contains(r.stderr.String(), "qzvw") {
 		t.Errorf("log %s", r.stderr.String())
 	}
 }
@@ -221,7 +221,7 @@ func wantOnlyListed(t *testing.T, c *spanCollector) {
 		}
 	}
 	sent := c.bodies.Bytes()
-	for _, secret := range []string{"7731", "usersig", "sdkappid", "code-5000", testSecretKey, "administrator", "1400000000"} {
+	for _, secret := range []string{"qzvw", "usersig", "sdkappid", "code-5000", testSecretKey, "administrator", "1400000000"} {
 		if bytes.Contains(sent, []byte(secret)) {
 			t.Errorf("%q was sent", secret)
 		}
