@@ -143,7 +143,7 @@ func (r *running) step(ctx context.Context) (over bool, err error) {
 	}
 	if len(r.ruling.Pending) > 0 {
 		r.again = 0
-		if err := r.await(ctx); err != nil {
+		if err := r.awaitPending(ctx); err != nil {
 			return true, err
 		}
 		return r.late(), nil
@@ -200,56 +200,46 @@ func (r *running) confirm(ctx context.Context) (changed bool, err error) {
 		return false, nil
 	}
 	// A record that is gone does not come again.
-	failed, at := r.records(func(rec *Record) bool { return rec.End != nil && !rec.End.deleted() && !rec.Gone })
-	if len(failed) == 0 {
-		return false, nil
-	}
-	now, err := r.desk.Await(ctx, failed)
-	if err != nil {
-		return false, err
-	}
-	for _, rec := range now {
-		if i, ok := at[rec.ID]; ok && !rec.End.same(r.ev.Records[i].End) {
-			r.ev.Records[i] = rec
-			changed = true
-		}
-	}
+	changed, err = r.await(ctx, func(rec *Record) bool { return rec.End != nil && !rec.End.deleted() && !rec.Gone })
 	if changed {
 		r.ruling = Rule(r.q, &r.ev)
 	}
-	return changed, nil
+	return changed, err
 }
 
-// records returns the records of parts that fulfil a condition, and where they are.
-func (r *running) records(fulfil func(*Record) bool) (records []Record, at map[string]int) {
-	at = make(map[string]int)
+// await waits for the ends of the parts that fulfil a condition. It returns true if an end has come or changed.
+func (r *running) await(ctx context.Context, fulfil func(*Record) bool) (changed bool, err error) {
+	var records []Record
+	at := make(map[string]int)
 	for i := range r.ev.Records {
 		if rec := &r.ev.Records[i]; r.q.counts(&rec.Event) && fulfil(rec) {
 			records = append(records, *rec)
 			at[rec.ID] = i
 		}
 	}
-	return records, at
-}
-
-// await waits for what is pending.
-func (r *running) await(ctx context.Context) error {
-	pending, at := r.records(func(rec *Record) bool { return rec.End == nil })
-	ended, err := r.desk.Await(ctx, pending)
-	if err != nil {
-		return err
+	if len(records) == 0 {
+		return false, nil
 	}
-	progress := false
+	ended, err := r.desk.Await(ctx, records)
+	if err != nil {
+		return false, err
+	}
 	for _, rec := range ended {
-		if i, ok := at[rec.ID]; ok && rec.End != nil {
+		if i, ok := at[rec.ID]; ok && !rec.End.same(r.ev.Records[i].End) {
 			r.ev.Records[i] = rec
-			progress = true
+			changed = true
 		}
 	}
-	if !progress && time.Now().Before(r.o.Deadline) {
+	return changed, nil
+}
+
+// awaitPending waits for what is pending.
+func (r *running) awaitPending(ctx context.Context) error {
+	progress, err := r.await(ctx, func(rec *Record) bool { return rec.End == nil })
+	if err == nil && !progress && time.Now().Before(r.o.Deadline) {
 		return errStuck
 	}
-	return nil
+	return err
 }
 
 // pause waits, or returns the error of ctx.
