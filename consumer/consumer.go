@@ -98,19 +98,15 @@ func (c *Consumer) Status() Status {
 	s := *c.status.Load()
 	at := c.session.Load()
 	if at == nil {
-		if t := c.trouble.Load(); t != nil {
-			s.Absent = t.text
-			if t.unreached {
-				s.Unreached, s.Since = t.text, t.since
-			}
-		}
+		s.absentFor(c.trouble.Load())
 	} else if over := at.over.Load(); over != nil {
 		s.Since, s.Absent, s.Draining, s.Stopping = over.since, over.why, true, over.stopping
 		s.Unreached = at.unreached()
 	} else {
 		s.Absent, s.Unreached = cmp.Or(at.stalls.refused(), at.owned.absent()), at.unreached()
-		if t := c.silence.Load(); t != nil {
-			s.Absent, s.Unreached, s.Since = t.text, t.text, t.since
+		if silence := c.silence.Load(); silence != nil {
+			s.absentFor(cmp.Or(c.trouble.Load(), silence)) // the answer to a join says more than the silence before it
+			s.Since = silence.since
 		}
 	}
 	s.Live = s.Live && s.Absent == ""
@@ -122,6 +118,17 @@ func (c *Consumer) Status() Status {
 		s.Stalled = at.stalls.standstill().ruling(time.Now())
 	}
 	return s
+}
+
+// absentFor says why the replica is no working member of the group; nil changes nothing.
+func (s *Status) absentFor(t *trouble) {
+	if t == nil {
+		return
+	}
+	s.Absent, s.Unreached = t.text, ""
+	if t.unreached {
+		s.Unreached, s.Since = t.text, t.since
+	}
 }
 
 // Run consumes until ctx ends. Then it makes no new call, lets the calls under way and the dead letters end within DrainTimeout,
