@@ -157,29 +157,6 @@ func brokers(tb testing.TB) []string {
 	return kafka.ListenAddrs()
 }
 
-func (s *stage) createTopics(partitions int32) {
-	s.tb.Helper()
-	ctx := s.tb.Context()
-	compact := "compact"
-	for topic, config := range map[string]map[string]*string{s.topic: nil, s.dlt: {"cleanup.policy": &compact}} {
-		res, err := s.admin.CreateTopic(ctx, partitions, -1, config, topic)
-		if err != nil || res.Err != nil {
-			s.tb.Fatal(err, res.Err)
-		}
-	}
-	made := []string{s.topic, s.dlt}
-	s.tb.Cleanup(func() { _, _ = s.admin.DeleteTopics(context.Background(), made...) })
-	s.await(30*time.Second, "leaders of the new topics", func() bool {
-		return s.leads(s.topic, partitions) && s.leads(s.dlt, partitions)
-	})
-}
-
-// leads returns true if a topic has so many partitions and each has a leader that answers.
-func (s *stage) leads(topic string, partitions int32) bool {
-	offsets, err := s.admin.ListEndOffsets(s.tb.Context(), topic)
-	return err == nil && offsets.Error() == nil && len(offsets[topic]) == int(partitions)
-}
-
 // process is a running convdel.
 type process struct {
 	tb     testing.TB
