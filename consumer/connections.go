@@ -73,4 +73,6 @@ func (c *connections) log(topic string) *recordlog.Log {
 	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic, Group: c.group, Bounds: c.bounds}
 }
 
-func (c *connections) close() { c.transport.CloseIdleConnections() }
+func (c *connections) close() {
+	c.transport.CloseIdleConnections()
+}

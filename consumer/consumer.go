@@ -232,9 +232,11 @@ func (c *Consumer) setStatus(live bool, generation, partitions int) {
 	c.status.Store(&Status{Live: live, Generation: generation, Partitions: partitions, Since: since})
 }
 
-// liveAgain notes that this replica is a working member again, as it was before a silence.
-func (c *Consumer) liveAgain() {
-	s := *c.status.Load()
-	s.Since = time.Now()
-	c.status.Store(&s)
+// silenceEnds notes that the coordinator answers again, if it was silent: this replica is a working member again.
+func (c *Consumer) silenceEnds() {
+	if c.silence.Swap(nil) != nil {
+		s := *c.status.Load()
+		s.Since = time.Now()
+		c.status.Store(&s)
+	}
 }

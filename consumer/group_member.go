@@ -229,15 +229,14 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Lose:
 		g.lose(ctx, o.Why)
 	case membership.Pause:
+		g.c.silenceEnds()
 		if isSilence(o.Why) {
 			g.c.trouble.Store(nil) // it is of an earlier time
 			g.c.silence.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
 		}
 		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
 	case membership.Resume:
-		if g.c.silence.Swap(nil) != nil {
-			g.c.liveAgain()
-		}
+		g.c.silenceEnds()
 		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
 	case membership.Refused:
 		g.refused(ctx, o)

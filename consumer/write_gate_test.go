@@ -1,7 +1,9 @@
 package consumer_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,15 +89,25 @@ func TestDoubtHoldsWritesBack(t *testing.T) {
 	t.Parallel()
 	const silent = 3 * time.Minute // each write is given up several times
 	anybody := func(*consumer.Config) {}
-	t.Run("still a member", func(t *testing.T) {
-		t.Parallel()
-		inDoubt(t, silent, anybody, func(w *world, r *replica, _ *coordinator.Coordinator) {
-			time.Sleep(silent - 20*time.Second)
-			w.wantWaiting(r)
-			w.awaitDrained(time.Minute)
-			w.wantEnds()
-		})
-	})
+	for name, edit := range map[string]func(*consumer.Config){
+		"dynamic": anybody, "static": func(c *consumer.Config) { c.InstanceID = "convdel-0" },
+	} {
+		for _, code := range []*kerr.Error{nil, kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.GroupAuthorizationFailed} {
+			t.Run(fmt.Sprintf("still a member, %s, joins are first answered %v", name, code), func(t *testing.T) {
+				t.Parallel()
+				inDoubt(t, silent, edit, func(w *world, r *replica, group *coordinator.Coordinator) {
+					if code != nil {
+						remove := group.Add(coordinator.Fault{Key: kmsg.JoinGroup, Err: code, Count: -1})
+						time.Sleep(silent - 10*time.Second) // heartbeats are answered again
+						w.wantWaiting(r)
+						remove()
+					}
+					w.awaitDrained(silent + time.Minute)
+					w.wantEnds()
+				})
+			})
+		}
+	}
 	t.Run("the membership is lost", func(t *testing.T) {
 		t.Parallel()
 		inDoubt(t, silent, anybody, func(w *world, r *replica, group *coordinator.Coordinator) {
@@ -156,6 +168,41 @@ func TestWriteUnderWayWhenTheMembershipIsLost(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := len(w.letterKeys()) - before; n != letters || letters != 10 || len(w.api.deletes()) != 10 {
 			w.t.Errorf("%d dead letters when the other has the partitions, and then %d; %d conversations deleted", letters, n, len(w.api.deletes()))
+		}
+	})
+}
+
+// TestReplacedInDoubt: a static replica is cut off, and another process takes its name and its partition. When it is back, it ends, and has
+// neither called nor written since.
+func TestReplacedInDoubt(t *testing.T) {
+	t.Parallel()
+	inWorld(t, outcomesWorld(1), func(w *world) {
+		w.coordinate()
+		named := func(c *consumer.Config) { c.InstanceID = "convdel-0" }
+		w.publish(0, []byte("garbage")) // the writers know their topics then
+		r := w.start(withOutcomes, named)
+		w.awaitDrained(time.Minute)
+		w.api.set(6*time.Second, func(consumer.Call, int) consumer.Answer { return verdict(consumer.Permanent, 50001) })
+		w.publish(0, eventValues(0, doubtful)...)
+		w.await(10*time.Second, "the calls", func() bool { return len(w.api.made()) == doubtful })
+		r.net.Sever()
+		w.api.set(50*time.Millisecond, nil)
+		cut := time.Now()
+		next := w.start(withOutcomes, named)
+		time.Sleep(20 * time.Second)
+		if n := len(w.deadLetters()); n != 1 || len(w.api.made()) != 2*doubtful {
+			w.t.Errorf("%d dead letters, %d calls", n, len(w.api.made()))
+		}
+		r.net.Mend()
+		<-r.done
+		if r.err == nil || !strings.Contains(r.err.Error(), `"convdel-0"`) {
+			w.t.Errorf("ended %s after the cut with %v", time.Since(cut), r.err)
+		}
+		r.err = nil // the world expects none
+		w.awaitDrained(time.Minute)
+		outcomes, records := w.outcomes()
+		if n := len(w.deadLetters()); n != 1 || records != doubtful+1 || len(outcomes) != records || len(w.api.made()) != 2*doubtful || !next.Status().Live {
+			w.t.Errorf("%d dead letters, %d outcomes, %d calls", n, records, len(w.api.made()))
 		}
 	})
 }
