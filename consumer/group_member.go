@@ -231,7 +231,6 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Pause:
 		g.c.silenceEnds()
 		if isSilence(o.Why) {
-			g.c.trouble.Store(nil) // it is of an earlier time
 			g.c.silence.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
 		}
 		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
