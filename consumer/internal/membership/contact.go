@@ -80,7 +80,7 @@ func (m *Member) lapseContact(now time.Time) {
 func (m *Member) weighPause(now time.Time) {
 	why := m.pauseFor(now)
 	switch {
-	case why != nil && m.contact.paused == nil:
+	case why != nil && (m.contact.paused == nil || m.contact.paused.Error() != why.Error()):
 		m.contact.paused = why
 		m.order(Pause{why})
 	case why == nil && m.contact.paused != nil:

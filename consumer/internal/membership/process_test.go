@@ -16,8 +16,9 @@ type process struct {
 	frozen   time.Time // until then
 	cutOff   time.Time
 	held     map[int]bool
-	// paused is since when, or zero.
+	// paused is since when, or zero; reason is why.
 	paused time.Time
+	reason string
 	ended  bool
 	wake   time.Time
 	life   int
@@ -161,10 +162,12 @@ func (p *process) do(o Order) {
 		p.held, p.paused = map[int]bool{}, time.Time{}
 		p.life++
 	case Pause:
-		if !p.paused.IsZero() {
-			w.fault("%s is paused twice", p.name)
+		if p.paused.IsZero() {
+			p.paused = w.now
+		} else if p.reason == o.Why.Error() {
+			w.fault("%s is paused twice for one reason", p.name)
 		}
-		p.paused = w.now
+		p.reason = o.Why.Error()
 	case Resume:
 		if p.paused.IsZero() {
 			w.fault("%s resumes without a pause", p.name)
