@@ -1,6 +1,7 @@
 package consumer_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,9 @@ func TestCoordinatorAwayForLongerThanASession(t *testing.T) {
 		w.awaitDrained(5 * time.Minute)
 		for n := range 2 {
 			w.wantDeletedOnce(n*10_000, n*10_000+5000)
+		}
+		if !strings.Contains(w.log.String(), `level=INFO msg="calls go on: `) {
+			t.Error("the log does not say that calls go on")
 		}
 		first := time.Duration(1 << 62)
 		for _, c := range w.api.made() {
