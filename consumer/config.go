@@ -273,7 +273,7 @@ func (c Config) validate() error {
 	check(len(c.Cluster.Brokers) > 0, "Cluster.Brokers", "is empty")
 	check(c.Topic != "", "Topic", "is empty")
 	check(c.Group != "", "Group", "is empty")
-	check(isInstanceID(c.InstanceID), "InstanceID", "is not 1 to 249 letters, digits, dots, underscores or hyphens")
+	check(c.InstanceID == "" || cluster.IsName(c.InstanceID), "InstanceID", "is not 1 to 249 letters, digits, dots, underscores or hyphens")
 	check(c.SessionTimeout >= leastSession && c.SessionTimeout <= mostSession, "SessionTimeout", "is not 6 to 45 s")
 	check(c.DeadLetterTopic != "", "DeadLetterTopic", "is empty")
 	check(c.DeadLetterTopic != c.Topic, "DeadLetterTopic", "is the same as Topic")

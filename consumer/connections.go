@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -15,16 +16,15 @@ type connections struct {
 	client    *kafka.Client
 	group     string
 	bounds    recordlog.Bounds
-	to        topicWriters
-	// gate is before the writers in to.
-	gate    *writeGate
-	closers []func() error
+	// gate is before all writers.
+	gate *writeGate
 }
 
-// topicWriters write what a consumer makes of events. outcomes is nil if they are not recorded.
+// topicWriters write what a session makes of events. outcomes is nil if they are not recorded.
 type topicWriters struct {
 	deadLetters deadLetterWriters
 	outcomes    messageWriter
+	closers     []func() error
 }
 
 // outcomeLinger is how long an outcome waits for others of its partition, since each request costs the service and the broker far more
@@ -33,25 +33,39 @@ const outcomeLinger = 20 * time.Millisecond
 
 func connect(cfg Config) *connections {
 	t := cfg.Cluster.Transport(cfg.topics()...)
-	c := &connections{
+	return &connections{
 		transport: t, client: &kafka.Client{Addr: cfg.Cluster.Addr(), Transport: t}, group: cfg.Group,
 		bounds: recordlog.Bounds{Batch: cfg.MaxBatchBytes, Record: cfg.MaxRecordBytes}, gate: newWriteGate(),
 	}
+}
+
+// writers returns the writers of a session. Nothing of theirs leaves after work has ended.
+func (c *connections) writers(work context.Context, cfg *Config) *topicWriters {
+	to := new(topicWriters)
 	writer := func(topic string, edit func(*kafka.Writer)) messageWriter {
 		w, closeAll := cfg.Cluster.Writer(topic)
+		w.Transport = gatedTransport{w.Transport, c.gate, work}
 		edit(w)
-		c.closers = append(c.closers, closeAll)
+		to.closers = append(to.closers, closeAll)
 		return gatedWriter{w, c.gate}
 	}
-	c.to.deadLetters = deadLetterWriters{
+	to.deadLetters = deadLetterWriters{
 		many:       writer(cfg.DeadLetterTopic, func(*kafka.Writer) {}),
 		alone:      writer(cfg.DeadLetterTopic, func(w *kafka.Writer) { w.BatchSize = 1 }),
 		compressed: writer(cfg.DeadLetterTopic, func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
 	}
 	if cfg.OutcomeTopic != "" {
-		c.to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchSize, w.BatchTimeout = writeBatch, outcomeLinger })
+		to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchSize, w.BatchTimeout = writeBatch, outcomeLinger })
 	}
-	return c
+	return to
+}
+
+func (to *topicWriters) close(log *slog.Logger) {
+	for _, closeOne := range to.closers {
+		if err := closeOne(); err != nil {
+			log.Warn("writer not closed", slog.Any("error", err))
+		}
+	}
 }
 
 // log is a topic to read from.
@@ -59,11 +73,6 @@ func (c *connections) log(topic string) *recordlog.Log {
 	return &recordlog.Log{Transport: c.transport, Addr: c.client.Addr, Topic: topic, Group: c.group, Bounds: c.bounds}
 }
 
-func (c *connections) close(log *slog.Logger) {
-	for _, closeOne := range c.closers {
-		if err := closeOne(); err != nil {
-			log.Warn("writer not closed", slog.Any("error", err))
-		}
-	}
+func (c *connections) close() {
 	c.transport.CloseIdleConnections()
 }

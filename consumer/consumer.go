@@ -141,7 +141,7 @@ func (s *Status) absentFor(t *trouble) {
 // has the same instance ID, or brokers do not allow the time. Run retries after all other faults for as long as they last.
 func (c *Consumer) Run(ctx context.Context) error {
 	kafkas := connect(c.cfg)
-	defer kafkas.close(c.log)
+	defer kafkas.close()
 	if err := c.prepareTopics(ctx, kafkas); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before anything began

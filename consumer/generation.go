@@ -41,9 +41,11 @@ func (c *Consumer) newSession(ctx context.Context, g *groupMember, term int) *se
 		return now, now.commits(term)
 	}
 	commits := newCommitter(owned, newCommitSender(named, g.commitRefused, &c.cfg, g.kafkas, c.log))
-	l := c.newPipeline(owned, commits, g.kafkas.to) //nolint:contextcheck // a line of the log needs none
+	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
+	to := g.kafkas.writers(work, &c.cfg)
+	l := c.newPipeline(owned, commits, to) //nolint:contextcheck // a line of the log needs none
 	s := &session{
-		log: c.log, drainTimeout: c.cfg.DrainTimeout, holdings: g.holdings, term: term,
+		log: c.log, work: work, cancelWork: cancelWork, writers: to, drainTimeout: c.cfg.DrainTimeout, holdings: g.holdings, term: term,
 		opener:      &opener{assignment: owned, committer: commits, began: c.began, atStart: c.atStart},
 		newFetcher:  func(p *partition) *fetcher { return c.newFetcher(p, owned, l) },
 		worked:      func() { c.worked.Store(true) },
@@ -58,11 +60,10 @@ func (c *Consumer) newSession(ctx context.Context, g *groupMember, term int) *se
 		lists: c.cfg.Lists, queue: l.queue, breaker: c.lists, limiter: c.limiter.beside, pipeline: l, stalls: l.stalls, metrics: l.metrics,
 		loops: c.loops, log: c.log, underWay: semaphore.NewWeighted(MaxLists),
 	}
-	s.work, s.cancelWork = context.WithCancel(context.WithoutCancel(ctx))
 	return s
 }
 
-func (c *Consumer) newPipeline(owned *assignment, commits *committer, to topicWriters) *pipeline {
+func (c *Consumer) newPipeline(owned *assignment, commits *committer, to *topicWriters) *pipeline {
 	l := &pipeline{
 		maxEventAge: c.cfg.MaxEventAge, capacity: newCapacity(c.cfg), committer: commits, metrics: c.cfg.Metrics, traces: newEventTraces(c.cfg),
 	}

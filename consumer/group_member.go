@@ -248,11 +248,7 @@ func (g *groupMember) paused(ctx context.Context, why error) {
 	if code == kafka.IllegalGeneration {
 		level = slog.LevelDebug // a heartbeat and the answer to a join have crossed: a matter of milliseconds
 	} else {
-		doubt := &trouble{text: why.Error(), unreached: code == 0, since: time.Now()}
-		if before := g.c.doubt.Load(); before != nil {
-			doubt.since = before.since
-		}
-		g.c.doubt.Store(doubt)
+		g.c.doubts(why, code == 0)
 	}
 	g.c.log.LogAttrs(ctx, level, "no new calls: this replica may no longer be a member of the group", slog.Any("error", why))
 }
@@ -260,7 +256,7 @@ func (g *groupMember) paused(ctx context.Context, why error) {
 // resumed tells of a pause's end, as loud as of its beginning.
 func (g *groupMember) resumed(ctx context.Context) {
 	level := slog.LevelDebug
-	if g.c.doubt.Swap(nil) != nil {
+	if g.c.doubtEnds() {
 		level = slog.LevelInfo
 	}
 	g.c.log.LogAttrs(ctx, level, "calls go on: this replica is a member of the group")

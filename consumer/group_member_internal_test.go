@@ -54,7 +54,7 @@ func TestMembershipEndsWhileARequestFails(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("the membership does not end")
 		}
-		kafkas.close(g.c.log)
+		kafkas.close()
 	})
 }
 
@@ -82,7 +82,7 @@ func TestQuotaOfAPartitionThatIsNeverOpened(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g, kafkas := lonelyMember(t)
-		defer kafkas.close(g.c.log)
+		defer kafkas.close()
 		close(g.deaf)
 		g.share.sees(t.Context(), 2)
 		g.share.hold(0, 1)

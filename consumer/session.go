@@ -28,6 +28,7 @@ type session struct {
 	lister      *lister
 	deadLetters *deadLetters
 	outcomes    *outcomes
+	writers     *topicWriters
 	committer   *committer
 	stalls      *stallWatch
 
@@ -83,6 +84,7 @@ func (s *session) run(ctx context.Context, end context.CancelFunc, stop <-chan s
 	s.cancelWork()
 	watching.Wait()
 	writing.Wait()
+	s.writers.close(s.log)
 	s.dispatcher.close()
 	s.dispatcher.pipeline.traces.leave()
 	s.owned.leave()

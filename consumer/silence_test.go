@@ -1,14 +1,18 @@
 package consumer_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"convdel/consumer"
 	"convdel/internal/testkit/coordinator"
+	"convdel/schema"
 )
 
 // TestCoordinatorAwayForLongerThanASession: the group has no coordinator for longer than a session, as when the broker dies that is the
@@ -66,4 +70,154 @@ func TestCoordinatorAwayForLongerThanASession(t *testing.T) {
 			t.Errorf("the first call %s after the coordinator is back", first)
 		}
 	})
+}
+
+// notedAPI notes when which call of one replica began.
+type notedAPI struct {
+	*fakeAPI
+
+	mu    sync.Mutex
+	began map[schema.Conversation]time.Time
+}
+
+func (a *notedAPI) Delete(ctx context.Context, c consumer.Call) consumer.Answer {
+	a.mu.Lock()
+	a.began[c.Conversation] = time.Now()
+	a.mu.Unlock()
+	return a.fakeAPI.Delete(ctx, c)
+}
+
+// TestReplicaCutOffForLongerThanASession: of two replicas one reaches no broker for longer than a session, and the API all the time. The other one
+// takes its partition over. What is done again is what the former has begun when it could commit no more: in the commit's interval and a call's time
+// before the cut, and in three quarters of a session after it. When the former is back, it commits and writes nothing of that, and both work.
+func TestReplicaCutOffForLongerThanASession(t *testing.T) {
+	t.Parallel()
+	inWorld(t, outcomesWorld(2), func(w *world) {
+		t := w.t
+		const (
+			latency = 50 * time.Millisecond
+			away    = 20 * time.Second
+			before  = 200*time.Millisecond + 2*latency // in which something has ended and is not committed
+		)
+		w.coordinate()
+		w.guardCommits()
+		w.api.set(latency, nil)
+		w.publishNumbered(2, 6000)
+		api := &notedAPI{fakeAPI: w.api, began: map[schema.Conversation]time.Time{}}
+		former := w.start(withOutcomes, func(c *consumer.Config) { c.API = api })
+		other := w.start(withOutcomes)
+		each := func() bool { return former.Status().Partitions == 1 && other.Status().Partitions == 1 }
+		w.await(time.Minute, "a partition each", each)
+		time.Sleep(5 * time.Second)
+		former.net.Sever()
+		cut := time.Now()
+		w.await(14*time.Second, "the other has both partitions", func() bool { return other.Status().Partitions == 2 })
+		time.Sleep(time.Until(cut.Add(away)))
+		committed := w.committed()
+		former.net.Mend()
+		w.await(20*time.Second, "a partition each", each)
+		for p, offset := range w.committed() {
+			if offset < committed[p] {
+				t.Errorf("partition %d is committed at %d, after %d", p, offset, committed[p])
+			}
+		}
+		back := time.Now()
+		w.awaitDrained(5 * time.Minute)
+		repeated, bound, after := 0, 0, 0
+		for n, deletes := range w.api.deletes() {
+			began, called := api.began[n]
+			late := called && began.After(cut.Add(-before)) && began.Before(cut.Add(away))
+			if late {
+				bound++
+			}
+			if began.After(back) {
+				after++
+			}
+			if called && began.After(cut.Add(9*time.Second)) && began.Before(cut.Add(away)) {
+				t.Fatalf("a call %s after the cut", began.Sub(cut))
+			}
+			if deletes > 1 && (!late || deletes > 2) {
+				t.Fatalf("%s is deleted %d times; the former has called at %s after the cut", n.From, deletes, began.Sub(cut))
+			}
+			repeated += deletes - 1
+		}
+		if repeated == 0 || repeated > bound || bound > 100*10 {
+			t.Errorf("%d events are done again, of %d that the former had begun", repeated, bound)
+		}
+		if after < 100 {
+			t.Errorf("the former makes %d calls when it is back", after)
+		}
+		if outcomes, records := w.outcomes(); len(outcomes) != 12_000 || records > 12_000+int(before.Seconds()*100) {
+			t.Errorf("%d outcomes in %d records", len(outcomes), records)
+		}
+	})
+}
+
+// TestStatusInSilence: while the coordinator is silent, the status says that the replica may be no member, since when, and what the last join
+// was answered. The end of the silence ends that.
+func TestStatusInSilence(t *testing.T) {
+	t.Parallel()
+	type want struct {
+		after     time.Duration
+		text      string
+		unreached bool
+	}
+	const silent = "no answer from the group's coordinator for "
+	for name, tc := range map[string]struct {
+		begin func(w *world, r *replica, group *coordinator.Coordinator) (end func())
+		wants []want
+	}{
+		"nobody answers": {
+			func(_ *world, r *replica, _ *coordinator.Coordinator) func() { r.net.Sever(); return r.net.Mend },
+			[]want{{9700 * time.Millisecond, silent + "most of a session", true}, {14 * time.Second, "group not joined: ", true}, {time.Minute, "group not joined: ", true}},
+		},
+		"brokers answer, the coordinator loads": {
+			func(w *world, _ *replica, group *coordinator.Coordinator) func() {
+				w.silence(group, 61*time.Second)
+				return func() {}
+			},
+			[]want{{9700 * time.Millisecond, silent + "most of a session", true}, {14 * time.Second, "group not joined: ", false}, {time.Minute, "group not joined: ", false}},
+		},
+		"joins are refused": {
+			func(w *world, _ *replica, group *coordinator.Coordinator) func() {
+				w.silence(group, 13*time.Second)
+				return group.Add(coordinator.Fault{Key: kmsg.JoinGroup, Err: kerr.GroupAuthorizationFailed, Count: -1})
+			},
+			[]want{{9700 * time.Millisecond, silent + "most of a session", true}, {14 * time.Second, "[30]", false}, {time.Minute, "[30]", false}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{brokers: 2}, func(w *world) {
+				t := w.t
+				group := coordinator.Take(w.kafka)
+				w.closers = append(w.closers, group.Close)
+				w.publish(0, eventValue(0))
+				r := w.start()
+				w.awaitDrained(time.Minute)
+				time.Sleep(10 * time.Second)
+				for round := range 2 {
+					cut := time.Now()
+					end := tc.begin(w, r, group)
+					for _, want := range tc.wants {
+						time.Sleep(time.Until(cut.Add(want.after)))
+						s := r.Status()
+						if s.Live || !strings.Contains(s.Absent, want.text) || (s.Unreached == s.Absent) != want.unreached {
+							t.Errorf("round %d, after %s: %+v", round, want.after, s)
+						}
+						if since := s.Since.Sub(cut); since < 8*time.Second || since > 10*time.Second {
+							t.Errorf("round %d, after %s: since %s after the cut", round, want.after, since)
+						}
+					}
+					end()
+					returned := time.Now()
+					w.await(time.Minute, "a member again", func() bool { return r.Status().Live })
+					if s := r.Status(); s.Absent != "" || s.Unreached != "" || s.Partitions != 1 || s.Since.Before(returned) {
+						t.Errorf("round %d, when it is back (%s): %+v", round, returned, s)
+					}
+					time.Sleep(10 * time.Second)
+				}
+			})
+		})
+	}
 }

@@ -3,10 +3,12 @@ package consumer
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/produce"
 )
 
 // writeGate lets dead letters and outcomes be written for as long as nobody else can have this replica's partitions. After that, the next
@@ -33,30 +35,31 @@ func (g *writeGate) allow(until time.Time) {
 	}
 }
 
-func (g *writeGate) open() (open bool, changed <-chan struct{}) {
+// now returns until when writes may leave, and what is closed when that changes while none may.
+func (g *writeGate) now() (until time.Time, changed <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return earlier(time.Now(), g.until), g.changed
+	return g.until, g.changed
 }
 
 var errNotWritten = errors.New("not written: this replica may no longer be a member of the group")
 
 // pass waits until writes may leave. It returns an error if ctx ends before.
 func (g *writeGate) pass(ctx context.Context) error {
-	for {
-		open, changed := g.open()
-		if open {
+	for ctx.Err() == nil {
+		until, changed := g.now()
+		if earlier(time.Now(), until) {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return errors.Join(errNotWritten, context.Cause(ctx))
 		}
 	}
+	return errors.Join(errNotWritten, context.Cause(ctx))
 }
 
-// gatedWriter writes what a gate lets pass.
+// gatedWriter waits for a gate before it writes.
 type gatedWriter struct {
 	messageWriter
 
@@ -69,4 +72,28 @@ func (w gatedWriter) WriteMessages(ctx context.Context, messages ...kafka.Messag
 		return err
 	}
 	return w.messageWriter.WriteMessages(ctx, messages...)
+}
+
+// gatedTransport makes the requests of a [kafka.Writer]. It writes only while the gate is open, and work has not ended. A writer repeats what has
+// failed by itself, and goes on with that when nobody waits for it any more.
+type gatedTransport struct {
+	kafka.RoundTripper
+
+	gate *writeGate
+	work context.Context //nolint:containedctx // a writer brings a context of its own
+}
+
+// RoundTrip makes a request, unless it is a write that may not leave.
+func (t gatedTransport) RoundTrip(ctx context.Context, to net.Addr, req kafka.Request) (kafka.Response, error) {
+	if _, writes := req.(*produce.Request); writes {
+		until, _ := t.gate.now()
+		if !earlier(time.Now(), until) || t.work.Err() != nil {
+			return nil, errNotWritten
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until) // it may wait for a connection
+		defer cancel()
+		defer context.AfterFunc(t.work, cancel)()
+	}
+	return t.RoundTripper.RoundTrip(ctx, to, req)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"convdel/consumer/cluster"
 	"convdel/internal/service"
 )
 
@@ -184,7 +185,7 @@ func (c *checker) yesNo(flag string, text toggle) bool {
 // topic reads a topic's name, by the rules of Kafka's brokers.
 func (c *checker) topic(flag, text string) string {
 	c.note(flag, text)
-	if text == "" || !isKafkaName(text) {
+	if !cluster.IsName(text) {
 		c.wrong(flag, text, kafkaNameForms)
 	}
 	return text
@@ -193,7 +194,7 @@ func (c *checker) topic(flag, text string) string {
 // instanceID reads the name of a static member, by the rules of Kafka's own client. An empty text is none.
 func (c *checker) instanceID(flag, text string) string {
 	c.note(flag, text)
-	if !isKafkaName(text) {
+	if text != "" && !cluster.IsName(text) {
 		c.wrong(flag, text, kafkaNameForms+", or empty for none")
 	}
 	return text
@@ -201,13 +202,6 @@ func (c *checker) instanceID(flag, text string) string {
 
 // kafkaNameForms are the names that Kafka allows.
 const kafkaNameForms = "1 to 249 letters, digits, dots, underscores or hyphens"
-
-func isKafkaName(text string) bool {
-	legal := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
-	}
-	return len(text) <= 249 && text != "." && text != ".." && !strings.ContainsFunc(text, func(r rune) bool { return !legal(r) })
-}
 
 // printable reads a non-empty text of printable ASCII without spaces, at most longest bytes.
 func (c *checker) printable(flag, text string, longest int) string {

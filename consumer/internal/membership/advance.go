@@ -58,7 +58,7 @@ func (m *Member) advance(now time.Time) {
 			m.rejoin(now)
 		}
 	case m.phase == Yielding && empty:
-		m.enter(now, Joining)
+		m.phase = Joining
 	}
 	if now.Before(m.again) {
 		return
@@ -77,7 +77,7 @@ func (m *Member) part(now time.Time) {
 	case m.cfg.InstanceID != "":
 		m.end(now, nil)
 	case m.memberID != "":
-		m.enter(now, Leaving)
+		m.phase = Leaving
 		m.join, m.sync, m.heartbeat, m.again = request{}, request{}, request{}, now
 	case m.join.number == 0 || !now.Before(m.stopping.Add(parting)):
 		m.end(now, nil)
@@ -94,7 +94,7 @@ func (m *Member) sendLeave(now time.Time) {
 }
 
 func (m *Member) end(now time.Time, err error) {
-	m.enter(now, Ended)
+	m.phase = Ended
 	m.join, m.sync, m.heartbeat, m.leave = request{}, request{}, request{}, request{}
 	m.memberID, m.generation, m.leader, m.contact.paused = "", -1, false, nil
 	m.order(End{err})

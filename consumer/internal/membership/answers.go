@@ -51,7 +51,7 @@ func (m *Member) accepted(now time.Time, r request, a Answer) {
 	m.both = m.protocol != Cooperative
 	m.review.count(now, a.Partitions)
 	m.review.came = m.cfg.InstanceID != "" && r.memberID == ""
-	m.enter(now, Syncing)
+	m.phase = Syncing
 	m.sendSync(now, a.Members)
 }
 
@@ -83,7 +83,7 @@ func (m *Member) assigned(now time.Time, r request, s share) {
 	m.proven = true
 	m.soon, m.failed, m.refused = 0, 0, 0
 	m.review.basis, m.review.begun = s.basis, now
-	m.enter(now, Working)
+	m.phase = Working
 	gone, gained := m.holding.assign(m.generation, s.partitions)
 	m.giveUp(gone)
 	m.weighPause(now)

@@ -13,7 +13,8 @@ type contact struct {
 	announced time.Time
 	// doubted says that the coordinator has not answered for a session, and has not taken a join since.
 	doubted bool
-	paused  error
+	// paused is why no new calls may be made, as last ordered; nil if they may.
+	paused *LostError
 }
 
 func (c *contact) heard(sent time.Time, calm bool) {
@@ -76,27 +77,27 @@ func (m *Member) lapseContact(now time.Time) {
 	}
 }
 
-// weighPause says whether new calls may be made.
+// weighPause says whether new calls may be made. It says so again when the reason is another.
 func (m *Member) weighPause(now time.Time) {
-	why := m.pauseFor(now)
+	why, was := m.pauseFor(now), m.contact.paused
 	switch {
-	case why != nil && (m.contact.paused == nil || m.contact.paused.Error() != why.Error()):
+	case why != nil && (was == nil || *was != *why):
 		m.contact.paused = why
 		m.order(Pause{why})
-	case why == nil && m.contact.paused != nil:
+	case why == nil && was != nil:
 		m.contact.paused = nil
 		m.order(Resume{})
 	}
 }
 
-func (m *Member) pauseFor(now time.Time) error {
+func (m *Member) pauseFor(now time.Time) *LostError {
 	switch {
 	case len(m.holding.held) == 0:
 		return nil
-	case !m.contact.crossed.IsZero():
-		return &LostError{Code: illegalGeneration, Reason: "may not be in the group's present generation"}
 	case m.contact.doubted:
 		return &LostError{Reason: "has had no answer from the group's coordinator for a whole session"}
+	case !m.contact.crossed.IsZero():
+		return &LostError{Code: illegalGeneration, Reason: "may not be in the group's present generation"}
 	case !now.Before(m.silent()):
 		return &LostError{Reason: "has had no answer from the group's coordinator for most of a session"}
 	case !now.Before(m.overdue()):

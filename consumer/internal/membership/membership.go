@@ -33,7 +33,6 @@ type Member struct {
 	stopping time.Time
 
 	phase Phase
-	since time.Time
 	// again is when the next join is made, while none is under way. soon counts joins with no pause, failed and refused count
 	// requests without an answer and refusals; all since the last assignment.
 	again                 time.Time
@@ -65,7 +64,7 @@ type request struct {
 // New returns a member that joins with its first orders.
 func New(cfg Config, now time.Time) *Member {
 	cfg.Rebalance = max(cfg.Rebalance, cfg.Session)
-	m := &Member{cfg: cfg, generation: -1, joined: -1, both: true, phase: Joining, since: now, again: now, beat: now}
+	m := &Member{cfg: cfg, generation: -1, joined: -1, both: true, phase: Joining, again: now, beat: now}
 	m.holding.generation = -1
 	m.settle(now)
 	return m
@@ -161,12 +160,6 @@ func (m *Member) Orders() []Order {
 
 func (m *Member) order(o Order) { m.orders = append(m.orders, o) }
 
-func (m *Member) enter(now time.Time, p Phase) {
-	if m.phase != p {
-		m.phase, m.since = p, now
-	}
-}
-
 // lapse does what the time alone has done, before anything else is heard: a process that was frozen for a session doubts its
 // membership, whatever answers wait for it.
 func (m *Member) lapse(now time.Time) {
@@ -224,7 +217,6 @@ func (m *Member) State() State {
 		}
 	}
 	return State{
-		Phase: m.phase, Since: m.since, Protocol: m.protocol, Leader: m.leader, Partitions: m.review.basis.number, Held: all, GivingUp: giving,
-		Stopping: !m.stopping.IsZero(),
+		Phase: m.phase, Protocol: m.protocol, Partitions: m.review.basis.number, Held: all, GivingUp: giving,
 	}
 }

@@ -25,7 +25,7 @@ type GiveUp struct{ Partitions []int }
 // Lose says that nothing is held any more, what is being given up included. It ends a pause as well.
 type Lose struct{ Why error }
 
-// Pause says that no new call may be made, on any partition. Calls under way go on. A further one says that the reason is another.
+// Pause says that no new call may be made, on any partition. Calls under way go on. Another one may follow, with another reason.
 type Pause struct{ Why error }
 
 // Resume ends a [Pause].

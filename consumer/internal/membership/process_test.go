@@ -16,9 +16,9 @@ type process struct {
 	frozen   time.Time // until then
 	cutOff   time.Time
 	held     map[int]bool
-	// paused is since when, or zero; reason is why.
+	// paused is since when, or zero, why the last reason.
 	paused time.Time
-	reason string
+	why    string
 	ended  bool
 	wake   time.Time
 	life   int
@@ -162,12 +162,13 @@ func (p *process) do(o Order) {
 		p.held, p.paused = map[int]bool{}, time.Time{}
 		p.life++
 	case Pause:
-		if p.paused.IsZero() {
+		switch {
+		case p.paused.IsZero():
 			p.paused = w.now
-		} else if p.reason == o.Why.Error() {
-			w.fault("%s is paused twice for one reason", p.name)
+		case p.why == o.Why.Error():
+			w.fault("%s is paused twice: %s", p.name, p.why)
 		}
-		p.reason = o.Why.Error()
+		p.why = o.Why.Error()
 	case Resume:
 		if p.paused.IsZero() {
 			w.fault("%s resumes without a pause", p.name)

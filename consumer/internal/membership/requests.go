@@ -39,11 +39,11 @@ func (m *Member) joinAt(now, at time.Time) {
 	m.review.off()
 	m.again = at
 	if m.both && len(m.holding.held) > 0 {
-		m.enter(now, Yielding)
+		m.phase = Yielding
 		m.giveUp(m.holding.kept())
 		return
 	}
-	m.enter(now, Joining)
+	m.phase = Joining
 }
 
 // abandonJoin waits no longer for a join's answer.

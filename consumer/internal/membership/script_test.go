@@ -275,8 +275,8 @@ func (s *stage) list(text string) (ps []int) {
 
 func (s *stage) state() {
 	st, id := s.m.State(), s.m.Identity()
-	fmt.Fprintf(s.out, "%v since %v, %q generation %d, protocol %q, leader %t, held %v, giving up %v, stopping %t\n", st.Phase, st.Since.Sub(start),
-		id.MemberID, id.Generation, st.Protocol, st.Leader, st.Held, st.GivingUp, st.Stopping)
+	fmt.Fprintf(s.out, "%v, %q generation %d, protocol %q, leader %t, held %v, giving up %v, stopping %t\n", st.Phase,
+		id.MemberID, id.Generation, st.Protocol, s.m.leader, st.Held, st.GivingUp, !s.m.stopping.IsZero())
 }
 
 // pending returns the number of the request under way.

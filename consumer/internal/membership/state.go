@@ -1,7 +1,5 @@
 package membership
 
-import "time"
-
 // Phase is what a member is about.
 type Phase int
 
@@ -29,15 +27,10 @@ func (p Phase) String() string {
 // State is the membership at one moment, for the log and the status.
 type State struct {
 	Phase Phase
-	// Since is when the phase began.
-	Since time.Time
-	// Protocol is the generation's, Leader says that this member assigns its partitions.
+	// Protocol is the generation's.
 	Protocol string
-	Leader   bool
 	// Partitions is the topic's number of partitions by which the leader has assigned; 0 if it has not told.
 	Partitions int
 	// Held are the partitions that the member holds, GivingUp are those of them that it gives up, both ascending.
 	Held, GivingUp []int
-	// Stopping says that [Member.Stop] was called.
-	Stopping bool
 }
