@@ -30,8 +30,8 @@ type Consumer struct {
 	left atomic.Pointer[Unfinished]
 	// trouble is the last known reason why this replica is no working member of the group; nil while it is one.
 	trouble atomic.Pointer[trouble]
-	// silence is why this replica may no longer be a member of the group, for want of answers; nil while it gets some.
-	silence atomic.Pointer[trouble]
+	// doubt is why this replica makes no calls, since it may no longer be a member of the group; nil if it is one for sure.
+	doubt atomic.Pointer[trouble]
 	// causes are those of retries.
 	causes causes
 	// began is the ID that the topic had when Run began.
@@ -104,9 +104,9 @@ func (c *Consumer) Status() Status {
 		s.Unreached = at.unreached()
 	} else {
 		s.Absent, s.Unreached = cmp.Or(at.stalls.refused(), at.owned.absent()), at.unreached()
-		if silence := c.silence.Load(); silence != nil {
-			s.absentFor(cmp.Or(c.trouble.Load(), silence)) // the answer to a join says more than the silence before it
-			s.Since = silence.since
+		if doubt := c.doubt.Load(); doubt != nil {
+			s.absentFor(cmp.Or(c.trouble.Load(), doubt)) // the answer to a join says more than the silence before it
+			s.Since = doubt.since
 		}
 	}
 	s.Live = s.Live && s.Absent == ""
@@ -230,13 +230,4 @@ func (c *Consumer) setStatus(live bool, generation, partitions int) {
 		since = before.Since
 	}
 	c.status.Store(&Status{Live: live, Generation: generation, Partitions: partitions, Since: since})
-}
-
-// silenceEnds notes that the coordinator answers again, if it was silent: this replica is a working member again.
-func (c *Consumer) silenceEnds() {
-	if c.silence.Swap(nil) != nil {
-		s := *c.status.Load()
-		s.Since = time.Now()
-		c.status.Store(&s)
-	}
 }

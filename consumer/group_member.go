@@ -229,14 +229,9 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	case membership.Lose:
 		g.lose(ctx, o.Why)
 	case membership.Pause:
-		g.c.silenceEnds()
-		if isSilence(o.Why) {
-			g.c.silence.Store(&trouble{text: o.Why.Error(), unreached: true, since: time.Now()})
-		}
-		g.c.log.LogAttrs(ctx, pauseLevel(o.Why), "no new calls: this replica may no longer be a member of the group", slog.Any("error", o.Why))
+		g.paused(ctx, o.Why)
 	case membership.Resume:
-		g.c.silenceEnds()
-		g.c.log.LogAttrs(ctx, slog.LevelDebug, "calls go on: this replica is a member of the group")
+		g.resumed(ctx)
 	case membership.Refused:
 		g.refused(ctx, o)
 	case membership.End:
@@ -244,25 +239,34 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 	}
 }
 
-// pauseLevel is how loud a pause is told. That a heartbeat and the answer to a join cross is a matter of milliseconds.
-func pauseLevel(why error) slog.Level {
-	if lost, is := errors.AsType[*membership.LostError](why); is && kafka.Error(lost.Code) == kafka.IllegalGeneration {
-		return slog.LevelDebug
+// paused tells of a pause, or of another reason for it.
+func (g *groupMember) paused(ctx context.Context, why error) {
+	level, code := slog.LevelWarn, kafka.Error(0)
+	if lost, is := errors.AsType[*membership.LostError](why); is {
+		code = kafka.Error(lost.Code)
 	}
-	return slog.LevelWarn
+	if code == kafka.IllegalGeneration {
+		level = slog.LevelDebug // a heartbeat and the answer to a join have crossed: a matter of milliseconds
+	} else {
+		g.c.doubts(why, code == 0)
+	}
+	g.c.log.LogAttrs(ctx, level, "no new calls: this replica may no longer be a member of the group", slog.Any("error", why))
 }
 
-// isSilence says whether a pause is for want of answers.
-func isSilence(why error) bool {
-	lost, is := errors.AsType[*membership.LostError](why)
-	return is && lost.Code == 0
+// resumed tells of a pause's end, as loud as of its beginning.
+func (g *groupMember) resumed(ctx context.Context) {
+	level := slog.LevelDebug
+	if g.c.doubtEnds() {
+		level = slog.LevelInfo
+	}
+	g.c.log.LogAttrs(ctx, level, "calls go on: this replica is a member of the group")
 }
 
 // lose passes on that all partitions are lost. The log may stand: it comes last.
 func (g *groupMember) lose(ctx context.Context, why error) {
 	g.holdings.lose(why)
 	g.share.dropAll()
-	g.c.silence.Store(nil)
+	g.c.doubt.Store(nil)
 	g.c.trouble.Store(&trouble{text: why.Error(), since: time.Now()})
 	g.c.setStatus(false, g.generation, 0)
 	g.c.log.LogAttrs(notable.Mark(ctx), slog.LevelWarn, "the membership is lost", slog.Any("error", why))

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/internal/testkit"
+	"convdel/internal/testkit/coordinator"
 )
 
 // TestReadyz_Standstill: a replica that has something to do and does nothing outside of a pause says so, and why.
@@ -187,5 +188,42 @@ func TestReadyz_GenerationOver(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	})
+}
+
+// TestReadyz_NotLetIn: a rebalance has begun, and the group lets a replica into no generation. It makes no call once the group may go on
+// without it, and says so, although brokers answer.
+func TestReadyz_NotLetIn(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		t := w.t
+		group := coordinator.Take(w.kafka)
+		w.closers = append(w.closers, group.Close)
+		r := w.start()
+		w.publish(0, eventValues(0, 5)...)
+		w.awaitDrained(time.Minute)
+		undo := []func(){
+			group.Add(coordinator.Fault{Key: kmsg.Heartbeat, Err: kerr.RebalanceInProgress, Count: -1}),
+			group.Add(coordinator.Fault{Key: kmsg.JoinGroup, Err: kerr.CoordinatorLoadInProgress, Count: -1}),
+		}
+		w.await(2*time.Minute, "not ready", func() bool { return !r.Status().Live })
+		calls := len(w.api.made())
+		w.publish(0, eventValues(5, 10)...)
+		time.Sleep(10 * time.Second)
+		s := r.Status()
+		if s.Live || s.Unreached != "" || !strings.Contains(s.Absent, "group not joined: ") && !strings.Contains(s.Absent, "not been let into") {
+			t.Errorf("while it is not let in: %+v", s)
+		}
+		if n := len(w.api.made()); n != calls {
+			t.Errorf("%d calls while it is not let in", n-calls)
+		}
+		for _, u := range undo {
+			u()
+		}
+		w.awaitDrained(time.Minute)
+		if s := r.Status(); !s.Live || s.Absent != "" {
+			t.Errorf("as a working member: %+v", s)
+		}
+		w.wantDeletedOnce(0, 10)
 	})
 }

@@ -54,6 +54,9 @@ func TestCoordinatorAwayForLongerThanASession(t *testing.T) {
 		for n := range 2 {
 			w.wantDeletedOnce(n*10_000, n*10_000+5000)
 		}
+		if !strings.Contains(w.log.String(), `level=INFO msg="calls go on: `) {
+			t.Error("the log does not say that calls go on")
+		}
 		first := time.Duration(1 << 62)
 		for _, c := range w.api.made() {
 			if after := c.began.Sub(began); after > 9500*time.Millisecond && c.began.Before(ended) {

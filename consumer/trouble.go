@@ -31,6 +31,28 @@ func (c *Consumer) troubled(what string, err error) {
 	c.trouble.Store(t)
 }
 
+// doubts notes that this replica makes no calls, since it may no longer be a member of the group: silent if that is for want of answers.
+func (c *Consumer) doubts(why error, silent bool) {
+	doubt := &trouble{text: why.Error(), unreached: silent, since: time.Now()}
+	if before := c.doubt.Load(); before != nil {
+		doubt.since = before.since
+	} else {
+		c.trouble.Store(nil) // it is of an earlier time
+	}
+	c.doubt.Store(doubt)
+}
+
+// doubtEnds notes that this replica is a working member again. It says whether it was in doubt.
+func (c *Consumer) doubtEnds() bool {
+	if c.doubt.Swap(nil) == nil {
+		return false
+	}
+	s := *c.status.Load()
+	s.Since = time.Now()
+	c.status.Store(&s)
+	return true
+}
+
 // isUnreached says whether an error is that no broker was reached, or that none has answered. What brokers answer, refusals among it, is
 // another kind.
 func isUnreached(err error) bool {

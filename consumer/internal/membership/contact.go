@@ -77,11 +77,11 @@ func (m *Member) lapseContact(now time.Time) {
 	}
 }
 
-// weighPause says whether new calls may be made. It says so again when it is for want of answers, and was not before, or the other way round.
+// weighPause says whether new calls may be made. It says so again when the reason is another.
 func (m *Member) weighPause(now time.Time) {
 	why, was := m.pauseFor(now), m.contact.paused
 	switch {
-	case why != nil && (was == nil || was.Code != why.Code):
+	case why != nil && (was == nil || *was != *why):
 		m.contact.paused = why
 		m.order(Pause{why})
 	case why == nil && was != nil:

@@ -62,6 +62,9 @@ type RestlessError struct {
 
 // Error implements error.
 func (e *RestlessError) Error() string {
+	if e.Silent {
+		return fmt.Sprintf("no answer for a whole session: join %d in a row without an assignment", e.Joins)
+	}
 	return fmt.Sprintf("the group does not settle: join %d in a row without an assignment", e.Joins)
 }
 

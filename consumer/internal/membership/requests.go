@@ -17,13 +17,17 @@ func (m *Member) send(now time.Time, r Request, timeout time.Duration) request {
 	return request{m.last, now, m.memberID, m.generation}
 }
 
-// rejoin joins at once, unless this has happened too often in a row. Then it tells, since none of the answers is a refusal.
+// rejoin joins at once, unless this has happened too often in a row. Then it tells, since none of the answers is a refusal. It also tells of
+// a join that had no answer, unless the coordinator answers heartbeats: then it holds the join.
 func (m *Member) rejoin(now time.Time) {
 	m.soon++
 	wait := time.Duration(0)
 	if m.soon > soonMost {
 		wait = doubled(retryFirst, retryMost, m.soon-soonMost-1)
-		m.order(Refused{&RefusedError{Request: "join", Err: &RestlessError{m.soon, now.Sub(m.answered) >= m.cfg.Session}}, now.Add(wait)})
+	}
+	silent := now.Sub(m.answered) >= m.cfg.Session
+	if m.soon > soonMost || silent && m.join.lapsed(now, m.patience()) {
+		m.order(Refused{&RefusedError{Request: "join", Err: &RestlessError{m.soon, silent}}, now.Add(wait)})
 	}
 	m.joinAt(now, now.Add(wait))
 }
