@@ -93,7 +93,7 @@ func (t gatedTransport) RoundTrip(ctx context.Context, to net.Addr, req kafka.Re
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, until) // it may wait for a connection
 		defer cancel()
-		defer context.AfterFunc(t.work, cancel)()
+		defer context.AfterFunc(t.work, cancel)() //nolint:contextcheck // both end the request
 	}
 	return t.RoundTripper.RoundTrip(ctx, to, req)
 }

@@ -75,25 +75,25 @@ func (m *Member) advance(now time.Time) {
 func (m *Member) part(now time.Time) {
 	switch {
 	case m.cfg.InstanceID != "":
-		m.end(now, nil)
+		m.end(nil)
 	case m.memberID != "":
 		m.phase = Leaving
 		m.join, m.sync, m.heartbeat, m.again = request{}, request{}, request{}, now
 	case m.join.number == 0 || !now.Before(m.stopping.Add(parting)):
-		m.end(now, nil)
+		m.end(nil)
 	}
 }
 
 // sendLeave leaves the group. A member that nobody answers ends all the same: the group notices within the session.
 func (m *Member) sendLeave(now time.Time) {
 	if m.partings++; m.partings > soonMost {
-		m.end(now, nil)
+		m.end(nil)
 		return
 	}
 	m.leave = m.send(now, Leave{m.memberID, m.cfg.InstanceID}, m.brief())
 }
 
-func (m *Member) end(now time.Time, err error) {
+func (m *Member) end(err error) {
 	m.phase = Ended
 	m.join, m.sync, m.heartbeat, m.leave = request{}, request{}, request{}, request{}
 	m.memberID, m.generation, m.leader, m.contact.paused = "", -1, false, nil

@@ -17,7 +17,7 @@ func (m *Member) joinAnswered(now time.Time, r request, a Answer) {
 	case a.Code == invalidSession:
 		err := &SessionTimeoutError{m.cfg.Session}
 		m.lose(err)
-		m.end(now, err)
+		m.end(err)
 	case a.Code == inconsistentProtocols && !m.both:
 		// An earlier version has come in before all members offered Cooperative alone.
 		m.both = true
@@ -171,7 +171,7 @@ func (m *Member) fenced(now time.Time) {
 	}
 	err := &FencedError{m.cfg.InstanceID}
 	m.lose(err)
-	m.end(now, err)
+	m.end(err)
 }
 
 // retry joins again after a pause.
@@ -193,7 +193,7 @@ func (m *Member) retry(now time.Time, request string, a Answer) {
 func (m *Member) leaveAnswered(now time.Time, a Answer) {
 	m.leave = request{}
 	if !a.absent() {
-		m.end(now, nil)
+		m.end(nil)
 		return
 	}
 	wait := doubled(retryFirst, retryMost, m.partings-1)

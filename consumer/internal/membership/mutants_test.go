@@ -108,7 +108,7 @@ func mutants() []mutation.Mutant {
 		{"a stopping member opens what it gains", "answers.go", "	if m.stopping.IsZero() {\n		m.gain(gained)\n	}\n", "	m.gain(gained)\n"},
 		{"a stopping member leaves before it has drained", "advance.go", "	case !m.stopping.IsZero() && empty && m.phase < Leaving:\n", "	case !m.stopping.IsZero() && m.phase < Leaving:\n"},
 		{"a static member leaves", "advance.go", "	case m.cfg.InstanceID != \"\":\n", "	case m.cfg.InstanceID != \"\" && m.memberID == \"\":\n"},
-		{"a dynamic member does not leave", "advance.go", "		m.phase = Leaving\n", "		m.end(now, nil)\n"},
+		{"a dynamic member does not leave", "advance.go", "		m.phase = Leaving\n", "		m.end(nil)\n"},
 		{"a stop does not wait for the ID", "advance.go", "	case m.join.number == 0 || !now", "	case m.join.number != 0 || !now"},
 		{"a leave is tried once", "answers.go", "	if !a.absent() {\n", "	if !a.absent() || m.partings > 0 {\n"},
 		{"a leave is tried without end", "advance.go", "m.partings++; m.partings > soonMost", "m.partings++; m.partings > 1000*soonMost"},
