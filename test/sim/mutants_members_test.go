@@ -18,12 +18,12 @@ func memberMutants() []mutant {
 		one("a partition is given away before it is drained", "consumer/tenure.go", "	if !t.emptied(ctx, of.p) {\n		return\n	}\n", "", "owner", "repeated", "outcome"),
 		one("a partition that is claimed is given to another at once", assign, "		if owners[p] != nil {\n			continue\n",
 			"		if owners[p] != nil && slices.Contains(owners[p].gets, p) {\n			continue\n", "owner", "repeated", "outcome", "quota"),
-		one("a static replica leaves when it stops", advance, "	case m.cfg.InstanceID != \"\":\n		m.end(now, nil)\n	case m.memberID", "	case m.memberID", "restart"),
+		one("a static replica leaves when it stops", advance, "	case m.cfg.InstanceID != \"\":\n		m.end(nil)\n	case m.memberID", "	case m.memberID", "restart"),
 		{"a partition is worked on after it was lost", []edit{
 			{"consumer/session.go", "		if !now.joined || now.term != s.term {\n", "		if now.term > s.term+1000 {\n"},
 			{"consumer/tenure.go", "		if !now.joined || now.term != t.term {\n", "		if now.term > t.term+1000 {\n"},
 		}, []string{"fenced", "owner", "repeated", "lost", "stuck", "calm"}},
-		one("a fenced replica joins again", answers, "	err := &FencedError{m.cfg.InstanceID}\n	m.lose(err)\n	m.end(now, err)\n",
+		one("a fenced replica joins again", answers, "	err := &FencedError{m.cfg.InstanceID}\n	m.lose(err)\n	m.end(err)\n",
 			"	m.unknown(now, fencedInstance)\n", "fenced", "restart"),
 		{"a replica that hears nothing of its coordinator works on", []edit{
 			{contact, "	if len(m.holding.held) == 0 || m.contact.doubted || now.Before(m.removed()) {\n", "	if now.Before(m.removed()) || !now.IsZero() {\n"},
