@@ -175,7 +175,8 @@ func (t *tenures) giveUp(ctx context.Context, of *tenure, end context.CancelFunc
 }
 
 // emptied waits until no event of a partition is in memory, for the drain timeout at most. What waits for a write is left to the next owner
-// then, and so is a call under way, which ends by its own timeout. It returns false if ctx ends.
+// then, and so is a call under way, which ends by its own timeout. A write under way ends first, since the last commit has to say what has come of
+// it. It returns false if ctx ends.
 func (t *tenures) emptied(ctx context.Context, p *partition) bool {
 	l := loopOf(ctx)
 	l.rests()
@@ -187,9 +188,10 @@ func (t *tenures) emptied(ctx context.Context, p *partition) bool {
 		if err != nil && ctx.Err() == nil {
 			t.log.LogAttrs(ctx, slog.LevelWarn, "drain timeout of a partition: its events that have not ended will be delivered again to its next owner",
 				slog.Int("partition", p.id), slog.Duration("drain_timeout", t.drainTimeout))
-			p.cutOff.Store(true)
+			written := p.cut()
 			t.deadLetters.drop()
 			t.outcomes.drop()
+			_ = wait(ctx, time.Time{}, written)
 		}
 	}
 	return ctx.Err() == nil
