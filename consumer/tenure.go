@@ -102,12 +102,28 @@ func (t *tenures) heed(ctx context.Context, now heldNow, end context.CancelFunc)
 	t.opening = o
 	t.tasks.Go(func() {
 		o.got, o.err = t.opener.open(each, ids)
+		if o.err != nil && t.forget(ctx, ids) != nil {
+			o.stop() // nobody reads it, and the session drains what was added
+			return
+		}
 		select {
 		case t.opened <- o:
 		case <-ctx.Done():
 			o.stop()
 		}
 	})
+}
+
+// forget forgets partitions that are not opened after all. Some may have been added, and have a commit on its way: that ends first, since another
+// member may get them. An error is that of ctx.
+func (t *tenures) forget(ctx context.Context, ids []int) error {
+	for _, id := range ids {
+		if p := t.owned.of(id); p != nil && t.committer.forget(ctx, p) != nil {
+			return ctx.Err()
+		}
+	}
+	t.owned.remove(ids...)
+	return nil
 }
 
 // idles notes that a replica without partitions has no other work.
@@ -122,7 +138,6 @@ func (t *tenures) read(ctx context.Context, o *opening, end context.CancelFunc) 
 	o.stop()
 	t.opening = nil
 	if o.err != nil {
-		t.owned.remove(o.ids...) // some may have been added before it was given up
 		if isFinal(o.err) {
 			t.log.LogAttrs(ctx, slog.LevelError, "the partitions are not opened: leaving the group", slog.Any("error", o.err))
 		}
