@@ -207,6 +207,7 @@ func (t *tenures) emptied(ctx context.Context, p *partition) bool {
 			t.deadLetters.drop()
 			t.outcomes.drop()
 			_ = wait(ctx, time.Time{}, written)
+			t.outcomes.drop() // of letters that were acknowledged meanwhile
 		}
 	}
 	return ctx.Err() == nil

@@ -202,31 +202,30 @@ func (s *writes[W]) write(ctx context.Context, batch []W) {
 	}
 }
 
-// attempt writes records in one batch, several times if need be. It returns those to be written again at once, those to be written later, and the
-// first error of the latter.
+// attempt writes records in one batch, several times if need be, without those that are cut. It returns those to be written again at once, those
+// to be written later, and the first error of the latter. Their writes count until it returns: what is cut meanwhile is given up before that.
 func (s *writes[W]) attempt(ctx context.Context, batch []W) (smaller, later []W, why error) {
 	began := time.Now()
-	for n := 1; ; n++ {
-		again, failed, err := s.writeOnce(ctx, batch)
+	later = s.begin(batch)
+	for n := 1; len(later) > 0; n++ {
+		var again []W
+		again, later, why = s.writeOnce(ctx, later)
 		smaller = append(smaller, again...)
 		delay := time.Duration(n*n) * attemptPause
-		if len(failed) == 0 || n == writeAttempts || !mayPass(err) || time.Since(began)+delay > attemptsFor || pause(ctx, delay) != nil {
-			return smaller, failed, err
+		if len(later) == 0 || n == writeAttempts || !mayPass(why) || time.Since(began)+delay > attemptsFor || pause(ctx, delay) != nil {
+			break
 		}
-		batch = failed
+		later = s.uncut(later)
 	}
+	smaller, later = s.uncut(smaller), s.uncut(later)
+	for _, w := range slices.Concat(smaller, later) {
+		w.endWrite()
+	}
+	return smaller, later, why
 }
 
-// writeOnce writes records in one batch, once, without those that are cut. It returns the same as attempt.
+// writeOnce writes records in one batch, once. It returns the same as attempt.
 func (s *writes[W]) writeOnce(ctx context.Context, batch []W) (smaller, later []W, why error) {
-	if batch = s.begin(batch); len(batch) == 0 {
-		return nil, nil, nil
-	}
-	defer func() {
-		for _, w := range batch {
-			w.endWrite()
-		}
-	}()
 	waiting, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
 	err := s.writer.send(waiting, batch)
@@ -240,6 +239,7 @@ func (s *writes[W]) writeOnce(ctx context.Context, batch []W) (smaller, later []
 		switch {
 		case each == nil || each[i] == nil:
 			s.writer.acknowledged(ctx, w)
+			w.endWrite()
 			acknowledged++
 		case isRefusal(each[i]) && s.writer.refused(ctx, w, each[i]):
 			smaller = append(smaller, w)
@@ -251,17 +251,35 @@ func (s *writes[W]) writeOnce(ctx context.Context, batch []W) (smaller, later []
 	return smaller, later, why
 }
 
-// begin counts the writes of a batch's records, and gives up those that are cut. It returns the others.
+// begin counts the writes of records, and returns these. It gives up those that are cut.
 func (s *writes[W]) begin(batch []W) (begun []W) {
 	for _, w := range batch {
 		if w.beginWrite() {
 			begun = append(begun, w)
-			continue
+		} else {
+			s.giveUp(w)
 		}
-		s.change(func() { s.queue.acknowledged(1) })
-		s.writer.dropped(w)
 	}
 	return begun
+}
+
+// uncut returns the records that are not cut. It gives up the others, and their writes end.
+func (s *writes[W]) uncut(begun []W) (kept []W) {
+	for _, w := range begun {
+		if !w.cut() {
+			kept = append(kept, w)
+			continue
+		}
+		s.giveUp(w)
+		w.endWrite()
+	}
+	return kept
+}
+
+// giveUp gives up a record that is cut, and is in none of the queue's lists.
+func (s *writes[W]) giveUp(w W) {
+	s.change(func() { s.queue.acknowledged(1) })
+	s.writer.dropped(w)
 }
 
 // putOff has records written later whose write has failed.
