@@ -137,3 +137,34 @@ func TestDeadLettersGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// TestCutBetweenAttempts: a partition is cut off while its dead letter waits for its next attempt. There is none, the letter is given up, and its write counts
+// until then.
+func TestCutBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		w := startWriting(t, func(context.Context, ...kafka.Message) error {
+			attempts++
+			return kafka.WriteErrors{kafka.NotLeaderForPartition}
+		})
+		defer w.stop()
+		left := 0
+		w.leave = func(*event) { left++ }
+		p := &partition{id: 3}
+		w.add(&event{record: record{partition: p, offset: 1}}, OutcomePermanent)
+		time.Sleep(attemptPause / 2)
+		written := p.cut()
+		synctest.Wait()
+		select {
+		case <-written:
+			t.Error("it does not count between two attempts")
+		default:
+		}
+		<-written
+		w.wait()
+		if time.Sleep(time.Minute); attempts != 1 || left != 1 {
+			t.Errorf("%d attempts, %d left to the next owner", attempts, left)
+		}
+	})
+}

@@ -189,3 +189,19 @@ func TestGivenUpBeforeALetterIsAcknowledged(t *testing.T) {
 		})
 	}
 }
+
+// TestManyLettersAreGivenUpInTime: thousands of dead letters wait for a broker that says nothing. Few requests of them are in the client's queue.
+func TestManyLettersAreGivenUpInTime(t *testing.T) {
+	t.Parallel()
+	const drain = 12 * time.Second
+	none := func(*consumer.Config) {}
+	inHandover(t, drain, none, func(h *handover) {
+		h.ward.Make(h.letters, testkit.Frozen)
+		h.publish(1, slices.Repeat([][]byte{[]byte("garbage")}, 4000)...)
+		time.Sleep(time.Second)
+		h.begin(none)
+		h.await(drain + 25*time.Second)
+		h.ward.Make(h.letters, "")
+		h.awaitDrained(2 * time.Minute)
+	})
+}

@@ -74,3 +74,19 @@ func TestGateDoesNotOpenForFormerWork(t *testing.T) {
 		t.Errorf("a write of former work passes: %v", err)
 	}
 }
+
+// TestGatedWriterIsWaitedFor: a write that waits in the client's queue for longer than its context lasts is not over before the client says so.
+func TestGatedWriterIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := newWriteGate()
+		gate.allow(time.Now().Add(time.Hour))
+		slow := writerFunc(func(ctx context.Context, _ ...kafka.Message) error { return pause(ctx, gateTimeout+time.Minute) })
+		ctx, cancel := context.WithTimeout(t.Context(), gateTimeout)
+		defer cancel()
+		began := time.Now()
+		if err := (gatedWriter{slow, gate}).WriteMessages(ctx); err != nil || time.Since(began) != gateTimeout+time.Minute {
+			t.Errorf("ended after %s: %v", time.Since(began), err)
+		}
+	})
+}
