@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"convdel/imclient"
+	"convdel/imclient/imtest"
 	"convdel/internal/testkit"
 )
 
@@ -36,4 +38,29 @@ func TestGivenUpCallsAreTakenBack(t *testing.T) {
 		return errors.Is(conn.SetDeadline(time.Time{}), net.ErrClosed)
 	})
 	server.WantReset(server.Conn())
+}
+
+// TestConnectionsCloseAfterTheirAnswers: that connections end by a reset loses no call that is answered: of many at once all succeed, though the connection of each
+// but one is closed after it.
+func TestConnectionsCloseAfterTheirAnswers(t *testing.T) {
+	t.Parallel()
+	sim, err := imtest.Start(simConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	client := newClient(t, sim.URL, func(c *imclient.Config) { c.MaxConcurrent = 1 })
+	const calls = 50
+	var together sync.WaitGroup
+	for range calls {
+		together.Go(func() {
+			if err := client.DeleteConversation(t.Context(), request); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	together.Wait()
+	if got := sim.Stats().Calls; got != calls {
+		t.Errorf("%d calls arrived, want %d", got, calls)
+	}
 }

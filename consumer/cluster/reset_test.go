@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"convdel/consumer/cluster"
@@ -52,4 +54,27 @@ func answerVersions(conn io.ReadWriter) error {
 	answer := kmsg.NewPtrApiVersionsResponse().AppendTo(head[8:12:12])
 	_, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...))
 	return err
+}
+
+// TestConnectionsCloseAfterTheirAnswers: that connections end by a reset loses no record that was written before.
+func TestConnectionsCloseAfterTheirAnswers(t *testing.T) {
+	t.Parallel()
+	broker := kfake.MustCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, testTopic))
+	t.Cleanup(broker.Close)
+	config := cluster.Config{Brokers: broker.ListenAddrs()}
+	const writers = 20
+	for range writers {
+		if err := paths(config)["writer"](t.Context()); err != nil { // it closes its connections
+			t.Fatal(err)
+		}
+	}
+	client, closeIdle := config.Client(testTopic)
+	defer closeIdle()
+	ends, err := client.ListOffsets(t.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{testTopic: {kafka.LastOffsetOf(0)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end := ends.Topics[testTopic][0].LastOffset; end != writers {
+		t.Errorf("%d records arrived, want %d", end, writers)
+	}
 }
