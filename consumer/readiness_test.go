@@ -227,3 +227,33 @@ func TestReadyz_NotLetIn(t *testing.T) {
 		w.wantDeletedOnce(0, 10)
 	})
 }
+
+// TestReadyz_Idle: a replica that holds no partition, since there are more replicas than partitions, says that the coordinator is silent, and
+// that it is no more.
+func TestReadyz_Idle(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{brokers: 3}, func(w *world) {
+		t := w.t
+		first := w.start()
+		w.publish(0, eventValues(0, 5)...)
+		w.awaitDrained(time.Minute)
+		brokers := w.kafka.ListenAddrs()
+		idle, ward := w.onWard(brokers)
+		w.await(time.Minute, "a member without partitions", func() bool { return idle.Status().Live && first.Status().Partitions == 1 })
+		for _, address := range brokers {
+			ward.Make(address, testkit.Frozen)
+		}
+		time.Sleep(12 * time.Second) // the session timeout
+		for range 10 {
+			if s := idle.Status(); s.Live || s.Absent == "" || s.Unreached != s.Absent {
+				t.Fatalf("while no broker answers: %+v", s)
+			}
+			time.Sleep(7 * time.Second)
+		}
+		for _, address := range brokers {
+			ward.Make(address, "")
+		}
+		w.await(time.Minute, "a working member", func() bool { s := idle.Status(); return s.Live && s.Absent == "" && s.Unreached == "" })
+		w.wantDeletedOnce(0, 5)
+	})
+}

@@ -26,8 +26,8 @@ func memberMutants() []mutant {
 		one("a fenced replica joins again", answers, "	err := &FencedError{m.cfg.InstanceID}\n	m.lose(err)\n	m.end(err)\n",
 			"	m.unknown(now, fencedInstance)\n", "fenced", "restart"),
 		{"a replica that hears nothing of its coordinator works on", []edit{
-			{contact, "	if len(m.holding.held) == 0 || m.contact.doubted || now.Before(m.removed()) {\n", "	if now.Before(m.removed()) || !now.IsZero() {\n"},
-			{contact, "	case len(m.holding.held) == 0:\n", "	case len(m.holding.held) >= 0:\n"},
+			{contact, "	if !m.known() || m.contact.doubted || now.Before(m.removed()) {\n", "	if now.Before(m.removed()) || !now.IsZero() {\n"},
+			{contact, "	case !m.known():\n", "	case !now.IsZero():\n"},
 			{"consumer/limiter.go", "	shut := l.member && !earlier(now, l.until)\n", "	shut := l.member && now.IsZero()\n"},
 		}, []string{"owner", "quota"}},
 		one("no heartbeats while a join waits", request, beats, beats+" && m.join.number == 0", "beats"),

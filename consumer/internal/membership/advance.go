@@ -96,7 +96,7 @@ func (m *Member) sendLeave(now time.Time) {
 func (m *Member) end(err error) {
 	m.phase = Ended
 	m.join, m.sync, m.heartbeat, m.leave = request{}, request{}, request{}, request{}
-	m.memberID, m.generation, m.leader, m.contact.paused = "", -1, false, nil
+	m.memberID, m.generation, m.leader, m.contact = "", -1, false, contact{}
 	m.order(End{err})
 }
 

@@ -19,7 +19,7 @@ type contact struct {
 
 func (c *contact) heard(sent time.Time, calm bool) {
 	c.alive = later(c.alive, sent)
-	if calm {
+	if calm || c.calm.IsZero() {
 		c.calm = later(c.calm, sent)
 	}
 }
@@ -30,6 +30,9 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// known says that the coordinator has answered this membership: its silence counts from then on, whether or not the member holds anything.
+func (m *Member) known() bool { return !m.contact.alive.IsZero() }
 
 // silent is when a member that hears nothing pauses, removed is when the coordinator may have removed it. The calls under way have the last
 // quarter of the session to end.
@@ -68,7 +71,7 @@ func (m *Member) MayWrite() time.Time {
 // In the second case nobody else can have its partitions, and their offsets can be committed later. Only the answer to a join tells, since
 // a coordinator that is loading answers each heartbeat with 0.
 func (m *Member) lapseContact(now time.Time) {
-	if len(m.holding.held) == 0 || m.contact.doubted || now.Before(m.removed()) {
+	if !m.known() || m.contact.doubted || now.Before(m.removed()) {
 		return
 	}
 	m.contact.doubted = true
@@ -92,7 +95,7 @@ func (m *Member) weighPause(now time.Time) {
 
 func (m *Member) pauseFor(now time.Time) *LostError {
 	switch {
-	case len(m.holding.held) == 0:
+	case !m.known():
 		return nil
 	case m.contact.doubted:
 		return &LostError{Reason: "has had no answer from the group's coordinator for a whole session"}
@@ -108,10 +111,7 @@ func (m *Member) pauseFor(now time.Time) *LostError {
 
 // contactTimes returns when lapseContact and weighPause may have something to say.
 func (m *Member) contactTimes() []time.Time {
-	if len(m.holding.held) == 0 {
-		return nil
-	}
-	if m.contact.doubted {
+	if !m.known() || m.contact.doubted {
 		return nil
 	}
 	if m.contact.paused != nil {

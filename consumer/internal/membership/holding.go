@@ -3,7 +3,6 @@ package membership
 import (
 	"maps"
 	"slices"
-	"time"
 )
 
 // holding is what a member has in hand.
@@ -83,11 +82,10 @@ func (m *Member) giveUp(partitions []int) {
 
 // lose ends the work on everything, at once.
 func (m *Member) lose(why error) {
-	if len(m.holding.held) > 0 {
+	if len(m.holding.held) > 0 || m.contact.paused != nil {
 		m.order(Lose{why})
-		m.contact.paused = nil
 	}
 	// What the last join has claimed stays noted: its generation may still come.
 	m.holding = holding{generation: m.holding.generation, claimed: m.holding.claimed}
-	m.contact.crossed, m.contact.doubted = time.Time{}, false
+	m.contact = contact{}
 }

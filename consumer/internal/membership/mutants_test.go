@@ -37,6 +37,9 @@ func mutants() []mutation.Mutant {
 		{"partitions not asked for are given up", "membership.go", "		if !m.holding.giving(p) {\n			continue\n		}\n", ""},
 
 		{"no pause in silence", "contact.go", "	case !now.Before(m.silent()):\n", "	case now.IsZero():\n"},
+		{"a member that holds nothing is never silent", "contact.go", "bool { return !m.contact.alive.IsZero() }", "bool { return !m.contact.alive.IsZero() && len(m.holding.held) > 0 }"},
+		{"a loss of nothing leaves the pause", "holding.go", "	if len(m.holding.held) > 0 || m.contact.paused != nil {\n", "	if len(m.holding.held) > 0 {\n"},
+		{"a rebalance makes a new member late", "contact.go", "	if calm || c.calm.IsZero() {\n", "	if calm {\n"},
 		{"a pause keeps its first reason", "contact.go", "(was == nil || *was != *why)", "was == nil"},
 		{"the pause in silence comes late", "contact.go", "m.contact.alive.Add(m.cfg.Session - m.cfg.Session/4)", "m.contact.alive.Add(m.cfg.Session - m.cfg.Session/100)"},
 		{"silence raises no doubt", "contact.go", "	m.contact.doubted = true\n	if", "	if"},

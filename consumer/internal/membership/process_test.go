@@ -156,7 +156,7 @@ func (p *process) do(o Order) {
 			})
 		}
 	case Lose:
-		if len(p.held) == 0 {
+		if len(p.held) == 0 && p.paused.IsZero() {
 			w.fault("%s loses nothing", p.name)
 		}
 		p.held, p.paused = map[int]bool{}, time.Time{}
