@@ -287,6 +287,37 @@ func TestCommitForgets(t *testing.T) {
 	})
 }
 
+// TestNotOpenedIsForgotten: a partition that is not opened after all belongs to the session until the commit under way has ended, which may be of it. Another
+// member may get it after that.
+func TestNotOpenedIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		broker := &fakeTransport{takes: 4 * time.Second}
+		c, p := newTestCommitter(broker)
+		of := &tenures{session: &session{owned: c.owned, committer: c}}
+		p.finish()
+		began := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- c.commit(t.Context(), c.owned.all(), false) }()
+		synctest.Wait()
+		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := of.forget(hasty, []int{0, 1}); err == nil || c.owned.of(0) != p {
+			t.Errorf("forgotten while its commit is under way: %v", err)
+		}
+		if err := of.forget(t.Context(), []int{0, 1}); err != nil || time.Since(began) != 4*time.Second || c.owned.of(0) != nil {
+			t.Errorf("forgotten after %s: %v", time.Since(began), err)
+		}
+		if err := <-done; err != nil || !slices.Equal(broker.committed(), []int64{11}) {
+			t.Errorf("committed %v: %v", broker.committed(), err)
+		}
+		p.finish()
+		if err := c.commit(t.Context(), []*partition{p}, true); err != nil || len(broker.committed()) != 1 {
+			t.Errorf("committed %v after that: %v", broker.committed(), err)
+		}
+	})
+}
+
 // TestCommitOfAFormerTerm: what a session commits is never sent in the name of a membership that came after the session's, though it fails at
 // first. Kafka does not ask whose a partition is: the commit would undo those of its present owner. Nor is it sent in nobody's name,
 // which Kafka takes while the group is empty.

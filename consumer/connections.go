@@ -39,12 +39,14 @@ func connect(cfg Config) *connections {
 	}
 }
 
-// writers returns the writers of a session. Nothing of theirs leaves after work has ended.
+// writers returns the writers of a session. Nothing of theirs leaves after work has ended. Each makes one attempt, which the writer's timeout
+// ends. What a write takes at most is that of one request for each of the others that wait for the same partition's leader.
 func (c *connections) writers(work context.Context, cfg *Config) *topicWriters {
 	to := new(topicWriters)
 	writer := func(topic string, edit func(*kafka.Writer)) messageWriter {
 		w, closeAll := cfg.Cluster.Writer(topic)
 		w.Transport = gatedTransport{w.Transport, c.gate, work}
+		w.MaxAttempts, w.BatchSize = 1, writeBatch
 		edit(w)
 		to.closers = append(to.closers, closeAll)
 		return gatedWriter{w, c.gate}
@@ -55,7 +57,7 @@ func (c *connections) writers(work context.Context, cfg *Config) *topicWriters {
 		compressed: writer(cfg.DeadLetterTopic, func(w *kafka.Writer) { w.BatchSize, w.Compression = 1, kafka.Gzip }),
 	}
 	if cfg.OutcomeTopic != "" {
-		to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchSize, w.BatchTimeout = writeBatch, outcomeLinger })
+		to.outcomes = writer(cfg.OutcomeTopic, func(w *kafka.Writer) { w.BatchTimeout = outcomeLinger })
 	}
 	return to
 }

@@ -3,10 +3,13 @@ package consumer_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -85,4 +88,61 @@ func TestPromise9_HeadersAreKeptAsTheyAre(t *testing.T) {
 			t.Errorf("headers %v, want %v", got, own)
 		}
 	})
+}
+
+// slowLetters has each write of dead letters take so long.
+func (w *world) slowLetters(d time.Duration) {
+	dlt := w.kafka.TopicInfo(testDLT)
+	w.kafka.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.kafka.KeepControl()
+		if p, _ := req.(*kmsg.ProduceRequest); p.Topics[0].Topic == testDLT || p.Topics[0].TopicID == dlt.TopicID {
+			w.kafka.SleepControl(func() { time.Sleep(d) })
+		}
+		return nil, nil, false
+	})
+}
+
+// TestSlowLettersAreWrittenOnce: writes that wait for others of the same partition are not given up, and repeated, while they may still succeed.
+func TestSlowLettersAreWrittenOnce(t *testing.T) {
+	t.Parallel()
+	const letters = 3000
+	inWorld(t, worldOptions{}, func(w *world) {
+		w.slowLetters(4 * time.Second)
+		w.publish(0, slices.Repeat([][]byte{[]byte("garbage")}, letters)...)
+		w.start()
+		w.awaitDrained(5 * time.Minute)
+		time.Sleep(time.Minute)
+		if n := len(w.deadLetters()); n != letters {
+			w.t.Errorf("%d dead letters, want %d", n, letters)
+		}
+		if strings.Contains(w.log.String(), "level=ERROR") {
+			w.t.Error("a write has failed")
+		}
+	})
+}
+
+// TestShortElectionsAreNoFault: the dead-letter topic's partitions have no leader for a second. Nobody is told, and the letters wait in memory.
+func TestShortElectionsAreNoFault(t *testing.T) {
+	t.Parallel()
+	for _, code := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.NotEnoughReplicas} {
+		t.Run(code.Message, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, outcomesWorld(1), func(w *world) {
+				elects := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: code, Count: -1, Topic: testDLT})
+				also := w.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: code, Count: -1, Topic: testOutcomes})
+				w.publish(0, []byte("garbage"), slices.Repeat([]byte("garbage "), 5000))
+				r := w.start(withOutcomes)
+				w.await(time.Minute, "a write", func() bool { return elects.Hits() > 0 })
+				time.Sleep(time.Second)
+				elects.Remove()
+				w.await(time.Minute, "a write", func() bool { return also.Hits() > 0 })
+				time.Sleep(time.Second)
+				also.Remove()
+				w.awaitDrained(time.Minute)
+				if n := r.metric("convdel_dead_letter_retries_total") + r.metric("convdel_outcome_retries_total"); n != 0 || strings.Contains(w.log.String(), "level=ERROR") {
+					w.t.Errorf("%v writes are put off, or the log says so", n)
+				}
+			})
+		})
+	}
 }

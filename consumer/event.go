@@ -79,6 +79,10 @@ type event struct {
 // cut says that the drain of the event's partition has taken too long: what waits to be written is left to the next owner.
 func (ev *event) cut() bool { return ev.partition.cutOff.Load() }
 
+// beginWrite counts a write of the event's dead letter or outcome, unless it is cut. endWrite notes that the write has ended.
+func (ev *event) beginWrite() bool { return ev.partition.beginWrite() }
+func (ev *event) endWrite()        { ev.partition.endWrite() }
+
 // told is what a line of the log says of an event: which one it is, its trace if it has one, and the attributes.
 func (ev *event) told(topic string, attrs ...slog.Attr) []slog.Attr {
 	all := append(make([]slog.Attr, 0, len(attrs)+2), slog.String("record", ev.id(topic)))

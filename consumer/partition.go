@@ -12,7 +12,7 @@ import (
 type partition struct {
 	id int
 
-	// mu guards the tracker, shrunk, live, emptied and unread…. While it is held nothing waits and no other lock is taken, so it may be taken under
+	// mu guards the tracker, shrunk, live, emptied, writes, written and unread…. While it is held nothing waits and no other lock is taken, so it may be taken under
 	// any other one.
 	mu      sync.Mutex
 	tracker *offsets.Tracker
@@ -21,6 +21,10 @@ type partition struct {
 	// live is how many of its events are in memory. emptied is closed when there is none; nil while nothing waits for that.
 	live    int
 	emptied chan struct{}
+	// writes is how many of its events have a dead letter or an outcome that is being written. written is closed when there is none; nil before the
+	// partition is cut off.
+	writes  int
+	written chan struct{}
 	// unreadAt is the position at which the end of the log was last seen beyond it, -1 if it was not; unreadSince is since when.
 	unreadAt    int64
 	unreadSince time.Time
@@ -31,7 +35,7 @@ type partition struct {
 	// offsets of the partition.
 	noCommits atomic.Bool
 	// leaving says that the partition is being given up: its events that wait for a call are left to its next owner. cutOff says that the drain
-	// has taken too long: those that wait for a write are left, too.
+	// has taken too long: no further write of its events begins. It changes under mu.
 	leaving, cutOff atomic.Bool
 	// end is the high watermark last seen, seen when that was (Unix nanoseconds), stable where committed reads ended.
 	end, seen, stable atomic.Int64
@@ -99,6 +103,41 @@ func (p *partition) empty() (yes bool, emptied <-chan struct{}) {
 		p.emptied = make(chan struct{})
 	}
 	return false, p.emptied
+}
+
+// beginWrite counts a dead letter or an outcome that is being written, unless the partition is cut off.
+func (p *partition) beginWrite() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cutOff.Load() {
+		return false
+	}
+	p.writes++
+	return true
+}
+
+// endWrite notes that a write has ended: nothing of it leaves any more, and what it has come to is noted.
+func (p *partition) endWrite() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.writes--; p.writes == 0 && p.written != nil {
+		close(p.written)
+		p.written = nil
+	}
+}
+
+// cut lets no further write begin. It returns a channel that is closed when those that have begun have ended.
+func (p *partition) cut() (written <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cutOff.Store(true)
+	ended := make(chan struct{})
+	if p.writes == 0 {
+		close(ended)
+	} else {
+		p.written = ended
+	}
+	return ended
 }
 
 // pass moves the position behind a record that is not delivered.

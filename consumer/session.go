@@ -157,9 +157,9 @@ func (s *session) drain(ctx context.Context, stop <-chan struct{}, stopCommits f
 	}
 }
 
-// commitLast commits the events of partitions that have ended since the commit before, and does not give up at once. If the group has lost
-// its coordinator, or is between two generations, and stop is not closed, it waits for as long as other members wait for these partitions. An
-// error is the last one.
+// commitLast commits the events of partitions that have ended since the commit before, and does not give up at once. Until stop is closed, it
+// waits for a coordinator that the group has lost, since nobody else gets the partitions before that is back; and while the group is between two
+// generations, for as long as other members wait for the partitions. An error is the last one.
 func (s *session) commitLast(ctx context.Context, partitions []*partition, stop <-chan struct{}) error {
 	for began := time.Now(); ; {
 		err := s.committer.commit(ctx, partitions, false)
@@ -168,13 +168,16 @@ func (s *session) commitLast(ctx context.Context, partitions []*partition, stop 
 			return err
 		}
 		s.uncommitted.Store(&err)
-		limit := 2 * commitTimeout
-		if !closed(stop) && (isVerdict(err) || coordinatorLost(err)) {
+		limit, stays := 2*commitTimeout, !closed(stop)
+		if stays && isVerdict(err) {
 			limit = s.drainTimeout + rebalanceSlack
 		}
-		if retry := retryCommit(err); s.fenced.Load() || time.Since(began)+retry > limit || pause(ctx, retry) != nil {
-			s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",
-				slog.Any("error", err))
+		waits := stays && coordinatorLost(err)
+		if retry := retryCommit(err); s.fenced.Load() || !waits && time.Since(began)+retry > limit || pause(ctx, retry) != nil {
+			if ctx.Err() == nil { // otherwise the session's own last commit follows
+				s.log.LogAttrs(ctx, slog.LevelError, "the last commit failed: what has ended since the one before will be done again",
+					slog.Any("error", err))
+			}
 			return err
 		}
 	}

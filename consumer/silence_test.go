@@ -224,3 +224,36 @@ func TestStatusInSilence(t *testing.T) {
 		})
 	}
 }
+
+// TestGivenUpInSilence: a partition is being given up, and the coordinator is away for longer than the drain and a rebalance. What has ended is
+// committed when it is back: nothing is done again.
+func TestGivenUpInSilence(t *testing.T) {
+	t.Parallel()
+	for _, silent := range []time.Duration{20 * time.Second, 40 * time.Second, 3 * time.Minute} {
+		t.Run(silent.String(), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{partitions: 2, brokers: 2}, func(w *world) {
+				group := coordinator.Take(w.kafka)
+				w.closers = append(w.closers, group.Close)
+				w.guardCommits()
+				first := w.start()
+				w.await(time.Minute, "both partitions", func() bool { return first.Status().Partitions == 2 })
+				w.api.set(4*time.Second, nil)
+				w.publishNumbered(2, 20)
+				w.await(3*time.Second, "the calls", func() bool { return len(w.api.made()) == 40 })
+				second := w.start()
+				w.await(3*time.Second, "it gives one up", func() bool { return first.Status().Partitions == 1 })
+				w.silence(group, silent)
+				time.Sleep(silent - time.Second)
+				if n := second.Status().Partitions; n != 0 {
+					w.t.Errorf("the other has %d partitions in the silence", n)
+				}
+				w.await(time.Minute, "a partition each", func() bool { return second.Status().Partitions == 1 })
+				w.awaitDrained(2 * time.Minute)
+				for p := range int32(2) {
+					w.wantDeletedOnce(numberAt(p, 0), numberAt(p, 20))
+				}
+			})
+		})
+	}
+}

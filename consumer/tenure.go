@@ -102,12 +102,28 @@ func (t *tenures) heed(ctx context.Context, now heldNow, end context.CancelFunc)
 	t.opening = o
 	t.tasks.Go(func() {
 		o.got, o.err = t.opener.open(each, ids)
+		if o.err != nil && t.forget(ctx, ids) != nil {
+			o.stop() // nobody reads it, and the session drains what was added
+			return
+		}
 		select {
 		case t.opened <- o:
 		case <-ctx.Done():
 			o.stop()
 		}
 	})
+}
+
+// forget forgets partitions that are not opened after all. Some may have been added, and have a commit on its way: that ends first, since another
+// member may get them. An error is that of ctx.
+func (t *tenures) forget(ctx context.Context, ids []int) error {
+	for _, id := range ids {
+		if p := t.owned.of(id); p != nil && t.committer.forget(ctx, p) != nil {
+			return ctx.Err()
+		}
+	}
+	t.owned.remove(ids...)
+	return nil
 }
 
 // idles notes that a replica without partitions has no other work.
@@ -122,7 +138,6 @@ func (t *tenures) read(ctx context.Context, o *opening, end context.CancelFunc) 
 	o.stop()
 	t.opening = nil
 	if o.err != nil {
-		t.owned.remove(o.ids...) // some may have been added before it was given up
 		if isFinal(o.err) {
 			t.log.LogAttrs(ctx, slog.LevelError, "the partitions are not opened: leaving the group", slog.Any("error", o.err))
 		}
@@ -175,7 +190,8 @@ func (t *tenures) giveUp(ctx context.Context, of *tenure, end context.CancelFunc
 }
 
 // emptied waits until no event of a partition is in memory, for the drain timeout at most. What waits for a write is left to the next owner
-// then, and so is a call under way, which ends by its own timeout. It returns false if ctx ends.
+// then, and so is a call under way, which ends by its own timeout. A write under way ends first, since the last commit has to say what has come of
+// it. It returns false if ctx ends.
 func (t *tenures) emptied(ctx context.Context, p *partition) bool {
 	l := loopOf(ctx)
 	l.rests()
@@ -187,9 +203,11 @@ func (t *tenures) emptied(ctx context.Context, p *partition) bool {
 		if err != nil && ctx.Err() == nil {
 			t.log.LogAttrs(ctx, slog.LevelWarn, "drain timeout of a partition: its events that have not ended will be delivered again to its next owner",
 				slog.Int("partition", p.id), slog.Duration("drain_timeout", t.drainTimeout))
-			p.cutOff.Store(true)
+			written := p.cut()
 			t.deadLetters.drop()
 			t.outcomes.drop()
+			_ = wait(ctx, time.Time{}, written)
+			t.outcomes.drop() // of letters that were acknowledged meanwhile
 		}
 	}
 	return ctx.Err() == nil

@@ -69,16 +69,19 @@ type gatedWriter struct {
 	gate *writeGate
 }
 
-// WriteMessages waits for the gate and writes.
+// WriteMessages waits for the gate, until ctx ends, and writes. It returns when nothing of the messages leaves any more. A [kafka.Writer] that is
+// not waited for goes on with them, so the transport alone ends its requests.
 func (w gatedWriter) WriteMessages(ctx context.Context, messages ...kafka.Message) error {
 	if err := w.gate.pass(ctx); err != nil {
 		return err
 	}
-	return w.messageWriter.WriteMessages(ctx, messages...)
+	return w.messageWriter.WriteMessages(context.WithoutCancel(ctx), messages...)
 }
 
-// gatedTransport makes the requests of a [kafka.Writer]. It writes only while the gate is open, and work has not ended. A writer repeats what has
-// failed by itself, and goes on with that when nobody waits for it any more.
+// lookupTimeout bounds a writer's question for a topic's partitions. Its transport answers that from memory, except at first.
+const lookupTimeout = 10 * time.Second
+
+// gatedTransport makes the requests of a [kafka.Writer], until work ends. It writes only while the gate is open.
 type gatedTransport struct {
 	kafka.RoundTripper
 
@@ -88,15 +91,15 @@ type gatedTransport struct {
 
 // RoundTrip makes a request, unless it is a write that may not leave.
 func (t gatedTransport) RoundTrip(ctx context.Context, to net.Addr, req kafka.Request) (kafka.Response, error) {
+	open, until := true, time.Now().Add(lookupTimeout)
 	if _, writes := req.(*produce.Request); writes {
-		open, until, _ := t.gate.ask()
-		if !open || t.work.Err() != nil {
-			return nil, errNotWritten
-		}
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, until) // it may wait for a connection
-		defer cancel()
-		defer context.AfterFunc(t.work, cancel)() //nolint:contextcheck // both end the request
+		open, until, _ = t.gate.ask()
 	}
+	if !open || t.work.Err() != nil {
+		return nil, errNotWritten
+	}
+	ctx, cancel := context.WithDeadline(ctx, until) // it may wait for a connection
+	defer cancel()
+	defer context.AfterFunc(t.work, cancel)() //nolint:contextcheck // both end the request
 	return t.RoundTripper.RoundTrip(ctx, to, req)
 }

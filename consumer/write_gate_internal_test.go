@@ -23,7 +23,7 @@ func (s *silentTransport) RoundTrip(ctx context.Context, _ net.Addr, _ kafka.Req
 }
 
 // TestGatedTransport: no attempt of a write leaves after the gate's time, or after the work that it is of, even if the gate is open again. Nor is the answer
-// to one waited for by then. Other requests pass.
+// to one waited for by then. Other requests pass the gate, and end with the work: nobody else ends them.
 func TestGatedTransport(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -40,7 +40,9 @@ func TestGatedTransport(t *testing.T) {
 		{"the gate shuts", &produce.Request{}, 3 * time.Second, time.Minute, 1, 3 * time.Second, false},
 		{"the work is over", &produce.Request{}, time.Minute, 0, 0, 0, true},
 		{"the work ends", &produce.Request{}, time.Minute, 3 * time.Second, 1, 3 * time.Second, false},
-		{"another request", &metadata.Request{}, 0, 0, 1, 10 * time.Second, false},
+		{"another request", &metadata.Request{}, 0, time.Minute, 1, 10 * time.Second, false},
+		{"another request, the work is over", &metadata.Request{}, 0, 0, 0, 0, true},
+		{"another request, the work ends", &metadata.Request{}, 0, 3 * time.Second, 1, 3 * time.Second, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -25,6 +25,9 @@ type unwritten interface {
 	incomplete() bool
 	// cut says that it is not to be written any more.
 	cut() bool
+	// beginWrite counts a write of it. It counts none, and returns false, if it is cut. endWrite notes that the write has ended.
+	beginWrite() bool
+	endWrite()
 }
 
 // writeState is what a queue keeps of a record.

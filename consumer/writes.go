@@ -15,9 +15,13 @@ import (
 const (
 	// writesAtOnce is how many writes of a topic go on at once: a partition that answers slowly holds up one of them.
 	writesAtOnce = 4
-	// writeTimeout is longer than the worst case of kafka-go's own attempts, so that a write is not given up, and repeated, while
-	// it may still succeed.
-	writeTimeout = 25 * time.Second
+	// gateTimeout is how long a write waits until it may leave, before its records wait without a goroutine.
+	gateTimeout = 25 * time.Second
+	// A write is attempted writeAttempts times before its records are put off, if that takes no longer than attemptsFor. So a short election of a
+	// leader is no fault. The pauses between the attempts are attemptPause, four times and nine times that.
+	writeAttempts = 4
+	attemptsFor   = 2 * time.Second
+	attemptPause  = 100 * time.Millisecond
 )
 
 // messageWriter writes messages; [*kafka.Writer] is one.
@@ -187,9 +191,9 @@ func (s *writes[W]) nextIncomplete(ctx context.Context) (w W, ok bool) {
 
 // write writes records, and at once with less in them what the topic does not take. The rest is put off.
 func (s *writes[W]) write(ctx context.Context, batch []W) {
-	smaller, failed, why := s.writeOnce(ctx, batch)
+	smaller, failed, why := s.attempt(ctx, batch)
 	for len(smaller) > 0 {
-		again, late, err := s.writeOnce(ctx, smaller[:1])
+		again, late, err := s.attempt(ctx, smaller[:1])
 		smaller = append(again, smaller[1:]...)
 		failed, why = append(failed, late...), cmp.Or(why, err)
 	}
@@ -198,12 +202,33 @@ func (s *writes[W]) write(ctx context.Context, batch []W) {
 	}
 }
 
-// writeOnce writes records in one batch. It returns those to be written again at once, those to be written later, and the first
-// error of the latter.
+// attempt writes records in one batch, several times if need be, without those that are cut. It returns those to be written again at once, those
+// to be written later, and the first error of the latter. Their writes count until it returns: what is cut meanwhile is given up before that.
+func (s *writes[W]) attempt(ctx context.Context, batch []W) (smaller, later []W, why error) {
+	began := time.Now()
+	later = s.begin(batch)
+	for n := 1; len(later) > 0; n++ {
+		var again []W
+		again, later, why = s.writeOnce(ctx, later)
+		smaller = append(smaller, again...)
+		delay := time.Duration(n*n) * attemptPause
+		if len(later) == 0 || n == writeAttempts || !mayPass(why) || time.Since(began)+delay > attemptsFor || pause(ctx, delay) != nil {
+			break
+		}
+		later = s.uncut(later)
+	}
+	smaller, later = s.uncut(smaller), s.uncut(later)
+	for _, w := range slices.Concat(smaller, later) {
+		w.endWrite()
+	}
+	return smaller, later, why
+}
+
+// writeOnce writes records in one batch, once. It returns the same as attempt.
 func (s *writes[W]) writeOnce(ctx context.Context, batch []W) (smaller, later []W, why error) {
-	writeCtx, cancel := context.WithTimeout(ctx, writeTimeout)
+	waiting, cancel := context.WithTimeout(ctx, gateTimeout)
 	defer cancel()
-	err := s.writer.send(writeCtx, batch)
+	err := s.writer.send(waiting, batch)
 	var each kafka.WriteErrors
 	if err != nil && !errors.As(err, &each) {
 		// kafka-go judges a message that is beyond its own bound before it writes any.
@@ -214,6 +239,7 @@ func (s *writes[W]) writeOnce(ctx context.Context, batch []W) (smaller, later []
 		switch {
 		case each == nil || each[i] == nil:
 			s.writer.acknowledged(ctx, w)
+			w.endWrite()
 			acknowledged++
 		case isRefusal(each[i]) && s.writer.refused(ctx, w, each[i]):
 			smaller = append(smaller, w)
@@ -223,6 +249,37 @@ func (s *writes[W]) writeOnce(ctx context.Context, batch []W) (smaller, later []
 	}
 	s.change(func() { s.queue.acknowledged(acknowledged) })
 	return smaller, later, why
+}
+
+// begin counts the writes of records, and returns these. It gives up those that are cut.
+func (s *writes[W]) begin(batch []W) (begun []W) {
+	for _, w := range batch {
+		if w.beginWrite() {
+			begun = append(begun, w)
+		} else {
+			s.giveUp(w)
+		}
+	}
+	return begun
+}
+
+// uncut returns the records that are not cut. It gives up the others, and their writes end.
+func (s *writes[W]) uncut(begun []W) (kept []W) {
+	for _, w := range begun {
+		if !w.cut() {
+			kept = append(kept, w)
+			continue
+		}
+		s.giveUp(w)
+		w.endWrite()
+	}
+	return kept
+}
+
+// giveUp gives up a record that is cut, and is in none of the queue's lists.
+func (s *writes[W]) giveUp(w W) {
+	s.change(func() { s.queue.acknowledged(1) })
+	s.writer.dropped(w)
 }
 
 // putOff has records written later whose write has failed.
@@ -249,6 +306,14 @@ func hand(ctx context.Context, to messageWriter, messages []kafka.Message) error
 	at.rests()
 	defer at.works()
 	return to.WriteMessages(ctx, messages...)
+}
+
+// mayPass says whether a write that has failed may succeed soon.
+func mayPass(err error) bool {
+	if code, answered := errors.AsType[kafka.Error](err); answered {
+		return code.Temporary()
+	}
+	return !errors.Is(err, errNotWritten)
 }
 
 // isRefusal says whether a write may have failed because of one record in it, so that writing less may help.
