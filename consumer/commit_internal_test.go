@@ -203,25 +203,55 @@ func TestCommitChoosesPartitions(t *testing.T) {
 	}
 }
 
-// TestCommitAgain: a commit is repeated at once, over new connections, where those that there are may be dead, and not where the group
-// has gone on without the member.
+// TestCommitAgain: a commit is repeated at once, over new connections, where those that there are may be dead, and not where a broker has
+// answered: the connections carry everything else too.
 func TestCommitAgain(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		verdict error
 		again   bool
-	}{{io.ErrUnexpectedEOF, true}, {kafka.NotCoordinatorForGroup, true}, {kafka.IllegalGeneration, false}, {kafka.UnknownMemberId, false}} {
+		ofGroup bool
+	}{
+		{io.ErrUnexpectedEOF, true, false},
+		{kafka.GroupLoadInProgress, false, false},
+		{kafka.GroupCoordinatorNotAvailable, false, false},
+		{kafka.NotCoordinatorForGroup, false, false},
+		{kafka.RequestTimedOut, false, false},
+		{kafka.IllegalGeneration, false, true},
+		{kafka.UnknownMemberId, false, true},
+	} {
 		broker := &fakeTransport{verdict: failing(test.verdict, 1)}
 		c, p := newTestCommitter(broker)
 		p.finish()
 		err := c.commit(t.Context(), c.owned.all(), false)
-		if again := slices.Equal(broker.committed(), []int64{11}); again != test.again || (err == nil) != test.again || isVerdict(err) == test.again {
+		if again := slices.Equal(broker.committed(), []int64{11}); again != test.again || (err == nil) != test.again || isVerdict(err) != test.ofGroup {
 			t.Errorf("%v: repeated %t, want %t; %v", test.verdict, again, test.again, err)
 		}
 		if closed := broker.cut > 0; closed != test.again {
 			t.Errorf("%v: connections closed %t", test.verdict, closed)
 		}
 	}
+}
+
+// TestCommitWhileTheCoordinatorLoads: a coordinator that loads its groups is asked once a second, and the connections stay. Once it has loaded them, the
+// commit arrives.
+func TestCommitWhileTheCoordinatorLoads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const loads = 30
+		broker := &fakeTransport{verdict: failing(kafka.GroupLoadInProgress, loads)}
+		c, p := newTestCommitter(broker)
+		p.finish()
+		c.poke()
+		ctx, cancel := context.WithTimeout(t.Context(), loads*commitRetry+time.Second)
+		defer cancel()
+		if err := c.run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if asked := len(broker.metadata); asked != loads+1 || broker.cut != 0 || !slices.Equal(broker.committed(), []int64{11}) {
+			t.Errorf("asked %d times, connections closed %d times, committed %v", asked, broker.cut, broker.committed())
+		}
+	})
 }
 
 // TestCommitForgets: a partition that is forgotten is committed no more, and no commit of it is on its way.

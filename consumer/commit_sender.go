@@ -51,13 +51,13 @@ func newCommitSender(of func() (member, error), refused func(member, kafka.Error
 	}
 }
 
-// send commits and, where that fails for another reason than the broker's verdict, commits once more, over new connections: idle ones may
-// be dead without knowing it, one like the other. By a *fencedError brokers say that the member is no more.
+// send commits and, where no broker answers, commits once more, over new connections: idle ones may be dead without knowing it, one like the
+// other. A broker that answers, whatever it says, shows that they are not. By a *fencedError brokers say that the member is no more.
 //
 // The second attempt outlives ctx: it has a timeout of its own.
 func (c *commitSender) send(ctx context.Context, commits []commit) error {
 	first := c.sendOnce(ctx, commits)
-	if first == nil || isVerdict(first) || cluster.Refusal(first) != nil {
+	if _, answered := errors.AsType[kafka.Error](first); first == nil || answered || isVerdict(first) || cluster.Refusal(first) != nil {
 		return first
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)

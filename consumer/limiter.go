@@ -68,11 +68,8 @@ func (l *limiter) allow(until time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	shut := l.member && !earlier(time.Now(), l.until)
 	l.member, l.until = true, until
-	if shut {
-		l.wakeLocked()
-	}
+	l.tellLocked() // by what they were told: the clock may have been set back since
 }
 
 // earlier says whether a time is before another one by the monotonic clock and by the wall clock. The monotonic clock stands while the
@@ -164,7 +161,7 @@ func (l *limiter) ask() (granted bool, p *permit, again time.Time, changed <-cha
 	now := time.Now()
 	shut := l.member && !earlier(now, l.until)
 	if shut || l.off {
-		l.untold = true
+		l.untold = l.untold || shut
 		return !shut, nil, time.Time{}, l.changed
 	}
 	r := l.rules.Ask(now)

@@ -223,6 +223,39 @@ func TestLimiterTellsWhoHasNoTime(t *testing.T) {
 	}
 }
 
+// TestLimiterWakesWhoWasRefused: a caller that was told that no call may leave is woken by the next time, also where the clock has been set back meanwhile,
+// so that the time before it is none that has passed.
+func TestLimiterWakesWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	for name, quota := range map[string]int{"quota": 200, "no quota": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(quota, nil)
+				l.setShare(200)
+				time.Sleep(time.Minute)
+				l.allow(time.Time{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				waited := make(chan error, 1)
+				go func() {
+					p, err := l.wait(ctx)
+					p.unused()
+					waited <- err
+				}()
+				synctest.Wait()
+				l.mu.Lock()
+				l.until = time.Now().Add(time.Second) // what a clock that is set back makes of a time that had passed
+				l.mu.Unlock()
+				l.allow(time.Now().Add(2 * time.Second))
+				if err := <-waited; err != nil {
+					t.Errorf("never woken: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestLimiterFractionOfACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,8 +17,9 @@ type writeGate struct {
 	mu sync.Mutex
 	// until is until when writes may leave.
 	until time.Time
-	// changed is closed and replaced when until changes while the gate is shut.
+	// changed is closed and replaced when until changes after the gate was seen shut; refused says that it was.
 	changed chan struct{}
+	refused bool
 }
 
 func newWriteGate() *writeGate { return &writeGate{changed: make(chan struct{})} }
@@ -27,19 +28,21 @@ func newWriteGate() *writeGate { return &writeGate{changed: make(chan struct{})}
 func (g *writeGate) allow(until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	shut := !earlier(time.Now(), g.until)
 	g.until = until
-	if shut {
+	if g.refused { // the clock may have been set back since
+		g.refused = false
 		close(g.changed)
 		g.changed = make(chan struct{})
 	}
 }
 
-// now returns until when writes may leave, and what is closed when that changes while none may.
-func (g *writeGate) now() (until time.Time, changed <-chan struct{}) {
+// ask says whether writes may leave now, until when they may, and, if none may, by which channel that changes.
+func (g *writeGate) ask() (open bool, until time.Time, changed <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.until, g.changed
+	open = earlier(time.Now(), g.until)
+	g.refused = g.refused || !open
+	return open, g.until, g.changed
 }
 
 var errNotWritten = errors.New("not written: this replica may no longer be a member of the group")
@@ -47,8 +50,8 @@ var errNotWritten = errors.New("not written: this replica may no longer be a mem
 // pass waits until writes may leave. It returns an error if ctx ends before.
 func (g *writeGate) pass(ctx context.Context) error {
 	for ctx.Err() == nil {
-		until, changed := g.now()
-		if earlier(time.Now(), until) {
+		open, _, changed := g.ask()
+		if open {
 			return nil
 		}
 		select {
@@ -88,11 +91,11 @@ type gatedTransport struct {
 
 // RoundTrip makes a request, unless it is a write that may not leave.
 func (t gatedTransport) RoundTrip(ctx context.Context, to net.Addr, req kafka.Request) (kafka.Response, error) {
-	until := time.Now().Add(lookupTimeout)
+	open, until := true, time.Now().Add(lookupTimeout)
 	if _, writes := req.(*produce.Request); writes {
-		until, _ = t.gate.now()
+		open, until, _ = t.gate.ask()
 	}
-	if !earlier(time.Now(), until) || t.work.Err() != nil {
+	if !open || t.work.Err() != nil {
 		return nil, errNotWritten
 	}
 	ctx, cancel := context.WithDeadline(ctx, until) // it may wait for a connection

@@ -90,3 +90,24 @@ func TestGatedWriterIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// TestGateWakesWhoWasRefused: a write that was told to wait is woken by the next time, also where the clock has been set back meanwhile, so that the time
+// before it is none that has passed.
+func TestGateWakesWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := newWriteGate()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		passed := make(chan error, 1)
+		go func() { passed <- gate.pass(ctx) }()
+		synctest.Wait()
+		gate.mu.Lock()
+		gate.until = time.Now().Add(time.Second) // what a clock that is set back makes of a time that had passed
+		gate.mu.Unlock()
+		gate.allow(time.Now().Add(2 * time.Second))
+		if err := <-passed; err != nil {
+			t.Errorf("never woken: %v", err)
+		}
+	})
+}

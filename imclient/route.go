@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"convdel/internal/reset"
 )
 
 // route makes connections. net/http could make them as well, but an [answerConn] has to be on top, above TLS, also behind a proxy.
@@ -69,6 +71,7 @@ func (r *route) lowest(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
+	reset.AtClose(conn) // a call that is given up must not be made later
 	return &sentConn{Conn: conn}, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"convdel/internal/reset"
 )
 
 // connectTo connects to one broker. seed says that the connection is one to find the cluster with: the broker then has to answer
@@ -43,6 +45,7 @@ func (c Config) open(ctx context.Context, network, address string, seed bool) (n
 		t.err = err
 		return nil, t
 	}
+	reset.AtClose(raw) // a request that is cut off must not arrive later
 	disarm := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	o := &opening{Config: c, trouble: t, silent: &silentConn{Conn: raw}}
 	o.err = o.prepare(ctx, seed)
