@@ -26,9 +26,9 @@ func memberMutants() []mutant {
 		one("a fenced replica joins again", answers, "	err := &FencedError{m.cfg.InstanceID}\n	m.lose(err)\n	m.end(err)\n",
 			"	m.unknown(now, fencedInstance)\n", "fenced", "restart"),
 		{"a replica that hears nothing of its coordinator works on", []edit{
-			{contact, "	if !m.known() || m.contact.doubted || now.Before(m.removed()) {\n", "	if now.Before(m.removed()) || !now.IsZero() {\n"},
-			{contact, "	case !m.known():\n", "	case !now.IsZero():\n"},
-			{"consumer/limiter.go", "	shut := l.member && !earlier(now, l.until)\n", "	shut := l.member && now.IsZero()\n"},
+			{contact, "{ return m.contact.alive.Add(m.cfg.Session - m.cfg.Session/4) }", "{ return m.contact.alive.Add(time.Hour) }"},
+			{contact, "{ return m.contact.alive.Add(m.cfg.Session) }", "{ return m.contact.alive.Add(time.Hour) }"},
+			{contact, "	return m.contact.calm.Add(m.cfg.Rebalance - m.cfg.Session/4)\n", "	return m.contact.calm.Add(time.Hour)\n"},
 		}, []string{"owner", "quota"}},
 		one("no heartbeats while a join waits", request, beats, beats+" && m.join.number == 0", "beats"),
 		one("no heartbeats while a partition is given up", request, beats, beats+" && len(m.holding.kept()) == len(m.holding.held)", "beats"),
