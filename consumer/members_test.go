@@ -34,9 +34,9 @@ func TestWorkGoesOnWhileAnotherJoins(t *testing.T) {
 	inWorld(t, worldOptions{partitions: 2}, func(w *world) {
 		t := w.t
 		w.guardCommits()
-		for n := 0; n < 2000; n += 20 {
+		for n := 0; n < 2000; n += 2 {
 			for p := range int32(2) {
-				w.publish(p, eventValues(numberAt(p, int64(n)), numberAt(p, int64(n+20)))...)
+				w.publish(p, eventValues(numberAt(p, int64(n)), numberAt(p, int64(n+2)))...)
 			}
 			time.Sleep(time.Millisecond) // the oldest event is called first
 		}
