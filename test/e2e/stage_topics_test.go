@@ -28,14 +28,18 @@ func (s *stage) createTopics(partitions int32) {
 // a new topic later than the one that has created it, and says until then that there is none.
 func (s *stage) leads(topic string, partitions int32) bool {
 	offsets, err := s.admin.ListEndOffsets(s.tb.Context(), topic)
-	return err == nil && offsets.Error() == nil && len(offsets[topic]) == int(partitions) && s.isKnownToAll(topic, partitions)
+	if err != nil || offsets.Error() != nil || len(offsets[topic]) != int(partitions) {
+		return false
+	}
+	_, known := s.known(topic, partitions)
+	return known
 }
 
-// isKnownToAll returns true if each broker knows the same topic of a name with so many partitions.
-func (s *stage) isKnownToAll(topic string, partitions int32) bool {
+// known returns the ID of a topic with so many partitions, and true if each broker knows the same one.
+func (s *stage) known(topic string, partitions int32) (id [16]byte, toAll bool) {
 	cluster, err := s.admin.BrokerMetadata(s.tb.Context())
 	if err != nil {
-		return false
+		return id, false
 	}
 	req := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()
@@ -45,14 +49,15 @@ func (s *stage) isKnownToAll(topic string, partitions int32) bool {
 	for _, b := range cluster.Brokers {
 		res, err := s.client.Broker(int(b.NodeID)).Request(s.tb.Context(), req)
 		if err != nil {
-			return false
+			return id, false
 		}
 		for _, t := range res.(*kmsg.MetadataResponse).Topics {
 			if t.ErrorCode != 0 || len(t.Partitions) != int(partitions) {
-				return false
+				return id, false
 			}
-			ids[t.TopicID] = true
+			id = t.TopicID
+			ids[id] = true
 		}
 	}
-	return len(ids) == 1
+	return id, len(ids) == 1
 }

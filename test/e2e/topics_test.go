@@ -219,7 +219,7 @@ func (s *stage) recreate() {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	partitions := int32(len(topics[s.topic].Partitions))
+	partitions, former := int32(len(topics[s.topic].Partitions)), [16]byte(topics[s.topic].ID)
 	if res, err := s.admin.DeleteTopics(ctx, s.topic); err != nil || res.Error() != nil {
 		s.tb.Fatal(err, res.Error())
 	}
@@ -227,7 +227,10 @@ func (s *stage) recreate() {
 		res, err := s.admin.CreateTopic(ctx, partitions, -1, nil, s.topic)
 		return err == nil && res.Err == nil
 	})
-	s.await(30*time.Second, "leaders of the new topic", func() bool { return s.leads(s.topic, partitions) })
+	s.await(30*time.Second, "leaders of the new topic", func() bool {
+		id, _ := s.known(s.topic, partitions)
+		return id != former && s.leads(s.topic, partitions) // brokers may still know the former one alone
+	})
 	s.renewClient()
 }
 
