@@ -45,7 +45,6 @@ func (m *Member) accepted(now time.Time, r request, a Answer) {
 		// The coordinator keeps static members that have not joined in time, but it tells the leader old claims.
 		m.lose(&LostError{Reason: "was not in the group's last generation"})
 	}
-	m.proven = m.proven && m.memberID == a.MemberID
 	m.memberID, m.generation, m.joined, m.protocol = a.MemberID, a.Generation, a.Generation, a.Protocol
 	m.leader = a.LeaderID == a.MemberID && len(a.Members) > 0
 	m.both = m.protocol != Cooperative
@@ -80,7 +79,7 @@ func (m *Member) syncAnswered(now time.Time, r request, a Answer) {
 func (m *Member) assigned(now time.Time, r request, s share) {
 	m.contact.heard(r.sent, true)
 	m.contact.crossed, m.contact.announced, m.contact.doubted = time.Time{}, time.Time{}, false
-	m.proven = true
+	m.noted = m.memberID
 	m.soon, m.failed, m.refused = 0, 0, 0
 	m.review.basis, m.review.begun = s.basis, now
 	m.phase = Working
@@ -156,17 +155,22 @@ func (m *Member) outdated(now time.Time) {
 func (m *Member) unknown(now time.Time, code int16) {
 	m.lose(&LostError{Code: code, Reason: "is unknown to the group's coordinator"})
 	m.memberID, m.generation, m.joined, m.protocol = "", -1, -1, ""
-	m.leader, m.both, m.proven = false, true, false
+	m.leader, m.both = false, true
 	m.rejoin(now)
 }
 
-// fenced takes it that another process has the instance ID. Not so if a former join of this one may have been carried out late, or
-// if the coordinator has moved before it had noted the member's ID.
+// fenced takes it that another process has the instance ID, unless this one's own past may explain it. A former join of it may have been
+// carried out late: it joins anew. Or the coordinator has moved before the member's present ID was in the log: the log has the member's
+// last noted ID then, and it joins with that, which no other process can have. If it has none yet, the log may have a former process's,
+// and it joins anew.
 func (m *Member) fenced(now time.Time) {
 	late := !m.orphan.IsZero() && now.Before(m.orphan.Add(2*m.cfg.Session))
-	if late || m.memberID != "" && !m.proven {
+	if late || m.memberID != "" && m.memberID != m.noted {
 		m.orphan = time.Time{}
 		m.unknown(now, fencedInstance)
+		if !late {
+			m.memberID = m.noted
+		}
 		return
 	}
 	err := &FencedError{m.cfg.InstanceID}

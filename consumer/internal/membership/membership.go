@@ -25,8 +25,8 @@ type Member struct {
 	generation, joined int32
 	protocol           string
 	leader             bool
-	// proven says that an assignment has come for the member's ID, so that it is in the coordinator's log.
-	proven bool
+	// noted is the last member ID for which an assignment has come, so that it is in the coordinator's log; empty before the first.
+	noted string
 	// both says that the member offers Range as well. Then it joins with nothing held.
 	both bool
 	// stopping is when Stop was called.
