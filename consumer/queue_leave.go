@@ -49,7 +49,7 @@ func (q *queue) giveListedLocked() {
 		return
 	}
 	q.lists.desk.Each(func(a *account) {
-		q.lists.desk.Retain(a, func(ev *event) bool {
+		q.lists.desk.Retain(a, func(ev *event, _ bool) bool {
 			if !ofLeaving(ev) {
 				return true
 			}

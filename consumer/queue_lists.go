@@ -152,7 +152,7 @@ func (q *queue) takeList(probe bool) (a *account, over []ended) {
 		return nil, nil
 	}
 	l.desk.Begin(a, l.breaker.begin(probe, l.desk.Waiting(a)))
-	l.desk.Retain(a, func(ev *event) bool {
+	l.desk.Retain(a, func(ev *event, _ bool) bool {
 		ev.attempts.Counted, ev.listing.Counted = ev.attempts.Counted+ev.listing.Counted, 0
 		o := q.done(ev)
 		if o == "" {
@@ -189,11 +189,11 @@ func (q *queue) listed(a *account, list *revival.List, answer ListAnswer) (over 
 	now := time.Now()
 	l.desk.Read(a, list, now)
 	doubted := false
-	l.desk.Retain(a, func(ev *event) bool {
+	l.desk.Retain(a, func(ev *event, asked bool) bool {
 		switch q.examineLocked(ev, now) {
 		case revival.Wait:
-			if answer.Doubt != "" {
-				doubted = true
+			doubted = doubted || answer.Doubt != ""
+			if answer.Doubt != "" && asked {
 				ev.listFailed(Answer{Err: doubtOf(answer)}, a.Call.Began)
 				l.breaker.failed(l.evidence(a, breaker.Unreached, 0), ev)
 			}
@@ -226,16 +226,20 @@ func doubtOf(a ListAnswer) error {
 }
 
 // listFailedLocked takes in that the list of a could not be read: its events wait for the next one, unless the API has no such account.
+// Events that came while it was read wait for the next one in any case.
 func (q *queue) listFailedLocked(a *account, answer Answer) (over []ended) {
 	l := q.lists
-	kind, events := listKind(answer), l.desk.Waiting(a)
+	kind, events := listKind(answer), l.desk.Asked(a)
 	ruling := l.breaker.answered(l.evidence(a, kind, answer.Quiet), answer, events)
 	if ruling.Change == breaker.Opened {
 		l.all(l.breaker.forget)
 		clear(l.delays)
 	}
 	if kind == breaker.Refused {
-		l.desk.Retain(a, func(ev *event) bool {
+		l.desk.Retain(a, func(ev *event, asked bool) bool {
+			if !asked {
+				return true
+			}
 			ev.listFailed(answer, a.Call.Began)
 			ev.attempts.Counted++
 			over = append(over, ended{ev, OutcomePermanent})
@@ -244,6 +248,7 @@ func (q *queue) listFailedLocked(a *account, answer Answer) (over []ended) {
 		})
 		l.desk.Released(a)
 		delete(l.delays, a.Name)
+		wake(l.wanted)
 		return over
 	}
 	if kind.Failure() {

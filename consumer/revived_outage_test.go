@@ -9,6 +9,7 @@ import (
 
 	"convdel/consumer"
 	"convdel/internal/testkit"
+	"convdel/schema"
 )
 
 // TestPromise5_OutageOfListsUsesUpNoEvent: while no list can be read, events that need one wait, and use up no attempt. Others go on. When
@@ -116,6 +117,43 @@ func TestAnAccountThatTheAPIDoesNotHave(t *testing.T) {
 		w.awaitDrained(time.Minute)
 		if len(w.letterKeys()) != 2 || w.endings()["user0"] != "permanent" || len(w.api.made()) > 0 {
 			t.Errorf("dead letters: %v, %d calls", w.endings(), len(w.api.made()))
+		}
+	})
+}
+
+// TestAFailedListIsNoAttemptOfALaterEvent: what becomes of a list says nothing of an event that came while it was read. That event waits
+// for the next list, and no dead letter tells of an attempt that began before its record was there.
+func TestAFailedListIsNoAttemptOfALaterEvent(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		lists := newFakeLists()
+		lists.latency = 4 * time.Second
+		time.Sleep(time.Hour)
+		lists.fails = func(string) *consumer.Answer {
+			return &consumer.Answer{Verdict: consumer.Permanent, Code: 50001, Err: errAPI}
+		}
+		w.old(time.Hour, 0)
+		w.start(lists.checked)
+		time.Sleep(2 * time.Second)
+		came := time.Now()
+		w.old(time.Hour, 0)
+		w.awaitDrained(time.Minute)
+		letters := w.deadLetters()
+		if len(letters) != 2 || lists.of("user0") != 2 {
+			t.Fatalf("%d dead letters after %d lists, want 2 after 2", len(letters), lists.of("user0"))
+		}
+		early := 0
+		for _, l := range letters {
+			d, err := schema.ParseDeadLetter(testkit.Headers(l))
+			if err != nil || d.Attempts != 1 || !d.LastAttempt.Equal(d.FirstAttempt) || d.FirstAttempt.Before(d.Timestamp.Add(time.Hour)) {
+				t.Errorf("%s: %d attempts from %s to %s: %v", l.Key, d.Attempts, d.FirstAttempt, d.LastAttempt, err)
+			}
+			if d.FirstAttempt.Before(came) {
+				early++
+			}
+		}
+		if early != 1 {
+			t.Errorf("%d first attempts before %s, want 1", early, came)
 		}
 	})
 }

@@ -35,6 +35,8 @@ type Account[E any] struct {
 type waiting[E any] struct {
 	event E
 	at    time.Time
+	// asked says that it waited when the reading of a list began. What becomes of that list is an attempt of such events alone.
+	asked bool
 }
 
 // NewDesk returns a desk at which no event waits.
@@ -64,7 +66,7 @@ func (d *Desk[E]) Wait(account string, event E, at time.Time) {
 	if len(a.waiting) == 0 || at.Before(a.oldest) {
 		a.oldest = at
 	}
-	a.waiting = append(a.waiting, waiting[E]{event, at})
+	a.waiting = append(a.waiting, waiting[E]{event: event, at: at})
 	d.waiting++
 }
 
@@ -110,6 +112,9 @@ func better[E any](a, than *Account[E], probe bool) *Account[E] {
 func (d *Desk[E]) Begin(a *Account[E], call breaker.Call) {
 	a.Call, a.listed = call, true
 	d.failedLast = a.failed
+	for i := range a.waiting {
+		a.waiting[i].asked = true
+	}
 }
 
 // Waiting are the events that wait for the account's list.
@@ -117,6 +122,17 @@ func (d *Desk[E]) Waiting(a *Account[E]) []E {
 	all := make([]E, len(a.waiting))
 	for i, w := range a.waiting {
 		all[i] = w.event
+	}
+	return all
+}
+
+// Asked are those of them that waited when its last list began.
+func (d *Desk[E]) Asked(a *Account[E]) []E {
+	all := make([]E, 0, len(a.waiting))
+	for _, w := range a.waiting {
+		if w.asked {
+			all = append(all, w.event)
+		}
 	}
 	return all
 }
@@ -135,10 +151,10 @@ func (d *Desk[E]) Each(of func(*Account[E])) {
 	}
 }
 
-// Retain keeps the events that wait for the account's list and for which keep returns true.
-func (d *Desk[E]) Retain(a *Account[E], keep func(E) bool) {
+// Retain keeps the events that wait for the account's list and for which keep returns true. asked is as in [Desk.Asked].
+func (d *Desk[E]) Retain(a *Account[E], keep func(event E, asked bool) bool) {
 	before := len(a.waiting)
-	a.waiting = slices.DeleteFunc(a.waiting, func(w waiting[E]) bool { return !keep(w.event) })
+	a.waiting = slices.DeleteFunc(a.waiting, func(w waiting[E]) bool { return !keep(w.event, w.asked) })
 	d.waiting -= before - len(a.waiting)
 	for i, w := range a.waiting {
 		if i == 0 || w.at.Before(a.oldest) {

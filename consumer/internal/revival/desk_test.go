@@ -54,7 +54,7 @@ func TestDeskGivesOutWhatIsDue(t *testing.T) {
 				d.Failed(a, now.Add(time.Duration(upTo(3000, "delay"))*time.Millisecond))
 			} else {
 				d.Read(a, NewList(a.Call.Began), now)
-				d.Retain(a, func(int) bool { return upTo(10, "stays") == 0 })
+				d.Retain(a, func(int, bool) bool { return upTo(10, "stays") == 0 })
 			}
 		}
 		total := 0
@@ -133,6 +133,37 @@ func TestDeskProbes(t *testing.T) {
 	if got.String() != "cba" {
 		t.Errorf("probes: %s", &got)
 	}
+}
+
+// TestDeskKnowsTheAsked: a list that is read is an attempt of the events that waited when it began, whether the last one has failed or not.
+func TestDeskKnowsTheAsked(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	d := NewDesk[string]()
+	check := func(a *Account[string], want string) {
+		t.Helper()
+		got := strings.Join(d.Asked(a), " ")
+		var kept []string
+		d.Retain(a, func(event string, asked bool) bool {
+			if asked {
+				kept = append(kept, event)
+			}
+			return true
+		})
+		if got != want || strings.Join(kept, " ") != want {
+			t.Errorf("asked: %q, by Retain %q, want %q", got, kept, want)
+		}
+	}
+	d.Wait("a", "first", now)
+	a := d.accounts["a"]
+	check(a, "")
+	d.Begin(a, breaker.Call{Began: now})
+	d.Wait("a", "second", now.Add(-time.Hour))
+	check(a, "first")
+	d.Failed(a, now)
+	d.Begin(a, breaker.Call{Began: now})
+	d.Wait("a", "third", now)
+	check(a, "first second")
 }
 
 // TestShelfIsBounded: lists that serve no longer are dropped, and the oldest first where there are too many.

@@ -47,6 +47,8 @@ func mutants() []mutation.Mutant {
 		{"the youngest event goes first", "desk.go", "order < 0 || order == 0", "order > 0 || order == 0"},
 		{"a probe takes the oldest event", "desk.go", "	if probe {\n", "	if probe && a == nil {\n"},
 		{"a failed list may be read at once", "desk.go", "a.listed, a.failed, a.due = false, true, due", "a.listed, a.failed, a.due = false, true, time.Time{}"},
+		{"a list is an attempt of later events", "desk.go", "		if w.asked {\n", "		if w.asked || !w.asked {\n"},
+		{"a list is nobody's attempt", "desk.go", "		a.waiting[i].asked = true\n", "		a.waiting[i].asked = a.failed\n"},
 		{"the oldest event is the first", "desk.go", "len(a.waiting) == 0 || at.Before(a.oldest)", "len(a.waiting) == 0"},
 		{"events that left are counted", "desk.go", "	d.waiting -= before - len(a.waiting)\n", "	d.waiting -= before - before\n"},
 		{"the oldest event stays when it has left", "desk.go", "		if i == 0 || w.at.Before(a.oldest) {\n", "		if i < 0 || w.at.Before(a.oldest) {\n"},
