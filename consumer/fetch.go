@@ -59,6 +59,7 @@ type fetcher struct {
 func (f *fetcher) run(ctx context.Context) error {
 	ctx, end := f.owned.loops.begin(ctx, fmt.Sprintf("fetch partition %d", f.p.id))
 	defer end()
+	defer f.capacity.cancel(&f.reserved) // the session goes on without the partition
 	spacing := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(fetchRetryMin), backoff.WithMaxInterval(fetchRetryMax), backoff.WithMaxElapsedTime(0))
 	for f.mayFetch(ctx) == nil {

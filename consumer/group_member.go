@@ -151,7 +151,8 @@ func (g *groupMember) member() member { return *g.identity.Load() }
 // commitRefused tells that the group does not take a commit.
 func (g *groupMember) commitRefused(of member, code kafka.Error) {
 	g.tell(func(m *membership.Member, now time.Time) {
-		m.CommitRefused(now, int16(code), int32(of.generation)) //nolint:gosec // they came from 16 and 32 bits
+		//nolint:gosec // they came from 16 and 32 bits
+		m.CommitRefused(now, int16(code), membership.Identity{MemberID: of.id, InstanceID: of.instance, Generation: int32(of.generation)})
 	})
 }
 
@@ -218,7 +219,7 @@ func (g *groupMember) carryOut(ctx context.Context, rules *membership.Member, or
 		g.send(ctx, o)
 	case membership.Gain:
 		g.share.hold(o.Partitions...)
-		g.holdings.gain(o.Partitions)
+		g.holdings.gain(o.Partitions, o.Begin)
 	case membership.GiveUp:
 		if g.idle {
 			g.share.drop(o.Partitions...)

@@ -86,7 +86,7 @@ func TestQuotaOfAPartitionThatIsNeverOpened(t *testing.T) {
 		close(g.deaf)
 		g.share.sees(t.Context(), 2)
 		g.share.hold(0, 1)
-		g.holdings.gain([]int{0, 1})
+		g.holdings.gain([]int{0, 1}, time.Time{})
 		g.holdings.join()
 		g.holdings.leave([]int{0, 1})
 		of := &tenures{session: &session{holdings: g.holdings, worked: func() {}, owned: &assignment{share: g.share}}}

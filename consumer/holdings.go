@@ -3,6 +3,7 @@ package consumer
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // holdings are the partitions that the group has given to this replica, and which of them it is to give up. The membership changes them,
@@ -14,6 +15,8 @@ type holdings struct {
 	mu sync.Mutex
 	// held has a partition for each key; true says that it is to be given up.
 	held map[int]bool
+	// begin is when what was gained last may be opened; zero for at once.
+	begin time.Time
 	// joined says that this replica is a member of a generation of the group. term counts how often all was lost.
 	joined bool
 	term   int
@@ -27,10 +30,12 @@ type holdings struct {
 type heldNow struct {
 	// keep are the partitions to work on, leave those to give up, ascending.
 	keep, leave []int
-	joined      bool
-	term        int
-	lost        error
-	changed     <-chan struct{}
+	// begin is when those to work on may be opened.
+	begin   time.Time
+	joined  bool
+	term    int
+	lost    error
+	changed <-chan struct{}
 }
 
 func newHoldings(gaveUp func(ids []int)) *holdings {
@@ -41,7 +46,7 @@ func newHoldings(gaveUp func(ids []int)) *holdings {
 func (h *holdings) now() heldNow {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := heldNow{joined: h.joined, term: h.term, lost: h.lost, changed: h.changed}
+	n := heldNow{begin: h.begin, joined: h.joined, term: h.term, lost: h.lost, changed: h.changed}
 	for id, leaves := range h.held {
 		if leaves {
 			n.leave = append(n.leave, id)
@@ -59,16 +64,23 @@ func (h *holdings) join() {
 	h.change(func() { h.joined = true })
 }
 
-// gain takes partitions in.
-func (h *holdings) gain(ids []int) { h.mark(ids, false) }
-
-// leave notes that partitions are to be given up.
-func (h *holdings) leave(ids []int) { h.mark(ids, true) }
-
-func (h *holdings) mark(ids []int, leaves bool) {
+// gain takes partitions in, which may be opened at a time.
+func (h *holdings) gain(ids []int, begin time.Time) {
 	h.change(func() {
 		for _, id := range ids {
-			h.held[id] = leaves
+			h.held[id] = false
+		}
+		if begin.After(h.begin) {
+			h.begin = begin
+		}
+	})
+}
+
+// leave notes that partitions are to be given up.
+func (h *holdings) leave(ids []int) {
+	h.change(func() {
+		for _, id := range ids {
+			h.held[id] = true
 		}
 	})
 }

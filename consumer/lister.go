@@ -115,6 +115,9 @@ func (l *lister) read(ctx, work context.Context, a *account, granted *permit) {
 // tell says in the log what has become of a list that does not serve, and heeds a throttled answer.
 func (l *lister) tell(ctx context.Context, a *account, answer ListAnswer) {
 	switch {
+	case answer.Failed == nil && answer.Doubt == "" && !revival.Fresh(a.Call.Began, time.Now()):
+		l.log.LogAttrs(ctx, slog.LevelWarn, "a list of conversations took too long to serve: events that need it wait",
+			slog.Duration("took", time.Since(a.Call.Began)), slog.Duration("serves", revival.Serves))
 	case answer.Failed == nil && answer.Doubt == "":
 		l.stalls.moved()
 	case answer.Failed == nil:

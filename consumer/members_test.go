@@ -1,8 +1,10 @@
 package consumer_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,6 +205,57 @@ func TestSameInstanceIDTwice(t *testing.T) {
 			t.Errorf("the younger one: %+v", s)
 		}
 	})
+}
+
+// watchedAPI notes when its calls began.
+type watchedAPI struct {
+	consumer.API
+	mu    sync.Mutex
+	began []time.Time
+}
+
+func (a *watchedAPI) Delete(ctx context.Context, call consumer.Call) consumer.Answer {
+	a.mu.Lock()
+	a.began = append(a.began, time.Now())
+	a.mu.Unlock()
+	return a.API.Delete(ctx, call)
+}
+
+// TestTheOlderOneEndsBeforeTheYoungerBegins: of two replicas with one instance ID, the older one hears by its next heartbeat that it is fenced.
+// The younger one makes no call before, although a budget in Redis would give it one at once.
+func TestTheOlderOneEndsBeforeTheYoungerBegins(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, 100 * time.Millisecond, 250 * time.Millisecond, 400 * time.Millisecond} {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, worldOptions{partitions: 2}, func(w *world) {
+				t := w.t
+				w.coordinate()
+				w.publishNumbered(2, 2000)
+				redis := w.startRedis()
+				var apis [2]watchedAPI
+				replicaOf := func(i int) *replica {
+					return w.start(redis.budget, func(c *consumer.Config) {
+						c.InstanceID = "convdel-0"
+						apis[i].API, c.API = c.API, &apis[i]
+					})
+				}
+				older := replicaOf(0)
+				time.Sleep(5*time.Second + after)
+				replicaOf(1)
+				time.Sleep(5 * time.Second)
+				last, first := apis[0].began[len(apis[0].began)-1], apis[1].began[0]
+				if !last.Before(first) || first.Sub(last) > 1500*time.Millisecond {
+					t.Errorf("the older one's last call is at %s, the younger one's first at %s", last, first)
+				}
+				if older.err == nil {
+					t.Error("the older one goes on")
+				}
+				older.err = nil // the world expects none
+				w.awaitDrained(5 * time.Minute)
+			})
+		})
+	}
 }
 
 // TestSessionTimeoutIsNotAllowed: a replica ends if brokers do not take its session timeout, and names the setting.

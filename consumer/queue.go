@@ -189,6 +189,9 @@ func (q *queue) answered(p *pending, a Answer) (over []ended) {
 		over = endAll(calling, OutcomeDeleted)
 		q.putBackLocked(p, nil, 0)
 	case kind == breaker.Refused, kind == breaker.Denied:
+		for _, ev := range calling {
+			q.breaker.ended(ev) // a probe for it may have failed before
+		}
 		over = endAll(calling, OutcomePermanent)
 		q.putBackLocked(p, nil, 0)
 	case kind == breaker.Throttled:

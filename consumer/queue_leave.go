@@ -58,6 +58,9 @@ func (q *queue) giveListedLocked() {
 			q.leave(ev)
 			return false
 		})
+		if len(q.lists.desk.Waiting(a)) == 0 {
+			delete(q.lists.delays, a.Name)
+		}
 	})
 	q.lists.counted(q.lists.len())
 }

@@ -188,7 +188,8 @@ func (q *queue) listed(a *account, list *revival.List, answer ListAnswer) (over 
 	l.breaker.answered(l.evidence(a, kind, 0), Answer{Verdict: Deleted, Err: doubtOf(answer)}, nil)
 	now := time.Now()
 	l.desk.Read(a, list, now)
-	doubted := false
+	// A list that took too long serves nobody. It says nothing of its account, but the next one waits.
+	doubted := !revival.Fresh(list.Began(), now)
 	l.desk.Retain(a, func(ev *event, asked bool) bool {
 		switch q.examineLocked(ev, now) {
 		case revival.Wait:
@@ -242,6 +243,7 @@ func (q *queue) listFailedLocked(a *account, answer Answer) (over []ended) {
 			}
 			ev.listFailed(answer, a.Call.Began)
 			ev.attempts.Counted++
+			l.breaker.ended(ev)
 			over = append(over, ended{ev, OutcomePermanent})
 			q.releasedLocked(ev)
 			return false

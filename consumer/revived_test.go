@@ -175,6 +175,31 @@ func TestAnIncompleteListPermitsNothing(t *testing.T) {
 	})
 }
 
+// TestAListThatTakesTooLongIsSpaced: a list that takes longer than it serves permits nothing and uses nothing up. It is read again after a
+// pause, not at once.
+func TestAListThatTakesTooLongIsSpaced(t *testing.T) {
+	t.Parallel()
+	inWorld(t, worldOptions{}, func(w *world) {
+		lists := newFakeLists()
+		time.Sleep(time.Hour)
+		lists.latency, lists.pages = 3*time.Second, 4
+		w.old(time.Hour, 0)
+		w.start(lists.checked)
+		time.Sleep(20 * time.Minute)
+		if n := lists.of("user0"); n < 20 || n > 60 || len(w.letterKeys()) > 0 || w.deleted(0, 1) > 0 {
+			w.t.Errorf("%d lists in 20 minutes, %d dead letters, %d deletes", n, len(w.letterKeys()), w.deleted(0, 1))
+		}
+		if !strings.Contains(w.log.String(), "took too long to serve") {
+			w.t.Error("the log does not say so")
+		}
+		lists.set(func() { lists.pages = 1 })
+		w.awaitDrained(2 * time.Minute)
+		if w.deleted(0, 1) != 1 || len(w.letterKeys()) > 0 {
+			w.t.Errorf("%d deletes, %d dead letters", w.deleted(0, 1), len(w.letterKeys()))
+		}
+	})
+}
+
 // TestReplaysAreCheckedToo: an old dead letter that is published again is as old as its event.
 func TestReplaysAreCheckedToo(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ import (
 // onWard starts a replica on a network with brokers that are unwell.
 func (w *world) onWard(brokers []string) (*replica, *testkit.Ward) {
 	ward := testkit.NewWard(w.network.DialContext)
+	w.closers = append(w.closers, ward.Close)
 	return w.start(func(c *consumer.Config) { c.Cluster.Brokers, c.Cluster.Dial = brokers, ward.DialContext }), ward
 }
 

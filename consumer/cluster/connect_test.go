@@ -150,6 +150,31 @@ func TestNoBrokerAnswers(t *testing.T) {
 	})
 }
 
+// TestBrokerListedTwice is one broker: whether it answers, or not, nothing waits for a second attempt.
+func TestBrokerListedTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		network := new(kfake.VirtualNetwork)
+		broker := kfake.MustCluster(kfake.ListenFn(network.Listen), kfake.NumBrokers(1), kfake.Ports(9092))
+		ward := testkit.NewWard(network.DialContext)
+		address := broker.ListenAddrs()[0]
+		config := cluster.Config{Brokers: []string{address, address}, Dial: ward.DialContext}
+		ward.Make(address, testkit.Closing)
+		_, err := config.Connect(t.Context(), "tcp", config.GroupBrokers()[0])
+		if unreachable, ok := errors.AsType[*cluster.UnreachableError](err); !ok || len(unreachable.Errs) != 1 {
+			t.Errorf("a broker that closes connections: %v", err)
+		}
+		ward.Make(address, testkit.Well)
+		conn, err := config.Connect(t.Context(), "tcp", config.GroupBrokers()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		broker.Close()
+		synctest.Wait()
+	})
+}
+
 // TestSilentBrokerIsNamedOnce: operators learn which broker of the list does not answer.
 func TestSilentBrokerIsNamedOnce(t *testing.T) {
 	t.Parallel()

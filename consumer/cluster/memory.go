@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,6 +24,13 @@ type memory struct {
 }
 
 func newMemory(brokers []string) *memory {
+	var once []string // an address that is listed twice is one broker
+	for _, address := range brokers {
+		if !slices.Contains(once, address) {
+			once = append(once, address)
+		}
+	}
+	brokers = once
 	m := &memory{roster: roster{brokers: brokers, known: make(map[string]standing)}}
 	if len(brokers) > 0 {
 		m.first = rand.IntN(len(brokers)) //nolint:gosec // it spreads the load

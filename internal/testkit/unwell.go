@@ -17,6 +17,8 @@ type Ailment string
 
 // These are the ailments. All but Frozen concern new connections only.
 const (
+	// Well is none.
+	Well       Ailment = ""
 	Frozen     Ailment = "frozen: accepts connections and says nothing"
 	Hello      Ailment = "answers the first request and nothing else"
 	Trickling  Ailment = "answers a byte a second"
@@ -37,6 +39,7 @@ type Ward struct {
 
 	mu     sync.Mutex
 	unwell map[string]Ailment
+	open   []net.Conn
 }
 
 // NewWard returns a network that opens its connections by dial.
@@ -53,6 +56,15 @@ func (w *Ward) of(address string) Ailment {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.unwell[address]
+}
+
+// Close closes all connections, also those to frozen brokers, which hide that.
+func (w *Ward) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.open {
+		_ = c.Close()
+	}
 }
 
 // DialContext opens a connection.
@@ -75,6 +87,9 @@ func (w *Ward) DialContext(ctx context.Context, network, address string) (net.Co
 		return nil, err
 	}
 	near, client := net.Pipe()
+	w.mu.Lock()
+	w.open = append(w.open, near, client)
+	w.mu.Unlock()
 	go w.pump(address, far, near)
 	go w.pump(address, near, far)
 	return client, nil

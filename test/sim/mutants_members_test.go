@@ -22,6 +22,7 @@ func memberMutants() []mutant {
 		{"a partition is worked on after it was lost", []edit{
 			{"consumer/session.go", "		if !now.joined || now.term != s.term {\n", "		if now.term > s.term+1000 {\n"},
 			{"consumer/tenure.go", "		if !now.joined || now.term != t.term {\n", "		if now.term > t.term+1000 {\n"},
+			{"consumer/group_member.go", "	g.c.limiter.allow(rules.MayCall())\n", "	if at := rules.MayCall(); !at.IsZero() {\n		g.c.limiter.allow(at)\n	}\n"},
 		}, []string{"fenced", "owner", "repeated", "lost", "stuck", "calm"}},
 		one("a fenced replica joins again", answers, "	err := &FencedError{m.cfg.InstanceID}\n	m.lose(err)\n	m.end(err)\n",
 			"	m.unknown(now, fencedInstance)\n", "fenced", "restart"),

@@ -87,8 +87,17 @@ func (m *Member) assigned(now time.Time, r request, s share) {
 	m.giveUp(gone)
 	m.weighPause(now)
 	if m.stopping.IsZero() {
-		m.gain(gained)
+		m.gain(gained, m.inherits(now))
 	}
+}
+
+// inherits is when the work on an assignment may begin that may be that of a former process with the instance ID, zero otherwise. If that
+// process still runs, its next heartbeat tells it that it is fenced: that leaves after the time between two at most.
+func (m *Member) inherits(now time.Time) time.Time {
+	if !m.review.came {
+		return time.Time{}
+	}
+	return now.Add(m.cfg.Heartbeat + m.cfg.Heartbeat/2)
 }
 
 // heartbeatAnswered takes the answer to the heartbeat under way.

@@ -3,6 +3,7 @@ package membership
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // holding is what a member has in hand.
@@ -55,8 +56,8 @@ func (h *holding) assign(generation int32, partitions []int) (gone, gained []int
 	return slices.DeleteFunc(h.kept(), h.isAssigned), gained
 }
 
-// gain begins the work on partitions that nobody holds.
-func (m *Member) gain(partitions []int) {
+// gain begins the work on partitions that nobody holds, at a time or, if that is zero, at once.
+func (m *Member) gain(partitions []int, begin time.Time) {
 	if len(partitions) == 0 {
 		return
 	}
@@ -66,7 +67,7 @@ func (m *Member) gain(partitions []int) {
 	for _, p := range partitions {
 		m.holding.held[p] = false
 	}
-	m.order(Gain{ascending(partitions)})
+	m.order(Gain{ascending(partitions), begin})
 }
 
 // giveUp ends the work on partitions that are held.

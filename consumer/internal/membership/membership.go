@@ -108,7 +108,7 @@ func (m *Member) GivenUp(now time.Time, partitions []int) {
 			back = append(back, p)
 		}
 	}
-	m.gain(back)
+	m.gain(back, time.Time{})
 	m.settle(now)
 }
 
@@ -119,10 +119,11 @@ func (m *Member) Partitions(now time.Time, n int) {
 	m.settle(now)
 }
 
-// CommitRefused says that a commit was refused with an error code that is about the membership. generation is the commit's.
-func (m *Member) CommitRefused(now time.Time, code int16, generation int32) {
+// CommitRefused says that a commit was refused with an error code that is about the membership. It says nothing if the member was another one
+// when it sent the commit: a static member that comes back has another ID in the same generation.
+func (m *Member) CommitRefused(now time.Time, code int16, of Identity) {
 	m.lapse(now)
-	if generation == m.generation && generation >= 0 && m.beats() {
+	if of == m.Identity() && m.beats() {
 		switch code {
 		case unknownMember:
 			m.unknown(now, code)

@@ -16,8 +16,12 @@ type Send struct {
 	Timeout time.Duration
 }
 
-// Gain are partitions to work on from now on, ascending. They were nobody's before.
-type Gain struct{ Partitions []int }
+// Gain are partitions to work on, ascending. They were nobody's before. Begin is when the work may begin, zero for at once: a former process
+// with the member's instance ID may still run, and not have heard yet that it is fenced.
+type Gain struct {
+	Partitions []int
+	Begin      time.Time
+}
 
 // GiveUp are partitions to drain and commit, ascending. [Member.GivenUp] says when that is done. Until then they are held.
 type GiveUp struct{ Partitions []int }

@@ -57,7 +57,12 @@ func (p *process) commit() {
 		return
 	}
 	if code := p.w.group.commit(p.w.now, id); code != 0 {
-		p.input(func() { p.m.CommitRefused(p.w.now, code, id.Generation) })
+		life := p.life
+		p.w.after(p.w.upTo(300*time.Millisecond), func() {
+			if life == p.life || p.w.rng.IntN(2) == 0 { // it may be told after a loss
+				p.input(func() { p.m.CommitRefused(p.w.now, code, id) })
+			}
+		})
 	}
 }
 

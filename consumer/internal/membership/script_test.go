@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write what the scripts give into testda
 //	join, sync, heartbeat, leave ...    the answer to the last request of the kind; @N ... the answer to request N:
 //	                                    ok or code=N or err [pause=D], member= leader= protocol= generation= partitions= members=ID:CLAIMS@GENERATION;...
 //	                                    assigned=0,1 [basis=N] [withheld], bytes=TEXT
-//	given-up 0,1   partitions N   commit-refused CODE generation=N   stop   state   may-call
+//	given-up 0,1   partitions N   commit-refused CODE generation=N member=ID   stop   state   may-call
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -116,7 +116,12 @@ func (s *stage) do(line string) {
 	case "partitions":
 		s.m.Partitions(s.now, s.number(rest))
 	case "commit-refused":
-		s.m.CommitRefused(s.now, int16(s.number(strings.Fields(rest)[0])), int32(s.number(args["generation"])))
+		of := s.m.Identity()
+		of.Generation = int32(s.number(args["generation"]))
+		if id, ok := args["member"]; ok {
+			of.MemberID = id
+		}
+		s.m.CommitRefused(s.now, int16(s.number(strings.Fields(rest)[0])), of)
 	case "stop":
 		s.m.Stop(s.now)
 	case "state":
@@ -301,6 +306,9 @@ func describe(o Order) string {
 	case Send:
 		return fmt.Sprintf("#%d %s", o.Number, describeRequest(o.Request))
 	case Gain:
+		if !o.Begin.IsZero() {
+			return fmt.Sprintf("gain %v at %v", o.Partitions, o.Begin.Sub(start))
+		}
 		return fmt.Sprintf("gain %v", o.Partitions)
 	case GiveUp:
 		return fmt.Sprintf("give up %v", o.Partitions)
