@@ -20,7 +20,7 @@ const (
 	Pausing State = "paused"
 	// Stalled: nothing moves outside of a pause.
 	Stalled State = "stalled"
-	// NoKafka: no broker can be reached.
+	// NoKafka: no broker can be reached, or the group's coordinator does not answer.
 	NoKafka State = "no_kafka"
 	// Absent: something keeps it from being a working member of its group: brokers that refuse it, a coordinator that is away.
 	Absent State = "absent"
