@@ -164,7 +164,7 @@ func TestBrokerListedTwice(t *testing.T) {
 		if unreachable, ok := errors.AsType[*cluster.UnreachableError](err); !ok || len(unreachable.Errs) != 1 {
 			t.Errorf("a broker that closes connections: %v", err)
 		}
-		ward.Make(address, testkit.Well)
+		ward.Make(address, "")
 		conn, err := config.Connect(t.Context(), "tcp", config.GroupBrokers()[0])
 		if err != nil {
 			t.Fatal(err)

@@ -17,8 +17,6 @@ type Ailment string
 
 // These are the ailments. All but Frozen concern new connections only.
 const (
-	// Well is none.
-	Well       Ailment = ""
 	Frozen     Ailment = "frozen: accepts connections and says nothing"
 	Hello      Ailment = "answers the first request and nothing else"
 	Trickling  Ailment = "answers a byte a second"
@@ -45,7 +43,7 @@ type Ward struct {
 // NewWard returns a network that opens its connections by dial.
 func NewWard(dial Dial) *Ward { return &Ward{dial: dial, unwell: make(map[string]Ailment)} }
 
-// Make gives the broker at an address an ailment.
+// Make gives the broker at an address an ailment; an empty one heals it.
 func (w *Ward) Make(address string, a Ailment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
