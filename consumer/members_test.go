@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,13 @@ func (a *watchedAPI) Delete(ctx context.Context, call consumer.Call) consumer.An
 	return a.API.Delete(ctx, call)
 }
 
+// calls is when its calls began.
+func (a *watchedAPI) calls() []time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.began)
+}
+
 // TestTheOlderOneEndsBeforeTheYoungerBegins: of two replicas with one instance ID, the older one hears by its next heartbeat that it is fenced.
 // The younger one makes no call before, although a budget in Redis would give it one at once.
 func TestTheOlderOneEndsBeforeTheYoungerBegins(t *testing.T) {
@@ -244,7 +252,8 @@ func TestTheOlderOneEndsBeforeTheYoungerBegins(t *testing.T) {
 				time.Sleep(5*time.Second + after)
 				replicaOf(1)
 				time.Sleep(5 * time.Second)
-				last, first := apis[0].began[len(apis[0].began)-1], apis[1].began[0]
+				old, young := apis[0].calls(), apis[1].calls()
+				last, first := old[len(old)-1], young[0]
 				if !last.Before(first) || first.Sub(last) > 1500*time.Millisecond {
 					t.Errorf("the older one's last call is at %s, the younger one's first at %s", last, first)
 				}

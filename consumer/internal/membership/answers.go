@@ -162,7 +162,11 @@ func (m *Member) outdated(now time.Time) {
 
 // unknown takes it that the coordinator does not know the member.
 func (m *Member) unknown(now time.Time, code int16) {
-	m.lose(&LostError{Code: code, Reason: "is unknown to the group's coordinator"})
+	reason := "is unknown to the group's coordinator"
+	if code == fencedInstance {
+		reason = "has another ID at the group's coordinator"
+	}
+	m.lose(&LostError{Code: code, Reason: reason})
 	m.memberID, m.generation, m.joined, m.protocol = "", -1, -1, ""
 	m.leader, m.both = false, true
 	m.rejoin(now)
