@@ -108,6 +108,7 @@ func (s *stage) chooseGroup(activeController bool) int32 {
 	if _, err := s.admin.ElectLeaders(s.tb.Context(), kadm.ElectPreferredReplica, nil); err != nil {
 		s.tb.Fatal(err)
 	}
+	s.await(30*time.Second, "coordinators that stay", func() bool { return s.preferred("__consumer_offsets") })
 	controller := s.controller()
 	for n := range 200 {
 		group := fmt.Sprintf("%s-%d", s.topic, n)

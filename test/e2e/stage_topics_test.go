@@ -37,27 +37,47 @@ func (s *stage) leads(topic string, partitions int32) bool {
 
 // known returns the ID of a topic with so many partitions, and true if each broker knows the same one.
 func (s *stage) known(topic string, partitions int32) (id [16]byte, toAll bool) {
+	ids := make(map[[16]byte]bool)
+	for _, t := range s.views(topic) {
+		if t.ErrorCode != 0 || len(t.Partitions) != int(partitions) {
+			return id, false
+		}
+		id = t.TopicID
+		ids[id] = true
+	}
+	return id, len(ids) == 1
+}
+
+// preferred returns true if each broker knows that each partition of a topic is led by its preferred replica, so that an election has nothing
+// left to move.
+func (s *stage) preferred(topic string) bool {
+	views := s.views(topic)
+	for _, t := range views {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 || p.Leader != p.Replicas[0] {
+				return false
+			}
+		}
+	}
+	return len(views) > 0
+}
+
+// views returns what each broker knows of a topic; nil if one does not answer.
+func (s *stage) views(topic string) (all []kmsg.MetadataResponseTopic) {
 	cluster, err := s.admin.BrokerMetadata(s.tb.Context())
 	if err != nil {
-		return id, false
+		return nil
 	}
 	req := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()
 	asked.Topic = &topic
 	req.Topics = append(req.Topics, asked)
-	ids := make(map[[16]byte]bool)
 	for _, b := range cluster.Brokers {
 		res, err := s.client.Broker(int(b.NodeID)).Request(s.tb.Context(), req)
 		if err != nil {
-			return id, false
+			return nil
 		}
-		for _, t := range res.(*kmsg.MetadataResponse).Topics {
-			if t.ErrorCode != 0 || len(t.Partitions) != int(partitions) {
-				return id, false
-			}
-			id = t.TopicID
-			ids[id] = true
-		}
+		all = append(all, res.(*kmsg.MetadataResponse).Topics...)
 	}
-	return id, len(ids) == 1
+	return all
 }
