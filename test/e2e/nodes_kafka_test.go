@@ -108,7 +108,10 @@ func (s *stage) chooseGroup(activeController bool) int32 {
 	if _, err := s.admin.ElectLeaders(s.tb.Context(), kadm.ElectPreferredReplica, nil); err != nil {
 		s.tb.Fatal(err)
 	}
-	s.await(30*time.Second, "coordinators that stay", func() bool { return s.preferred("__consumer_offsets") })
+	s.await(30*time.Second, "coordinators that stay", func() bool {
+		s.admin.FindGroupCoordinators(s.tb.Context(), s.topic) // makes the topic, if this is the first group
+		return s.preferred("__consumer_offsets")
+	})
 	controller := s.controller()
 	for n := range 200 {
 		group := fmt.Sprintf("%s-%d", s.topic, n)
