@@ -209,7 +209,7 @@ func (q *queue) listed(a *account, list *revival.List, answer ListAnswer) (over 
 		}
 		return false
 	})
-	if doubted {
+	if doubted && len(l.desk.Waiting(a)) > 0 {
 		l.desk.Failed(a, now.Add(l.delay(a)))
 	} else {
 		delete(l.delays, a.Name)
