@@ -138,7 +138,10 @@ func (ev *event) expired(maxAge time.Duration) bool {
 // answered notes an answer that fails or ends the event, to a call that began at started.
 func (ev *event) answered(a Answer, started time.Time) {
 	ev.last, ev.code, ev.err = started, a.Code, a.Err
-	if a.Verdict == Permanent || a.Verdict == Deleted {
-		ev.attempts.Counted++
+	if a.Verdict != Permanent && a.Verdict != Deleted {
+		return
+	}
+	if ev.attempts.Counted++; ev.attempts.Counted == 1 {
+		ev.first = started // those before may have been forgotten while this call was under way: the breaker has opened
 	}
 }
