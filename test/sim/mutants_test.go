@@ -208,7 +208,7 @@ func serviceMutants() []mutant {
 		}, []string{"outcome"}},
 		one("a stop does not wait for outcomes", "consumer/session.go", "		s.outcomes.wait() // the end of every event, dead letters' too\n", "", "outcome", "repeated"),
 		one("outcomes name accounts though told not to", "consumer/outcomes.go", "!from.hidesAccounts && o.decoded()", "o.decoded()", "outcome"),
-		one("outcomes count no last call", "consumer/event.go", "a.Verdict == Permanent || a.Verdict == Deleted {", "a.Verdict == Permanent {", "outcome"),
+		one("outcomes count no last call", "consumer/event.go", "a.Verdict != Permanent && a.Verdict != Deleted {", "a.Verdict != Permanent {", "outcome"),
 		one("a replay has no outcome", "consumer/deadletter/settle.go", "		err = outcomes.write(ctx, topic, l, schema.OutcomeReplayed, settled)\n", "", "outcome"),
 		one("a discard has no outcome", "consumer/deadletter/settle.go", "		err := outcomes.write(ctx, topic, l, schema.OutcomeDiscarded, settled)\n", "		var err error\n", "outcome"),
 		one("the quota is every replica's", "consumer/quota.go", "		q.limiter.setShare(quota.Share(q.cfg.CallsPerSecond, q.ids, q.total))",
