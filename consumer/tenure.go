@@ -100,12 +100,8 @@ func (t *tenures) heed(ctx context.Context, now heldNow, end context.CancelFunc)
 	var each context.Context
 	each, o.stop = context.WithCancel(ctx)
 	t.opening = o
-	begin := now.begin
-	if begin.IsZero() {
-		begin = time.Now()
-	}
 	t.tasks.Go(func() {
-		if o.err = wait(each, begin, nil); o.err == nil {
+		if o.err = pause(each, time.Until(now.begin)); o.err == nil {
 			o.got, o.err = t.opener.open(each, ids)
 		}
 		if o.err != nil && t.forget(ctx, ids) != nil {
